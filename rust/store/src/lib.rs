@@ -1,1 +1,35 @@
-//! placeholder
+//! The store: blocks, refs and the journal behind one trait.
+//!
+//! What it promises: a [`Commit`] is atomic and, once its [`Ticket`] is answered, as durable as its
+//! [`Durability`] says; a present node's links are present; a ref never points at what is absent;
+//! bytes are checked against their CID whenever they come from a file.
+//! What it must never do: know what a thread or an actor is, attach to Python, or run user code
+//! under its lock.
+
+pub mod commit;
+pub mod conformance;
+pub mod cursor;
+pub mod embedded;
+pub mod error;
+pub mod findings;
+pub mod lease;
+pub mod ledger;
+pub mod memory;
+pub mod name;
+pub mod process;
+pub mod reachable;
+pub mod stats;
+pub mod store;
+pub mod ticket;
+
+pub use commit::{Change, Command, Commit, Committed, Durability, Expect, LeaseToken, RefMove, RefValue};
+pub use cursor::{Cursor, Head, JournalEntry, JournalMove};
+pub use embedded::{EmbeddedStore, OpenOptions};
+pub use error::{Result, StoreError};
+pub use findings::{Check, Finding, VerifyReport};
+pub use lease::{Identity, Lease, LeaseState};
+pub use memory::MemoryStore;
+pub use name::RefName;
+pub use stats::{Counters, StoreStats};
+pub use store::{BlockInfo, Store};
+pub use ticket::Ticket;
