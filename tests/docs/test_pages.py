@@ -1,0 +1,28 @@
+"""Every snippet of README and docs runs, and prints what the page shows."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+
+import page  # noqa: E402
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_page(path: Path, tmp_path: Path) -> None:
+    page.run(path, tmp_path)
+
+
+def test_the_pages_that_teach_run_something(tmp_path: Path) -> None:
+    teaching = [p for p in PAGES if "decisions" not in p.parts]
+    for number, path in enumerate(teaching):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if page.run(path, folder):
+            return
+    pytest.fail("no page of README and docs holds a single block that runs")
