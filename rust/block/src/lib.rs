@@ -12,12 +12,19 @@ pub mod cbor;
 mod cid;
 mod cid_prefix;
 mod error;
+mod jump;
 pub mod limits;
+pub mod node;
 
 pub use crate::block::{Block, check_node};
 pub use crate::cbor::{Encoded, Event, LinkRef, Reader, Writer, canonical_key_order};
 pub use crate::cid::{Cid, Codec};
 pub use crate::cid_prefix::CidPrefix;
 pub use crate::error::{BlockError, CidError, CodecError, Fault, LimitKind};
+pub use crate::jump::jump_step;
+pub use crate::node::{
+    ContentNode, Node, Payload, SpilledAs, StartNode, StateNode, payload_from_bytes,
+    payload_from_encoded, payload_from_text,
+};
 pub use ::cid::Cid as AnyCid;
 pub use ipld_core::ipld::Ipld;
