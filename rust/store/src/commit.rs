@@ -1,8 +1,11 @@
 //! The one way to change a store: new blocks, ref moves and what they expect, all or nothing.
 
+use std::collections::HashSet;
+
 use treering_block::{Block, Cid};
 
-use crate::name::RefName;
+use crate::error::{Result, StoreError};
+use crate::name::{RefName, check_scope};
 
 /// At most this many bytes of blocks in one commit (64 MiB); files of their own do not count.
 pub const COMMIT_BYTES_MAX: u64 = 64 << 20;
@@ -10,6 +13,12 @@ pub const COMMIT_BYTES_MAX: u64 = 64 << 20;
 pub const COMMIT_MOVES_MAX: usize = 20_000;
 /// At most this many bytes of record on one ref.
 pub const RECORD_BYTES_MAX: usize = 4096;
+/// At most this many bytes in a command id, at least one.
+pub const COMMAND_ID_BYTES_MAX: usize = 256;
+/// At most this many bytes in a command's receipt.
+pub const RECEIPT_BYTES_MAX: usize = 4096;
+/// Blocks of so many bytes (256 KiB) and more are files of their own where the backend has files.
+pub const BLOB_BYTES_MIN: usize = 256 << 10;
 
 /// How much of a failure an acknowledged commit outlives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +37,14 @@ pub enum Expect {
     Absent,
     /// It stands at this version.
     Version(u64),
+    /// It stands at this version and points there. For commits that are submitted before the ones they
+    /// build on are answered: if one of those fails, somebody else's change may lead to the same number.
+    At {
+        /// The version.
+        version: u64,
+        /// The target.
+        target: Cid,
+    },
     /// Nothing: whatever it is (absent too), it is moved.
     Any,
 }
@@ -36,32 +53,44 @@ pub enum Expect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It points at `target`, with `record` (≤ [`RECORD_BYTES_MAX`] bytes, without links) beside it.
-    Set { target: Cid, record: Vec<u8> },
-    /// It is removed.
+    Set {
+        /// A block that is present, or new in this commit.
+        target: Cid,
+        /// Opaque bytes; empty where there is nothing to say.
+        record: Vec<u8>,
+    },
+    /// It is removed; nothing happens if it is absent and that was allowed.
     Delete,
 }
 
 /// One compare-and-swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefMove {
+    /// The ref to move; of the commit's own scope, and at most once in a commit.
     pub name: RefName,
+    /// What it has to be.
     pub expect: Expect,
+    /// What it becomes.
     pub change: Change,
 }
 
 /// A ref as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefValue {
-    /// Counts from 1, grows by one with each move.
+    /// Counts from 1, grows by one with each move. A ref that was removed and made again counts from 1 again.
     pub version: u64,
+    /// Where it points; always present.
     pub target: Cid,
+    /// What was written beside it.
     pub record: Vec<u8>,
 }
 
 /// The lease that must be held on `name` for the commit to be allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseToken {
+    /// The leased ref.
     pub name: RefName,
+    /// The token that was granted.
     pub token: u64,
 }
 
@@ -71,51 +100,213 @@ pub struct LeaseToken {
 pub struct Command {
     /// The addressed ref; for start, fork and a whole scope's commit: the scope itself.
     pub address: Address,
-    /// The caller's command id, at most 256 bytes; only its digest is stored.
+    /// The caller's command id, not empty, at most [`COMMAND_ID_BYTES_MAX`] bytes; only its digest is stored.
     pub id: String,
     /// Digest of what the caller gave: never of clock or random ids.
     pub payload: [u8; 32],
-    /// Versions and ids, no content (DAG-CBOR, at most 4096 bytes).
+    /// Versions and ids, no content (DAG-CBOR, at most [`RECEIPT_BYTES_MAX`] bytes).
     pub receipt: Vec<u8>,
+}
+
+impl Command {
+    /// The key that the receipt is stored under.
+    pub fn key(&self) -> [u8; 32] {
+        receipt_key(&self.address, &self.id)
+    }
 }
 
 /// What a command id is unique within.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
+    /// One ref, which need not exist (any more).
     Ref(RefName),
+    /// A whole scope.
     Scope(String),
+}
+
+impl Address {
+    /// The scope that it is in.
+    pub fn scope(&self) -> &str {
+        match self {
+            Self::Ref(name) => name.scope(),
+            Self::Scope(scope) => scope,
+        }
+    }
+}
+
+/// The key of the receipt of command `id` at `address`: BLAKE3 in derive_key mode, context
+/// `treering v1 receipt key`, over one byte (1 for a ref, 2 for a scope), the length of the ref's encoded
+/// name or the scope (u64 LE), that text, and BLAKE3(id). So a receipt is found in one look-up and no
+/// caller's id is stored.
+pub fn receipt_key(address: &Address, id: &str) -> [u8; 32] {
+    let (tag, text) = match address {
+        Address::Ref(name) => (1_u8, name.encoded()),
+        Address::Scope(scope) => (2_u8, scope.as_str()),
+    };
+    let mut hasher = blake3::Hasher::new_derive_key("treering v1 receipt key");
+    hasher.update(&[tag]);
+    hasher.update(&(text.len() as u64).to_le_bytes());
+    hasher.update(text.as_bytes());
+    hasher.update(blake3::hash(id.as_bytes()).as_bytes());
+    *hasher.finalize().as_bytes()
 }
 
 /// New blocks and ref moves with their expectations.
 ///
 /// Blocks stand children first: every link of a block is present in the store or earlier in `blocks`.
+/// All refs, leases and the command's address are in `scope`: the unit of transaction and of placement.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
     /// The scope on whose behalf; holds are booked on it.
     pub scope: String,
+    /// Blocks to store, as [`Block`]'s constructors made them; those that are present cost a look-up.
     pub blocks: Vec<Block>,
+    /// Refs to move.
     pub moves: Vec<RefMove>,
+    /// Leases that must still be held.
     pub leases: Vec<LeaseToken>,
+    /// The caller's command id, if the commit has to be safe to repeat.
     pub command: Option<Command>,
     /// CIDs handed to the caller that no move of this commit reaches (new or already there): kept from
     /// garbage collection for [`crate::store::HOLD_MS`].
     pub holds: Vec<Cid>,
+    /// What the answer promises.
     pub durability: Durability,
+}
+
+impl Commit {
+    /// Checks what can be checked without a store: limits, and that all names are of the commit's scope.
+    /// O(blocks + moves).
+    ///
+    /// Errors: `LimitExceeded`; `Invalid` for a blank scope, a name of another scope, an empty command id
+    /// or a ref that is moved twice.
+    pub fn check(&self) -> Result<()> {
+        check_scope(&self.scope)?;
+        let bytes: u64 = self
+            .blocks
+            .iter()
+            .map(|block| block.bytes.len())
+            .filter(|size| *size < BLOB_BYTES_MIN)
+            .map(|size| size as u64)
+            .sum();
+        within("bytes of blocks in one commit", COMMIT_BYTES_MAX, bytes)?;
+        within(
+            "ref moves in one commit",
+            COMMIT_MOVES_MAX as u64,
+            self.moves.len() as u64,
+        )?;
+        let mut moved = HashSet::with_capacity(self.moves.len());
+        for step in &self.moves {
+            self.check_scope_of("ref", &step.name)?;
+            if let Change::Set { record, .. } = &step.change {
+                within(
+                    "bytes of a ref's record",
+                    RECORD_BYTES_MAX as u64,
+                    record.len() as u64,
+                )?;
+            }
+            if !moved.insert(&step.name) {
+                return Err(StoreError::Invalid {
+                    what: "commit",
+                    value: step.name.to_string(),
+                    rule: "a commit moves a ref at most once".into(),
+                });
+            }
+        }
+        for lease in &self.leases {
+            self.check_scope_of("lease", &lease.name)?;
+        }
+        if let Some(command) = &self.command {
+            if command.address.scope() != self.scope {
+                return Err(self.other_scope("command", command.address.scope().to_owned()));
+            }
+            if command.id.is_empty() {
+                return Err(StoreError::Invalid {
+                    what: "command id",
+                    value: String::new(),
+                    rule: "it is empty".into(),
+                });
+            }
+            within(
+                "bytes of a command id",
+                COMMAND_ID_BYTES_MAX as u64,
+                command.id.len() as u64,
+            )?;
+            within(
+                "bytes of a receipt",
+                RECEIPT_BYTES_MAX as u64,
+                command.receipt.len() as u64,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn check_scope_of(&self, what: &'static str, name: &RefName) -> Result<()> {
+        if name.scope() == self.scope {
+            Ok(())
+        } else {
+            Err(self.other_scope(what, name.to_string()))
+        }
+    }
+
+    fn other_scope(&self, what: &'static str, value: String) -> StoreError {
+        StoreError::Invalid {
+            what,
+            value,
+            rule: format!(
+                "a commit of scope {:?} touches nothing of another",
+                self.scope
+            ),
+        }
+    }
+}
+
+fn within(what: &'static str, limit: u64, actual: u64) -> Result<()> {
+    if actual > limit {
+        Err(StoreError::LimitExceeded {
+            what,
+            limit,
+            actual,
+        })
+    } else {
+        Ok(())
+    }
 }
 
 /// What a commit did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// Its place in the journal. Unchanged when nothing had to be written (`replay`, or a put of what
-    /// is already there).
+    /// Its place in the journal; the newest commit's when nothing had to be written (`replay`, or a put of
+    /// what is already there).
     pub position: u64,
-    /// The store's clock at the commit, Unix milliseconds.
+    /// The store's clock at the commit, Unix milliseconds; never before the previous commit's.
     pub at_ms: i64,
     /// Blocks that were not there before, and their bytes.
     pub new_blocks: u64,
+    /// Their bytes together.
     pub new_bytes: u64,
-    /// Version of each moved ref after the commit, in the order of `moves` (0 for a delete).
+    /// Version of each moved ref after the commit, in the order of `moves` (0 for a delete). Empty for a replay.
     pub versions: Vec<u64>,
     /// The receipt of the first commit under this command id: nothing was written now.
     pub replay: Option<Vec<u8>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipt_keys_tell_addresses_and_ids_apart() {
+        let name = |part: &str| RefName::new("main", "thread", [part]).unwrap();
+        let keys = [
+            receipt_key(&Address::Ref(name("a")), "1"),
+            receipt_key(&Address::Ref(name("a")), "2"),
+            receipt_key(&Address::Ref(name("b")), "1"),
+            receipt_key(&Address::Scope("main".into()), "1"),
+            receipt_key(&Address::Scope("main/thread/a".into()), "1"),
+        ];
+        let distinct: HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+        assert_eq!(keys[0], receipt_key(&Address::Ref(name("a")), "1"));
+    }
 }

@@ -18,28 +18,57 @@ pub enum StoreError {
     RefNotFound(RefName),
     /// A compare-and-swap lost.
     #[error("ref {name} is not as expected ({expected:?})")]
-    RefMoved { name: RefName, expected: Expect, actual: Option<RefValue> },
-    #[error("command id {id:?} was used before with another payload; use a new id for a new command")]
+    RefMoved {
+        name: RefName,
+        expected: Expect,
+        actual: Option<RefValue>,
+    },
+    #[error(
+        "command id {id:?} was used before with another payload; use a new id for a new command"
+    )]
     CommandMismatch { id: String },
     /// The lease is held by somebody who is alive.
     #[error("the lease of {name} is held by {holder}")]
     LeaseHeld { name: RefName, holder: String },
     #[error("lease {token} of {name} is lost: {now}; take a new lease")]
-    LeaseLost { name: RefName, token: u64, now: String },
+    LeaseLost {
+        name: RefName,
+        token: u64,
+        now: String,
+    },
     /// A block or ref would point at what is not there.
     #[error("{from} links to {link}, which is not in this store; put it first")]
     LinkMissing { from: String, link: Cid },
     #[error("{what}: {actual} exceeds the limit of {limit}")]
-    LimitExceeded { what: &'static str, limit: u64, actual: u64 },
+    LimitExceeded {
+        what: &'static str,
+        limit: u64,
+        actual: u64,
+    },
     #[error("{what} {value:?} is not valid: {rule}")]
-    Invalid { what: &'static str, value: String, rule: String },
+    Invalid {
+        what: &'static str,
+        value: String,
+        rule: String,
+    },
     #[error("{prefix} is the start of {} CIDs; type more of it", candidates.len())]
-    Ambiguous { prefix: String, candidates: Vec<Cid> },
+    Ambiguous {
+        prefix: String,
+        candidates: Vec<Cid>,
+    },
     /// Stored bytes are not what was written.
     #[error("{what} {which} is corrupt: {detail}; run `treering verify`")]
-    Corrupt { what: &'static str, which: String, detail: String },
+    Corrupt {
+        what: &'static str,
+        which: String,
+        detail: String,
+    },
     #[error("{path} has format {found}, this version reads up to {supported}; upgrade treering")]
-    NewerFormat { path: String, found: u64, supported: u64 },
+    NewerFormat {
+        path: String,
+        found: u64,
+        supported: u64,
+    },
     #[error("{path} is not a treering store: {why}")]
     NotAStore { path: String, why: String },
     #[error("cursor {0} is not one of this store")]
@@ -49,7 +78,9 @@ pub enum StoreError {
     /// A commit failed half-way: what is on disk is only known after reopening.
     #[error("the store refuses to write since a commit failed ({why}); reopen it")]
     Poisoned { why: String },
-    #[error("this commit may or may not have happened ({why}); reopen the store and repeat it with its command id")]
+    #[error(
+        "this commit may or may not have happened ({why}); reopen the store and repeat it with its command id"
+    )]
     CommitUnknown { why: String },
     #[error("the store is open for reading only")]
     ReadOnly,
@@ -62,7 +93,11 @@ pub enum StoreError {
     #[error("the store was opened before fork(); open it again in the child process")]
     ForkedProcess,
     #[error("{action} {path}: {source}")]
-    Io { action: &'static str, path: String, source: Arc<std::io::Error> },
+    Io {
+        action: &'static str,
+        path: String,
+        source: Arc<std::io::Error>,
+    },
     /// Invalid bytes given by the caller.
     #[error(transparent)]
     Block(#[from] BlockError),

@@ -6,12 +6,14 @@
 //! What it must never do: know what a thread or an actor is, attach to Python, or run user code
 //! under its lock.
 
+pub mod clock;
 pub mod commit;
 pub mod conformance;
 pub mod cursor;
 pub mod embedded;
 pub mod error;
 pub mod findings;
+pub mod journal;
 pub mod lease;
 pub mod ledger;
 pub mod memory;
@@ -21,15 +23,24 @@ pub mod reachable;
 pub mod stats;
 pub mod store;
 pub mod ticket;
+pub mod tier;
+pub mod verify;
 
-pub use commit::{Change, Command, Commit, Committed, Durability, Expect, LeaseToken, RefMove, RefValue};
-pub use cursor::{Cursor, Head, JournalEntry, JournalMove};
+pub use clock::Clock;
+pub use commit::{
+    Address, Change, Command, Commit, Committed, Durability, Expect, LeaseToken, RefMove, RefValue,
+};
+pub use cursor::{Cursor, Head};
 pub use embedded::{EmbeddedStore, OpenOptions};
 pub use error::{Result, StoreError};
 pub use findings::{Check, Finding, VerifyReport};
+pub use journal::{JournalCommand, JournalEntry, JournalMove, JournalRow};
 pub use lease::{Identity, Lease, LeaseState};
 pub use memory::MemoryStore;
 pub use name::RefName;
+pub use process::Liveness;
+pub use reachable::{Reached, reachable};
 pub use stats::{Counters, StoreStats};
 pub use store::{BlockInfo, Store};
 pub use ticket::Ticket;
+pub use tier::Tier;

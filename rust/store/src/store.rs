@@ -5,9 +5,10 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 
 use crate::commit::{Address, Commit, RefValue};
-use crate::cursor::{Cursor, Head, JournalEntry};
+use crate::cursor::{Cursor, Head};
 use crate::error::Result;
 use crate::findings::VerifyReport;
+use crate::journal::JournalEntry;
 use crate::lease::{Lease, LeaseState};
 use crate::name::RefName;
 use crate::stats::{Counters, StoreStats};
@@ -46,7 +47,13 @@ pub trait Store: Send + Sync {
     fn read_ref(&self, name: &RefName) -> Result<Option<RefValue>>;
     /// Refs of one kind of a scope in name order, after `after`. A broken row is an `Err` in its place
     /// and hides no other.
-    fn list_refs(&self, scope: &str, kind: &str, after: Option<&RefName>, limit: usize) -> Result<Vec<(RefName, Result<RefValue>)>>;
+    fn list_refs(
+        &self,
+        scope: &str,
+        kind: &str,
+        after: Option<&RefName>,
+        limit: usize,
+    ) -> Result<Vec<(RefName, Result<RefValue>)>>;
     /// Scopes that have refs, in name order.
     fn scopes(&self) -> Result<Vec<String>>;
 

@@ -51,7 +51,10 @@ impl Ticket {
     /// The answer, if it is there.
     pub fn poll(&self) -> Option<Result<Committed>> {
         let (lock, _) = &*self.0;
-        lock.lock().unwrap_or_else(|broken| broken.into_inner()).answer.clone()
+        lock.lock()
+            .unwrap_or_else(|broken| broken.into_inner())
+            .answer
+            .clone()
     }
 
     /// Waits for the answer.

@@ -1,0 +1,420 @@
+//! The journal's rows: how a commit is written down, chained and read back.
+//!
+//! A row's body is DAG-CBOR, `{"moves": [[name, version, target, record] …], "scope": text,
+//! "command": [key, payload, receipt]}`; a removed ref is `[name]`, and `command` is left out where the
+//! commit had none. So refs and command receipts can be rebuilt from the journal alone. Blocks prove
+//! themselves; leases and holds are housekeeping and are not history.
+//!
+//! Promises: one commit has one body; `chain` fixes everything before it.
+//! Must never: depend on a backend, or accept a body that it would not have written.
+
+use treering_block::{AnyCid, Cid, CodecError, Encoded, Event, Reader, Writer};
+
+use crate::cursor::{Cursor, Head};
+use crate::error::{Result, StoreError};
+use crate::name::RefName;
+
+/// One ref move of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalMove {
+    /// The ref that was moved.
+    pub name: RefName,
+    /// Version after the move; 0 when the ref was deleted.
+    pub version: u64,
+    /// Where it points since; None when it was deleted.
+    pub target: Option<Cid>,
+    /// What stands beside it since; None when it was deleted.
+    pub record: Option<Vec<u8>>,
+}
+
+/// The command receipt that a commit left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalCommand {
+    /// [`crate::commit::Command::key`].
+    pub key: [u8; 32],
+    /// Digest of what the caller gave.
+    pub payload: [u8; 32],
+    /// The receipt.
+    pub receipt: Vec<u8>,
+}
+
+/// One commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// Its number: the first commit is 1, each following one more.
+    pub position: u64,
+    /// Unix milliseconds by the store's clock; never before the previous entry's.
+    pub at_ms: i64,
+    /// The scope that committed.
+    pub scope: String,
+    /// Ref moves in the commit's order. Empty for a commit that only put blocks or left a receipt.
+    pub moves: Vec<JournalMove>,
+    /// The receipt that it left, if it had a command id.
+    pub command: Option<JournalCommand>,
+    /// BLAKE3 of the encoded body.
+    pub body_digest: [u8; 32],
+    /// See [`Head::chain`].
+    pub chain: [u8; 32],
+}
+
+impl JournalEntry {
+    /// The head of the journal that ends with this commit.
+    pub fn head(&self) -> Head {
+        Head {
+            position: self.position,
+            chain: self.chain,
+        }
+    }
+
+    /// The place behind this commit.
+    pub fn cursor(&self) -> Cursor {
+        self.head().cursor()
+    }
+}
+
+/// A commit as a backend stores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalRow {
+    /// Its number, from 1.
+    pub position: u64,
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// The encoded body.
+    pub body: Vec<u8>,
+    /// BLAKE3 of `body`.
+    pub body_digest: [u8; 32],
+    /// See [`Head::chain`].
+    pub chain: [u8; 32],
+}
+
+impl JournalRow {
+    /// The row that follows `previous`.
+    pub fn after(previous: &Head, at_ms: i64, body: Vec<u8>) -> Self {
+        let position = previous.position.saturating_add(1);
+        let body_digest = *blake3::hash(&body).as_bytes();
+        let chain = chain(&previous.chain, position, at_ms, &body_digest);
+        Self {
+            position,
+            at_ms,
+            body,
+            body_digest,
+            chain,
+        }
+    }
+
+    /// The head of the journal that ends with this row.
+    pub fn head(&self) -> Head {
+        Head {
+            position: self.position,
+            chain: self.chain,
+        }
+    }
+
+    /// What is wrong with this row as the successor of `previous`; empty when nothing is.
+    pub fn faults(&self, previous: &Head) -> Vec<String> {
+        let mut faults = Vec::new();
+        if Some(self.position) != previous.position.checked_add(1) {
+            faults.push(format!(
+                "position {} follows {}: commits are missing",
+                self.position, previous.position
+            ));
+        }
+        if blake3::hash(&self.body).as_bytes() != &self.body_digest {
+            faults.push("the body does not hash to its digest".to_owned());
+        }
+        if chain(
+            &previous.chain,
+            self.position,
+            self.at_ms,
+            &self.body_digest,
+        ) != self.chain
+        {
+            faults.push("the chain does not follow from the previous commit".to_owned());
+        }
+        faults
+    }
+
+    /// The row, read. O(length of the body).
+    ///
+    /// Errors: `Corrupt` when the body is not one that [`encode_body`] writes.
+    pub fn entry(&self) -> Result<JournalEntry> {
+        let (scope, moves, command) =
+            decode_body(&self.body).map_err(|detail| StoreError::Corrupt {
+                what: "journal commit",
+                which: self.position.to_string(),
+                detail,
+            })?;
+        Ok(JournalEntry {
+            position: self.position,
+            at_ms: self.at_ms,
+            scope,
+            moves,
+            command,
+            body_digest: self.body_digest,
+            chain: self.chain,
+        })
+    }
+}
+
+/// BLAKE3(previous chain ‖ position u64 LE ‖ time i64 LE ‖ body digest).
+pub fn chain(previous: &[u8; 32], position: u64, at_ms: i64, body_digest: &[u8; 32]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(previous);
+    hasher.update(&position.to_le_bytes());
+    hasher.update(&at_ms.to_le_bytes());
+    hasher.update(body_digest);
+    *hasher.finalize().as_bytes()
+}
+
+/// The body of a commit. Deterministic.
+///
+/// Errors: `Block` only if the codec refuses, which it has no reason to.
+pub fn encode_body(
+    scope: &str,
+    moves: &[JournalMove],
+    command: Option<&JournalCommand>,
+) -> Result<Vec<u8>> {
+    write_body(scope, moves, command)
+        .map(Encoded::into_bytes)
+        .map_err(|refused| StoreError::Block(refused.into()))
+}
+
+fn write_body(
+    scope: &str,
+    moves: &[JournalMove],
+    command: Option<&JournalCommand>,
+) -> Result<Encoded, CodecError> {
+    let mut out = Writer::new();
+    out.map(if command.is_some() { 3 } else { 2 })?;
+    out.key("moves")?;
+    out.array(moves.len())?;
+    for moved in moves {
+        match (&moved.target, &moved.record) {
+            (Some(target), Some(record)) => {
+                out.array(4)?;
+                out.str(moved.name.encoded())?;
+                out.u64(moved.version)?;
+                out.link(&AnyCid::from(*target))?;
+                out.bytes(record)?;
+            }
+            _ => {
+                out.array(1)?;
+                out.str(moved.name.encoded())?;
+            }
+        }
+    }
+    out.key("scope")?;
+    out.str(scope)?;
+    if let Some(command) = command {
+        out.key("command")?;
+        out.array(3)?;
+        out.bytes(&command.key)?;
+        out.bytes(&command.payload)?;
+        out.bytes(&command.receipt)?;
+    }
+    out.finish()
+}
+
+type Body = (String, Vec<JournalMove>, Option<JournalCommand>);
+
+fn decode_body(bytes: &[u8]) -> Result<Body, String> {
+    let mut input = BodyReader(Reader::new(bytes));
+    let entries = match input.next()? {
+        Event::Map(entries @ 2..=3) => entries,
+        _ => return Err("the body is not a map of two or three entries".into()),
+    };
+    input.key("moves")?;
+    let count = input.array()?;
+    let mut moves = Vec::new();
+    for _ in 0..count {
+        moves.push(input.journal_move()?);
+    }
+    input.key("scope")?;
+    let scope = input.text()?.to_owned();
+    let command = if entries == 3 {
+        input.key("command")?;
+        match input.array()? {
+            3 => Some(JournalCommand {
+                key: input.digest()?,
+                payload: input.digest()?,
+                receipt: input.bytes()?.to_vec(),
+            }),
+            _ => return Err("command: not a list of three".into()),
+        }
+    } else {
+        None
+    };
+    input.0.finish().map_err(|refused| refused.to_string())?;
+    Ok((scope, moves, command))
+}
+
+/// A reader that knows what has to come.
+struct BodyReader<'a>(Reader<'a>);
+
+impl<'a> BodyReader<'a> {
+    fn next(&mut self) -> Result<Event<'a>, String> {
+        self.0.next().map_err(|refused| refused.to_string())
+    }
+
+    fn key(&mut self, expected: &str) -> Result<(), String> {
+        match self.next()? {
+            Event::Key(key) if key == expected => Ok(()),
+            _ => Err(format!("the field {expected:?} is not where it should be")),
+        }
+    }
+
+    fn array(&mut self) -> Result<usize, String> {
+        match self.next()? {
+            Event::Array(length) => Ok(length),
+            _ => Err("a list is expected".into()),
+        }
+    }
+
+    fn text(&mut self) -> Result<&'a str, String> {
+        match self.next()? {
+            Event::Str(text) => Ok(text),
+            _ => Err("a text is expected".into()),
+        }
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], String> {
+        match self.next()? {
+            Event::Bytes(bytes) => Ok(bytes),
+            _ => Err("bytes are expected".into()),
+        }
+    }
+
+    fn digest(&mut self) -> Result<[u8; 32], String> {
+        <[u8; 32]>::try_from(self.bytes()?).map_err(|_| "a digest has 32 bytes".to_owned())
+    }
+
+    fn journal_move(&mut self) -> Result<JournalMove, String> {
+        let length = self.array()?;
+        let name = RefName::parse(self.text()?).map_err(|refused| refused.to_string())?;
+        match length {
+            1 => Ok(JournalMove {
+                name,
+                version: 0,
+                target: None,
+                record: None,
+            }),
+            4 => {
+                let version = match self.next()? {
+                    Event::Uint(version @ 1..) => version,
+                    _ => return Err(format!("{name}: a version counts from 1")),
+                };
+                let target = match self.next()? {
+                    Event::Link(link) => link
+                        .ours()
+                        .ok_or_else(|| format!("{name}: the target is a foreign CID"))?,
+                    _ => return Err(format!("{name}: the target is not a link")),
+                };
+                let record = self.bytes()?.to_vec();
+                Ok(JournalMove {
+                    name,
+                    version,
+                    target: Some(target),
+                    record: Some(record),
+                })
+            }
+            _ => Err(format!("{name}: a move has one or four fields")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(part: &str) -> RefName {
+        RefName::new("a/b", "thread", [part]).unwrap()
+    }
+
+    fn sample() -> Body {
+        let set = JournalMove {
+            name: name("x"),
+            version: 7,
+            target: Some(Cid::of_raw(b"x")),
+            record: Some(vec![1, 2]),
+        };
+        let gone = JournalMove {
+            name: name("y"),
+            version: 0,
+            target: None,
+            record: None,
+        };
+        let command = JournalCommand {
+            key: [1; 32],
+            payload: [2; 32],
+            receipt: vec![3],
+        };
+        ("a/b".to_owned(), vec![set, gone], Some(command))
+    }
+
+    #[test]
+    fn a_body_reads_back() {
+        let (scope, moves, command) = sample();
+        let body = encode_body(&scope, &moves, command.as_ref()).unwrap();
+        assert_eq!(
+            decode_body(&body).unwrap(),
+            (scope.clone(), moves.clone(), command)
+        );
+        let plain = encode_body(&scope, &moves, None).unwrap();
+        assert_eq!(decode_body(&plain).unwrap(), (scope, moves, None));
+        assert_eq!(
+            decode_body(&encode_body("main", &[], None).unwrap()).unwrap(),
+            ("main".into(), vec![], None)
+        );
+    }
+
+    #[test]
+    fn the_same_target_twice_stays_twice() {
+        let (scope, mut moves, _) = sample();
+        let mut twin = moves[0].clone();
+        twin.name = name("z");
+        moves.push(twin);
+        let body = encode_body(&scope, &moves, None).unwrap();
+        assert_eq!(decode_body(&body).unwrap().1, moves);
+    }
+
+    #[test]
+    fn no_broken_body_is_read_as_another() {
+        let (scope, moves, command) = sample();
+        let body = encode_body(&scope, &moves, command.as_ref()).unwrap();
+        for cut in 0..body.len() {
+            assert!(decode_body(&body[..cut]).is_err(), "cut at {cut}");
+        }
+        for place in 0..body.len() {
+            let mut broken = body.clone();
+            broken[place] ^= 0x20;
+            if let Ok((scope, moves, command)) = decode_body(&broken) {
+                assert_eq!(
+                    encode_body(&scope, &moves, command.as_ref()).unwrap(),
+                    broken
+                );
+            }
+        }
+        let mut longer = body;
+        longer.push(0);
+        assert!(decode_body(&longer).is_err());
+    }
+
+    #[test]
+    fn the_chain_fixes_everything_before() {
+        let first = JournalRow::after(&Head::default(), 10, b"one".to_vec());
+        let second = JournalRow::after(&first.head(), 11, b"two".to_vec());
+        assert_eq!((first.position, second.position), (1, 2));
+        assert!(first.faults(&Head::default()).is_empty());
+        assert!(second.faults(&first.head()).is_empty());
+        assert!(!second.faults(&Head::default()).is_empty());
+        let mut time = second.clone();
+        time.at_ms += 1;
+        assert_eq!(time.faults(&first.head()).len(), 1);
+        let mut body = second.clone();
+        body.body.push(0);
+        assert_eq!(body.faults(&first.head()).len(), 1);
+        let mut before = first;
+        before.chain[0] ^= 1;
+        assert_eq!(second.faults(&before.head()).len(), 1);
+    }
+}

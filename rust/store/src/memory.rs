@@ -1,0 +1,297 @@
+//! The store in memory: the contract without a disk, for tests and for work that need not outlive a process.
+//!
+//! Promises: all of [`Store`], by the same rules as on disk. One lock; a commit is applied inline, so a
+//! ticket is answered before `submit` returns.
+//! Must never: call out (a ticket's callback, a waiting watcher) while it holds its lock.
+
+mod evidence;
+mod state;
+
+use std::ops::Bound;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use treering_block::{Cid, CidPrefix};
+
+use crate::clock::Clock;
+use crate::commit::{Address, Commit, Committed, RefValue, receipt_key};
+use crate::cursor::{Cursor, Head};
+use crate::error::{Result, StoreError};
+use crate::findings::VerifyReport;
+use crate::journal::{JournalEntry, JournalRow};
+use crate::lease::{self, Identity, Lease, LeaseState};
+use crate::ledger;
+use crate::name::{RefName, check_kind, check_scope, listing_prefix};
+use crate::process::is_alive;
+use crate::stats::{Counters, StoreStats};
+use crate::store::{BlockInfo, Store};
+use crate::ticket::Ticket;
+use crate::verify;
+use state::State;
+
+/// A store that lives as long as this value. Everything is lost on drop.
+pub struct MemoryStore {
+    clock: Clock,
+    inner: Mutex<Inner>,
+    /// Rung after each commit and on close.
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    state: State,
+    counters: Counters,
+    closed: bool,
+}
+
+impl MemoryStore {
+    /// An empty store on the machine's clock.
+    pub fn new() -> Self {
+        Self::with_clock(Clock::system())
+    }
+
+    /// An empty store on that clock.
+    pub fn with_clock(clock: Clock) -> Self {
+        Self {
+            clock,
+            inner: Mutex::new(Inner::default()),
+            bell: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing that runs under the lock panics half-way through a change.
+        self.inner
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner())
+    }
+
+    /// The inside, if the store is open.
+    fn open(&self) -> Result<MutexGuard<'_, Inner>> {
+        let inner = self.lock();
+        if inner.closed {
+            Err(StoreError::Closed)
+        } else {
+            Ok(inner)
+        }
+    }
+
+    fn apply(&self, commit: &Commit) -> Result<Committed> {
+        let mut inner = self.open()?;
+        inner.counters.requests += 1;
+        inner.counters.batches += 1;
+        let committed = ledger::apply(commit, &mut inner.state, self.clock.now_ms())?;
+        inner.counters.blocks_written += committed.new_blocks;
+        inner.counters.block_bytes_written += committed.new_bytes;
+        Ok(committed)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store for MemoryStore {
+    fn submit(&self, commit: Commit) -> Ticket {
+        let answer = self.apply(&commit);
+        self.bell.notify_all();
+        Ticket::answered(answer)
+    }
+
+    fn get(&self, cid: &Cid) -> Result<Arc<[u8]>> {
+        let mut inner = self.open()?;
+        let bytes = inner
+            .state
+            .block(cid)
+            .map(|stored| Arc::clone(&stored.bytes));
+        let bytes = bytes.ok_or(StoreError::BlockNotFound(*cid))?;
+        inner.counters.blocks_read += 1;
+        Ok(bytes)
+    }
+
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>> {
+        let inner = self.open()?;
+        Ok(cids
+            .iter()
+            .map(|cid| inner.state.ordinals.contains_key(cid))
+            .collect())
+    }
+
+    fn prefix(&self, prefix: &CidPrefix, limit: usize) -> Result<Vec<Cid>> {
+        let inner = self.open()?;
+        let low = Cid::new(prefix.codec(), prefix.low());
+        let high = Cid::new(prefix.codec(), prefix.high());
+        Ok(inner
+            .state
+            .ordinals
+            .range(low..=high)
+            .map(|(cid, _)| *cid)
+            .take(limit)
+            .collect())
+    }
+
+    fn blocks(&self, after: u64, limit: usize) -> Result<Vec<BlockInfo>> {
+        let inner = self.open()?;
+        let later = inner
+            .state
+            .blocks
+            .range((Bound::Excluded(after), Bound::Unbounded));
+        Ok(later
+            .take(limit)
+            .map(|(ordinal, stored)| BlockInfo {
+                ordinal: *ordinal,
+                cid: stored.cid,
+                size: stored.bytes.len() as u64,
+            })
+            .collect())
+    }
+
+    fn read_ref(&self, name: &RefName) -> Result<Option<RefValue>> {
+        Ok(self.open()?.state.refs.get(name).cloned())
+    }
+
+    fn list_refs(
+        &self,
+        scope: &str,
+        kind: &str,
+        after: Option<&RefName>,
+        limit: usize,
+    ) -> Result<Vec<(RefName, Result<RefValue>)>> {
+        check_scope(scope)?;
+        check_kind(kind)?;
+        let inner = self.open()?;
+        let prefix = listing_prefix(scope, kind);
+        let first = match after {
+            Some(name) if name.encoded() >= prefix.as_str() => Bound::Excluded(name.encoded()),
+            _ => Bound::Included(prefix.as_str()),
+        };
+        let refs = inner.state.refs.range::<str, _>((first, Bound::Unbounded));
+        Ok(refs
+            .take_while(|(name, _)| name.encoded().starts_with(&prefix))
+            .take(limit)
+            .map(|(name, value)| (name.clone(), Ok(value.clone())))
+            .collect())
+    }
+
+    fn scopes(&self) -> Result<Vec<String>> {
+        let inner = self.open()?;
+        let mut scopes: Vec<String> = inner
+            .state
+            .refs
+            .keys()
+            .map(|name| name.scope().to_owned())
+            .collect();
+        scopes.sort();
+        scopes.dedup();
+        Ok(scopes)
+    }
+
+    fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
+        let inner = self.open()?;
+        let stored = inner.state.receipts.get(&receipt_key(address, command_id));
+        Ok(stored.map(|command| (command.payload, command.receipt.clone())))
+    }
+
+    fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
+        let inner = self.open()?;
+        let start = match after {
+            None => 0,
+            Some(cursor) => inner
+                .state
+                .place(cursor)
+                .ok_or_else(|| StoreError::CursorLost(cursor.to_string()))?,
+        };
+        inner
+            .state
+            .journal
+            .iter()
+            .skip(start)
+            .take(limit)
+            .map(JournalRow::entry)
+            .collect()
+    }
+
+    fn head(&self) -> Result<Head> {
+        Ok(self.open()?.state.head())
+    }
+
+    fn watch(&self, position: u64, timeout: Duration) -> Result<u64> {
+        let inner = self.lock();
+        let still = |inner: &mut Inner| !inner.closed && inner.state.head().position <= position;
+        let (inner, _) = self
+            .bell
+            .wait_timeout_while(inner, timeout, still)
+            .unwrap_or_else(|broken| broken.into_inner());
+        if inner.closed {
+            Err(StoreError::Closed)
+        } else {
+            Ok(inner.state.head().position)
+        }
+    }
+
+    fn lease_acquire(&self, name: &RefName, owner: &str) -> Result<Lease> {
+        let mut inner = self.open()?;
+        let stored = inner.state.leases.get(name).cloned();
+        let granted = lease::grant(
+            stored,
+            name,
+            owner,
+            &Identity::current(),
+            self.clock.now_ms(),
+            is_alive,
+        )?;
+        let token = granted.token;
+        inner.state.leases.insert(name.clone(), granted);
+        Ok(Lease {
+            name: name.clone(),
+            token,
+        })
+    }
+
+    fn lease_release(&self, lease: &Lease) -> Result<()> {
+        let mut inner = self.open()?;
+        if let Some(released) = inner
+            .state
+            .leases
+            .get(&lease.name)
+            .and_then(|state| state.released(lease.token))
+        {
+            inner.state.leases.insert(lease.name.clone(), released);
+        }
+        Ok(())
+    }
+
+    fn lease_state(&self, name: &RefName) -> Result<Option<LeaseState>> {
+        let stored = self.open()?.state.leases.get(name).cloned();
+        Ok(stored.map(|state| state.observed(self.clock.now_ms(), is_alive)))
+    }
+
+    fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {
+        let inner = self.open()?;
+        Ok(verify::verify(&inner.state, since))
+    }
+
+    fn stats(&self) -> Result<StoreStats> {
+        Ok(self.open()?.state.stats())
+    }
+
+    fn counters(&self) -> Counters {
+        self.lock().counters
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.lock().closed = true;
+        self.bell.notify_all();
+        Ok(())
+    }
+}

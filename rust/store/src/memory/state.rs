@@ -1,0 +1,184 @@
+//! What a store in memory holds, as the ledger that commits are judged against.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use treering_block::{Block, Cid, Codec};
+
+use crate::commit::{Address, Change, RefValue};
+use crate::cursor::{Cursor, Head};
+use crate::error::Result;
+use crate::journal::{JournalCommand, JournalRow};
+use crate::lease::LeaseState;
+use crate::ledger::{Ledger, Tip};
+use crate::name::RefName;
+use crate::stats::StoreStats;
+
+/// A block and what it links to.
+pub(super) struct Stored {
+    pub(super) cid: Cid,
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) links: Vec<u64>,
+}
+
+/// The tables.
+#[derive(Default)]
+pub(super) struct State {
+    /// In CID order, which is what a look-up by prefix walks.
+    pub(super) ordinals: BTreeMap<Cid, u64>,
+    pub(super) blocks: BTreeMap<u64, Stored>,
+    pub(super) last_ordinal: u64,
+    pub(super) refs: BTreeMap<RefName, RefValue>,
+    /// Position n at index n − 1.
+    pub(super) journal: Vec<JournalRow>,
+    pub(super) receipts: HashMap<[u8; 32], JournalCommand>,
+    /// (held ordinal, scope) → end.
+    pub(super) holds: BTreeMap<(u64, String), i64>,
+    pub(super) leases: HashMap<RefName, LeaseState>,
+}
+
+impl State {
+    pub(super) fn block(&self, cid: &Cid) -> Option<&Stored> {
+        self.blocks.get(self.ordinals.get(cid)?)
+    }
+
+    pub(super) fn head(&self) -> Head {
+        self.journal
+            .last()
+            .map(JournalRow::head)
+            .unwrap_or_default()
+    }
+
+    /// How many commits stand before what follows the cursor; None if it is of another history.
+    pub(super) fn place(&self, cursor: &Cursor) -> Option<usize> {
+        let place = usize::try_from(cursor.position).ok()?;
+        let there = match place.checked_sub(1) {
+            None => Head::default(),
+            Some(index) => self.journal.get(index)?.head(),
+        };
+        (there.cursor() == *cursor).then_some(place)
+    }
+
+    pub(super) fn stats(&self) -> StoreStats {
+        StoreStats {
+            blocks: self.blocks.len() as u64,
+            nodes: self
+                .ordinals
+                .keys()
+                .filter(|cid| cid.codec() == Codec::DagCbor)
+                .count() as u64,
+            block_bytes: self
+                .blocks
+                .values()
+                .map(|stored| stored.bytes.len() as u64)
+                .sum(),
+            links: self
+                .blocks
+                .values()
+                .map(|stored| stored.links.len() as u64)
+                .sum(),
+            refs: self.refs.len() as u64,
+            commits: self.journal.len() as u64,
+            receipts: self.receipts.len() as u64,
+            holds: self.holds.len() as u64,
+            ..StoreStats::default()
+        }
+    }
+}
+
+impl Ledger for State {
+    fn ordinal(&mut self, cid: &Cid) -> Result<Option<u64>> {
+        Ok(self.ordinals.get(cid).copied())
+    }
+
+    fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>> {
+        Ok(self.refs.get(name).cloned())
+    }
+
+    fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>> {
+        Ok(self.leases.get(name).cloned())
+    }
+
+    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
+        Ok(self
+            .receipts
+            .get(key)
+            .map(|command| (command.payload, command.receipt.clone())))
+    }
+
+    fn tip(&mut self) -> Result<Tip> {
+        Ok(self
+            .journal
+            .last()
+            .map(|row| Tip {
+                head: row.head(),
+                at_ms: row.at_ms,
+            })
+            .unwrap_or_default())
+    }
+
+    fn insert_block(&mut self, block: &Block, links: &[u64]) -> Result<u64> {
+        self.last_ordinal += 1;
+        let ordinal = self.last_ordinal;
+        self.ordinals.insert(block.cid, ordinal);
+        let stored = Stored {
+            cid: block.cid,
+            bytes: Arc::clone(&block.bytes),
+            links: links.to_vec(),
+        };
+        self.blocks.insert(ordinal, stored);
+        Ok(ordinal)
+    }
+
+    fn change_ref(&mut self, name: &RefName, version: u64, change: &Change) -> Result<()> {
+        match change {
+            Change::Set { target, record } => {
+                let value = RefValue {
+                    version,
+                    target: *target,
+                    record: record.clone(),
+                };
+                self.refs.insert(name.clone(), value);
+            }
+            Change::Delete => {
+                self.refs.remove(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_lease(&mut self, name: &RefName, state: &LeaseState) -> Result<()> {
+        self.leases.insert(name.clone(), state.clone());
+        Ok(())
+    }
+
+    fn insert_receipt(
+        &mut self,
+        key: &[u8; 32],
+        _: &Address,
+        payload: &[u8; 32],
+        receipt: &[u8],
+    ) -> Result<()> {
+        let command = JournalCommand {
+            key: *key,
+            payload: *payload,
+            receipt: receipt.to_vec(),
+        };
+        self.receipts.insert(*key, command);
+        Ok(())
+    }
+
+    fn insert_hold(&mut self, scope: &str, ordinal: u64, expires_at_ms: i64) -> Result<()> {
+        let end = self
+            .holds
+            .entry((ordinal, scope.to_owned()))
+            .or_insert(expires_at_ms);
+        *end = expires_at_ms.max(*end);
+        Ok(())
+    }
+
+    fn append_journal(&mut self, row: &JournalRow) -> Result<()> {
+        self.journal.push(row.clone());
+        Ok(())
+    }
+}
