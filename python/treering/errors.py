@@ -35,12 +35,16 @@ Each class has a `kind`: a stable name for logs and problem documents. Kinds are
 renamed or reused. The message is one line, "what happened: which one; what to do"; more of it stands in
 notes (`__notes__`). What an error is about stands in its attributes. Every error pickles with both.
 
-This module imports nothing of treering: the core raises these classes, so they stand below it.
+This module imports nothing of treering at run time: the core raises these classes, so they stand
+below it.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from treering._core import Cid
 
 __all__ = [
     "AlreadyExists",
@@ -146,11 +150,11 @@ class HeadMoved(Conflict):
     """The thread's id."""
     at_step: int
     """Where the head stands now."""
-    at: Any
+    at: Cid
     """The CID of the head now."""
     expected_step: int
     """Where this handle had seen it."""
-    expected: Any
+    expected: Cid
     """The CID that was expected."""
 
 

@@ -1,0 +1,137 @@
+"""treering: durable, forkable, verifiable state for agents and workflows.
+
+    >>> import treering
+    >>> store = treering.memory()                   # or treering.open("state"), a directory
+    >>> thread = store.threads.start("fix", prompt="Fix the flaky test", key="ticket-812")
+    >>> _ = thread.append("planner", "1. reproduce  2. bisect")
+    >>> _ = thread.append("coder", "add a sleep")
+    >>> retry = thread.fork(at=1)
+    >>> _ = retry.append("coder", "wait for the port instead")
+    >>> print(thread.diff(retry))
+    common: step 1; then 1 step each
+
+`treering.aio` has the same names for asyncio. Errors are in `treering.errors`, and here.
+"""
+
+from treering import codec, errors
+from treering._core import VERSION as __version__  # noqa: N811 - Python's name for it
+from treering._core import Cid
+from treering._session import Durability
+from treering.blocks import BlockInfo, Blocks
+from treering.commit import Commit, CommitReceipt, CommitThreads, StepDraft, ThreadDraft
+from treering.context import END_ROLE, START_ROLE, Context
+from treering.diff import Diff
+from treering.errors import (
+    AlreadyExists,
+    Ambiguous,
+    Closed,
+    CommandMismatch,
+    CommitUnknown,
+    Conflict,
+    Corrupt,
+    CursorExpired,
+    CursorLost,
+    DiskFull,
+    Fenced,
+    ForkedProcess,
+    HeadMoved,
+    HistoryTrimmed,
+    Invalid,
+    InvalidCommand,
+    LeaseHeld,
+    LeaseLost,
+    LimitExceeded,
+    LockTimeout,
+    MissingExtra,
+    NewerFormat,
+    NewerSchema,
+    NotFound,
+    Poisoned,
+    ReadOnly,
+    TreeringError,
+    Unavailable,
+    VersionConflict,
+    WrongStatus,
+)
+from treering.journal import JournalEntry, Move
+from treering.lease import Lease
+from treering.nodes import ContentNode, StartNode, StateNode
+from treering.pins import Pins
+from treering.scope import Scope
+from treering.step import NOW, NewStep, Step, StepLike, StepPlace, StepRef
+from treering.store import Reachable, Store, memory, open
+from treering.thread import Status, Thread
+from treering.threads import Threads
+from treering.verify import Finding, VerifyReport
+
+__all__ = [
+    "END_ROLE",
+    "NOW",
+    "START_ROLE",
+    "AlreadyExists",
+    "Ambiguous",
+    "BlockInfo",
+    "Blocks",
+    "Cid",
+    "Closed",
+    "CommandMismatch",
+    "Commit",
+    "CommitReceipt",
+    "CommitThreads",
+    "CommitUnknown",
+    "Conflict",
+    "ContentNode",
+    "Context",
+    "Corrupt",
+    "CursorExpired",
+    "CursorLost",
+    "Diff",
+    "DiskFull",
+    "Durability",
+    "Fenced",
+    "Finding",
+    "ForkedProcess",
+    "HeadMoved",
+    "HistoryTrimmed",
+    "Invalid",
+    "InvalidCommand",
+    "JournalEntry",
+    "Lease",
+    "LeaseHeld",
+    "LeaseLost",
+    "LimitExceeded",
+    "LockTimeout",
+    "MissingExtra",
+    "Move",
+    "NewStep",
+    "NewerFormat",
+    "NewerSchema",
+    "NotFound",
+    "Pins",
+    "Poisoned",
+    "Reachable",
+    "ReadOnly",
+    "Scope",
+    "StartNode",
+    "StateNode",
+    "Status",
+    "Step",
+    "StepDraft",
+    "StepLike",
+    "StepPlace",
+    "StepRef",
+    "Store",
+    "Thread",
+    "ThreadDraft",
+    "Threads",
+    "TreeringError",
+    "Unavailable",
+    "VerifyReport",
+    "VersionConflict",
+    "WrongStatus",
+    "__version__",
+    "codec",
+    "errors",
+    "memory",
+    "open",
+]

@@ -1,0 +1,101 @@
+"""The three kinds of calls that touch a store, each written once for sync and async callers.
+
+- `@verb` changes something. Its body is a generator: it yields what the core has queued, is sent the
+  answer, and returns the result. Waiting is the driver's business, so one body serves both worlds.
+- `@read` looks something up. Its body is a plain function.
+- `@stream` gives many things in order. Its body yields them in chunks.
+
+This file drives them for sync callers; `treering._async` does the same for a loop. A body never calls
+a decorated method of its own object: on an async object that would be a coroutine.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import wraps
+from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
+
+from treering._core import Pending
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Op: TypeAlias = Generator[Pending[Any], Any, T]
+"""The body of a verb: yields pending commits, is sent their answers, returns `T`."""
+
+Chunks: TypeAlias = Iterator[Sequence[T]]
+"""The body of a stream: yields a few at a time; an empty chunk means "not yet"."""
+
+Kind: TypeAlias = Literal["verb", "read", "stream"]
+MARK: Final = "__treering_call__"
+
+
+def verb(body: Callable[P, Op[T]]) -> Callable[P, T]:
+    """Returns the blocking form of a verb."""
+
+    @wraps(body)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return drive(body(*args, **kwargs))
+
+    return _marked(call, "verb", body)
+
+
+def read(body: Callable[P, T]) -> Callable[P, T]:
+    """Returns the same function; an async object runs it in a thread."""
+    setattr(body, MARK, ("read", body))
+    return body
+
+
+def stream(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
+    """Returns the blocking form of a stream: an iterator over single items."""
+
+    @wraps(body)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        for chunk in body(*args, **kwargs):
+            yield from chunk
+
+    return _marked(call, "stream", body)
+
+
+def drive(op: Op[T]) -> T:
+    """Runs a verb's body to its end, waiting for each commit; Ctrl-C gets through."""
+    try:
+        pending = next(op)
+        while True:
+            try:
+                answer = pending.wait()
+            except BaseException as error:
+                pending = op.throw(error)
+            else:
+                pending = op.send(answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+def call_of(member: object) -> tuple[Kind, Callable[..., Any]] | None:
+    """Returns the kind and the body of a decorated function, None for anything else."""
+    found: tuple[Kind, Callable[..., Any]] | None = getattr(member, MARK, None)
+    return found
+
+
+def _marked(call: Callable[P, T], kind: Kind, body: Callable[..., Any]) -> Callable[P, T]:
+    """Notes what `call` is, and gives it the signature that its callers see."""
+    setattr(call, MARK, (kind, body))
+    signature = inspect.signature(body)
+    returns = outer_type(str(signature.return_annotation), kind)
+    call.__annotations__ = {**body.__annotations__, "return": returns}
+    setattr(call, "__signature__", signature.replace(return_annotation=returns))  # noqa: B010
+    return call
+
+
+def outer_type(annotation: str, kind: Kind) -> str:
+    """Returns what a caller gets, from what a body is annotated with: `Op[Step]` gives `Step`."""
+    match kind:
+        case "verb":
+            return annotation.removeprefix("Op[").removesuffix("]")
+        case "stream":
+            return "Iterator[" + annotation.removeprefix("Chunks[")
+        case "read":
+            return annotation

@@ -1,0 +1,79 @@
+"""One opening of a store: what `Store`, `Scope`, `Thread` and `Step` of it hold in common.
+
+It closes the core when the last of them is gone, and at the end of the process. It knows how the store was
+opened, so that handles can be pickled. It makes no object of the public API and starts no I/O by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from treering._core import Core
+from treering.errors import Invalid
+
+Durability: TypeAlias = Literal["durable", "relaxed"]
+"""How much an acknowledged commit outlives: a power failure, or only a killed process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """How a store was opened; enough to open it again, in another process too."""
+
+    path: str
+    read_only: bool
+    durability: Durability
+    lock_wait_ms: int
+
+
+class Session:
+    """A core with its way back: `location` is None for a store in memory."""
+
+    __slots__ = ("__weakref__", "_finalizer", "core", "durability", "location", "name")
+
+    def __init__(self, core: Core, location: Location | None, durability: Durability) -> None:
+        self.core = core
+        self.location = location
+        self.durability = durability
+        # Asked once: repr must work after close.
+        self.name = location.path if location is not None else "memory"
+        self._finalizer = weakref.finalize(self, _close, core, os.getpid())
+
+    def close(self) -> None:
+        self._finalizer()
+
+    @property
+    def closed(self) -> bool:
+        return not self._finalizer.alive
+
+    def portable(self, what: str) -> Location:
+        """Returns the location, for a pickle of `what`."""
+        if self.location is None:
+            raise Invalid(
+                f"{what} of a store in memory can't be pickled: it lives in this process only; use treering.open(path)"
+            )
+        return self.location
+
+    def same_store(self, other: Session) -> bool:
+        if self.core is other.core:
+            return True
+        return self.location is not None and other.location is not None and self.name == other.name
+
+
+def open_session(location: Location, *, create: bool) -> Session:
+    """Opens the store of a directory."""
+    core = Core.open(location.path, create, location.read_only, location.lock_wait_ms)
+    return Session(core, location, location.durability)
+
+
+def memory_session() -> Session:
+    """Opens a new store in memory."""
+    return Session(Core.memory(), None, "durable")
+
+
+def _close(core: Core, pid: int) -> None:
+    # A child of fork() inherits the finaliser, and must not touch its parent's store.
+    if os.getpid() == pid:
+        core.close()

@@ -1,0 +1,229 @@
+"""Several changes of one scope in one commit: all are written, or none.
+
+Inside the `with` block everything is only drafted; nothing is written, and nothing waits. On leaving, all
+of it goes in one commit with one fsync. An exception inside the block drops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from treering._calls import Op, verb
+from treering._core import BatchCore, Cid, StepCore, ThreadCore, ThreadsCore
+from treering._family import SYNC, Family
+from treering._session import Session
+from treering.errors import Invalid
+from treering.step import NOW, AtMs, NewStep, Step, StepLike, step_args
+from treering.thread import Thread
+from treering.threads import start_args
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitReceipt:
+    """What a commit did."""
+
+    position: int
+    """Its place in the journal."""
+    replayed: bool
+    """Whether its command id was there before: nothing was written, the drafts hold the first result."""
+    new_blocks: int
+    """Blocks that were not there before."""
+
+
+class StepDraft:
+    """A step that the commit will write."""
+
+    __slots__ = ("_commit", "_index", "cid", "number")
+
+    def __init__(self, commit: Commit, index: int, core: StepCore) -> None:
+        self._commit = commit
+        self._index = index
+        self.number: int = core.number
+        """The number that it gets."""
+        self.cid: Cid = core.cid
+        """The CID that it gets; a replay keeps the first one, see `step`."""
+
+    @property
+    def step(self) -> Step:
+        """The step as it was written; there once the block is left.
+
+        Errors:
+            Invalid (`invalid`): nothing is written yet.
+        """
+        return self._commit._written_step(self._index)
+
+    def __repr__(self) -> str:
+        return f"<StepDraft {self.number} {self.cid.short()}>"
+
+
+class ThreadDraft:
+    """A thread that the commit will start, fork or change."""
+
+    __slots__ = ("_commit", "_index")
+
+    def __init__(self, commit: Commit, index: int) -> None:
+        self._commit = commit
+        self._index = index
+
+    def append(
+        self,
+        role: str,
+        content: object = "",
+        *,
+        meta: Mapping[str, object] | None = None,
+        artifacts: Mapping[str, bytes | str] | None = None,
+        links: Iterable[Cid] = (),
+        at_ms: AtMs = NOW,
+    ) -> StepDraft:
+        """Returns the step that will follow those drafted before; arguments as `Thread.append`."""
+        new = NewStep(role, content, meta=meta, artifacts=artifacts, links=links, at_ms=at_ms)
+        return self._commit._step(self._commit._open().append(self._index, step_args(new)))
+
+    def extend(self, steps: Iterable[StepLike]) -> list[StepDraft]:
+        """Returns the steps that will follow, in order."""
+        batch = self._commit._open()
+        return [self._commit._step(batch.append(self._index, step_args(step))) for step in steps]
+
+    def finish(self, return_code: int = 0, summary: str = "") -> StepDraft:
+        """Returns the `__end__` step that will complete the thread."""
+        return self._commit._step(self._commit._open().finish(self._index, return_code, summary))
+
+    def fork(
+        self, *, at: int | None = None, key: str | None = None, labels: Mapping[str, object] | None = None
+    ) -> ThreadDraft:
+        """Returns a thread that will begin with this one's steps up to `at`, None for all so far."""
+        return ThreadDraft(self._commit, self._commit._open().fork(self._index, at, key, labels))
+
+    @property
+    def thread(self) -> Thread:
+        """The thread as it was written; there once the block is left.
+
+        Errors:
+            Invalid (`invalid`): nothing is written yet.
+        """
+        return self._commit._written_thread(self._index)
+
+    def __repr__(self) -> str:
+        return f"<ThreadDraft {self._index}>"
+
+
+class CommitThreads:
+    """The threads of the scope, as the commit will leave them: `c.threads`."""
+
+    __slots__ = ("_commit", "_drafts")
+
+    def __init__(self, commit: Commit) -> None:
+        self._commit = commit
+        self._drafts: dict[str, ThreadDraft] = {}
+
+    def start(
+        self,
+        workflow: str,
+        *,
+        prompt: object = None,
+        key: str | None = None,
+        parameters: Mapping[str, object] | None = None,
+        labels: Mapping[str, object] | None = None,
+        max_rounds: int | None = None,
+        workflow_hash: str | None = None,
+        parent_state: Cid | None = None,
+        steps: Iterable[StepLike] = (),
+    ) -> ThreadDraft:
+        """Returns a thread that the commit will start; arguments as `Threads.start`."""
+        args = start_args(
+            workflow, prompt, key, parameters, labels, max_rounds, workflow_hash, parent_state, steps, None
+        )
+        return ThreadDraft(self._commit, self._commit._open().start(args))
+
+    def __getitem__(self, thread: Thread) -> ThreadDraft:
+        """Returns the draft of a thread; the commit expects the head that `thread` last saw."""
+        draft = self._drafts.get(thread.id)
+        if draft is None:
+            draft = ThreadDraft(self._commit, self._commit._open().thread(thread._to_write()))
+            self._drafts[thread.id] = draft
+        return draft
+
+
+class Commit:
+    """A commit in the making, made by `scope.commit()`; to be used with `with`, once."""
+
+    __slots__ = ("_answer", "_batch", "_command_id", "_core", "_session", "_steps", "threads")
+
+    _family: ClassVar[Family] = SYNC
+
+    def __init__(self, session: Session, core: ThreadsCore, command_id: str | None) -> None:
+        self._session = session
+        self._core = core
+        self._command_id = command_id
+        self._batch: BatchCore | None = None
+        self._answer: Mapping[str, Any] | None = None
+        self._steps = 0
+        self.threads: CommitThreads = CommitThreads(self)
+        """The threads of the scope, to start, append to, fork and finish."""
+
+    def put(self, data: bytes) -> Cid:
+        """Returns the CID of bytes that the commit will store."""
+        return self._open().put(data)
+
+    def put_node(self, value: object) -> Cid:
+        """Returns the CID of a value that the commit will store as a node.
+
+        Errors:
+            Invalid (`invalid`), LimitExceeded (`limit-exceeded`): it can't be a node.
+        """
+        return self._open().put_node(value)
+
+    @property
+    def receipt(self) -> CommitReceipt:
+        """What the commit did; there once the block is left.
+
+        Errors:
+            Invalid (`invalid`): nothing is written yet.
+        """
+        answer = self._written()
+        return CommitReceipt(position=answer["position"], replayed=answer["replayed"], new_blocks=answer["new_blocks"])
+
+    def __enter__(self) -> Commit:
+        if self._batch is not None or self._answer is not None:
+            raise Invalid("a commit is made once: call scope.commit() again")
+        self._batch = self._core.batch()
+        return self
+
+    @verb
+    def __exit__(self, kind: object, error: object, trace: object) -> Op[None]:
+        batch, self._batch = self._batch, None
+        if kind is None and batch is not None:
+            answer: dict[str, Any] = yield batch.commit(self._command_id)
+            self._answer = answer
+
+    def _open(self) -> BatchCore:
+        if self._batch is None:
+            raise Invalid("the commit is not open: use it inside of `with scope.commit() as c`")
+        return self._batch
+
+    def _step(self, core: StepCore) -> StepDraft:
+        draft = StepDraft(self, self._steps, core)
+        self._steps += 1
+        return draft
+
+    def _written(self) -> Mapping[str, Any]:
+        if self._answer is None:
+            raise Invalid("nothing is written yet: the commit happens when its `with` block is left")
+        return self._answer
+
+    def _written_step(self, index: int) -> Step:
+        core: StepCore = self._written()["steps"][index]
+        return Step(self._session, core)
+
+    def _written_thread(self, index: int) -> Thread:
+        core: ThreadCore = self._written()["threads"][index]
+        return self._family.Thread(self._session, self._core, core)
+
+    def __repr__(self) -> str:
+        state = "open" if self._batch is not None else "written" if self._answer is not None else "not open"
+        return f"<Commit {self._command_id or ''} {state}>"
+
+
+SYNC.Commit = Commit

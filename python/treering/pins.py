@@ -1,0 +1,52 @@
+"""Pins: names that keep blocks, whatever becomes of the threads that they came from."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from treering._calls import Op, read, verb
+from treering._core import Cid, ThreadsCore
+from treering._family import SYNC, Family
+from treering._session import Session
+
+
+class Pins:
+    """The pins of one scope, `scope.pins`: each is a ref to a block and keeps it and all it links to."""
+
+    __slots__ = ("_core", "_session")
+
+    _family: ClassVar[Family] = SYNC
+
+    def __init__(self, session: Session, core: ThreadsCore) -> None:
+        self._session = session
+        self._core = core
+
+    @verb
+    def add(self, name: str, cid: Cid) -> Op[None]:
+        """Returns nothing; the name now keeps the block, durable. A name that is there is moved.
+
+        Errors:
+            NotFound (`not-found`): the block is not here.
+            Invalid (`invalid`): the name can't be.
+        """
+        yield self._core.pin_add(name, cid)
+
+    @read
+    def list(self) -> dict[str, Cid]:
+        """Returns all pins by name, in name order."""
+        return dict(self._core.pin_list())
+
+    @verb
+    def rm(self, name: str) -> Op[None]:
+        """Returns nothing; the pin is gone, its block stays until it is collected.
+
+        Errors:
+            NotFound (`not-found`): there is no such pin.
+        """
+        yield self._core.pin_rm(name)
+
+    def __repr__(self) -> str:
+        return f"<Pins of {self._core.scope} in {self._session.name}>"
+
+
+SYNC.Pins = Pins

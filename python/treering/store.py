@@ -1,0 +1,252 @@
+"""A store: blocks, scopes and the journal of a directory, or of memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final, NamedTuple
+
+from treering._calls import Chunks, Op, read, stream, verb
+from treering._core import Cid
+from treering._family import SYNC, Family
+from treering._session import Durability, Location, Session, memory_session, open_session
+from treering.blocks import Blocks
+from treering.errors import Invalid
+from treering.journal import JournalEntry, entry
+from treering.scope import Scope
+from treering.step import StepPlace
+from treering.threads import Threads
+from treering.verify import Finding, VerifyReport
+
+MAIN: Final = "main"
+"""The scope of `store.threads`."""
+
+_CHUNK: Final = 500
+_WATCH_MS: Final = 200
+
+
+class Reachable(NamedTuple):
+    """What can be reached from some roots: `present` in the order of the walk, and what is `missing`."""
+
+    present: list[Cid]
+    missing: list[Cid]
+
+
+class Store:
+    """An open store. `treering.open` and `treering.memory` make one.
+
+    `with` is optional: a store is closed when nothing of it is used any more, and at the end of the
+    process. All of it may be used from any thread; not in a child of `os.fork()`, which opens its own.
+    """
+
+    __slots__ = ("__weakref__", "_session")
+
+    _family: ClassVar[Family] = SYNC
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def threads(self) -> Threads:
+        """The threads of the scope `main`."""
+        return self.scope(MAIN).threads
+
+    @property
+    def blocks(self) -> Blocks:
+        """The blocks of the store."""
+        return self._family.Blocks(self._session, MAIN, self._session.durability)
+
+    def scope(self, name: str, durability: Durability | None = None) -> Scope:
+        """Returns a scope, new or not; nothing is written until something is done in it.
+
+        `durability` is that of its commits, None for that of the store.
+
+        Errors:
+            Invalid (`invalid`): the name can't be.
+        """
+        durability = self._session.durability if durability is None else durability
+        return self._family.Scope(self._session, self._session.core.threads(name, durability), durability)
+
+    @verb
+    def put(self, data: bytes) -> Op[Cid]:
+        """Returns the CID of these bytes, durable; short for `store.blocks.put`."""
+        cid: Cid = yield self._session.core.put(data, MAIN, self._session.durability)
+        return cid
+
+    @read
+    def scopes(self) -> list[str]:
+        """Returns the names of the scopes that hold something, in order."""
+        return self._session.core.scopes()
+
+    @read
+    def reachable(self, roots: Iterable[Cid]) -> Reachable:
+        """Returns all blocks that the roots lead to, the roots included, each once.
+
+        A block that is not there is reported as missing, never dropped. O(blocks reached).
+        """
+        return Reachable(*self._session.core.reachable(list(roots)))
+
+    @stream
+    def journal(self, after: str | None = None) -> Chunks[JournalEntry]:
+        """Returns the commits after a cursor, None for all, the oldest first; an iterator that ends.
+
+        Errors:
+            CursorLost (`cursor-lost`): the cursor is not one of this store.
+            CursorExpired (`cursor-expired`): what came after it is not kept any more.
+        """
+        while rows := self._session.core.journal(after, _CHUNK):
+            yield [entry(row) for row in rows]
+            after = rows[-1]["cursor"]
+
+    @stream
+    def watch(self, after: str | None = None) -> Chunks[JournalEntry]:
+        """Returns the commits after a cursor, then each new one as it comes, of any process; no end.
+
+        None is before the first commit; `store.cursor()` is after the newest.
+
+        Errors:
+            As `journal`.
+        """
+        core = self._session.core
+        while True:
+            # Asked before the journal is read, so that no commit falls between the two.
+            position = core.watch(0, 0)
+            if rows := core.journal(after, _CHUNK):
+                after = rows[-1]["cursor"]
+                yield [entry(row) for row in rows]
+            else:
+                core.watch(position, _WATCH_MS)
+                # A moment for the caller's signals and cancellations.
+                yield ()
+
+    @read
+    def cursor(self) -> str:
+        """Returns the place behind the newest commit, opaque; for `journal` and `watch`."""
+        return self._session.core.cursor()
+
+    @read
+    def head(self) -> str:
+        """Returns the journal's head, opaque: write it down elsewhere, `verify(since=…)` proves it.
+
+        It is a hash over all commits so far.
+        """
+        return self._session.core.head()
+
+    @read
+    def verify(self, since: str | None = None) -> VerifyReport:
+        """Returns what was checked and what is wrong; reads everything, changes nothing.
+
+        Every block is hashed again; links, jumps, step numbers, refs, records, receipts and the
+        journal's chain are checked. `since` is a `head()` of before: the journal up to there must be
+        what it was then.
+
+        Errors:
+            Invalid (`invalid`): `since` is no head.
+        """
+        found = dict(self._session.core.verify(since))
+        findings = tuple(
+            Finding(f["check"], f["which"], f["detail"], tuple(StepPlace(*place) for place in f["threads"]))
+            for f in found.pop("findings")
+        )
+        return VerifyReport(findings=findings, **found)
+
+    @read
+    def stats(self) -> dict[str, int]:
+        """Returns what is in the store, by name: blocks, their bytes, refs, commits, bytes on disk."""
+        return self._session.core.stats()
+
+    def counters(self) -> dict[str, int]:
+        """Returns what this process has read and written through the store so far, by name; exact."""
+        return self._session.core.counters()
+
+    @property
+    def path(self) -> str | None:
+        """The store's directory; None for a store in memory."""
+        location = self._session.location
+        return None if location is None else location.path
+
+    @property
+    def closed(self) -> bool:
+        """Whether this object was closed."""
+        return self._session.closed
+
+    @read
+    def close(self) -> None:
+        """Returns nothing; what was queued is written, everything later raises `Closed`."""
+        self._session.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    @read
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        return self._session.same_store(other._session)
+
+    def __hash__(self) -> int:
+        return hash(self._session.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reopen_store, (self._family, self._session.portable("a Store"))
+
+    def __repr__(self) -> str:
+        return f"<Store {self._session.name}{' (closed)' if self.closed else ''}>"
+
+
+def reopen_store(family: Family, location: Location) -> Store:
+    """Opens a pickled store."""
+    return family.Store(open_session(location, create=False))
+
+
+def location_of(path: str | os.PathLike[str], read_only: bool, durability: Durability, lock_wait_s: float) -> Location:
+    """Returns the checked arguments of an open."""
+    text = os.fsdecode(path)
+    if not text or "\0" in text:
+        raise Invalid(f"{text!r} is no path; give a directory", path=text)
+    if durability not in ("durable", "relaxed"):
+        raise Invalid(f"durability {durability!r} is not one of durable, relaxed")
+    if not 0 <= lock_wait_s <= 86_400:
+        raise Invalid(f"lock_wait_s {lock_wait_s!r} is not within 0 … 86400 s")
+    return Location(os.path.abspath(text), read_only, durability, round(lock_wait_s * 1000))  # noqa: PTH100
+
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    create: bool = True,
+    read_only: bool = False,
+    durability: Durability = "durable",
+    lock_wait_s: float = 30.0,
+) -> Store:
+    """Returns the store of a directory; the directory is made if it is absent and `create` is true.
+
+    `durability` is what an answered commit outlives: `durable` a power failure, `relaxed` only a killed
+    process. `lock_wait_s` is how long a commit waits for other processes that write. Opening a directory
+    twice in a process is fine.
+
+    Errors:
+        Invalid (`invalid`): the directory holds other files and is no store; nothing was written.
+        NotFound (`not-found`): there is no such store, and `create` is false.
+        NewerFormat (`newer-format`): a later treering wrote it.
+        Unavailable (`unavailable`): the system does not let us, or it is a network file system.
+
+    Example:
+        >>> import tempfile, treering
+        >>> with tempfile.TemporaryDirectory() as home, treering.open(f"{home}/state") as store:
+        ...     thread = store.threads.start("hello")
+        ...     len(thread)
+        0
+    """
+    return SYNC.Store(open_session(location_of(path, read_only, durability, lock_wait_s), create=create))
+
+
+def memory() -> Store:
+    """Returns a new store in memory: the same as one in a directory, gone when it is closed."""
+    return SYNC.Store(memory_session())
+
+
+SYNC.Store = Store

@@ -1,0 +1,56 @@
+"""What `Store.verify` says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from treering.step import StepPlace
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong."""
+
+    check: str
+    """Which check found it; the names are stable, `docs/reference.md` lists them."""
+    which: str
+    """What is broken: a CID, a ref, a journal position."""
+    detail: str
+    """How."""
+    threads: tuple[StepPlace, ...]
+    """The threads and steps that it hurts, where they are known."""
+
+    def __str__(self) -> str:
+        hurt = "".join(f"; hurts {place}" for place in self.threads)
+        return f"{self.check} {self.which}: {self.detail}{hurt}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What was checked, and what is wrong; true if nothing is."""
+
+    blocks: int
+    bytes: int
+    """Bytes of blocks that were hashed again."""
+    links: int
+    refs: int
+    commits: int
+    receipts: int
+    threads: int
+    steps: int
+    findings: tuple[Finding, ...]
+    """What is wrong; empty if all is well."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        checked = f"{self.blocks} blocks, {self.refs} refs, {self.commits} commits, {self.steps} steps"
+        if self.ok:
+            return f"ok: {checked}"
+        return "\n".join([f"{len(self.findings)} findings in {checked}", *map(str, self.findings)])
