@@ -17,6 +17,8 @@ BIN := $(CURDIR)/$(VENV)/bin
 # What maturin hands to cargo, so that cargo alone sees the same and finds its work done.
 export PYO3_PYTHON := $(BIN)/python
 export PYO3_BUILD_EXTENSION_MODULE := 1
+export PYO3_ENVIRONMENT_SIGNATURE := $(shell $(or $(wildcard $(BIN)/python),$(PYTHON)) -c \
+	'import sys; print("cpython-%d.%d-%dbit" % (*sys.version_info[:2], sys.maxsize.bit_length() + 1))')
 unexport RUSTFLAGS
 unexport PYTHONPATH
 
@@ -29,9 +31,9 @@ endif
 
 # Up to this compiler a warning is an error. A newer one knows new warnings, which aren't a newcomer's fault.
 RUSTC_MINOR_KNOWN := 95
-CARGO := cargo
 PYTEST := $(BIN)/python -m pytest
-RUST_SOURCES := $(shell find rust \( -type f -o -type d \) -not -name '.*' -not -name '*~')
+# Folders too, so that a deleted file counts as a change; not rust/ itself, whose name is a target here.
+RUST_SOURCES := $(shell find rust -mindepth 1 \( -type f -o -type d \) -not -name '.*' -not -name '*~')
 
 .DEFAULT_GOAL := help
 .PHONY: help preflight build demo test lint rust py types docs test-long bench gen lock clean
@@ -62,18 +64,18 @@ demo: $(VENV)/.built ## what treering does, on a dozen conversations
 test: lint rust py types docs ## everything below 15 minutes: the five that follow
 
 lint: $(VENV)/.deps ## formatting, clippy, ruff, the layers' arrows
-	$(CARGO) fmt --all --check
+	cargo fmt --all --check
 	deny="-D warnings"; \
 	minor=$$(rustc --version | sed -n 's/^rustc 1\.\([0-9]*\)\..*/\1/p'); \
 	if [ "$$minor" -gt $(RUSTC_MINOR_KNOWN) ]; then deny=""; fi; \
-	$(CARGO) clippy --locked --quiet --workspace --all-targets -- $$deny
+	cargo clippy --locked --quiet --workspace --all-targets -- $$deny
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/python tools/layers.py
 	$(BIN)/lint-imports --no-cache
 
 rust: $(VENV)/.deps ## tests of the core crates
-	$(CARGO) test --locked --quiet
+	cargo test --locked --quiet
 
 py: $(VENV)/.built ## tests of the Python API, the command line and the build itself
 	$(PYTEST) tests --ignore=tests/docs --ignore=tests/typing
@@ -90,7 +92,7 @@ test-long: $(VENV)/.built ## what takes minutes, the wheel in a clean environmen
 
 bench: $(VENV)/.built ## benchmarks of the Python API and of the core (read benches/README.md first)
 	$(PYTEST) benches --benchmark-only
-	$(CARGO) bench --locked
+	cargo bench --locked
 
 gen: ## generated sources (there are none yet)
 	@echo "nothing is generated yet"

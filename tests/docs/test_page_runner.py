@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import page  # noqa: E402
+import page
 
 
 def run(tmp_path: Path, text: str) -> int:
