@@ -27,13 +27,13 @@ def test_durable_append(benchmark: BenchmarkFixture, store: treering.Store, fold
     before = store.counters()
     benchmark.pedantic(append, rounds=ROUNDS)
     after = store.counters()
-    commits = after.batches - before.batches
-    size = (after.wal_bytes_written - before.wal_bytes_written) // commits
+    commits = after["batches"] - before["batches"]
+    size = (after["wal_bytes_written"] - before["wal_bytes_written"]) // commits
     floor = durable_write_us(folder, size)
     median = statistics.median(benchmark.stats.stats.data) * 1e6
     benchmark.extra_info |= {
         "wal bytes per append": size,
-        "fsyncs per append": (after.commit_syncs - before.commit_syncs) / commits,
+        "fsyncs per append": (after["commit_syncs"] - before["commit_syncs"]) / commits,
         "floor µs (pwrite + fdatasync)": round(floor, 1),
         "above the floor µs": round(median - floor, 1),
         "target": "≤ 80 µs above the floor",
