@@ -1,5 +1,6 @@
 //! What can go wrong in a store. Every variant says what happened, to which, and carries what a caller
-//! needs to act on it; none is answered after anything of the failing commit was written.
+//! needs to act on it; none is answered after anything of the failing commit was written, but
+//! `CommitUnknown`, which says so.
 
 use std::sync::Arc;
 
@@ -8,94 +9,166 @@ use treering_block::{BlockError, Cid};
 use crate::commit::{Expect, RefValue};
 use crate::name::RefName;
 
+/// What a store's methods return.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
+/// Why a store did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
+    /// A block was asked for that is not there (any more).
     #[error("no block {0} in this store")]
     BlockNotFound(Cid),
+    /// A ref was asked for that is not there (any more).
     #[error("no ref {0} in this store")]
     RefNotFound(RefName),
     /// A compare-and-swap lost.
     #[error("ref {name} is not as expected ({expected:?})")]
     RefMoved {
+        /// The ref.
         name: RefName,
+        /// What the commit expected of it.
         expected: Expect,
+        /// What it is; None if it is absent.
         actual: Option<RefValue>,
     },
+    /// A command id came again with other content.
     #[error(
         "command id {id:?} was used before with another payload; use a new id for a new command"
     )]
-    CommandMismatch { id: String },
+    CommandMismatch {
+        /// The command id.
+        id: String,
+    },
     /// The lease is held by somebody who is alive.
     #[error("the lease of {name} is held by {holder}")]
-    LeaseHeld { name: RefName, holder: String },
+    LeaseHeld {
+        /// The leased ref.
+        name: RefName,
+        /// Its owner's label and process.
+        holder: String,
+    },
+    /// The lease that a commit rests on is not held any more.
     #[error("lease {token} of {name} is lost: {now}; take a new lease")]
     LeaseLost {
+        /// The leased ref.
         name: RefName,
+        /// The token that was shown.
         token: u64,
+        /// What became of it.
         now: String,
     },
-    /// A block or ref would point at what is not there.
+    /// A block, ref or hold would point at what is not there.
     #[error("{from} links to {link}, which is not in this store; put it first")]
-    LinkMissing { from: String, link: Cid },
+    LinkMissing {
+        /// What holds the link.
+        from: String,
+        /// What is absent.
+        link: Cid,
+    },
+    /// More than is allowed.
     #[error("{what}: {actual} exceeds the limit of {limit}")]
     LimitExceeded {
+        /// What is limited, with its unit.
         what: &'static str,
+        /// The most that is allowed.
         limit: u64,
+        /// What was given.
         actual: u64,
     },
+    /// Something given that can not be.
     #[error("{what} {value:?} is not valid: {rule}")]
     Invalid {
+        /// What it should have been.
         what: &'static str,
+        /// What was given.
         value: String,
+        /// The rule that it breaks.
         rule: String,
     },
+    /// A prefix that more than one CID starts with.
     #[error("{prefix} is the start of {} CIDs; type more of it", candidates.len())]
     Ambiguous {
+        /// The prefix.
         prefix: String,
+        /// CIDs that start so; not necessarily all.
         candidates: Vec<Cid>,
     },
     /// Stored bytes are not what was written.
     #[error("{what} {which} is corrupt: {detail}; run `treering verify`")]
     Corrupt {
+        /// What sort of thing: `block`, `ref`, `journal commit`.
         what: &'static str,
+        /// Which one.
         which: String,
+        /// What is wrong with it.
         detail: String,
     },
+    /// The store was written by a later version.
     #[error("{path} has format {found}, this version reads up to {supported}; upgrade treering")]
     NewerFormat {
+        /// The store.
         path: String,
+        /// The format that it has.
         found: u64,
+        /// The newest format that this version reads.
         supported: u64,
     },
+    /// A directory that is something else, or nothing.
     #[error("{path} is not a treering store: {why}")]
-    NotAStore { path: String, why: String },
+    NotAStore {
+        /// The directory.
+        path: String,
+        /// What makes it none.
+        why: String,
+    },
+    /// A cursor from another store, or from a tail that a power failure took.
     #[error("cursor {0} is not one of this store")]
     CursorLost(String),
+    /// A cursor from before what is kept.
     #[error("cursor {0} is older than the journal that is kept")]
     CursorExpired(String),
     /// A commit failed half-way: what is on disk is only known after reopening.
     #[error("the store refuses to write since a commit failed ({why}); reopen it")]
-    Poisoned { why: String },
+    Poisoned {
+        /// How it failed.
+        why: String,
+    },
+    /// This very commit failed half-way.
     #[error(
         "this commit may or may not have happened ({why}); reopen the store and repeat it with its command id"
     )]
-    CommitUnknown { why: String },
+    CommitUnknown {
+        /// How it failed.
+        why: String,
+    },
+    /// A write through a handle that only reads.
     #[error("the store is open for reading only")]
     ReadOnly,
+    /// No room for the commit.
     #[error("the disk is full; nothing of this commit was written")]
     DiskFull,
+    /// Another process kept the write lock for too long.
     #[error("waited {waited_ms} ms for the write lock, held by {holder}; nothing was written")]
-    LockTimeout { waited_ms: u64, holder: String },
+    LockTimeout {
+        /// How long, in milliseconds.
+        waited_ms: u64,
+        /// Who holds it.
+        holder: String,
+    },
+    /// The store was closed.
     #[error("the store is closed")]
     Closed,
+    /// A handle used in a child process.
     #[error("the store was opened before fork(); open it again in the child process")]
     ForkedProcess,
+    /// The operating system refused.
     #[error("{action} {path}: {source}")]
     Io {
+        /// What was tried, as a verb: `writing`.
         action: &'static str,
+        /// On which file.
         path: String,
+        /// The system's answer.
         source: Arc<std::io::Error>,
     },
     /// Invalid bytes given by the caller.

@@ -19,9 +19,13 @@ pub enum Check {
     Ref,
     /// Refs are what replaying the journal gives.
     RefHistory,
+    /// The receipt's row is as written, and its commit left it.
     Receipt,
+    /// The hold's row is as written and the held block present.
     Hold,
+    /// The lease's row is as written.
     Lease,
+    /// The store's own rows and page structure are as written.
     Manifest,
     /// A thread's record can be read.
     Record,
@@ -34,9 +38,11 @@ pub enum Check {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
+    /// The check that failed.
     pub check: Check,
     /// What is broken: a CID, a ref, a journal position.
     pub which: String,
+    /// What is wrong with it.
     pub detail: String,
     /// The threads and steps that it hurts, where known: (thread id, step number).
     pub threads: Vec<(String, u64)>,
@@ -45,13 +51,22 @@ pub struct Finding {
 /// What was checked, and what is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerifyReport {
+    /// Blocks looked at.
     pub blocks: u64,
+    /// Their bytes together, as their rows say.
     pub bytes: u64,
+    /// Links in them.
     pub links: u64,
+    /// Refs that could be read.
     pub refs: u64,
+    /// Commits in the journal.
     pub commits: u64,
+    /// Command receipts that could be read.
     pub receipts: u64,
+    /// Threads looked at; 0 unless the thread layer has added its checks.
     pub threads: u64,
+    /// Their steps.
     pub steps: u64,
+    /// What is wrong; empty for a sound store.
     pub findings: Vec<Finding>,
 }

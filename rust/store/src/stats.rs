@@ -3,19 +3,29 @@
 /// What is in a store now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
+    /// Blocks, nodes and raw.
     pub blocks: u64,
+    /// Of them, nodes.
     pub nodes: u64,
     /// Sum of block sizes.
     pub block_bytes: u64,
+    /// Links of all nodes together.
     pub links: u64,
+    /// Refs.
     pub refs: u64,
+    /// Commits in the journal.
     pub commits: u64,
+    /// Command receipts.
     pub receipts: u64,
+    /// Holds, those that have ended too until they are collected.
     pub holds: u64,
-    /// Bytes on disk: database, its write-ahead log, blob files with their trees.
+    /// Bytes of the database file.
     pub database_bytes: u64,
+    /// Bytes of the write-ahead log.
     pub wal_bytes: u64,
+    /// Files of blocks that have one of their own.
     pub blob_files: u64,
+    /// Bytes of these files with their trees.
     pub blob_bytes: u64,
 }
 
@@ -24,11 +34,13 @@ pub struct StoreStats {
 pub struct Counters {
     /// Blocks given out by get.
     pub blocks_read: u64,
-    /// New blocks stored, and their bytes.
+    /// New blocks stored.
     pub blocks_written: u64,
+    /// Bytes of the new blocks.
     pub block_bytes_written: u64,
-    /// Group commits, and requests in them.
+    /// Group commits.
     pub batches: u64,
+    /// Requests in them, the refused ones too.
     pub requests: u64,
     /// fsyncs that made commits durable.
     pub commit_syncs: u64,

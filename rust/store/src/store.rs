@@ -1,12 +1,13 @@
 //! The contract that every backend keeps; `conformance` proves it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use treering_block::{Cid, CidPrefix};
 
 use crate::commit::{Address, Commit, RefValue};
 use crate::cursor::{Cursor, Head};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::journal::JournalEntry;
 use crate::lease::{Lease, LeaseState};
@@ -22,31 +23,65 @@ pub const HOLD_MS: i64 = 24 * 60 * 60 * 1000;
 pub struct BlockInfo {
     /// Grows with every new block of the store; a block's links have smaller ones.
     pub ordinal: u64,
+    /// Its name.
     pub cid: Cid,
     /// Bytes of the block.
     pub size: u64,
 }
 
+/// At most this many candidates are named by [`StoreError::Ambiguous`].
+pub const CANDIDATES_MAX: usize = 10;
+
 /// Blocks, refs and the journal.
 ///
-/// All methods may be called from any thread. Reads see every commit whose ticket was answered.
+/// All methods may be called from any thread. Reads see every commit whose ticket was answered; two reads
+/// are two moments. After [`Store::close`] everything answers `Closed`. Besides the errors named below, a
+/// backend with files answers `Io`, `Corrupt` (never wrong data) and `ForkedProcess`.
 pub trait Store: Send + Sync {
     /// Queues a commit and returns at once (blocks of 256 KiB and more are first written to files of
-    /// their own). Requests are answered in order; one that fails is answered alone.
+    /// their own). Requests are answered in order; one that fails is answered alone and leaves no trace;
+    /// each sees what those before it did.
+    ///
+    /// The ticket's errors: those of [`crate::ledger::apply`], of which `LimitExceeded`, `Invalid`,
+    /// `CommandMismatch`, `LeaseLost`, `RefMoved` and `LinkMissing` are the caller's; `ReadOnly`,
+    /// `DiskFull`, `LockTimeout`, `Poisoned` and `Closed` (nothing was written); `CommitUnknown`.
     fn submit(&self, commit: Commit) -> Ticket;
 
-    /// The block's bytes, checked against `cid` when they come from a file.
-    fn get(&self, cid: &Cid) -> Result<std::sync::Arc<[u8]>>;
-    /// Which of `cids` are present, in their order.
+    /// The block's bytes, checked against `cid` when they come from a file. O(log n + size).
+    ///
+    /// Errors: `BlockNotFound`; `Corrupt` when the bytes are not those any more.
+    fn get(&self, cid: &Cid) -> Result<Arc<[u8]>>;
+    /// Which of `cids` are present, in their order. Present means that their row is there; bytes are not read.
     fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>>;
+    /// Whether the block is present.
+    fn has(&self, cid: &Cid) -> Result<bool> {
+        Ok(self.has_many(std::slice::from_ref(cid))?.contains(&true))
+    }
     /// Present CIDs that start so, in CID order, at most `limit`.
     fn prefix(&self, prefix: &CidPrefix, limit: usize) -> Result<Vec<Cid>>;
-    /// Blocks after that ordinal (0: from the first), in order.
+    /// The one present CID that starts so; None if there is none.
+    ///
+    /// Errors: `Ambiguous`, with the first [`CANDIDATES_MAX`] of them, if there are more.
+    fn find(&self, prefix: &CidPrefix) -> Result<Option<Cid>> {
+        let candidates = self.prefix(prefix, CANDIDATES_MAX)?;
+        match candidates.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(*one)),
+            _ => Err(StoreError::Ambiguous {
+                prefix: prefix.text().to_owned(),
+                candidates,
+            }),
+        }
+    }
+    /// Blocks with a greater ordinal than `after` (0: from the first), in ordinal order, at most `limit`.
     fn blocks(&self, after: u64, limit: usize) -> Result<Vec<BlockInfo>>;
 
+    /// The ref as it stands; None if it is absent. O(log n).
     fn read_ref(&self, name: &RefName) -> Result<Option<RefValue>>;
-    /// Refs of one kind of a scope in name order, after `after`. A broken row is an `Err` in its place
-    /// and hides no other.
+    /// Refs of one kind of a scope in the order of their encoded names, those after `after` (None: from
+    /// the first), at most `limit`. A broken row is an `Err` in its place and hides no other.
+    ///
+    /// Errors: `Invalid` for a scope or kind that no ref can have.
     fn list_refs(
         &self,
         scope: &str,
@@ -54,35 +89,48 @@ pub trait Store: Send + Sync {
         after: Option<&RefName>,
         limit: usize,
     ) -> Result<Vec<(RefName, Result<RefValue>)>>;
-    /// Scopes that have refs, in name order.
+    /// Scopes that have refs, in the order of their UTF-8 bytes. O(refs) at worst.
     fn scopes(&self) -> Result<Vec<String>>;
 
-    /// The receipt stored under a command id: (payload digest, receipt).
+    /// The receipt stored under a command id: (payload digest, receipt). O(log n).
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>>;
 
-    /// Commits after `after` (None: from the first kept), oldest first.
+    /// Commits after `after` (None: from the first kept), oldest first, at most `limit`.
+    ///
+    /// Errors: `CursorLost` for a cursor that is not of this history (another store's, or behind a tail
+    /// that a power failure took); `CursorExpired` for one older than what is kept.
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>>;
+    /// The end of the journal: write it down elsewhere to prove later that all up to it is unmodified.
     fn head(&self) -> Result<Head>;
-    /// Waits until the journal is longer than `position` or time is up; returns its length.
+    /// Waits until the journal is longer than `position` or time is up; returns its length. Commits of
+    /// other processes wake it too.
+    ///
+    /// Errors: `Closed`, also when the store is closed meanwhile.
     fn watch(&self, position: u64, timeout: Duration) -> Result<u64>;
 
-    /// Takes the lease of a ref that nobody alive holds; a killed holder's is taken over.
+    /// Takes the lease of a ref (which need not exist) that nobody alive holds; a killed holder's is taken
+    /// over. `owner` is a label for messages.
+    ///
+    /// Errors: those of [`crate::lease::grant`]: `LeaseHeld`, `LimitExceeded`.
     fn lease_acquire(&self, name: &RefName, owner: &str) -> Result<Lease>;
     /// Gives it back; nothing happens if it was lost meanwhile.
     fn lease_release(&self, lease: &Lease) -> Result<()>;
+    /// The newest lease of the ref, whoever has or had it; None if there never was one.
     fn lease_state(&self, name: &RefName) -> Result<Option<LeaseState>>;
 
-    /// Re-hashes every block and checks links, ordinals, rows, refs, receipts and the journal chain.
-    /// `since`: also proves that the journal up to there is what it was.
+    /// Re-hashes every block and checks links, ordinals, rows, refs, receipts and the journal chain; see
+    /// [`crate::verify::verify`]. `since`: also proves that the journal up to there is what it was.
+    /// What is wrong is in the report; an error only says that nothing could be looked at.
     fn verify(&self, since: Option<&Head>) -> Result<VerifyReport>;
 
+    /// What is in the store. O(blocks) at worst.
     fn stats(&self) -> Result<StoreStats>;
-    /// What this handle has read and written so far.
+    /// What this handle has read and written so far; also of a closed store.
     fn counters(&self) -> Counters;
-    /// The store's clock, Unix milliseconds.
+    /// The store's clock, Unix milliseconds; also of a closed store.
     fn now_ms(&self) -> i64;
-    /// A short name for messages: the path, or `memory`.
+    /// A short name for messages: the path, or `memory`; also of a closed store.
     fn location(&self) -> String;
-    /// Answers what is queued, then refuses everything with `Closed`.
+    /// Answers what is queued, then refuses everything with `Closed`. A second close does nothing.
     fn close(&self) -> Result<()>;
 }
