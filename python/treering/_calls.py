@@ -1,9 +1,10 @@
-"""The three kinds of calls that touch a store, each written once for sync and async callers.
+"""The kinds of calls that touch a store, each written once for sync and async callers.
 
 - `@verb` changes something. Its body is a generator: it yields what the core has queued, is sent the
   answer, and returns the result. Waiting is the driver's business, so one body serves both worlds.
 - `@read` looks something up. Its body is a plain function.
 - `@stream` gives many things in order. Its body yields them in chunks.
+- `@feed` is a stream without an end: it waits for more.
 
 This file drives them for sync callers; `treering._async` does the same for a loop. A body never calls
 a decorated method of its own object: on an async object that would be a coroutine.
@@ -21,13 +22,16 @@ from treering._core import Pending
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Op: TypeAlias = Generator[Pending[Any], Any, T]
-"""The body of a verb: yields pending commits, is sent their answers, returns `T`."""
+Queued: TypeAlias = Pending[Any] | Callable[[], Pending[Any]]
+"""A commit on its way, or a call that puts it there where that itself may take long (large blocks)."""
+
+Op: TypeAlias = Generator[Queued, Any, T]
+"""The body of a verb: yields what it queues, is sent the answers, returns `T`."""
 
 Chunks: TypeAlias = Iterator[Sequence[T]]
 """The body of a stream: yields a few at a time; an empty chunk means "not yet"."""
 
-Kind: TypeAlias = Literal["verb", "read", "stream"]
+Kind: TypeAlias = Literal["verb", "read", "stream", "feed"]
 MARK: Final = "__treering_call__"
 
 
@@ -50,25 +54,34 @@ def read(body: Callable[P, T]) -> Callable[P, T]:
 def stream(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
     """Returns the blocking form of a stream: an iterator over single items."""
 
+    return _marked(_flat(body), "stream", body)
+
+
+def feed(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
+    """Returns the blocking form of a feed: an iterator that waits for the next item."""
+    return _marked(_flat(body), "feed", body)
+
+
+def _flat(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
     @wraps(body)
     def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         for chunk in body(*args, **kwargs):
             yield from chunk
 
-    return _marked(call, "stream", body)
+    return call
 
 
 def drive(op: Op[T]) -> T:
     """Runs a verb's body to its end, waiting for each commit; Ctrl-C gets through."""
     try:
-        pending = next(op)
+        queued = next(op)
         while True:
             try:
-                answer = pending.wait()
+                answer = (queued() if callable(queued) else queued).wait()
             except BaseException as error:
-                pending = op.throw(error)
+                queued = op.throw(error)
             else:
-                pending = op.send(answer)
+                queued = op.send(answer)
     except StopIteration as stop:
         result: T = stop.value
         return result
@@ -95,7 +108,7 @@ def outer_type(annotation: str, kind: Kind) -> str:
     match kind:
         case "verb":
             return annotation.removeprefix("Op[").removesuffix("]")
-        case "stream":
+        case "stream" | "feed":
             return "Iterator[" + annotation.removeprefix("Chunks[")
         case "read":
             return annotation

@@ -6,11 +6,12 @@ worlds. `treering.store` fills the sync family, `treering._async` derives the as
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from treering.blocks import Blocks
-    from treering.commit import Commit
+    from treering.commit import Commit, CommitThreads, ThreadDraft
     from treering.lease import Lease
     from treering.pins import Pins
     from treering.scope import Scope
@@ -24,20 +25,28 @@ class Family:
 
     Blocks: type[Blocks]
     Commit: type[Commit]
+    CommitThreads: type[CommitThreads]
     Lease: type[Lease]
     Pins: type[Pins]
     Scope: type[Scope]
     Store: type[Store]
     Thread: type[Thread]
+    ThreadDraft: type[ThreadDraft]
     Threads: type[Threads]
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, module: str) -> None:
+        self._module = module
 
-    def __reduce__(self) -> str:
-        # Pickled by reference: handles that are pickled come back in the world they were of.
-        return self.name
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _family_of, (self._module,)
 
 
-SYNC: Final = Family("SYNC")
-ASYNC: Final = Family("ASYNC")
+def _family_of(module: str) -> Family:
+    """Returns the family of a pickled handle, which comes back in the world that it was of."""
+    import_module(module)
+    return ASYNC if module == ASYNC_MODULE else SYNC
+
+
+ASYNC_MODULE: Final = "treering.aio"
+SYNC: Final = Family("treering")
+ASYNC: Final = Family(ASYNC_MODULE)

@@ -50,7 +50,7 @@ class Blocks:
             >>> store.blocks.get(cid)
             b'hello'
         """
-        cid: Cid = yield self._session.core.put(data, self._scope, self._durability)
+        cid: Cid = yield lambda: self._session.core.put(data, self._scope, self._durability)
         return cid
 
     @verb
@@ -62,7 +62,7 @@ class Blocks:
             a set, a foreign CID …); nothing was written.
             LimitExceeded (`limit-exceeded`): depth > 128, > 1 MiB or > 4096 links.
         """
-        cid: Cid = yield self._session.core.put_node(value, self._scope, self._durability)
+        cid: Cid = yield lambda: self._session.core.put_node(value, self._scope, self._durability)
         return cid
 
     @read

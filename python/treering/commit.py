@@ -94,7 +94,7 @@ class ThreadDraft:
         self, *, at: int | None = None, key: str | None = None, labels: Mapping[str, object] | None = None
     ) -> ThreadDraft:
         """Returns a thread that will begin with this one's steps up to `at`, None for all so far."""
-        return ThreadDraft(self._commit, self._commit._open().fork(self._index, at, key, labels))
+        return self._commit._family.ThreadDraft(self._commit, self._commit._open().fork(self._index, at, key, labels))
 
     @property
     def thread(self) -> Thread:
@@ -135,13 +135,13 @@ class CommitThreads:
         args = start_args(
             workflow, prompt, key, parameters, labels, max_rounds, workflow_hash, parent_state, steps, None
         )
-        return ThreadDraft(self._commit, self._commit._open().start(args))
+        return self._commit._family.ThreadDraft(self._commit, self._commit._open().start(args))
 
     def __getitem__(self, thread: Thread) -> ThreadDraft:
         """Returns the draft of a thread; the commit expects the head that `thread` last saw."""
         draft = self._drafts.get(thread.id)
         if draft is None:
-            draft = ThreadDraft(self._commit, self._commit._open().thread(thread._to_write()))
+            draft = self._commit._family.ThreadDraft(self._commit, self._commit._open().thread(thread._to_write()))
             self._drafts[thread.id] = draft
         return draft
 
@@ -160,7 +160,7 @@ class Commit:
         self._batch: BatchCore | None = None
         self._answer: Mapping[str, Any] | None = None
         self._steps = 0
-        self.threads: CommitThreads = CommitThreads(self)
+        self.threads: CommitThreads = self._family.CommitThreads(self)
         """The threads of the scope, to start, append to, fork and finish."""
 
     def put(self, data: bytes) -> Cid:
@@ -227,3 +227,5 @@ class Commit:
 
 
 SYNC.Commit = Commit
+SYNC.CommitThreads = CommitThreads
+SYNC.ThreadDraft = ThreadDraft

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final, NamedTuple
 
-from treering._calls import Chunks, Op, read, stream, verb
+from treering._calls import Chunks, Op, feed, read, stream, verb
 from treering._core import Cid
 from treering._family import SYNC, Family
 from treering._session import Durability, Location, Session, memory_session, open_session
@@ -70,7 +70,7 @@ class Store:
     @verb
     def put(self, data: bytes) -> Op[Cid]:
         """Returns the CID of these bytes, durable; short for `store.blocks.put`."""
-        cid: Cid = yield self._session.core.put(data, MAIN, self._session.durability)
+        cid: Cid = yield lambda: self._session.core.put(data, MAIN, self._session.durability)
         return cid
 
     @read
@@ -98,7 +98,7 @@ class Store:
             yield [entry(row) for row in rows]
             after = rows[-1]["cursor"]
 
-    @stream
+    @feed
     def watch(self, after: str | None = None) -> Chunks[JournalEntry]:
         """Returns the commits after a cursor, then each new one as it comes, of any process; no end.
 

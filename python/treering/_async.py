@@ -1,0 +1,220 @@
+"""Async classes, derived from the sync ones: the same bodies, driven by an event loop.
+
+A verb becomes a coroutine: its body runs on the loop up to the commit that it queues, then waits for a
+future that the core resolves, many at a time by one call into the loop. A read becomes a coroutine that
+runs in one of a few threads of our own, since the loop's default executor may be full of other work. A
+stream becomes an async iterator that fetches chunks in such a thread. Everything else, what touches no
+disk, stays as it is.
+
+A cancelled await does not undo a commit: it lands or not, and its command id tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Generator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial, wraps
+from inspect import signature
+from types import MemberDescriptorType
+from typing import Any, Final, TypeVar, cast
+
+from treering import store
+from treering._calls import Chunks, Kind, Op, Queued, call_of, outer_type
+from treering._family import ASYNC, ASYNC_MODULE
+from treering.store import Store
+
+T = TypeVar("T")
+
+_THREADS: Final = 4
+_AWAITED_NAMES: Final = {"__enter__": "__aenter__", "__exit__": "__aexit__", "__iter__": "__aiter__"}
+
+
+class _Readers:
+    """The threads that read for event loops; a child of fork() gets its own."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._executor: Executor | None = None
+
+    def executor(self) -> Executor:
+        if self._executor is None or self._pid != os.getpid():
+            self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="treering-read")
+            self._pid = os.getpid()
+        return self._executor
+
+    def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self.executor(), function)
+
+
+_readers: Final = _Readers()
+
+
+async def drive(op: Op[T]) -> T:
+    """Runs a verb's body to its end on the running loop."""
+    try:
+        queued = next(op)
+        while True:
+            try:
+                answer = await _answer(queued)
+            except BaseException as error:
+                queued = op.throw(error)
+            else:
+                queued = op.send(answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+async def _answer(queued: Queued) -> Any:
+    loop = asyncio.get_running_loop()
+    pending = await _readers.run(queued) if callable(queued) else queued
+    while True:
+        answered = loop.create_future()
+        pending.notify(loop, answered)
+        await answered
+        done, value = pending.resolve()
+        if done:
+            return value
+        # Planned anew on what changed meanwhile, and queued again.
+        pending = value
+
+
+_ENDED: Final = object()
+
+
+async def _items(chunks: Chunks[T], executor: Executor) -> AsyncIterator[T]:
+    loop = asyncio.get_running_loop()
+    while True:
+        chunk: Any = await loop.run_in_executor(executor, next, chunks, _ENDED)
+        if chunk is _ENDED:
+            return
+        for item in chunk:
+            yield item
+
+
+async def _items_of_feed(chunks: Chunks[T]) -> AsyncIterator[T]:
+    # It waits most of the time, so it must not take a reader's place.
+    executor = ThreadPoolExecutor(1, thread_name_prefix="treering-feed")
+    try:
+        async for item in _items(chunks, executor):
+            yield item
+    finally:
+        executor.shutdown(wait=False)
+
+
+def _as_verb(body: Callable[..., Op[Any]]) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return await drive(body(*args, **kwargs))
+
+    return call
+
+
+def _as_read(body: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return await _readers.run(partial(body, *args, **kwargs))
+
+    return call
+
+
+def _as_stream(body: Callable[..., Chunks[Any]]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        return _items(body(*args, **kwargs), _readers.executor())
+
+    return call
+
+
+def _as_feed(body: Callable[..., Chunks[Any]]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        return _items_of_feed(body(*args, **kwargs))
+
+    return call
+
+
+def _as_immediate(body: Callable[..., Any]) -> Callable[..., Any]:
+    # `async with` of something whose entering touches no disk.
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return body(*args, **kwargs)
+
+    return call
+
+
+_FORMS: Final[dict[Kind, Callable[[Callable[..., Any]], Callable[..., Any]]]] = {
+    "verb": _as_verb,
+    "read": _as_read,
+    "stream": _as_stream,
+    "feed": _as_feed,
+}
+
+
+def derive(sync_class: type[T]) -> type[T]:
+    """Returns the async class of a sync one; the two share bodies and docstrings, not a type."""
+    members: dict[str, Any] = {}
+    for name, member in vars(sync_class).items():
+        if isinstance(member, MemberDescriptorType) or name in ("__dict__", "__weakref__"):
+            continue  # made anew from __slots__
+        members[_AWAITED_NAMES.get(name, name)] = _async_member(name, member)
+    members |= {"__module__": ASYNC_MODULE, "_family": ASYNC}
+    return cast("type[T]", type(sync_class.__name__, (), members))
+
+
+def _async_member(name: str, member: Any) -> Any:
+    if (found := call_of(member)) is not None:
+        kind, body = found
+        call = _FORMS[kind](body)
+        returns = outer_type(str(body.__annotations__["return"]), kind).replace("Iterator[", "AsyncIterator[")
+    elif name in _AWAITED_NAMES:
+        body = member
+        call = _as_immediate(body)
+        returns = str(body.__annotations__["return"])
+    else:
+        return member
+    call.__name__ = _AWAITED_NAMES.get(name, name)
+    call.__qualname__ = body.__qualname__.replace(name, call.__name__)
+    call.__module__ = ASYNC_MODULE
+    call.__doc__ = body.__doc__
+    call.__annotations__ = {**body.__annotations__, "return": returns}
+    setattr(call, "__signature__", signature(body).replace(return_annotation=returns))  # noqa: B010
+    return call
+
+
+class Opening:
+    """A store that is being opened: `await` it, or use it with `async with`."""
+
+    __slots__ = ("_open", "_store")
+
+    def __init__(self, open_store: Callable[[], Any]) -> None:
+        self._open = open_store
+        self._store: Any = None
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._opened().__await__()
+
+    async def __aenter__(self) -> Any:
+        return await self._opened()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._store is not None:
+            await self._store.close()
+
+    async def _opened(self) -> Any:
+        if self._store is None:
+            self._store = await _readers.run(self._open)
+        return self._store
+
+
+def _awaited(sync_open: Callable[..., Store]) -> Callable[..., Opening]:
+    @wraps(sync_open)
+    def call(*args: Any, **kwargs: Any) -> Opening:
+        # The sync object is only a way to the session, which the async one takes over.
+        return Opening(lambda: ASYNC.Store(sync_open(*args, **kwargs)._session))
+
+    call.__module__ = ASYNC_MODULE
+    call.__annotations__ = {**sync_open.__annotations__, "return": "Opening"}
+    setattr(call, "__signature__", signature(sync_open).replace(return_annotation="Opening"))  # noqa: B010
+    return call
+
+
+open_store: Final = _awaited(store.open)
+memory_store: Final = _awaited(store.memory)

@@ -1,0 +1,54 @@
+"""treering for asyncio: the same names, arguments and promises, to be awaited.
+
+What touches the disk is awaited, what yields many things is iterated with `async for`, and `async with`
+stands where `with` did. Values (`Step`, `Diff`, `Cid`, errors …) are those of `treering`. Many tasks that
+write at the same time share fsyncs. A cancelled await does not undo a commit.
+
+    async with treering.aio.open("state") as store:
+        thread = await store.threads.start("fix", key="ticket-812")
+        await thread.append("planner", "1. reproduce  2. bisect")
+        async for step in thread:
+            print(step.role, step.text)
+
+Types: `aio.pyi`, generated from the sync classes.
+"""
+
+from treering import blocks as _blocks
+from treering import commit as _commit
+from treering import lease as _lease
+from treering import pins as _pins
+from treering import scope as _scope
+from treering import store as _store
+from treering import thread as _thread
+from treering import threads as _threads
+from treering._async import Opening, derive
+from treering._async import memory_store as memory
+from treering._async import open_store as open
+from treering._family import ASYNC as _ASYNC
+
+__all__ = [
+    "Blocks",
+    "Commit",
+    "CommitThreads",
+    "Lease",
+    "Opening",
+    "Pins",
+    "Scope",
+    "Store",
+    "Thread",
+    "ThreadDraft",
+    "Threads",
+    "memory",
+    "open",
+]
+
+Blocks = _ASYNC.Blocks = derive(_blocks.Blocks)
+Commit = _ASYNC.Commit = derive(_commit.Commit)
+CommitThreads = _ASYNC.CommitThreads = derive(_commit.CommitThreads)
+Lease = _ASYNC.Lease = derive(_lease.Lease)
+Pins = _ASYNC.Pins = derive(_pins.Pins)
+Scope = _ASYNC.Scope = derive(_scope.Scope)
+Store = _ASYNC.Store = derive(_store.Store)
+Thread = _ASYNC.Thread = derive(_thread.Thread)
+ThreadDraft = _ASYNC.ThreadDraft = derive(_commit.ThreadDraft)
+Threads = _ASYNC.Threads = derive(_threads.Threads)
