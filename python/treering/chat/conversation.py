@@ -1,0 +1,182 @@
+"""A chat record ⇄ what a thread holds: the mapping, both ways, without a store.
+
+- The first message, if its role is `system`, becomes the prompt; its other keys are kept in the parameters.
+- Every other message is a step: role and content as they are, all other keys in meta. A message without a `content`
+  key has `content: "absent"` in meta, which no real key can collide with: a message's own `content` is the content.
+- What else the record holds goes to the parameters: `{"chat": {...how to rebuild...}, "record": {...the rest...}}`.
+- The rest's top-level scalars are labels too, where they fit a label.
+
+Promises: `to_record(conversation_of(r)) == r`, value for value. Never: a raw record in a block.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from treering import Cid
+from treering.chat.reading import Refused, join_path, unkept
+
+#: The workflow name of imported conversations.
+WORKFLOW = "chat"
+#: Roles that the engine keeps for itself.
+RESERVED_ROLES = frozenset({"__start__", "__end__"})
+#: What a message list may be called; the first that a record has is the one.
+LIST_NAMES = ("messages", "traj")
+#: In a step's meta: the message had no `content` key.
+ABSENT = "absent"
+
+_ROLE_BYTES_MAX = 256
+_LABELS_MAX = 32
+_LABEL_NAME_BYTES_MAX = 64
+_LABEL_TEXT_BYTES_MAX = 256
+_LABELS_BYTES_MAX = 2048
+#: Where the rest of a record stands in the start node: node, parameters, record, then its members.
+_REST_DEPTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One step-to-be, or one step as read."""
+
+    role: str
+    content: Any
+    meta: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A record, taken apart."""
+
+    digest: str
+    prompt: Any
+    parameters: dict[str, Any]
+    labels: dict[str, str | int | float | bool | None]
+    messages: list[Message]
+
+
+def conversation_of(record: Any) -> Conversation:
+    """Takes a parsed record apart.
+
+    Raises `Refused` with the JSON path of what is not a chat record.
+    """
+    if not isinstance(record, dict):
+        raise Refused("$", f"a record is an object, not {_kind(record)}")
+    name = next((name for name in LIST_NAMES if name in record), None)
+    if name is None:
+        raise Refused("$", "has neither 'messages' nor 'traj'")
+    path = f"$.{name}"
+    listed = record[name]
+    if not isinstance(listed, list):
+        raise Refused(path, f"must be an array of messages, not {_kind(listed)}")
+    for index, message in enumerate(listed):
+        _check_message(message, join_path(path, index))
+
+    chat: dict[str, Any] = {"list": name}
+    prompt = None
+    if listed and listed[0]["role"] == "system":
+        system = {key: value for key, value in listed[0].items() if key != "role"}
+        prompt = system.get("content")
+        if prompt is not None:
+            del system["content"]
+        chat["system"] = system
+        listed = listed[1:]
+    rest = {key: value for key, value in record.items() if key != name}
+    for key, value in rest.items():
+        if (found := unkept(value, join_path("$", key), _REST_DEPTH)) is not None:
+            raise Refused(*found)
+    return Conversation(
+        digest=str(Cid.of_node(record)).removeprefix("bafyr4i"),
+        prompt=prompt,
+        parameters={"chat": chat, "record": rest},
+        labels=_labels(rest),
+        messages=[_message(message) for message in listed],
+    )
+
+
+def to_record(prompt: Any, parameters: Mapping[str, Any], messages: Iterable[Message]) -> dict[str, Any]:
+    """Builds the record again.
+
+    A thread that no import made has no `chat` parameter: its prompt becomes a system message, its parameters the rest
+    of the record.
+    """
+    listed: list[dict[str, Any]] = []
+    chat = parameters.get("chat")
+    if isinstance(chat, Mapping) and chat.get("list") in LIST_NAMES:
+        name = str(chat["list"])
+        rest = dict(parameters.get("record") or {})
+        system = chat.get("system")
+        if isinstance(system, Mapping):
+            listed.append({"role": "system", **({} if prompt is None else {"content": prompt}), **system})
+    else:
+        name = "messages"
+        rest = dict(parameters)
+        if prompt is not None:
+            listed.append({"role": "system", "content": prompt})
+    listed.extend(_to_message(message) for message in messages)
+    return {**rest, name: listed}
+
+
+def _check_message(message: Any, path: str) -> None:
+    if not isinstance(message, dict):
+        raise Refused(path, f"a message is an object, not {_kind(message)}")
+    if "role" not in message:
+        raise Refused(path, "a message without a role")
+    role = message["role"]
+    if not isinstance(role, str):
+        raise Refused(f"{path}.role", f"a role is a string, not {_kind(role)}")
+    if not role.strip():
+        raise Refused(f"{path}.role", "a role can't be blank")
+    if len(role.encode()) > _ROLE_BYTES_MAX:
+        raise Refused(f"{path}.role", f"a role has at most {_ROLE_BYTES_MAX} bytes")
+    if role in RESERVED_ROLES:
+        raise Refused(f"{path}.role", f"the role {role} is reserved")
+
+
+def _message(message: Mapping[str, Any]) -> Message:
+    meta = {key: value for key, value in message.items() if key not in ("role", "content")}
+    if "content" not in message:
+        meta["content"] = ABSENT
+    return Message(message["role"], message.get("content"), meta)
+
+
+def _to_message(message: Message) -> dict[str, Any]:
+    meta = dict(message.meta)
+    if meta.get("content") == ABSENT and message.content is None:
+        del meta["content"]
+        return {**meta, "role": message.role}
+    return {**meta, "role": message.role, "content": message.content}
+
+
+def _labels(rest: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:
+    """The top-level scalars that fit a label, in the record's order until the record of a thread would be full."""
+    labels: dict[str, str | int | float | bool | None] = {}
+    left = _LABELS_BYTES_MAX
+    for key, value in rest.items():
+        if not key.strip() or len(key.encode()) > _LABEL_NAME_BYTES_MAX or not _fits_label(value):
+            continue
+        left -= len(key.encode()) + (len(value.encode()) if isinstance(value, str) else 8)
+        if left < 0 or len(labels) == _LABELS_MAX:
+            break
+        labels[key] = value
+    return labels
+
+
+def _fits_label(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value.encode()) <= _LABEL_TEXT_BYTES_MAX
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, float)
+
+
+def _kind(value: Any) -> str:
+    """The JSON name of a value's type, with its article."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, (int, float)):
+        return "a number"
+    return "an array" if isinstance(value, list) else "an object"

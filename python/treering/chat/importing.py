@@ -1,0 +1,179 @@
+"""Imports a chat log: each record becomes one thread, in one commit of its own.
+
+Promises: a record is imported whole or not at all; what can't be kept is reported with its record number and JSON
+path while the others go in; a second import of the same records writes nothing; a killed import is finished by running
+it again. Commits are queued ahead, so that records share fsyncs; threads are created in the file's order.
+
+Never: writes the clock into a node (the same record gives the same blocks, whenever and wherever it is imported).
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+from treering._calls import call_of
+from treering._core import Pending
+from treering.chat.conversation import WORKFLOW, Conversation, conversation_of
+from treering.chat.reading import Record, Refusal, Refused, open_log
+from treering.errors import AlreadyExists, Corrupt, Invalid, NotFound
+from treering.step import NewStep
+from treering.thread import Thread
+from treering.threads import Threads
+
+#: Commits that are on their way at one time.
+_IN_FLIGHT_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What an import did."""
+
+    records: int
+    """Records that the file holds."""
+    threads_new: int
+    """Threads that were started."""
+    threads_there: int
+    """Records that had been imported before."""
+    steps: int
+    """Steps of the new threads."""
+    blocks_written: int
+    """New blocks in the store; exact while nothing else writes through this handle's store."""
+    refused: tuple[Refusal, ...]
+    """Records that were not imported, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an import is; `total` is None for JSON Lines, whose records are counted only as they are read."""
+
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    """A start that is queued."""
+
+    record: Record
+    steps: int
+    op: Generator[Pending[Any], Any, Thread]
+    pending: Pending[Any]
+
+
+def import_file(
+    threads: Threads, path: str | PathLike[str], *, progress: Callable[[Progress], None] | None = None
+) -> ImportReport:
+    """Returns what was imported from an OpenAI-style chat log, a JSON array or JSON Lines.
+
+    Every record becomes a thread with the key `chat-<digest of the record>-<occurrence in the file>`. A message that
+    is a system message and the first is the prompt, every other one a step. All new threads are durable on return.
+    `progress` is called after every record, from this thread.
+
+    Errors:
+        Invalid (`invalid`): the file is no chat log, or an array that is cut; nothing was imported.
+        OSError: the file can't be read.
+    """
+    return _Import(threads, progress).run(Path(path))
+
+
+class _Import:
+    def __init__(self, threads: Threads, progress: Callable[[Progress], None] | None) -> None:
+        self._threads = threads
+        self._progress = progress
+        self._occurrences: Counter[str] = Counter()
+        self._in_flight: deque[_InFlight] = deque()
+        self._refused: list[Refusal] = []
+        self._new = self._there = self._steps = 0
+
+    def run(self, path: Path) -> ImportReport:
+        log = open_log(path)
+        before = self._blocks_written()
+        records = 0
+        for item in log.records:
+            records += 1
+            if isinstance(item, Refusal):
+                self._refused.append(item)
+            else:
+                self._submit(item)
+            while len(self._in_flight) >= _IN_FLIGHT_MAX:
+                self._settle()
+            if self._progress is not None:
+                self._progress(Progress(records, log.total))
+        while self._in_flight:
+            self._settle()
+        return ImportReport(
+            records=records,
+            threads_new=self._new,
+            threads_there=self._there,
+            steps=self._steps,
+            blocks_written=self._blocks_written() - before,
+            refused=tuple(sorted(self._refused, key=lambda refusal: refusal.record)),
+        )
+
+    def _submit(self, record: Record) -> None:
+        try:
+            conversation = conversation_of(record.value)
+            # Counted also for records that turn out to be there, so that a key never depends on what is stored.
+            self._occurrences[conversation.digest] += 1
+            key = f"chat-{conversation.digest}-{self._occurrences[conversation.digest]}"
+            if self._is_there(key):
+                self._there += 1
+                return
+            op = _start(self._threads, conversation, key)
+            self._in_flight.append(_InFlight(record, len(conversation.messages), op, next(op)))
+        except Refused as refused:
+            self._refuse(record, refused.path, refused.reason)
+        except (Invalid, Corrupt) as error:
+            self._refuse(record, "$", str(error))
+
+    def _settle(self) -> None:
+        """Waits for the oldest start."""
+        flight = self._in_flight.popleft()
+        try:
+            answer = flight.pending.wait()
+        except AlreadyExists:
+            # Another import of the same file runs beside this one.
+            self._there += 1
+        except Invalid as error:
+            self._refuse(flight.record, "$", str(error))
+        else:
+            try:
+                flight.op.send(answer)
+            except StopIteration:
+                self._new += 1
+                self._steps += flight.steps
+
+    def _is_there(self, key: str) -> bool:
+        try:
+            self._threads.get(key)
+        except NotFound:
+            return False
+        return True
+
+    def _refuse(self, record: Record, path: str, reason: str) -> None:
+        self._refused.append(Refusal(record.number, path, reason, record.line))
+
+    def _blocks_written(self) -> int:
+        return self._threads._session.core.counters()["blocks_written"]
+
+
+def _start(threads: Threads, conversation: Conversation, key: str) -> Generator[Pending[Any], Any, Thread]:
+    """The start of a thread, as the verb's body: queued by the first `next`, waited for by whoever drives it."""
+    call = call_of(Threads.start)
+    if call is None:
+        raise AssertionError("Threads.start is a verb")
+    op: Generator[Pending[Any], Any, Thread] = call[1](
+        threads,
+        WORKFLOW,
+        prompt=conversation.prompt,
+        key=key,
+        parameters=conversation.parameters,
+        labels=conversation.labels,
+        steps=[
+            NewStep(message.role, message.content, meta=message.meta, at_ms=None) for message in conversation.messages
+        ],
+    )
+    return op

@@ -1,0 +1,267 @@
+"""Reads chat logs: a JSON array or JSON Lines, one conversation a record.
+
+Promises: every record comes out once, in the file's order, as parsed JSON or as a `Refusal` that says where in the
+file and where in the record it can't be kept; a record that can't be kept never hides the ones behind it; JSON Lines
+are read line by line. A broken array is refused whole, since what stands behind the break is guesswork.
+
+Never: repairs, rounds or drops anything. What Python's parser would let through silently (a key given twice, NaN,
+1e999, lone surrogates) is marked while parsing and refused here.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from treering.errors import Invalid
+
+#: Containers inside one another, counted from the record itself: what a node may hold.
+DEPTH_MAX = 128
+#: Longest digit string that can be an integer of 64 bits and a sign.
+_DIGITS_MAX = 20
+_INT_MIN, _INT_MAX = -(2**64), 2**64 - 1
+_SPACE = re.compile(r"[ \t\r\n]*")
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A record that was not imported: its number in the file (from 1), where in it, and why."""
+
+    record: int
+    path: str
+    reason: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as parsed; everything in it can be kept."""
+
+    number: int
+    value: Any
+    line: int | None = None
+
+
+class Refused(Exception):
+    """Raised inside this package when a record can't be kept; becomes a `Refusal`."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(reason)
+        self.path = path
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Unkept:
+    """Stands in parsed JSON where something can't be kept; `below` is the rest of its path."""
+
+    reason: str
+    below: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLog:
+    """The records of a file, in order; iterate it once. `total` is their number, None where it shows only at the end."""
+
+    records: Iterator[Record | Refusal]
+    total: int | None
+
+
+def open_log(path: Path) -> ChatLog:
+    """Opens a chat log. An array is parsed whole here; JSON Lines are read while they are iterated.
+
+    Raises `Invalid` for a file that is neither, and for an array that is cut or broken; `OSError` as `open` does.
+    """
+    with path.open("rb") as file:
+        start, first = _first_character(file)
+        if first == b"[":
+            records = list(_array(path, file.read()))
+            return ChatLog(iter(records), len(records))
+    if first == b"":
+        return ChatLog(iter(()), 0)
+    if first == b"{":
+        return ChatLog(_lines(path, start), None)
+    raise Invalid(
+        f"not a chat log: {path} begins with {first.decode('utf-8', 'replace')!r}; "
+        "expected a JSON array, or JSON Lines with one object a line"
+    )
+
+
+def join_path(path: str, key: str | int) -> str:
+    """The JSON path of a member: `$.a`, `$.a[3]`, `$["odd key"]`."""
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    if _PLAIN_KEY.match(key):
+        return f"{path}.{key}"
+    return f"{path}[{json.dumps(key)}]"
+
+
+def _first_character(file: BinaryIO) -> tuple[int, bytes]:
+    """Where the text begins behind a byte order mark, and its first byte that isn't white space; the file is left there."""
+    start = 3 if file.read(3) == b"\xef\xbb\xbf" else 0
+    file.seek(start)
+    while byte := file.read(1):
+        if not byte.isspace():
+            file.seek(-1, 1)
+            return start, byte
+    return start, b""
+
+
+def _array(path: Path, data: bytes) -> Iterator[Record | Refusal]:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Invalid(f"broken chat log: {path} is not UTF-8 at byte {error.start}; nothing was imported") from None
+    try:
+        yield from _array_elements(text)
+    except json.JSONDecodeError as error:
+        raise Invalid(
+            f"broken chat log: {path}, line {error.lineno} column {error.colno}: {_lower(error.msg)}; nothing was imported"
+        ) from None
+
+
+def _array_elements(text: str) -> Iterator[Record | Refusal]:
+    at = _skip_space(text, 1)
+    number = 0
+    if text[at : at + 1] != "]":
+        while True:
+            number += 1
+            try:
+                value, at = _DECODER.raw_decode(text, at)
+            except RecursionError:
+                at = _end_of_value(text, at)
+                yield Refusal(number, "$", f"nested deeper than {DEPTH_MAX} levels")
+            else:
+                yield _checked(number, value, None)
+            at = _skip_space(text, at)
+            if text[at : at + 1] == "]":
+                break
+            if text[at : at + 1] != ",":
+                raise json.JSONDecodeError(f"record {number} is followed by neither ',' nor ']'", text, at)
+            at = _skip_space(text, at + 1)
+    at = _skip_space(text, at + 1)
+    if at != len(text):
+        raise json.JSONDecodeError("something follows the array", text, at)
+
+
+def _lines(path: Path, start: int) -> Iterator[Record | Refusal]:
+    number = 0
+    with path.open("rb") as file:
+        file.seek(start)
+        for line, data in enumerate(file, 1):
+            if data.strip():
+                number += 1
+                yield _line(number, line, data)
+
+
+def _line(number: int, line: int, data: bytes) -> Record | Refusal:
+    try:
+        value = _DECODER.decode(data.decode("utf-8").strip())
+    except UnicodeDecodeError as error:
+        return Refusal(number, "$", f"line {line} is not UTF-8 at byte {error.start} of the line", line)
+    except json.JSONDecodeError as error:
+        return Refusal(number, "$", f"line {line} is not JSON: {_lower(error.msg)} at column {error.colno}", line)
+    except RecursionError:
+        return Refusal(number, "$", f"nested deeper than {DEPTH_MAX} levels", line)
+    return _checked(number, value, line)
+
+
+def _checked(number: int, value: Any, line: int | None) -> Record | Refusal:
+    found = unkept(value, "$", 1)
+    if found is None:
+        return Record(number, value, line)
+    return Refusal(number, found[0], found[1], line)
+
+
+def unkept(value: Any, path: str, depth: int) -> tuple[str, str] | None:
+    """Where in `value` something can't be kept, and why; None if all of it can.
+
+    `path` is that of `value` itself, `depth` that at which it will stand in a node (1: on its own).
+    """
+    kind = type(value)
+    if kind is str:
+        return None if _is_text(value) else (path, "a lone surrogate: no UTF-8 can hold it")
+    if kind is dict or kind is list:
+        if depth > DEPTH_MAX:
+            return path, f"nested deeper than {DEPTH_MAX} levels"
+        for key, member in value.items() if kind is dict else enumerate(value):
+            below = join_path(path, key)
+            if kind is dict and not _is_text(key):
+                return below, "a lone surrogate in a key: no UTF-8 can hold it"
+            if (found := unkept(member, below, depth + 1)) is not None:
+                return found
+    elif kind is int:
+        if not _INT_MIN <= value <= _INT_MAX:
+            return path, "an integer beyond 64 bits"
+    elif kind is _Unkept:
+        return path + value.below, value.reason
+    return None
+
+
+def _is_text(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    value = dict(pairs)
+    if len(value) == len(pairs):
+        return value
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            return _Unkept("a key that is given twice", join_path("", key))
+        seen.add(key)
+    raise AssertionError("a dict shorter than its pairs has a key twice")
+
+
+def _int(digits: str) -> Any:
+    if len(digits.lstrip("-")) > _DIGITS_MAX:
+        return _Unkept("an integer beyond 64 bits")
+    return int(digits)
+
+
+def _float(digits: str) -> Any:
+    value = float(digits)
+    return value if math.isfinite(value) else _Unkept("a number too large for a float: it would be infinite")
+
+
+def _constant(name: str) -> Any:
+    return _Unkept(f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_int, parse_float=_float, parse_constant=_constant)
+
+
+def _skip_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return at if match is None else match.end()
+
+
+def _end_of_value(text: str, at: int) -> int:
+    """Where the array or object that begins at `at` ends, by brackets alone."""
+    depth = 0
+    for match in _STRUCTURE.finditer(text, at):
+        token = match.group()
+        if token in "[{":
+            depth += 1
+        elif token in "]}":
+            depth -= 1
+            if depth == 0:
+                return match.end()
+    raise json.JSONDecodeError("a record never ends", text, at)
+
+
+def _lower(message: str) -> str:
+    """The parser's message as the middle of a sentence."""
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,89 @@
+"""The command tree, and the one place where a command's outcome becomes an exit code."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from typer.main import get_command
+
+from treering.cli import block, demo, stats, verify
+from treering.cli.exits import UsageError, complain, explain, is_bare
+from treering.cli.opening import Opening
+from treering.cli.thread import thread_app
+
+_EPILOG = "Examples:  treering demo  ·  treering thread import chats.json  ·  treering thread log --graph ID"
+
+app: Final = typer.Typer(
+    name="treering",
+    help="Durable, forkable, verifiable state for agents and workflows.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from treering._core import FORMAT, VERSION
+
+        typer.echo(f"treering {VERSION} (store format {FORMAT})")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    context: typer.Context,
+    store: Annotated[
+        Path, typer.Option("--store", envvar="TREERING_STORE", help="The store's directory.", metavar="PATH")
+    ] = Path(".treering"),
+    scope: Annotated[
+        str, typer.Option("--scope", envvar="TREERING_SCOPE", help="The scope whose threads are meant.", metavar="NAME")
+    ] = "main",
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    context.obj = Opening(store, scope)
+    context.call_on_close(context.obj.close)
+
+
+app.add_typer(thread_app)
+app.add_typer(block.block_app)
+app.command("verify", epilog=verify.EPILOG)(verify.verify)
+app.command("stats", epilog=stats.EPILOG)(stats.stats)
+app.command("demo", epilog=demo.EPILOG)(demo.demo)
+
+
+def invoke(arguments: list[str]) -> int:
+    """Runs one command line and returns its exit code: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+    from treering.errors import TreeringError
+
+    try:
+        code = get_command(app).main(args=arguments, prog_name="treering", standalone_mode=False)
+        sys.stdout.flush()
+    except UsageError as error:
+        if is_bare(error):
+            # A group without a command: its help is the answer, and it is not data.
+            sys.stderr.write(error.format_message().rstrip() + "\n")
+        else:
+            complain(error.format_message(), _usage_hint(error))
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        complain("interrupted", None)
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough. Python would complain once more while it exits.
+        sys.stdout = None  # type: ignore[assignment]
+        return 0
+    except (TreeringError, OSError, UnicodeError) as error:
+        explain(error)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _usage_hint(error: UsageError) -> str | None:
+    context = getattr(error, "ctx", None)
+    return None if context is None else f"{context.command_path} --help"

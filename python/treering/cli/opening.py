@@ -1,0 +1,54 @@
+"""Which store and scope a command means, opened when it is first needed and closed at its end."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import typer
+
+from treering.cli.exits import CommandError
+
+if TYPE_CHECKING:
+    from treering import Store
+    from treering.thread import Thread
+    from treering.threads import Threads
+
+
+class Opening:
+    """The global options of one call. A command that only reads never makes a store."""
+
+    def __init__(self, path: Path, scope: str) -> None:
+        self.path = path
+        self.scope = scope
+        self._store: Store | None = None
+
+    def store(self, *, create: bool = False) -> "Store":
+        """The store; `create` makes it if the directory isn't there yet."""
+        if self._store is None:
+            import treering
+
+            if not create and not self.path.exists():
+                raise CommandError(
+                    f"no store: {self.path} is not there",
+                    "treering thread import FILE makes one; --store PATH names another, treering demo shows one",
+                )
+            self._store = treering.open(self.path, create=create)
+        return self._store
+
+    def threads(self, *, create: bool = False) -> "Threads":
+        """The threads of the scope."""
+        return self.store(create=create).scope(self.scope).threads
+
+    def thread(self, id_or_key: str) -> "Thread":
+        """The thread of an id, the beginning of one, or a key."""
+        return self.threads().get(id_or_key)
+
+    def close(self) -> None:
+        """Closes the store, if it was opened."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+def opening(context: typer.Context) -> Opening:
+    """The global options that a command was called with."""
+    return cast(Opening, context.find_root().obj)

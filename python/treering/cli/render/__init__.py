@@ -1,0 +1,1 @@
+"""What commands print: layout and colour, nothing of what to print or when."""

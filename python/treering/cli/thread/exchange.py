@@ -1,0 +1,121 @@
+"""`treering thread import` and `treering thread export`."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TextIO
+
+import typer
+
+from treering.cli.opening import opening
+from treering.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from treering.thread import Thread
+
+IMPORT_EPILOG: Final = "Examples:  treering thread import conversations.json  ·  treering thread import runs.jsonl --json"
+EXPORT_EPILOG: Final = (
+    "Examples:  treering thread export --all -o conversations.json  ·  treering thread export 01KAP3  ·  "
+    "treering thread export --all --format json | head -1"
+)
+
+
+class Format(StrEnum):
+    """What an export is made of."""
+
+    CHAT = "chat"
+    JSON = "json"
+
+
+def import_threads(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A JSON array or JSON Lines.")],
+    as_json: AsJson = False,
+) -> None:
+    """Import chat logs: each record with a list of messages becomes a thread.
+
+    A record that can't be kept is named on stderr while the others go in; the exit code is 1 then. Records that were
+    imported before are left alone.
+    """
+    from treering import chat
+    from treering.cli.render.exchange import print_refused, print_report, report_record, watching
+
+    threads = opening(context).threads(create=True)
+    with watching(file.name) as progress:
+        report = chat.import_file(threads, file, progress=progress)
+    if as_json:
+        from treering.cli.render.console import print_json
+
+        print_json(report_record(report))
+    else:
+        from treering.cli.render.console import out
+
+        print_report(out(), report)
+    if report.refused:
+        print_refused(report)
+        raise typer.Exit(1)
+
+
+def export_threads(
+    context: typer.Context,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Threads, in the order wanted.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every thread of the scope, the oldest first.")] = False,
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format", help="chat: the records that an import reads. json: nodes as DAG-JSON, one thread a line."
+        ),
+    ] = Format.CHAT,
+    output: Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help="Write to this file.")] = None,
+) -> None:
+    """Export threads, rebuilt from their nodes."""
+    if bool(ids) == everything:
+        raise typer.BadParameter("name the threads, or say --all", param_hint="ID")
+    threads = opening(context).threads()
+    chosen = threads.list() if everything else [threads.get(thread_id) for thread_id in ids or ()]
+    with _writing(output) as file:
+        if form is Format.CHAT:
+            _write_chat(file, chosen)
+        else:
+            _write_nodes(file, chosen)
+
+
+def _write_chat(file: TextIO, threads: "list[Thread]") -> None:
+    from treering import chat
+
+    before = "[\n"
+    for thread in threads:
+        file.write(before + chat.chat_json(chat.export_thread(thread)))
+        before = ",\n"
+    file.write("\n]\n" if threads else "[]\n")
+
+
+def _write_nodes(file: TextIO, threads: "list[Thread]") -> None:
+    from treering import chat
+
+    for thread in threads:
+        file.write(chat.nodes_json(thread) + "\n")
+
+
+@contextmanager
+def _writing(path: Path | None) -> Iterator[TextIO]:
+    """A file that appears whole or not at all; stdout where there is no path."""
+    if path is None:
+        yield sys.stdout
+        return
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+        # mkstemp made it for its owner alone; give it what any new file would have.
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,56 @@
+"""`treering thread list`."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+from treering.cli.opening import opening
+from treering.cli.options import AsJson, Labels, parse_labels
+
+EPILOG: Final = (
+    "Examples:  treering thread list --status failed  ·  treering thread list --label reward=0 --label task_id=3  ·  "
+    "treering thread list --day 2026-11-22 --json"
+)
+
+
+class StatusName(StrEnum):
+    """The statuses that a thread can be listed by."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FAILED = "failed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    CORRUPT = "corrupt"
+
+
+def list_threads(
+    context: typer.Context,
+    status: Annotated[StatusName | None, typer.Option(help="Only threads of this status.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow.")] = None,
+    day: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Only threads completed or cancelled on this day (UTC).")
+    ] = None,
+    label: Labels = None,
+    as_json: AsJson = False,
+) -> None:
+    """List threads, the oldest first."""
+    threads = opening(context).threads()
+    found = threads.list(
+        status=None if status is None else status.value, workflow=workflow, day=day, labels=parse_labels(label) or None
+    )
+    if as_json:
+        from treering.cli.render.console import print_json_array
+        from treering.cli.render.records import thread_record
+
+        print_json_array(thread_record(thread) for thread in found)
+        return
+    from treering.cli.render.console import err, out
+    from treering.cli.render.threads import thread_table
+
+    if found:
+        out().print(thread_table(found))
+    else:
+        err().print("no threads" + (" match" if status or workflow or day or label else " yet"), style="faint")

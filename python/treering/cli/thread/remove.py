@@ -1,0 +1,30 @@
+"""`treering thread rm`."""
+
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from treering.cli.exits import CommandError
+from treering.cli.opening import opening
+from treering.cli.options import ThreadId
+
+EPILOG: Final = "Examples:  treering thread rm 01KAP3  ·  treering thread rm ticket-812 --yes"
+
+
+def rm(
+    context: typer.Context,
+    thread_id: ThreadId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also if it is running.")] = False,
+) -> None:
+    """Remove a thread's record. Forks of it keep every step they share; its blocks stay until they are collected."""
+    thread = opening(context).thread(thread_id)
+    if not yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise CommandError(f"not removed: {thread.id}; nobody is there to ask", "pass --yes")
+        name = thread.id if thread.key is None else f"{thread.id} ({thread.key})"
+        if not typer.confirm(f"Remove thread {name} with {len(thread)} steps?", err=True):
+            raise typer.Exit(1)
+    thread.rm(force=force)
+    typer.echo(thread.id)

@@ -1,0 +1,34 @@
+"""`treering verify`."""
+
+from typing import Annotated, Final
+
+import typer
+
+from treering.cli.opening import opening
+from treering.cli.options import AsJson
+
+EPILOG: Final = "Examples:  treering verify  ·  treering verify --since HEAD_NOTED_EARLIER  ·  treering verify --json"
+
+
+def verify(
+    context: typer.Context,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="HEAD", help="A head noted earlier (treering stats prints it): prove that history up to it is unmodified."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read everything again and check it: bytes, links, jumps, step numbers, records, refs, the journal's chain.
+
+    Exit code 1 if anything is wrong; what is wrong is named with the threads and steps that it hurts.
+    """
+    from treering.cli.render.console import out, print_json
+    from treering.cli.render.findings import findings_record, print_findings
+
+    report = opening(context).store().verify(since=since)
+    if as_json:
+        print_json(findings_record(report))
+    else:
+        print_findings(out(), report)
+    if not report.ok:
+        raise typer.Exit(1)
