@@ -36,13 +36,16 @@ PYTEST := $(BIN)/python -m pytest
 RUST_SOURCES := $(shell find rust -mindepth 1 \( -type f -o -type d \) -not -name '.*' -not -name '*~')
 
 .DEFAULT_GOAL := help
-.PHONY: help preflight build demo test lint rust py types docs test-long bench gen lock clean
+.PHONY: help preflight env build demo test lint rust py types docs test-long bench gen lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 preflight: ## check what the machine needs; say what to install if something is missing
 	@tools/preflight && echo "this machine has all that the build needs"
+
+env: ## what cargo and maturin are told; eval "$(make -s env)" to call them by hand
+	@env | sed -n 's/^\(PYO3_[A-Z_]*\|TREERING_[A-Z_]*\)=\(.*\)/export \1="\2"/p' | LC_ALL=C sort
 
 $(VENV)/.deps: requirements-dev.lock tests/ipld-fixtures.lock
 	tools/preflight
@@ -72,7 +75,7 @@ lint: $(VENV)/.deps ## formatting, clippy, ruff, the layers' arrows
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/python tools/layers.py
-	$(BIN)/lint-imports --no-cache
+	PYTHONPATH=python $(BIN)/lint-imports --no-cache --no-logo
 
 rust: $(VENV)/.deps ## tests of the core crates
 	cargo test --locked --quiet
