@@ -142,13 +142,20 @@ class Stub:
 
     def text(self) -> str:
         plain = sorted(f"import {name}" for name in self.imports.pop("", ()))
-        froms = [f"from {origin} import {', '.join(sorted(names))}" for origin, names in sorted(self.imports.items())]
+        froms = [
+            f"from {origin} import {', '.join(sorted(names, key=_import_order))}"
+            for origin, names in sorted(self.imports.items())
+        ]
         standard = [line for line in froms if "treering" not in line]
         ours = [line for line in froms if "treering" in line]
         exported = sorted(OWN | {name for names in OPENERS.values() for name in names}, key=_export_order)
         export = ["__all__ = [", *(f'    "{name}",' for name in exported), "]"]
         parts = [HEADER, *plain, *standard, "", *ours, "", *export, *self.lines]
         return "\n".join(parts) + "\n"
+
+
+def _import_order(name: str) -> tuple[bool, bool, str]:
+    return not name.isupper(), name[0].islower(), name
 
 
 def _export_order(name: str) -> tuple[bool, str]:

@@ -11,7 +11,7 @@ import weakref
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from treering._core import Core
+from treering._core import Core, ThreadsCore
 from treering.errors import Invalid
 
 Durability: TypeAlias = Literal["durable", "relaxed"]
@@ -60,6 +60,43 @@ class Session:
         if self.core is other.core:
             return True
         return self.location is not None and other.location is not None and self.name == other.name
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One scope of a session: where its threads live, and how durably it commits."""
+
+    session: Session
+    threads: ThreadsCore
+    durability: Durability
+
+    @property
+    def scope(self) -> str:
+        return self.threads.scope
+
+    def portable(self, what: str) -> Address:
+        """Returns where the scope is, for a pickle of `what`."""
+        return Address(self.session.portable(what), self.scope, self.durability)
+
+    def same_scope(self, other: Home) -> bool:
+        return self.scope == other.scope and self.session.same_store(other.session)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A scope of a store in a directory; enough to open it again, in another process too."""
+
+    location: Location
+    scope: str
+    durability: Durability
+
+    def open(self) -> Home:
+        return home(open_session(self.location, create=False), self.scope, self.durability)
+
+
+def home(session: Session, scope: str, durability: Durability) -> Home:
+    """Returns a scope of a session; nothing is read or written."""
+    return Home(session, session.core.threads(scope, durability), durability)
 
 
 def open_session(location: Location, *, create: bool) -> Session:

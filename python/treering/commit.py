@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from treering._calls import Op, verb
-from treering._core import BatchCore, Cid, StepCore, ThreadCore, ThreadsCore
+from treering._core import BatchCore, Cid, StepCore, ThreadCore
 from treering._family import SYNC, Family
-from treering._session import Session
+from treering._session import Home
 from treering.errors import Invalid
 from treering.step import NOW, AtMs, NewStep, Step, StepLike, step_args
 from treering.thread import Thread
@@ -149,13 +149,12 @@ class CommitThreads:
 class Commit:
     """A commit in the making, made by `scope.commit()`; to be used with `with`, once."""
 
-    __slots__ = ("_answer", "_batch", "_command_id", "_core", "_session", "_steps", "threads")
+    __slots__ = ("_answer", "_batch", "_command_id", "_home", "_steps", "threads")
 
     _family: ClassVar[Family] = SYNC
 
-    def __init__(self, session: Session, core: ThreadsCore, command_id: str | None) -> None:
-        self._session = session
-        self._core = core
+    def __init__(self, home: Home, command_id: str | None) -> None:
+        self._home = home
         self._command_id = command_id
         self._batch: BatchCore | None = None
         self._answer: Mapping[str, Any] | None = None
@@ -188,7 +187,7 @@ class Commit:
     def __enter__(self) -> Commit:
         if self._batch is not None or self._answer is not None:
             raise Invalid("a commit is made once: call scope.commit() again")
-        self._batch = self._core.batch()
+        self._batch = self._home.threads.batch()
         return self
 
     @verb
@@ -215,11 +214,11 @@ class Commit:
 
     def _written_step(self, index: int) -> Step:
         core: StepCore = self._written()["steps"][index]
-        return Step(self._session, core)
+        return Step(self._home.session, core)
 
     def _written_thread(self, index: int) -> Thread:
         core: ThreadCore = self._written()["threads"][index]
-        return self._family.Thread(self._session, self._core, core)
+        return self._family.Thread(self._home, core)
 
     def __repr__(self) -> str:
         state = "open" if self._batch is not None else "written" if self._answer is not None else "not open"

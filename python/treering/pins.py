@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import ClassVar
 
 from treering._calls import Op, read, verb
-from treering._core import Cid, ThreadsCore
+from treering._core import Cid
 from treering._family import SYNC, Family
-from treering._session import Session
+from treering._session import Home
 
 
 class Pins:
     """The pins of one scope, `scope.pins`: each is a ref to a block and keeps it and all it links to."""
 
-    __slots__ = ("_core", "_session")
+    __slots__ = ("_home",)
 
     _family: ClassVar[Family] = SYNC
 
-    def __init__(self, session: Session, core: ThreadsCore) -> None:
-        self._session = session
-        self._core = core
+    def __init__(self, home: Home) -> None:
+        self._home = home
 
     @verb
     def add(self, name: str, cid: Cid) -> Op[None]:
@@ -29,12 +28,12 @@ class Pins:
             NotFound (`not-found`): the block is not here.
             Invalid (`invalid`): the name can't be.
         """
-        yield self._core.pin_add(name, cid)
+        yield self._home.threads.pin_add(name, cid)
 
     @read
     def list(self) -> dict[str, Cid]:
         """Returns all pins by name, in name order."""
-        return dict(self._core.pin_list())
+        return dict(self._home.threads.pin_list())
 
     @verb
     def rm(self, name: str) -> Op[None]:
@@ -43,10 +42,10 @@ class Pins:
         Errors:
             NotFound (`not-found`): there is no such pin.
         """
-        yield self._core.pin_rm(name)
+        yield self._home.threads.pin_rm(name)
 
     def __repr__(self) -> str:
-        return f"<Pins of {self._core.scope} in {self._session.name}>"
+        return f"<Pins of {self._home.scope} in {self._home.session.name}>"
 
 
 SYNC.Pins = Pins

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from treering._core import ThreadsCore
 from treering._family import SYNC, Family
-from treering._session import Durability, Location, Session, open_session
+from treering._session import Address, Durability, Home
 from treering.blocks import Blocks
 from treering.commit import Commit
 from treering.pins import Pins
@@ -16,39 +15,37 @@ from treering.threads import Threads
 class Scope:
     """One scope of a store, made by `store.scope(name)`. Making one writes nothing."""
 
-    __slots__ = ("_core", "_durability", "_session")
+    __slots__ = ("_home",)
 
     _family: ClassVar[Family] = SYNC
 
-    def __init__(self, session: Session, core: ThreadsCore, durability: Durability) -> None:
-        self._session = session
-        self._core = core
-        self._durability = durability
+    def __init__(self, home: Home) -> None:
+        self._home = home
 
     @property
     def name(self) -> str:
         """The scope's name."""
-        return self._core.scope
+        return self._home.scope
 
     @property
     def durability(self) -> Durability:
         """What the commits made through this object outlive."""
-        return self._durability
+        return self._home.durability
 
     @property
     def threads(self) -> Threads:
         """The threads of this scope."""
-        return self._family.Threads(self._session, self._core)
+        return self._family.Threads(self._home)
 
     @property
     def pins(self) -> Pins:
         """The pins of this scope."""
-        return self._family.Pins(self._session, self._core)
+        return self._family.Pins(self._home)
 
     @property
     def blocks(self) -> Blocks:
         """The blocks of the store; what is put here is booked on this scope."""
-        return self._family.Blocks(self._session, self.name, self._durability)
+        return self._family.Blocks(self._home.session, self.name, self._home.durability)
 
     def commit(self, command_id: str | None = None) -> Commit:
         """Returns a context manager: what is done through it is written in one commit, or not at all.
@@ -70,28 +67,26 @@ class Scope:
             >>> c.receipt.replayed
             False
         """
-        return self._family.Commit(self._session, self._core, command_id)
+        return self._family.Commit(self._home, command_id)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, type(self)):
             return NotImplemented
-        return self.name == other.name and self._session.same_store(other._session)
+        return self._home.same_scope(other._home)
 
     def __hash__(self) -> int:
         return hash(self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        location = self._session.portable("a Scope")
-        return reopen_scope, (self._family, location, self.name, self._durability)
+        return reopen_scope, (self._family, self._home.portable("a Scope"))
 
     def __repr__(self) -> str:
-        return f"<Scope {self.name} of {self._session.name}>"
+        return f"<Scope {self.name} of {self._home.session.name}>"
 
 
-def reopen_scope(family: Family, location: Location, name: str, durability: Durability) -> Scope:
+def reopen_scope(family: Family, address: Address) -> Scope:
     """Opens a pickled scope."""
-    session = open_session(location, create=False)
-    return family.Scope(session, session.core.threads(name, durability), durability)
+    return family.Scope(address.open())
 
 
 SYNC.Scope = Scope

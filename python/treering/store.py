@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 from treering._calls import Chunks, Op, feed, read, stream, verb
 from treering._core import Cid
 from treering._family import SYNC, Family
-from treering._session import Durability, Location, Session, memory_session, open_session
+from treering._session import Durability, Location, Session, home, memory_session, open_session
 from treering.blocks import Blocks
 from treering.errors import Invalid
 from treering.journal import JournalEntry, entry
@@ -65,7 +65,7 @@ class Store:
             Invalid (`invalid`): the name can't be.
         """
         durability = self._session.durability if durability is None else durability
-        return self._family.Scope(self._session, self._session.core.threads(name, durability), durability)
+        return self._family.Scope(home(self._session, name, durability))
 
     @verb
     def put(self, data: bytes) -> Op[Cid]:

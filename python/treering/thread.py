@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Final, Literal, Required, TypeAlias, TypedDict
 
 from treering import html
 from treering._calls import Chunks, Op, read, stream, verb
-from treering._core import Cid, StepCore, ThreadCore, ThreadsCore, common_ancestor, diff, is_ancestor
+from treering._core import Cid, StepCore, ThreadCore, common_ancestor, diff, is_ancestor
 from treering._family import SYNC, Family
-from treering._session import Durability, Location, Session, open_session
+from treering._session import Address, Home
 from treering.context import Context
 from treering.diff import Diff
 from treering.errors import Corrupt, HeadMoved
@@ -66,20 +66,13 @@ class Thread:
         [(1, 'coder', 'I think so')]
     """
 
-    __slots__ = ("__weakref__", "_core", "_listed", "_session", "_threads")
+    __slots__ = ("__weakref__", "_core", "_home", "_listed")
 
     _family: ClassVar[Family] = SYNC
 
-    def __init__(
-        self,
-        session: Session,
-        threads: ThreadsCore,
-        core: ThreadCore | None,
-        listed: Seen | None = None,
-    ) -> None:
+    def __init__(self, home: Home, core: ThreadCore | None, listed: Seen | None = None) -> None:
         # A thread of a listing is opened at first use; until then it is what the list said.
-        self._session = session
-        self._threads = threads
+        self._home = home
         self._core = core
         self._listed = listed
 
@@ -98,7 +91,7 @@ class Thread:
     @property
     def scope(self) -> str:
         """The name of the scope that it belongs to."""
-        return self._threads.scope
+        return self._home.scope
 
     @property
     def workflow(self) -> str:
@@ -190,13 +183,13 @@ class Thread:
     @property
     def start(self) -> StartNode:
         """The node where it begins; reads one block."""
-        return read_start(self._session, self._open().info()["start"])
+        return read_start(self._home.session, self._open().info()["start"])
 
     @property
     def prompt(self) -> Any:
         """The prompt: str, bytes or a value; None where there is none. Reads two blocks or three."""
         cid = self.start.prompt
-        return None if cid is None else read_body(self._session, cid).payload
+        return None if cid is None else read_body(self._home.session, cid).payload
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -254,9 +247,9 @@ class Thread:
             Corrupt (`corrupt`), NotFound (`not-found`): a node is broken, ill-typed or missing; named.
         """
         start_cid, steps, compact = self._open().context(last)
-        start = read_start(self._session, start_cid)
-        prompt = None if start.prompt is None else read_body(self._session, start.prompt).payload
-        summary = None if compact is None else read_body(self._session, compact).payload
+        start = read_start(self._home.session, start_cid)
+        prompt = None if start.prompt is None else read_body(self._home.session, start.prompt).payload
+        summary = None if compact is None else read_body(self._home.session, compact).payload
         return Context(start, prompt, summary, tuple(map(self._step, steps)))
 
     @read
@@ -291,7 +284,7 @@ class Thread:
     @read
     def is_ancestor_of(self, other: Thread) -> bool:
         """Returns whether all of this thread's steps are steps of `other` too; reads O(log n) blocks."""
-        return is_ancestor(self._session.core, self._open().info()["head"], other._open().info()["head"])
+        return is_ancestor(self._home.session.core, self._open().info()["head"], other._open().info()["head"])
 
     @property
     def failure(self) -> Step | None:
@@ -375,7 +368,7 @@ class Thread:
             AlreadyExists (`already-exists`): the key is taken.
         """
         core: ThreadCore = yield self._open().fork(at, before, occurrence, key, labels, max_rounds, command_id)
-        return self._family.Thread(self._session, self._threads, core)
+        return self._family.Thread(self._home, core)
 
     @verb
     def finish(self, return_code: int = 0, summary: str = "", *, command_id: str | None = None) -> Op[Step]:
@@ -436,7 +429,7 @@ class Thread:
 
     def _open(self) -> ThreadCore:
         if self._core is None:
-            self._core = self._threads.get(self.id)
+            self._core = self._home.threads.get(self.id)
             self._listed = None
         return self._core
 
@@ -445,7 +438,7 @@ class Thread:
         if listed is None:
             return self._open()
         # Not opened since it was listed: a write expects the head that the list showed.
-        core = self._threads.get(listed["id"])
+        core = self._home.threads.get(listed["id"])
         now = cast(Seen, core.info())
         if now["head"] != listed["head"]:
             raise HeadMoved(
@@ -461,7 +454,7 @@ class Thread:
         return core
 
     def _step(self, core: StepCore) -> Step:
-        return Step(self._session, core)
+        return Step(self._home.session, core)
 
     def _walk(self, first: int, last: int | None, reverse: bool) -> Chunks[Step]:
         walk = self._open().walk(first, last, reverse)
@@ -471,14 +464,13 @@ class Thread:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, type(self)):
             return NotImplemented
-        return (self.id, self.scope) == (other.id, other.scope) and self._session.same_store(other._session)
+        return self.id == other.id and self._home.same_scope(other._home)
 
     def __hash__(self) -> int:
         return hash((self.id, self.scope))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        location = self._session.portable("a Thread")
-        return reopen_thread, (self._family, location, self.scope, self._session.durability, self.id)
+        return reopen_thread, (self._family, self._home.portable("a Thread"), self.id)
 
     def __repr__(self) -> str:
         seen = self._seen()
@@ -495,11 +487,10 @@ class Thread:
         return [step for chunk in self._walk(first, last, False) for step in chunk] if last >= first else []
 
 
-def reopen_thread(family: Family, location: Location, scope: str, durability: Durability, thread_id: str) -> Thread:
+def reopen_thread(family: Family, address: Address, thread_id: str) -> Thread:
     """Opens a pickled thread, as it is now."""
-    session = open_session(location, create=False)
-    threads = session.core.threads(scope, durability)
-    return family.Thread(session, threads, threads.get(thread_id))
+    home = address.open()
+    return family.Thread(home, home.threads.get(thread_id))
 
 
 SYNC.Thread = Thread

@@ -7,9 +7,9 @@ from datetime import date
 from typing import Any, ClassVar, TypeAlias, cast
 
 from treering._calls import Op, read, verb
-from treering._core import Cid, ThreadCore, ThreadsCore
+from treering._core import Cid, ThreadCore
 from treering._family import SYNC, Family
-from treering._session import Session
+from treering._session import Home
 from treering.step import StepLike, step_args
 from treering.thread import Seen, Status, Thread
 
@@ -19,13 +19,12 @@ Listing: TypeAlias = list[Thread]
 class Threads:
     """The threads of one scope, `scope.threads`; `store.threads` are those of the scope `main`."""
 
-    __slots__ = ("_core", "_session")
+    __slots__ = ("_home",)
 
     _family: ClassVar[Family] = SYNC
 
-    def __init__(self, session: Session, core: ThreadsCore) -> None:
-        self._session = session
-        self._core = core
+    def __init__(self, home: Home) -> None:
+        self._home = home
 
     @verb
     def start(
@@ -64,8 +63,8 @@ class Threads:
         args = start_args(
             workflow, prompt, key, parameters, labels, max_rounds, workflow_hash, parent_state, steps, command_id
         )
-        core: ThreadCore = yield self._core.start(args)
-        return self._family.Thread(self._session, self._core, core)
+        core: ThreadCore = yield self._home.threads.start(args)
+        return self._family.Thread(self._home, core)
 
     @verb
     def get_or_start(
@@ -90,8 +89,8 @@ class Threads:
         args = start_args(
             workflow, prompt, key, parameters, labels, max_rounds, workflow_hash, parent_state, steps, command_id
         )
-        found: tuple[ThreadCore, bool] = yield self._core.get_or_start(args)
-        return self._family.Thread(self._session, self._core, found[0])
+        found: tuple[ThreadCore, bool] = yield self._home.threads.get_or_start(args)
+        return self._family.Thread(self._home, found[0])
 
     @read
     def get(self, id_or_key: str) -> Thread:
@@ -103,12 +102,12 @@ class Threads:
             Invalid (`invalid`): it can be neither an id nor a key.
             Corrupt (`corrupt`): the thread is there, and its record can't be read.
         """
-        return self._family.Thread(self._session, self._core, self._core.get(id_or_key))
+        return self._family.Thread(self._home, self._home.threads.get(id_or_key))
 
     @read
     def history(self, day: date | str | None = None) -> list[Thread]:
         """Returns the threads completed or cancelled on a UTC day, None for all days; the oldest first."""
-        return self._listed(self._core.list(None, None, _day(day), None, False))
+        return self._listed(self._home.threads.list(None, None, _day(day), None, False))
 
     @read
     def list(
@@ -130,13 +129,13 @@ class Threads:
         Errors:
             Invalid (`invalid`): no such status, or no such day.
         """
-        return self._listed(self._core.list(status, workflow, _day(day), labels, active))
+        return self._listed(self._home.threads.list(status, workflow, _day(day), labels, active))
 
     def _listed(self, rows: Iterable[Mapping[str, Any]]) -> Listing:
-        return [self._family.Thread(self._session, self._core, None, cast(Seen, row)) for row in rows]
+        return [self._family.Thread(self._home, None, cast(Seen, row)) for row in rows]
 
     def __repr__(self) -> str:
-        return f"<Threads of {self._core.scope} in {self._session.name}>"
+        return f"<Threads of {self._home.scope} in {self._home.session.name}>"
 
 
 def start_args(
