@@ -216,6 +216,35 @@ pub enum CodecError {
     Misuse(&'static str),
 }
 
+impl CodecError {
+    /// The error's stable name. Names are append-only.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Truncated { .. } => "truncated",
+            Self::Trailing { .. } => "trailing",
+            Self::NotShortest { .. } => "not_shortest",
+            Self::Indefinite { .. } => "indefinite",
+            Self::Reserved { .. } => "reserved",
+            Self::Tag { .. } => "tag",
+            Self::Simple { .. } => "simple",
+            Self::FloatWidth { .. } => "float_width",
+            Self::FloatNotFinite { .. } => "float_not_finite",
+            Self::Utf8 { .. } => "utf8",
+            Self::KeyNotText { .. } => "key_not_text",
+            Self::KeyOrder { .. } => "key_order",
+            Self::KeyTwice { .. } => "key_twice",
+            Self::Link { .. } => "link",
+            Self::Json { .. } => "json",
+            Self::IntRange { .. } => "int_range",
+            Self::NotFinite { .. } => "not_finite",
+            Self::ReservedMap { .. } => "reserved_map",
+            Self::Limit { .. } => "limit",
+            Self::Misuse(_) => "misuse",
+        }
+    }
+}
+
 /// Whose fault an error is, which decides what a caller can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {

@@ -11,6 +11,7 @@ mod block;
 pub mod cbor;
 mod cid;
 mod cid_prefix;
+pub mod dag_json;
 mod error;
 mod jump;
 pub mod limits;
