@@ -1,0 +1,448 @@
+//! Changes of several threads, and blocks, in one commit: `scope.commit()`.
+//!
+//! Promises: nothing is written before [`Batch::commit`], and then all or nothing; nodes are made at once,
+//! so a step's CID is known when it is drafted. A draft builds on what its handle last saw; whether the
+//! thread's status allows it is judged at the commit, after the command id.
+//! A step that others appended meanwhile fails the whole batch with `HeadMoved`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use treering_block::{Block, Cid, Encoded};
+use treering_store::commit::Address;
+use treering_store::{Commit, Committed, Durability, LeaseToken, RefMove, StoreError};
+
+use crate::args::{ForkArgs, ForkAt, StartArgs, StepArgs};
+use crate::command::{CommandKey, Payload};
+use crate::error::{Result, ThreadError};
+use crate::fork::{Forked, Source, check_fork, digest_fork, forked};
+use crate::head::{Edit, Head};
+use crate::ident::THREAD_KEY;
+use crate::pending::{Outcome, Pending};
+use crate::plan::Prepared;
+use crate::receipt::{self, Receipt};
+use crate::start::{Begun, Starting, birth, refused};
+use crate::step::Step;
+use crate::thread::{Thread, prepare_all};
+use crate::threads::Threads;
+use crate::tip::{Slot, Verdict, open};
+use crate::verbs::{lease_token, moves, replayed_steps};
+
+const ATTEMPTS_MAX: u32 = 1000;
+
+/// One thread of a batch, by its place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draft(usize);
+
+impl Draft {
+    /// Its place, from 0; the same as in [`BatchAnswer::threads`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+
+    /// The draft at that place.
+    pub fn from_index(index: usize) -> Self {
+        Self(index)
+    }
+}
+
+/// What a batch came to.
+#[derive(Clone, Debug)]
+pub struct BatchAnswer {
+    /// It was committed before, under the same command id; nothing was written now.
+    pub replayed: bool,
+    /// The threads, by draft.
+    pub threads: Vec<Thread>,
+    /// The appended steps, by draft, then in order.
+    pub steps: Vec<Step>,
+    /// The commit's place in the journal.
+    pub position: u64,
+    /// Blocks that were not there before.
+    pub new_blocks: u64,
+}
+
+/// A thread as it will be.
+struct Line {
+    id: String,
+    /// The handle, of a thread that is there.
+    thread: Option<Thread>,
+    /// The head that the drafts build on: of `thread`, or new.
+    base: Head,
+    start: Cid,
+    /// The head after all drafts; its record is put together at the commit.
+    head: Head,
+    steps: Vec<Step>,
+    edits: Vec<Edit>,
+    ended: bool,
+}
+
+impl Line {
+    fn label(&self) -> &str {
+        self.base.record.key.as_deref().unwrap_or(&self.id)
+    }
+
+    fn is_changed(&self) -> bool {
+        self.thread.is_none() || !self.edits.is_empty()
+    }
+
+    fn receipt(&self) -> Receipt {
+        Receipt {
+            thread: self.id.clone(),
+            cid: self.steps.last().map(|step| step.cid),
+            step: self.steps.last().map_or(0, |step| step.number),
+            count: self.steps.len() as u64,
+            started: self.thread.is_none(),
+        }
+    }
+}
+
+/// See the top of this file.
+pub struct Batch {
+    threads: Threads,
+    lines: Vec<Line>,
+    blocks: Vec<Block>,
+    holds: Vec<Cid>,
+    payload: Payload,
+    now_ms: i64,
+}
+
+impl Batch {
+    pub(crate) fn new(threads: Threads) -> Self {
+        let now_ms = threads.store().now_ms();
+        Self { threads, lines: Vec::new(), blocks: Vec::new(), holds: Vec::new(), payload: Payload::new("batch"), now_ms }
+    }
+
+    /// A thread that is to be started. Its own command id must be absent.
+    ///
+    /// # Errors
+    /// As for [`Threads::start`]; a taken key is told at the commit.
+    pub fn start(&mut self, args: StartArgs) -> Result<Draft> {
+        if args.command_id.is_some() {
+            return Err(ThreadError::invalid("command_id", "", "a batch has one for all"));
+        }
+        let starting = Starting::prepare(args)?;
+        self.payload.text("start").bytes(&starting.digest);
+        let Begun { id, blocks, head, steps } = starting.begin(&**self.threads.store(), self.now_ms)?;
+        self.blocks.extend(blocks);
+        let start = starting.start();
+        debug_assert_eq!(starting.key(), head.record.key.as_deref());
+        self.lines.push(Line { id, thread: None, base: head.clone(), start, head, steps, edits: Vec::new(), ended: false });
+        Ok(Draft(self.lines.len() - 1))
+    }
+
+    /// A thread that is there; the same handle again is the same draft.
+    ///
+    /// # Errors
+    /// `Invalid` for a thread of another scope; `NotFound`, `Store` or `Corrupt` when its head can't be read.
+    pub fn thread(&mut self, thread: &Thread) -> Result<Draft> {
+        if thread.scope() != self.threads.scope() || !Arc::ptr_eq(&thread.shared_store(), self.threads.store()) {
+            return Err(ThreadError::invalid("thread", thread.id(), "a commit is of one scope of one store"));
+        }
+        if let Some(index) = self.lines.iter().position(|line| line.id == thread.id()) {
+            return Ok(Draft(index));
+        }
+        self.payload.text("thread").text(thread.id());
+        let (base, start) = {
+            let mut tip = open(thread.tip());
+            tip.settle(&thread.place());
+            let head = tip.acked();
+            let start = head.position(thread.store())?.start;
+            (head.clone(), start)
+        };
+        self.lines.push(Line {
+            id: thread.id().to_owned(),
+            thread: Some(thread.clone()),
+            start,
+            ended: base.record.status == crate::info::Status::Completed,
+            head: base.clone(),
+            base,
+            steps: Vec::new(),
+            edits: Vec::new(),
+        });
+        Ok(Draft(self.lines.len() - 1))
+    }
+
+    /// Appends a step to a draft. Its own command id must be absent.
+    ///
+    /// # Errors
+    /// `Invalid` and `LimitExceeded` for what a step can't hold; the thread's status is judged at the commit.
+    pub fn append(&mut self, draft: Draft, step: StepArgs) -> Result<Step> {
+        let mut steps = self.extend(draft, vec![step])?;
+        steps.pop().ok_or_else(|| ThreadError::invalid("steps", "", "there is at least one"))
+    }
+
+    /// Appends steps to a draft.
+    ///
+    /// # Errors
+    /// As for [`Batch::append`].
+    pub fn extend(&mut self, draft: Draft, steps: Vec<StepArgs>) -> Result<Vec<Step>> {
+        if let Some(expected) = steps.first().and_then(|step| step.expected_head) {
+            let line = self.line(draft)?;
+            if line.head.target != expected {
+                return Err(ThreadError::HeadMoved {
+                    thread: line.label().to_owned(),
+                    at_step: line.base.record.steps + line.steps.len() as u64,
+                    at: line.head.target,
+                    expected_step: 0,
+                    expected,
+                });
+            }
+        }
+        let prepared = prepare_all(steps)?;
+        let count = prepared.len() as u64;
+        self.put_steps(draft, "append", &prepared, Edit::Append { steps: count })
+    }
+
+    /// Ends a draft's thread.
+    ///
+    /// # Errors
+    /// As for [`Batch::append`].
+    pub fn finish(&mut self, draft: Draft, return_code: i64, summary: &str) -> Result<Step> {
+        let prepared = Prepared::end(return_code, summary)?;
+        let mut steps = self.put_steps(draft, "finish", &[prepared], Edit::Finish { return_code })?;
+        if let Some(line) = self.lines.get_mut(draft.0) {
+            line.ended = true;
+        }
+        self.payload.bytes(&return_code.to_le_bytes()).text(summary);
+        steps.pop().ok_or_else(|| ThreadError::invalid("steps", "", "there is at least one"))
+    }
+
+    fn put_steps(&mut self, draft: Draft, verb: &str, steps: &[Prepared], edit: Edit) -> Result<Vec<Step>> {
+        let store = self.threads.store().clone();
+        let now_ms = self.now_ms;
+        let line = self.lines.get_mut(draft.0).ok_or_else(|| no_draft(draft))?;
+        let mut position = line.head.position(&*store)?.clone();
+        let mut blocks = Vec::new();
+        let mut placed = Vec::with_capacity(steps.len());
+        for step in steps {
+            placed.push(step.place(&mut position, &*store, now_ms, &mut blocks)?);
+        }
+        let mut record = line.head.record.clone();
+        record.steps = position.step;
+        line.head = Head::at(line.head.version, position, record);
+        line.steps.extend(placed.iter().cloned());
+        line.edits.push(edit);
+        self.blocks.extend(blocks);
+        self.payload.text(verb).number(draft.0 as u64).number(steps.len() as u64);
+        for step in steps {
+            self.payload.bytes(step.digest());
+        }
+        Ok(placed)
+    }
+
+    /// Forks a draft's thread as it is at this point of the batch. The fork's own command id must be absent.
+    ///
+    /// # Errors
+    /// As for [`Thread::fork`]; a taken key is told at the commit.
+    pub fn fork(&mut self, draft: Draft, at: ForkAt, args: ForkArgs) -> Result<Draft> {
+        check_fork(&args)?;
+        if args.command_id.is_some() {
+            return Err(ThreadError::invalid("command_id", "", "a batch has one for all"));
+        }
+        let line = self.line(draft)?;
+        let started = line.thread.is_none();
+        let source = Source {
+            store: &**self.threads.store(),
+            label: line.label(),
+            head: line.base.target,
+            start: line.start,
+            // A thread that this batch starts has nothing in the store.
+            stored: if started { 0 } else { line.base.record.steps },
+            fresh: &line.steps,
+            ended: line.ended,
+        };
+        let (step, cid) = source.resolve(&at)?;
+        let Forked { id, head, start } = forked((&line.id, &line.base.record), step, cid, line.start, &args, self.now_ms)?;
+        self.payload.text("fork").number(draft.0 as u64);
+        digest_fork(&mut self.payload, &at, &args);
+        self.lines.push(Line { id, thread: None, base: head.clone(), start, head, steps: Vec::new(), edits: Vec::new(), ended: false });
+        Ok(Draft(self.lines.len() - 1))
+    }
+
+    /// Stores bytes; held for a day if nothing of this commit links to them.
+    pub fn put(&mut self, bytes: &[u8]) -> Cid {
+        self.put_block(Block::raw(bytes))
+    }
+
+    /// Stores a node; its links must be present, or put before.
+    ///
+    /// # Errors
+    /// The block layer's, for a value that is no node.
+    pub fn put_node(&mut self, value: Encoded) -> Result<Cid> {
+        Ok(self.put_block(Block::from_encoded(value)?))
+    }
+
+    fn put_block(&mut self, block: Block) -> Cid {
+        let cid = block.cid;
+        self.payload.text("put").cid(&cid);
+        self.blocks.push(block);
+        self.holds.push(cid);
+        cid
+    }
+
+    fn line(&self, draft: Draft) -> Result<&Line> {
+        self.lines.get(draft.0).ok_or_else(|| no_draft(draft))
+    }
+
+    /// Submits all of it.
+    ///
+    /// # Errors
+    /// `HeadMoved`, `WrongStatus`, `AlreadyExists` for whichever thread it is, `LimitExceeded` over what one
+    /// commit holds (64 MiB of blocks, 20,000 moves; with a command id, a receipt of about 45 threads);
+    /// in the store's words `LeaseLost`, `LinkMissing`, `CommandMismatch`.
+    pub fn commit(self, command_id: Option<&str>, durability: Durability) -> Result<Pending<BatchAnswer>> {
+        let command = command_id.map(|id| CommandKey {
+            address: Address::Scope(self.threads.scope().to_owned()),
+            id: id.to_owned(),
+            payload: self.payload.finish(),
+        });
+        if let Some(bytes) = command.as_ref().map(|command| command.first(&**self.threads.store())).transpose()?.flatten() {
+            return Ok(Pending::done(replayed(&self, &bytes)));
+        }
+        submit(Arc::new(self), command, durability, 0)
+    }
+}
+
+fn no_draft(draft: Draft) -> ThreadError {
+    ThreadError::invalid("draft", &draft.0.to_string(), "it is none of this batch")
+}
+
+fn submit(batch: Arc<Batch>, command: Option<CommandKey>, durability: Durability, attempt: u32) -> Result<Pending<BatchAnswer>> {
+    // Tips are held until the commit is queued, taken in the order of their ids: no two batches can
+    // wait for each other.
+    let mut changed: Vec<(&Line, &Thread)> =
+        batch.lines.iter().filter(|line| line.is_changed()).filter_map(|line| Some((line, line.thread.as_ref()?))).collect();
+    changed.sort_by(|a, b| a.0.id.cmp(&b.0.id));
+    let mut tips = Vec::with_capacity(changed.len());
+    let mut ref_moves: Vec<RefMove> = Vec::new();
+    let mut leases: Vec<LeaseToken> = Vec::new();
+    for (line, thread) in changed {
+        let mut tip = open(thread.tip());
+        tip.settle(&thread.place());
+        let base = tip.pending(&thread.place())?;
+        if base.target != line.base.target {
+            return Err(ThreadError::HeadMoved {
+                thread: line.label().to_owned(),
+                at_step: base.record.steps,
+                at: base.target,
+                expected_step: line.base.record.steps,
+                expected: line.base.target,
+            });
+        }
+        let mut after = line.head.clone();
+        after.record = base.record.clone();
+        after.version = base.version + 1;
+        for edit in &line.edits {
+            edit.apply(line.label(), &mut after.record, batch.now_ms)?;
+        }
+        ref_moves.extend(moves(thread.name(), &base, Some(&after), Vec::new())?);
+        leases.extend(lease_token(thread, true));
+        tips.push((tip, base, after));
+    }
+    let mut fresh = Vec::new();
+    for line in batch.lines.iter().filter(|line| line.thread.is_none()) {
+        let mut head = line.head.clone();
+        head.record = line.base.record.clone();
+        for edit in &line.edits {
+            edit.apply(line.label(), &mut head.record, batch.now_ms)?;
+        }
+        ref_moves.extend(birth(batch.threads.scope(), &line.id, &head, line.start)?);
+        fresh.push((line.id.clone(), head));
+    }
+    let receipts: Vec<Receipt> = batch.lines.iter().map(Line::receipt).collect();
+    let ticket = batch.threads.store().submit(Commit {
+        scope: batch.threads.scope().to_owned(),
+        blocks: batch.blocks.clone(),
+        moves: ref_moves,
+        leases,
+        command: match &command {
+            Some(command) => Some(command.with_receipt(receipt::encode(&receipts)?)),
+            None => None,
+        },
+        holds: unlinked(&batch),
+        durability,
+    });
+    let slots: Vec<Slot> =
+        tips.into_iter().map(|(mut tip, base, after)| tip.launch(ticket.clone(), &base, Some(after))).collect();
+    Ok(Pending::new(ticket, move |answer| conclude(batch, command, durability, attempt, answer, &slots, fresh)))
+}
+
+/// The blocks that were put and that no other block of the commit links to.
+fn unlinked(batch: &Batch) -> Vec<Cid> {
+    let linked: BTreeSet<&Cid> = batch.blocks.iter().flat_map(|block| &block.links).collect();
+    batch.holds.iter().filter(|cid| !linked.contains(cid)).copied().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn conclude(
+    batch: Arc<Batch>,
+    command: Option<CommandKey>,
+    durability: Durability,
+    attempt: u32,
+    answer: Result<Committed, StoreError>,
+    slots: &[Slot],
+    fresh: Vec<(String, Head)>,
+) -> Outcome<BatchAnswer> {
+    for thread in batch.lines.iter().filter_map(|line| line.thread.as_ref()) {
+        open(thread.tip()).settle(&thread.place());
+    }
+    let error = match answer {
+        Ok(Committed { replay: Some(bytes), .. }) => return Outcome::Done(replayed(&batch, &bytes)),
+        Ok(committed) => return Outcome::Done(landed(&batch, &committed, fresh)),
+        Err(error) => error,
+    };
+    if matches!(&error, StoreError::RefMoved { name, .. } if name.kind() == THREAD_KEY) {
+        return Outcome::Done(Err(refused(error)));
+    }
+    let verdicts: Vec<Verdict> = slots.iter().filter_map(|slot| open(slot).take()).collect();
+    if let Some(Verdict::Failed(error)) = verdicts.iter().find(|verdict| matches!(verdict, Verdict::Failed(_))) {
+        return Outcome::Done(Err(error.clone()));
+    }
+    if verdicts.is_empty() || attempt >= ATTEMPTS_MAX {
+        return Outcome::Done(Err(refused(error)));
+    }
+    match submit(batch, command, durability, attempt + 1) {
+        Ok(pending) => Outcome::Again(pending),
+        Err(error) => Outcome::Done(Err(error)),
+    }
+}
+
+fn landed(batch: &Batch, committed: &Committed, fresh: Vec<(String, Head)>) -> Result<BatchAnswer> {
+    let mut fresh = fresh.into_iter();
+    let mut threads = Vec::with_capacity(batch.lines.len());
+    for line in &batch.lines {
+        threads.push(match (&line.thread, &line.id) {
+            (Some(thread), _) => thread.clone(),
+            (None, id) => match fresh.next() {
+                Some((id, head)) => batch.threads.handle(&id, head, None)?,
+                None => return Err(ThreadError::corrupt("batch", id, "a started thread has no head")),
+            },
+        });
+    }
+    Ok(BatchAnswer {
+        replayed: false,
+        threads,
+        steps: batch.lines.iter().flat_map(|line| line.steps.iter().cloned()).collect(),
+        position: committed.position,
+        new_blocks: committed.new_blocks,
+    })
+}
+
+fn replayed(batch: &Batch, bytes: &[u8]) -> Result<BatchAnswer> {
+    let receipts = receipt::decode(bytes)?;
+    let mut threads = Vec::with_capacity(receipts.len());
+    let mut steps = Vec::new();
+    for receipt in &receipts {
+        let own = batch.lines.iter().find(|line| line.id == receipt.thread).and_then(|line| line.thread.clone());
+        let thread = match own {
+            Some(thread) => {
+                let _ = open(thread.tip()).adopt(&thread.place(), bytes);
+                thread
+            }
+            None => batch.threads.of_receipt(receipt)?,
+        };
+        steps.extend(replayed_steps(&thread, receipt)?);
+        threads.push(thread);
+    }
+    let position = batch.threads.store().head()?.position;
+    Ok(BatchAnswer { replayed: true, threads, steps, position, new_blocks: 0 })
+}
