@@ -1,11 +1,11 @@
 """Chat logs in and out: OpenAI-style conversations as threads, and threads as conversations.
 
-    import treering
-    from treering import chat
+import treering
+from treering import chat
 
-    store = treering.open("state")
-    report = chat.import_file(store.threads, "conversations.json")
-    records = chat.export(store.threads)        # equal to the file's, value for value
+store = treering.open("state")
+report = chat.import_file(store.threads, "conversations.json")
+records = chat.export(store.threads)        # equal to the file's, value for value
 """
 
 from treering.chat.exporting import chat_json, export, export_thread, nodes_json

@@ -36,7 +36,7 @@ def export_thread(thread: Thread) -> dict[str, Any]:
 
 
 def chat_json(record: Mapping[str, Any]) -> str:
-    """A chat record as JSON on one line. Bytes and links, which only a hand-made step can hold, as DAG-JSON has them."""
+    """A chat record as JSON on one line. Bytes and links, which only a hand-made step can hold, are as in DAG-JSON."""
     return json.dumps(record, ensure_ascii=False, default=_dag_json)
 
 
@@ -45,7 +45,7 @@ def nodes_json(thread: Thread) -> str:
 
     Blocks of bytes (artifacts, contents over 4 KiB) stay behind their links.
     """
-    core = thread._session.core
+    core = thread._home.session.core
     start = thread.start
     cids = [start.cid, *([] if start.prompt is None else [start.prompt])]
     record: dict[str, Any] = {

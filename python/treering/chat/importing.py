@@ -157,7 +157,7 @@ class _Import:
         self._refused.append(Refusal(record.number, path, reason, record.line))
 
     def _blocks_written(self) -> int:
-        return self._threads._session.core.counters()["blocks_written"]
+        return self._threads._home.session.core.counters()["blocks_written"]
 
 
 def _start(threads: Threads, conversation: Conversation, key: str) -> Generator[Pending[Any], Any, Thread]:

@@ -66,7 +66,7 @@ class _Unkept:
 
 @dataclass(frozen=True, slots=True)
 class ChatLog:
-    """The records of a file, in order; iterate it once. `total` is their number, None where it shows only at the end."""
+    """The records of a file, in order, to iterate once; `total` is their number, None where only the end tells."""
 
     records: Iterator[Record | Refusal]
     total: int | None
@@ -102,7 +102,7 @@ def join_path(path: str, key: str | int) -> str:
 
 
 def _first_character(file: BinaryIO) -> tuple[int, bytes]:
-    """Where the text begins behind a byte order mark, and its first byte that isn't white space; the file is left there."""
+    """Where the text begins, behind a byte order mark, and its first byte that isn't white space."""
     start = 3 if file.read(3) == b"\xef\xbb\xbf" else 0
     file.seek(start)
     while byte := file.read(1):
@@ -120,9 +120,8 @@ def _array(path: Path, data: bytes) -> Iterator[Record | Refusal]:
     try:
         yield from _array_elements(text)
     except json.JSONDecodeError as error:
-        raise Invalid(
-            f"broken chat log: {path}, line {error.lineno} column {error.colno}: {_lower(error.msg)}; nothing was imported"
-        ) from None
+        where = f"{path}, line {error.lineno} column {error.colno}"
+        raise Invalid(f"broken chat log: {where}: {_lower(error.msg)}; nothing was imported") from None
 
 
 def _array_elements(text: str) -> Iterator[Record | Refusal]:
@@ -186,20 +185,20 @@ def unkept(value: Any, path: str, depth: int) -> tuple[str, str] | None:
     kind = type(value)
     if kind is str:
         return None if _is_text(value) else (path, "a lone surrogate: no UTF-8 can hold it")
-    if kind is dict or kind is list:
-        if depth > DEPTH_MAX:
-            return path, f"nested deeper than {DEPTH_MAX} levels"
-        for key, member in value.items() if kind is dict else enumerate(value):
-            below = join_path(path, key)
-            if kind is dict and not _is_text(key):
-                return below, "a lone surrogate in a key: no UTF-8 can hold it"
-            if (found := unkept(member, below, depth + 1)) is not None:
-                return found
-    elif kind is int:
-        if not _INT_MIN <= value <= _INT_MAX:
-            return path, "an integer beyond 64 bits"
-    elif kind is _Unkept:
+    if kind is int:
+        return None if _INT_MIN <= value <= _INT_MAX else (path, "an integer beyond 64 bits")
+    if kind is _Unkept:
         return path + value.below, value.reason
+    if kind is not dict and kind is not list:
+        return None
+    if depth > DEPTH_MAX:
+        return path, f"nested deeper than {DEPTH_MAX} levels"
+    for key, member in value.items() if kind is dict else enumerate(value):
+        below = join_path(path, key)
+        if isinstance(key, str) and not _is_text(key):
+            return below, "a lone surrogate in a key: no UTF-8 can hold it"
+        if (found := unkept(member, below, depth + 1)) is not None:
+            return found
     return None
 
 

@@ -10,9 +10,14 @@ from typer.main import get_command
 from treering.cli import block, demo, stats, verify
 from treering.cli.exits import UsageError, complain, explain, is_bare
 from treering.cli.opening import Opening
+from treering.cli.options import examples
 from treering.cli.thread import thread_app
 
-_EPILOG = "Examples:  treering demo  ·  treering thread import chats.json  ·  treering thread log --graph ID"
+_EPILOG = examples(
+    "treering demo",
+    "treering thread import chats.json",
+    "treering thread log --graph ID",
+)
 
 app: Final = typer.Typer(
     name="treering",
@@ -76,7 +81,7 @@ def invoke(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         # The reader (`| head`) has seen enough. Python would complain once more while it exits.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     except (TreeringError, OSError, UnicodeError) as error:
         explain(error)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from treering.cli.opening import Opening, opening
-from treering.cli.options import AsJson
+from treering.cli.options import AsJson, examples
 
 if TYPE_CHECKING:
     from treering import Cid
@@ -16,20 +16,29 @@ block_app: Final = typer.Typer(
     name="block",
     help="Blocks: immutable bytes, named by their CID.",
     no_args_is_help=True,
-    epilog="Examples:  echo hello | treering block put  ·  treering block get bafkr4ib5x3d",
+    epilog=examples(
+        "echo hello | treering block put",
+        "treering block get bafkr4ib5x3d",
+    ),
 )
 CidArgument = Annotated[
-    str, typer.Argument(metavar="CID", help="A CID, or the beginning of one (12 characters, or 6 after bafyr4i / bafkr4i).")
+    str,
+    typer.Argument(metavar="CID", help="A CID, or the beginning of one (12 characters, or 6 after bafyr4i / bafkr4i)."),
 ]
 
 
 @block_app.command(
-    "put", epilog="Examples:  treering block put notes.txt  ·  echo '{\"a\": 1}' | treering block put --node"
+    "put",
+    epilog=examples(
+        "treering block put notes.txt",
+        "echo '{\"a\": 1}' | treering block put --node",
+    ),
 )
 def put(
     context: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", exists=True, dir_okay=False, allow_dash=True, help="Default: stdin.")
+        Path | None,
+        typer.Argument(metavar="[FILE]", exists=True, dir_okay=False, allow_dash=True, help="Default: stdin."),
     ] = None,
     node: Annotated[bool, typer.Option("--node", help="The input is DAG-JSON; store it as a node.")] = False,
 ) -> None:
@@ -44,7 +53,13 @@ def put(
         typer.echo(str(blocks.put(data)))
 
 
-@block_app.command("get", epilog="Examples:  treering block get bafyr4iaq2m7c  ·  treering block get --raw CID > node.cbor")
+@block_app.command(
+    "get",
+    epilog=examples(
+        "treering block get bafyr4iaq2m7c",
+        "treering block get --raw CID > node.cbor",
+    ),
+)
 def get(
     context: typer.Context,
     cid: CidArgument,
@@ -71,7 +86,13 @@ def get(
         typer.echo(to_dag_json(store.blocks.get_node(found)))
 
 
-@block_app.command("list", epilog="Examples:  treering block list  ·  treering block list --json | jq length")
+@block_app.command(
+    "list",
+    epilog=examples(
+        "treering block list",
+        "treering block list --json | jq length",
+    ),
+)
 def list_blocks(context: typer.Context, as_json: AsJson = False) -> None:
     """List all blocks in the order in which they were put: CID, kind, size."""
     infos = opening(context).store().blocks.list()
@@ -84,7 +105,13 @@ def list_blocks(context: typer.Context, as_json: AsJson = False) -> None:
         typer.echo(f"{info.cid}  {info.cid.codec:<8}  {info.size:>10,}")
 
 
-@block_app.command("links", epilog="Examples:  treering block links bafyr4iaq2m7c  ·  treering block links CID --json")
+@block_app.command(
+    "links",
+    epilog=examples(
+        "treering block links bafyr4iaq2m7c",
+        "treering block links CID --json",
+    ),
+)
 def links(context: typer.Context, cid: CidArgument, as_json: AsJson = False) -> None:
     """Print the CIDs that a node links to, in order, each once; nothing for bytes."""
     found = opening(context).store().blocks.links(_resolve(opening(context), cid))

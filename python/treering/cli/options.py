@@ -20,6 +20,12 @@ Labels = Annotated[
 ]
 
 
+def examples(*lines: str) -> str:
+    """The end of a command's help: how it is called, a line each."""
+    # An empty line keeps two lines apart; one feed alone would join them.
+    return "\n\n".join(["Examples:", *(f"  $ {line}" for line in lines)])
+
+
 def parse_labels(labels: list[str] | None) -> dict[str, str | int | float | bool | None]:
     """The labels of `--label NAME=VALUE` options.
 

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from treering.cli.opening import opening
-from treering.cli.options import AsJson
+from treering.cli.options import AsJson, examples
 
 if TYPE_CHECKING:
     from treering import Store
 
-EPILOG: Final = "Examples:  treering stats  ·  treering --store ./state stats --json"
+EPILOG: Final = examples(
+    "treering stats",
+    "treering --store ./state stats --json",
+)
 
 
 def stats(context: typer.Context, as_json: AsJson = False) -> None:

@@ -5,16 +5,23 @@ from typing import Annotated, Final
 import typer
 
 from treering.cli.opening import opening
-from treering.cli.options import AsJson
+from treering.cli.options import AsJson, examples
 
-EPILOG: Final = "Examples:  treering verify  ·  treering verify --since HEAD_NOTED_EARLIER  ·  treering verify --json"
+EPILOG: Final = examples(
+    "treering verify",
+    "treering verify --since HEAD_NOTED_EARLIER",
+    "treering verify --json",
+)
 
 
 def verify(
     context: typer.Context,
     since: Annotated[
         str | None,
-        typer.Option(metavar="HEAD", help="A head noted earlier (treering stats prints it): prove that history up to it is unmodified."),
+        typer.Option(
+            metavar="HEAD",
+            help="A head noted earlier (treering stats prints it): prove that history up to it is unmodified.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -165,7 +165,10 @@ def _lane(
             if isinstance(item, Head):
                 yield Line((*left, (depth, glyphs.last_label if ends else glyphs.label)), item)
             else:
-                yield Line((*left, (depth, (glyphs.last_fork if ends else glyphs.fork)[:2]), (depth + 1, glyphs.fork[2:])), None)
+                yield Line(
+                    (*left, (depth, (glyphs.last_fork if ends else glyphs.fork)[:2]), (depth + 1, glyphs.fork[2:])),
+                    None,
+                )
                 lane = " " if ends else glyphs.lane
                 yield from _lane(item, (*left, (depth, lane + " ")), depth + 1, glyphs, edge)
 
@@ -184,7 +187,9 @@ def _run(
     hidden = range(0)
     if edge is not None and last - first + 1 > 2 * edge + 1:
         hidden = range(first + edge, last - edge + 1)
-    for number in range(first, last + 1) if not hidden else (*range(first, hidden[0] + 1), *range(hidden[-1] + 1, last + 1)):
+    for number in (
+        range(first, last + 1) if not hidden else (*range(first, hidden[0] + 1), *range(hidden[-1] + 1, last + 1))
+    ):
         if hidden and number == hidden[0]:
             yield Line((*left, (depth, glyphs.fold + " ")), Fold(hidden[0], hidden[-1]))
         else:
@@ -195,5 +200,3 @@ def _run(
 def _heads_at(branch: Branch[C], number: int) -> list[C]:
     own = [branch.chain] if branch.chain.last == number else []
     return own + [child.chain for child in branch.children if child.is_resting and child.attach == number]
-
-

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
+_DIGEST_KEY = re.compile(r"chat-[a-z2-7]{40,}-[0-9]+\Z")
 _BLANK = re.compile(r"\s+")
 #: More of a text than this is never shown on one line; what is cut off needn't be cleaned.
 _LINE_MAX = 2_000
@@ -87,21 +88,27 @@ def size(number: int) -> str:
 def short_key(key: str) -> str:
     """A key that fits a column; the middle of a long one is left out, since its ends tell keys apart."""
     key = one_line(key)
-    return key if len(key) <= 22 else f"{key[:13]}…{key[-8:]}" if not _is_digest_key(key) else _short_digest(key)
+    return key if len(key) <= 24 else f"{key[:15]}…{key[-8:]}"
+
+
+def is_digest_key(key: str) -> bool:
+    """Whether an import made this key from a record's digest."""
+    return _DIGEST_KEY.match(key) is not None
 
 
 def label(value: Any) -> str:
-    """A label's value as `--label` takes it."""
-    return one_line(value) if isinstance(value, str) else json.dumps(value)
+    """A label's value as `--label` takes it: text that would be read as something else is quoted."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return json.dumps(value) if _reads_as_json(value) else one_line(value)
 
 
-def _is_digest_key(key: str) -> bool:
-    return key.startswith("chat-") and len(key) > 56
-
-
-def _short_digest(key: str) -> str:
-    digest, _, occurrence = key.removeprefix("chat-").rpartition("-")
-    return f"chat-{digest[:8]}…-{occurrence}"
+def _reads_as_json(text: str) -> bool:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return value is None or isinstance(value, str | int | float | bool)
 
 
 def _text_parts(value: Any) -> list[str] | None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from treering.cli.render.console import status_style
 from treering.cli.render.steps import shorten, step_line
-from treering.cli.render.text import count, label, one_line, short_key, value_text
+from treering.cli.render.text import count, is_digest_key, label, one_line, short_key, value_text
 
 if TYPE_CHECKING:
     from treering.context import Context
@@ -20,27 +20,36 @@ _PROMPT_LINES_MAX = 10
 
 
 def thread_table(threads: Iterable["Thread"]) -> Table:
-    """One line a thread, in the order given."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="faint", expand=False)
-    table.add_column("ID", no_wrap=True, min_width=26)
+    """One row a thread, in the order given; where room is short, the labels go on under themselves."""
+    rows = [_row(thread) for thread in threads]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="faint")
+    table.add_column("ID", no_wrap=True)
     table.add_column("STATUS", no_wrap=True)
     table.add_column("STEPS", justify="right", no_wrap=True)
-    table.add_column("WORKFLOW", no_wrap=True, overflow="ellipsis", max_width=14)
-    table.add_column("KEY OR ORIGIN", no_wrap=True, overflow="ellipsis")
-    table.add_column("LABELS", no_wrap=True, overflow="ellipsis")
-    for thread in threads:
-        if thread.status == "corrupt":
-            table.add_row(Text(thread.id, "id"), status_text("corrupt"), "", "", "", "")
-            continue
-        table.add_row(
-            Text(thread.id, "id"),
-            status_text(thread.status),
-            f"{len(thread):,}",
-            one_line(thread.workflow),
-            name_text(thread),
-            labels_text(thread),
-        )
+    table.add_column("WORKFLOW", no_wrap=True)
+    # Keys that an import made say nothing to a person; without others the column goes.
+    named = any(row[4].plain for row in rows)
+    if named:
+        table.add_column("KEY OR ORIGIN", no_wrap=True)
+    table.add_column("LABELS", overflow="fold")
+    for row in rows:
+        table.add_row(*(row if named else (*row[:4], row[5])))
     return table
+
+
+def _row(thread: "Thread") -> tuple[Text, Text, Text, Text, Text, Text]:
+    """ID, status, steps, workflow, name and labels; of a corrupt thread only what can be told."""
+    thread_id = Text(thread.id, "id")
+    if thread.status == "corrupt":
+        return thread_id, status_text("corrupt"), Text(), Text(), Text(), Text()
+    return (
+        thread_id,
+        status_text(thread.status),
+        Text(f"{len(thread):,}"),
+        shorten(Text(one_line(thread.workflow)), 14),
+        name_text(thread),
+        labels_text(thread),
+    )
 
 
 def print_thread(console: Console, thread: "Thread", context: "Context") -> None:
@@ -90,8 +99,8 @@ def status_text(status: str) -> Text:
 
 
 def name_text(thread: "Thread") -> Text:
-    """What a person calls the thread: its key, or where it was forked from."""
-    if thread.key is not None:
+    """What a person calls the thread: its key, unless an import made it, or where it was forked from."""
+    if thread.key is not None and not is_digest_key(thread.key):
         return Text(short_key(thread.key), "key")
     if thread.forked_from is not None:
         return Text(f"fork of …{thread.forked_from.thread[-6:]} at {thread.forked_from.step}", "faint")

@@ -4,13 +4,17 @@ from typing import Final
 
 import typer
 
+from treering.cli.options import examples
 from treering.cli.thread import diff, exchange, fork, listing, log, remove, show
 
 thread_app: Final = typer.Typer(
     name="thread",
     help="Threads: list, read, fork, compare, import and export them.",
     no_args_is_help=True,
-    epilog="Examples:  treering thread list --label reward=0  ·  treering thread log --graph ID",
+    epilog=examples(
+        "treering thread list --label reward=0",
+        "treering thread log --graph ID",
+    ),
 )
 thread_app.command("list", epilog=listing.EPILOG)(listing.list_threads)
 thread_app.command("show", epilog=show.EPILOG)(show.show)

@@ -5,9 +5,12 @@ from typing import Annotated, Final
 import typer
 
 from treering.cli.opening import opening
-from treering.cli.options import AsJson
+from treering.cli.options import AsJson, examples
 
-EPILOG: Final = "Examples:  treering thread diff 01KAP3 01KAP7  ·  treering thread diff ticket-812 second-try --json"
+EPILOG: Final = examples(
+    "treering thread diff 01KAP3 01KAP7",
+    "treering thread diff ticket-812 second-try --json",
+)
 
 
 def diff(

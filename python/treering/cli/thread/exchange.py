@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 
 from treering.cli.opening import opening
-from treering.cli.options import AsJson
+from treering.cli.options import AsJson, examples
 
 if TYPE_CHECKING:
     from treering.thread import Thread
 
-IMPORT_EPILOG: Final = "Examples:  treering thread import conversations.json  ·  treering thread import runs.jsonl --json"
-EXPORT_EPILOG: Final = (
-    "Examples:  treering thread export --all -o conversations.json  ·  treering thread export 01KAP3  ·  "
-    "treering thread export --all --format json | head -1"
+IMPORT_EPILOG: Final = examples(
+    "treering thread import conversations.json",
+    "treering thread import runs.jsonl --json",
+)
+EXPORT_EPILOG: Final = examples(
+    "treering thread export --all -o conversations.json",
+    "treering thread export 01KAP3",
+    "treering thread export --all --format json | head -1",
 )
 
 
@@ -33,7 +37,9 @@ class Format(StrEnum):
 
 def import_threads(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A JSON array or JSON Lines.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A JSON array or JSON Lines.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Import chat logs: each record with a list of messages becomes a thread.
@@ -97,8 +103,7 @@ def _write_chat(file: TextIO, threads: "list[Thread]") -> None:
 def _write_nodes(file: TextIO, threads: "list[Thread]") -> None:
     from treering import chat
 
-    for thread in threads:
-        file.write(chat.nodes_json(thread) + "\n")
+    file.writelines(chat.nodes_json(thread) + "\n" for thread in threads)
 
 
 @contextmanager
@@ -109,7 +114,7 @@ def _writing(path: Path | None) -> Iterator[TextIO]:
         return
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             yield file
         # mkstemp made it for its owner alone; give it what any new file would have.
         mask = os.umask(0)

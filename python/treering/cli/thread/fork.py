@@ -5,10 +5,11 @@ from typing import Annotated, Final
 import typer
 
 from treering.cli.opening import opening
-from treering.cli.options import AsJson, Labels, ThreadId, parse_labels
+from treering.cli.options import AsJson, Labels, ThreadId, examples, parse_labels
 
-EPILOG: Final = (
-    "Examples:  treering thread fork 01KAP3 --at 6  ·  treering thread fork ticket-812 --before coder --key second-try"
+EPILOG: Final = examples(
+    "treering thread fork 01KAP3 --at 6",
+    "treering thread fork ticket-812 --before coder --key second-try",
 )
 
 

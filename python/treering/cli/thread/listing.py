@@ -6,11 +6,12 @@ from typing import Annotated, Final
 import typer
 
 from treering.cli.opening import opening
-from treering.cli.options import AsJson, Labels, parse_labels
+from treering.cli.options import AsJson, Labels, examples, parse_labels
 
-EPILOG: Final = (
-    "Examples:  treering thread list --status failed  ·  treering thread list --label reward=0 --label task_id=3  ·  "
-    "treering thread list --day 2026-11-22 --json"
+EPILOG: Final = examples(
+    "treering thread list --status failed",
+    "treering thread list --label reward=0 --label task_id=3",
+    "treering thread list --day 2026-11-22 --json",
 )
 
 

@@ -5,11 +5,12 @@ from typing import Annotated, Final
 import typer
 
 from treering.cli.opening import Opening, opening
-from treering.cli.options import AsJson
+from treering.cli.options import AsJson, examples
 
-EPILOG: Final = (
-    "Examples:  treering thread log 01KAP3 --last 3  ·  treering thread log ticket-812 --reverse --full  ·  "
-    "treering thread log --graph 01KAP3"
+EPILOG: Final = examples(
+    "treering thread log 01KAP3 --last 3",
+    "treering thread log ticket-812 --reverse --full",
+    "treering thread log --graph 01KAP3",
 )
 
 
@@ -17,7 +18,10 @@ def log(
     context: typer.Context,
     thread_id: Annotated[
         str | None,
-        typer.Argument(metavar="[ID]", help="A thread: its id, the beginning of it, or its key; with --graph any one of the tree, or none for all."),
+        typer.Argument(
+            metavar="[ID]",
+            help="A thread: its id, the beginning of it, or its key; with --graph none means all.",
+        ),
     ] = None,
     graph: Annotated[bool, typer.Option("--graph", "-g", help="Draw the thread and its forks as a tree.")] = False,
     first: Annotated[int, typer.Option(min=1, help="Begin at this step.")] = 1,

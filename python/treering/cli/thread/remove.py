@@ -7,9 +7,12 @@ import typer
 
 from treering.cli.exits import CommandError
 from treering.cli.opening import opening
-from treering.cli.options import ThreadId
+from treering.cli.options import ThreadId, examples
 
-EPILOG: Final = "Examples:  treering thread rm 01KAP3  ·  treering thread rm ticket-812 --yes"
+EPILOG: Final = examples(
+    "treering thread rm 01KAP3",
+    "treering thread rm ticket-812 --yes",
+)
 
 
 def rm(

@@ -5,9 +5,12 @@ from typing import Annotated, Final
 import typer
 
 from treering.cli.opening import opening
-from treering.cli.options import AsJson, ThreadId
+from treering.cli.options import AsJson, ThreadId, examples
 
-EPILOG: Final = "Examples:  treering thread show 01KAP3  ·  treering thread show ticket-812 --last 5 --json"
+EPILOG: Final = examples(
+    "treering thread show 01KAP3",
+    "treering thread show ticket-812 --last 5 --json",
+)
 
 
 def show(
