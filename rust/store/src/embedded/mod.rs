@@ -1,8 +1,514 @@
 //! The store in a directory: SQLite in front, files of their own for large blocks.
+//!
+//! Promises: all of [`Store`], for several processes at once; every row, file and page of blocks that is
+//! read is checked; one fsync for all commits that wait together. `docs/format.md` states every byte.
+//! Must never: write to a directory that it refused, touch SQLite in a forked child, run a caller's code
+//! under the write lock.
 
+mod bell;
+mod blob;
+mod block_rows;
+mod connections;
+mod core;
+mod directory;
+mod evidence;
+mod file_system;
+mod fork;
+mod housekeeping_rows;
+mod journal_rows;
+mod links_codec;
+mod lock;
+mod manifest_rows;
 mod options;
+mod queue;
+mod ref_rows;
+mod registry;
+mod row_check;
+mod schema;
+mod session;
+mod sqlite_error;
+mod sync;
+mod tally;
+mod transaction;
+mod vfs;
+mod writer;
 
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::time::Duration;
+use std::{fmt, io};
+
+use treering_block::{Cid, CidPrefix};
+
+use self::block_rows::{Bytes, broken_bytes};
+use self::core::Core;
+use self::evidence::Snapshot;
+use self::queue::{OwedTicket, Reply, Request, Work};
+use self::session::Session;
+use crate::commit::{Address, BLOB_BYTES_MIN, Commit, RefValue, receipt_key};
+use crate::cursor::{Cursor, Head};
+use crate::error::{Result, StoreError};
+use crate::findings::VerifyReport;
+use crate::journal::JournalEntry;
+use crate::lease::{Lease, LeaseState};
+use crate::name::{RefName, check_kind, check_scope, listing_prefix};
+use crate::process::is_alive;
+use crate::stats::{Counters, StoreStats};
+use crate::store::{BlockInfo, Store};
+use crate::ticket::Ticket;
+use crate::verify;
 pub use options::OpenOptions;
 
-/// A store in a directory.
-pub struct EmbeddedStore {}
+/// A handle on a store in a directory. Handles of one process on one directory share connections and
+/// writer; the last one that is closed or dropped ends them, after answering what is queued.
+pub struct EmbeddedStore {
+    core: Arc<Core>,
+    lock_wait: Duration,
+    closed: AtomicBool,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in the directory at `path`, or makes one (see [`OpenOptions`]).
+    ///
+    /// A directory that this process may not write is opened for reading; commits answer `ReadOnly`.
+    /// Errors: `NotAStore` (nothing is written then), `NewerFormat`, `Invalid` for a network file system,
+    /// `Corrupt`, `DiskFull`, `Io`.
+    pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self> {
+        let core = registry::open(path.as_ref(), options)?;
+        Ok(Self {
+            core,
+            lock_wait: options.lock_wait,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Bytes `offset .. offset + length` of a block, as far as there are, checked. Of a large block only
+    /// that range is read: O(length + log size); of others the whole.
+    ///
+    /// Errors: `BlockNotFound`, `Corrupt`.
+    pub fn get_range(&self, cid: &Cid, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let shared = &self.usable()?.shared;
+        let row = shared
+            .connections
+            .reading(|session| session.find_block(cid))?;
+        if let Some(row) = row.filter(|row| row.file.is_some()) {
+            let bytes = shared.blobs.read_range(&row, offset, length)?;
+            shared.tally.blocks_read.fetch_add(1, Relaxed);
+            return Ok(bytes);
+        }
+        let whole = self.get(cid)?;
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(whole.len());
+        let end = usize::try_from(offset.saturating_add(length))
+            .unwrap_or(usize::MAX)
+            .min(whole.len());
+        Ok(whole.get(start..end).unwrap_or_default().to_vec())
+    }
+
+    /// Before the first fsync of each commit, on the writer's thread: `hook` may hold it up, and an error
+    /// makes the fsync fail. For tests; replaces the one before.
+    pub fn on_commit_sync(&self, hook: impl Fn() -> io::Result<()> + Send + Sync + 'static) {
+        self.core
+            .shared
+            .tally
+            .set_commit_sync_hook(Some(Arc::new(hook)));
+    }
+
+    /// Before each write of a commit to the log: an error makes it fail, `StorageFull` as a full disk
+    /// does. For tests; replaces the one before.
+    pub fn on_log_write(&self, hook: impl Fn() -> io::Result<()> + Send + Sync + 'static) {
+        self.core
+            .shared
+            .tally
+            .set_log_write_hook(Some(Arc::new(hook)));
+    }
+
+    /// Whether commits are taken: false for a handle that only reads.
+    pub fn may_write(&self) -> bool {
+        self.core.may_write()
+    }
+
+    /// What is shared, if this handle may use it.
+    fn usable(&self) -> Result<&Core> {
+        if self.core.generation != fork::generation() {
+            Err(StoreError::ForkedProcess)
+        } else if self.closed.load(SeqCst) {
+            Err(StoreError::Closed)
+        } else {
+            Ok(&self.core)
+        }
+    }
+
+    fn reading<T>(&self, work: impl Fn(Session<'_>) -> Result<T>) -> Result<T> {
+        self.usable()?.shared.connections.reading(work)
+    }
+
+    /// What may write, if it may.
+    fn writable(&self) -> Result<&Core> {
+        let core = self.usable()?;
+        if !core.may_write() {
+            return Err(StoreError::ReadOnly);
+        }
+        match core.shared.poisoned() {
+            Some(why) => Err(StoreError::Poisoned { why }),
+            None => Ok(core),
+        }
+    }
+
+    fn queue_commit(&self, commit: Commit) -> Result<Ticket> {
+        let core = self.writable()?;
+        commit.check()?;
+        let files = self.write_files(core, &commit)?;
+        let ticket = Ticket::new();
+        let work = Work::Commit {
+            commit: Box::new(commit),
+            files,
+            ticket: OwedTicket(ticket.clone()),
+        };
+        if let Err(request) = core.queue.push(Request::new(work, self.lock_wait)) {
+            remove_files(core, request.file_names());
+            request.refuse(StoreError::Closed);
+        }
+        Ok(ticket)
+    }
+
+    /// Writes the large blocks of a commit that are not there yet, on the caller's thread: the writer
+    /// must not wait for them.
+    fn write_files(&self, core: &Core, commit: &Commit) -> Result<HashMap<Cid, String>> {
+        let mut files = HashMap::new();
+        for block in commit
+            .blocks
+            .iter()
+            .filter(|block| block.bytes.len() >= BLOB_BYTES_MIN)
+        {
+            let written = if files.contains_key(&block.cid) {
+                continue;
+            } else {
+                self.has(&block.cid).and_then(|present| {
+                    // Only a hint: asked again under the lock; a file too many is removed then.
+                    if present {
+                        Ok(None)
+                    } else {
+                        core.shared.blobs.write(block).map(Some)
+                    }
+                })
+            };
+            match written {
+                Ok(Some(name)) => {
+                    files.insert(block.cid, name);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    remove_files(core, files.into_values());
+                    return Err(error);
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// Queues work on leases and waits for it.
+    fn ask_writer<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<T> {
+        let core = self.writable()?;
+        let (reply, answer) = Reply::new();
+        if core
+            .queue
+            .push(Request::new(work(reply), self.lock_wait))
+            .is_err()
+        {
+            return Err(StoreError::Closed);
+        }
+        // The writer answers everything that it took; gone without an answer, it panicked.
+        answer.recv().unwrap_or_else(|_| {
+            Err(StoreError::CommitUnknown {
+                why: "the writer stopped".into(),
+            })
+        })
+    }
+}
+
+fn remove_files(core: &Core, names: impl IntoIterator<Item = String>) {
+    for name in names {
+        core.shared.blobs.remove(&name);
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn submit(&self, commit: Commit) -> Ticket {
+        self.queue_commit(commit)
+            .unwrap_or_else(|error| Ticket::answered(Err(error)))
+    }
+
+    fn get(&self, cid: &Cid) -> Result<Arc<[u8]>> {
+        let shared = &self.usable()?.shared;
+        let found = match shared
+            .connections
+            .reading(|session| session.load_block(cid))?
+        {
+            Some(Bytes::Here(bytes)) => Some(bytes),
+            Some(Bytes::File(row)) => Some(shared.blobs.read(&row)?),
+            None => None,
+        };
+        let mut tiers = shared.tiers.iter();
+        let bytes = match found {
+            Some(bytes) => bytes,
+            None => loop {
+                let Some(tier) = tiers.next() else {
+                    return Err(StoreError::BlockNotFound(*cid));
+                };
+                if let Some(bytes) = tier.get(cid)? {
+                    if !cid.matches(&bytes) {
+                        return Err(broken_bytes(cid, "a colder tier gave other bytes"));
+                    }
+                    break bytes;
+                }
+            },
+        };
+        shared.tally.blocks_read.fetch_add(1, Relaxed);
+        Ok(bytes)
+    }
+
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>> {
+        let tiers = &self.usable()?.shared.tiers;
+        self.reading(|session| {
+            cids.iter()
+                .map(|cid| {
+                    let mut present = session.find_block(cid)?.is_some();
+                    for tier in tiers {
+                        present = present || tier.ordinal(cid)?.is_some();
+                    }
+                    Ok(present)
+                })
+                .collect()
+        })
+    }
+
+    fn prefix(&self, prefix: &CidPrefix, limit: usize) -> Result<Vec<Cid>> {
+        let mut found = self.reading(|session| session.blocks_by_prefix(prefix, limit))?;
+        for tier in &self.core.shared.tiers {
+            found.extend(tier.prefix(prefix, limit)?);
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn blocks(&self, after: u64, limit: usize) -> Result<Vec<BlockInfo>> {
+        let rows = self.reading(|session| session.blocks_after(after, limit))?;
+        let mut found = rows
+            .into_iter()
+            .map(|(_, row)| row.map(|row| BlockInfo::from(&row)))
+            .collect::<Result<Vec<_>>>()?;
+        for tier in &self.core.shared.tiers {
+            found.extend(tier.blocks(after, limit)?);
+        }
+        found.sort_unstable_by_key(|info| info.ordinal);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn read_ref(&self, name: &RefName) -> Result<Option<RefValue>> {
+        self.reading(|session| session.read_ref_row(name))
+    }
+
+    fn list_refs(
+        &self,
+        scope: &str,
+        kind: &str,
+        after: Option<&RefName>,
+        limit: usize,
+    ) -> Result<Vec<(RefName, Result<RefValue>)>> {
+        check_scope(scope)?;
+        check_kind(kind)?;
+        let prefix = listing_prefix(scope, kind);
+        // A place outside the listing stands before or behind all of it.
+        let (from, exclusive) = match after {
+            Some(after) if after.encoded() >= prefix.as_str() => (after.encoded(), true),
+            _ => (prefix.as_str(), false),
+        };
+        let rows = self.reading(|session| session.ref_rows(&prefix, from, exclusive, limit))?;
+        let named = rows
+            .into_iter()
+            .filter_map(|(name, value)| match RefName::parse(&name) {
+                Ok(name) => Some((name, value)),
+                Err(error) => {
+                    // Its name is what is broken, so no place in the list is its own; verify reports it.
+                    tracing::warn!(%error, name, "a ref's name can not be read");
+                    None
+                }
+            });
+        Ok(named.collect())
+    }
+
+    fn scopes(&self) -> Result<Vec<String>> {
+        let mut scopes = self.reading(|session| {
+            let mut scopes = Vec::new();
+            let mut from = String::new();
+            // From scope to scope through the index: `0` is what follows `/`.
+            while let Some(name) = session.first_ref_from(&from)? {
+                let escaped = name.split('/').next().unwrap_or_default();
+                from = format!("{escaped}0");
+                if let Ok(name) = RefName::parse(&name) {
+                    scopes.push(name.scope().to_owned());
+                }
+            }
+            Ok(scopes)
+        })?;
+        scopes.sort_unstable();
+        scopes.dedup();
+        Ok(scopes)
+    }
+
+    fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
+        self.reading(|session| session.receipt_row(&receipt_key(address, command_id)))
+    }
+
+    fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
+        let after = after.copied().unwrap_or_default();
+        self.reading(|session| {
+            let mut previous = match session.chain_at(after.position)? {
+                Some(chain) => Head {
+                    position: after.position,
+                    chain,
+                },
+                None => return Err(StoreError::CursorLost(after.to_string())),
+            };
+            if previous.cursor() != after {
+                return Err(StoreError::CursorLost(after.to_string()));
+            }
+            let mut entries = Vec::new();
+            for row in session.journal_rows(after.position, limit)? {
+                if let Some(fault) = row.faults(&previous).into_iter().next() {
+                    return Err(StoreError::Corrupt {
+                        what: "journal row",
+                        which: row.position.to_string(),
+                        detail: fault,
+                    });
+                }
+                previous = row.head();
+                entries.push(row.entry()?);
+            }
+            Ok(entries)
+        })
+    }
+
+    fn head(&self) -> Result<Head> {
+        self.reading(|session| session.tip_row().map(|tip| tip.head))
+    }
+
+    fn watch(&self, position: u64, timeout: Duration) -> Result<u64> {
+        let shared = &self.usable()?.shared;
+        shared.bell.watch(position, timeout, || {
+            self.reading(|session| session.position())
+        })
+    }
+
+    fn lease_acquire(&self, name: &RefName, owner: &str) -> Result<Lease> {
+        let (name, owner) = (name.clone(), owner.to_owned());
+        self.ask_writer(|reply| Work::Acquire { name, owner, reply })
+    }
+
+    fn lease_release(&self, lease: &Lease) -> Result<()> {
+        let lease = lease.clone();
+        self.ask_writer(|reply| Work::Release { lease, reply })
+    }
+
+    fn lease_state(&self, name: &RefName) -> Result<Option<LeaseState>> {
+        let stored = self.reading(|session| session.lease_row(name))?;
+        Ok(stored.map(|state| state.observed(self.now_ms(), is_alive)))
+    }
+
+    /// In one snapshot; a fork in another thread waits until it ends.
+    fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {
+        let shared = &self.usable()?.shared;
+        shared.connections.reading(|session| {
+            session.run("BEGIN", "read")?;
+            let snapshot = Snapshot {
+                session,
+                blobs: &shared.blobs,
+                tiers: &shared.tiers,
+            };
+            let report = verify::verify(&snapshot, since);
+            // Ends a read; if it fails, the connection is not used again.
+            drop(session.run("ROLLBACK", "read"));
+            Ok(report)
+        })
+    }
+
+    fn stats(&self) -> Result<StoreStats> {
+        let shared = &self.usable()?.shared;
+        let bytes_of = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
+        let mut stats = self.reading(|session| {
+            let totals = session.totals()?;
+            let count = |table: &str| {
+                session
+                    .number(&format!("SELECT count(*) FROM {table}"))
+                    .map(i64::cast_unsigned)
+            };
+            Ok(StoreStats {
+                blocks: totals.blocks,
+                nodes: totals.nodes,
+                block_bytes: totals.block_bytes,
+                links: totals.links,
+                refs: count("ref")?,
+                commits: session.position()?,
+                receipts: count("receipt")?,
+                holds: count("hold")?,
+                ..StoreStats::default()
+            })
+        })?;
+        stats.database_bytes = bytes_of(shared.connections.database());
+        stats.wal_bytes = bytes_of(&shared.root.join(directory::LOG));
+        for (name, bytes) in shared
+            .blobs
+            .list()
+            .map_err(|error| sqlite_error::io_error("list", &shared.root, error))?
+        {
+            stats.blob_files += u64::from(blob::without_tree_suffix(&name) == name);
+            stats.blob_bytes += bytes;
+        }
+        Ok(stats)
+    }
+
+    fn counters(&self) -> Counters {
+        self.core.shared.tally.counters()
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.core.shared.clock.now_ms()
+    }
+
+    fn location(&self) -> String {
+        self.core.shared.root.display().to_string()
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.core.generation != fork::generation() {
+            return Err(StoreError::ForkedProcess);
+        }
+        if !self.closed.swap(true, SeqCst) {
+            registry::release(&self.core);
+            // This handle's watchers; those of others look and wait on.
+            self.core.shared.bell.wake();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        // In a forked child the core belongs to the parent; the registry keeps it from being dropped.
+        drop(self.close());
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EmbeddedStore({})", self.core.shared.root.display())
+    }
+}

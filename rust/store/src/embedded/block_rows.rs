@@ -1,0 +1,328 @@
+//! The tables `block` and `graph`: hot blocks, found by the first 8 bytes of their digest, and the
+//! ordinals that each links to.
+//!
+//! The index holds 8 bytes of digest instead of 32: its pages are what an insert of a random key dirties,
+//! and two fifths of the entry is two fifths of that traffic. The whole digest is compared on the row.
+
+use std::sync::Arc;
+
+use rusqlite::{Row, params};
+use treering_block::{Cid, CidPrefix, Codec};
+
+use super::links_codec;
+use super::row_check::{RowCheck, Table, corrupt};
+use super::session::Session;
+use crate::error::{Result, StoreError};
+use crate::store::BlockInfo;
+
+/// A block's row without its payload, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BlockRow {
+    pub(super) ordinal: u64,
+    pub(super) cid: Cid,
+    pub(super) size: u64,
+    /// Set when the bytes are a file of their own, below `blobs/`.
+    pub(super) file: Option<String>,
+}
+
+/// Where a block's bytes are.
+pub(super) enum Bytes {
+    Here(Arc<[u8]>),
+    File(BlockRow),
+}
+
+/// The first 8 bytes of a digest as an integer that sorts as they do.
+pub(super) fn key8(digest: &[u8; 32]) -> i64 {
+    let mut first = [0; 8];
+    for (to, from) in first.iter_mut().zip(digest) {
+        *to = *from;
+    }
+    (u64::from_be_bytes(first) ^ (1 << 63)).cast_signed()
+}
+
+/// An ordinal or size for SQLite. Ours stay far below 2⁶³.
+pub(super) fn to_sql(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn check(ordinal: i64, cid: &Cid, size: i64, file: Option<&str>) -> RowCheck {
+    RowCheck::new(Table::Block)
+        .int(ordinal)
+        .int(key8(cid.digest()))
+        .int(i64::from(cid.codec().code()))
+        .bytes(cid.digest())
+        .int(size)
+        .optional_text(file)
+}
+
+/// Reads and checks the columns of [`sql`]. Errors: `Corrupt` naming the ordinal.
+fn read_row(session: Session<'_>, row: &Row<'_>) -> Result<BlockRow> {
+    let unread = |error| session.unread(error);
+    let ordinal: i64 = row.get(0).map_err(unread)?;
+    let broken = |detail: &str| corrupt(Table::Block, ordinal, detail);
+    let codec: i64 = row.get(1).map_err(unread)?;
+    let size: i64 = row.get(2).map_err(unread)?;
+    let file = row
+        .get_ref(3)
+        .map_err(unread)?
+        .as_str_or_null()
+        .map_err(|_| broken("its file name is not text"))?;
+    let stored = row
+        .get_ref(4)
+        .map_err(unread)?
+        .as_blob()
+        .map_err(|_| broken("its check is not bytes"))?;
+    let digest = row
+        .get_ref(5)
+        .map_err(unread)?
+        .as_blob()
+        .map_err(|_| broken("its digest is not bytes"))?;
+    let key: i64 = row.get(6).map_err(unread)?;
+    let digest: [u8; 32] = digest
+        .try_into()
+        .map_err(|_| broken("its digest has not 32 bytes"))?;
+    let codec = u64::try_from(codec)
+        .ok()
+        .and_then(Codec::from_code)
+        .ok_or_else(|| broken("its codec is unknown"))?;
+    let cid = Cid::new(codec, digest);
+    check(ordinal, &cid, size, file).expect(stored, ordinal)?;
+    if key != key8(&digest) {
+        return Err(broken("its key is not the start of its digest"));
+    }
+    let (Ok(checked_ordinal), Ok(size)) = (u64::try_from(ordinal), u64::try_from(size)) else {
+        return Err(broken("its ordinal or size is negative"));
+    };
+    Ok(BlockRow {
+        ordinal: checked_ordinal,
+        cid,
+        size,
+        file: file.map(str::to_owned),
+    })
+}
+
+fn links_check(ordinal: i64, links: &[u8]) -> RowCheck {
+    RowCheck::new(Table::Graph).int(ordinal).bytes(links)
+}
+
+impl Session<'_> {
+    /// The row of a block. O(log n).
+    pub(super) fn find_block(self, cid: &Cid) -> Result<Option<BlockRow>> {
+        let mut statement = self.prepared(sql::FIND)?;
+        let mut rows = statement
+            .query([key8(cid.digest())])
+            .map_err(|error| self.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let found = read_row(self, row)?;
+            if found.cid == *cid {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The bytes of a block, or the row that names their file; bytes are checked against `cid`.
+    pub(super) fn load_block(self, cid: &Cid) -> Result<Option<Bytes>> {
+        let mut statement = self.prepared(sql::LOAD)?;
+        let mut rows = statement
+            .query([key8(cid.digest())])
+            .map_err(|error| self.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let found = read_row(self, row)?;
+            if found.cid != *cid {
+                continue;
+            }
+            if found.file.is_some() {
+                return Ok(Some(Bytes::File(found)));
+            }
+            let payload = row.get_ref(7).map_err(|error| self.unread(error))?;
+            let payload = payload
+                .as_blob()
+                .map_err(|_| broken_bytes(cid, "its row has no bytes"))?;
+            if !cid.matches(payload) {
+                return Err(broken_bytes(cid, "its bytes do not hash to it"));
+            }
+            return Ok(Some(Bytes::Here(Arc::from(payload))));
+        }
+        Ok(None)
+    }
+
+    /// CIDs that start so, in CID order, at most `limit`.
+    pub(super) fn blocks_by_prefix(self, prefix: &CidPrefix, limit: usize) -> Result<Vec<Cid>> {
+        let mut statement = self.prepared(sql::PREFIX)?;
+        let mut rows = statement
+            .query([key8(&prefix.low()), key8(&prefix.high())])
+            .map_err(|error| self.unread(error))?;
+        let mut found: Vec<Cid> = Vec::new();
+        let mut newest_key = None;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let key: i64 = row.get(6).map_err(|error| self.unread(error))?;
+            // Rows of one key come in no order: all of them are read before the list is cut.
+            if found.len() >= limit && newest_key != Some(key) {
+                break;
+            }
+            let cid = read_row(self, row)?.cid;
+            if prefix.matches(&cid) {
+                found.push(cid);
+                newest_key = Some(key);
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Rows after that ordinal, in order; each checked on its own.
+    pub(super) fn blocks_after(
+        self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Result<BlockRow>)>> {
+        let mut statement = self.prepared(sql::AFTER)?;
+        let mut rows = statement
+            .query([to_sql(after), limit_sql(limit)])
+            .map_err(|error| self.unread(error))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let ordinal: i64 = row.get(0).map_err(|error| self.unread(error))?;
+            found.push((ordinal.cast_unsigned(), read_row(self, row)));
+        }
+        Ok(found)
+    }
+
+    /// The payload in a row: None when it has none. Not checked.
+    pub(super) fn payload(self, ordinal: u64) -> Result<Option<Vec<u8>>> {
+        self.prepared("SELECT payload FROM block WHERE ordinal = ?1")?
+            .query_row([to_sql(ordinal)], |row| row.get(0))
+            .map_err(|error| self.unread(error))
+    }
+
+    /// The CID of an ordinal; None when no row has it.
+    pub(super) fn cid_of(self, ordinal: u64) -> Result<Option<Cid>> {
+        let mut statement = self.prepared(sql::ONE)?;
+        let mut rows = statement
+            .query([to_sql(ordinal)])
+            .map_err(|error| self.unread(error))?;
+        match rows.next().map_err(|error| self.unread(error))? {
+            Some(row) => Ok(Some(read_row(self, row)?.cid)),
+            None => Ok(None),
+        }
+    }
+
+    /// Stores a block whose bytes are `payload`, or in `file` if that is given.
+    pub(super) fn insert_block_row(
+        self,
+        ordinal: u64,
+        cid: &Cid,
+        bytes: &[u8],
+        file: Option<&str>,
+    ) -> Result<()> {
+        let (ordinal, size) = (to_sql(ordinal), to_sql(bytes.len() as u64));
+        let payload = if file.is_some() { None } else { Some(bytes) };
+        self.prepared(
+            "INSERT INTO block(ordinal, key8, codec, digest, size, file, chk, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            ordinal,
+            key8(cid.digest()),
+            i64::from(cid.codec().code()),
+            cid.digest(),
+            size,
+            file,
+            check(ordinal, cid, size, file).finish(),
+            payload
+        ])
+        .map(drop)
+        .map_err(|error| self.unwritten(error))
+    }
+
+    /// Stores what a block links to; every block has its row, so that a missing one is noticed.
+    pub(super) fn insert_links(self, ordinal: u64, links: &[u64]) -> Result<()> {
+        let encoded = links_codec::encode(ordinal, links)?;
+        let ordinal = to_sql(ordinal);
+        self.prepared("INSERT INTO graph(ordinal, links, chk) VALUES (?1, ?2, ?3)")?
+            .execute(params![
+                ordinal,
+                encoded,
+                links_check(ordinal, &encoded).finish()
+            ])
+            .map(drop)
+            .map_err(|error| self.unwritten(error))
+    }
+
+    /// The ordinals that a block links to. Errors: `Corrupt` when the row is missing or broken.
+    pub(super) fn links(self, ordinal: u64) -> Result<Vec<u64>> {
+        let mut statement = self.prepared("SELECT links, chk FROM graph WHERE ordinal = ?1")?;
+        let mut rows = statement
+            .query([to_sql(ordinal)])
+            .map_err(|error| self.unread(error))?;
+        let Some(row) = rows.next().map_err(|error| self.unread(error))? else {
+            return Err(corrupt(Table::Graph, ordinal, "the row is missing"));
+        };
+        let (encoded, stored): (Vec<u8>, Vec<u8>) = row
+            .get(0)
+            .and_then(|links| Ok((links, row.get(1)?)))
+            .map_err(|error| self.unread(error))?;
+        links_check(to_sql(ordinal), &encoded).expect(&stored, ordinal)?;
+        links_codec::decode(ordinal, &encoded)
+            .map_err(|detail| corrupt(Table::Graph, ordinal, detail))
+    }
+}
+
+/// `Corrupt` for the bytes of a block.
+pub(super) fn broken_bytes(cid: &Cid, detail: &str) -> StoreError {
+    StoreError::Corrupt {
+        what: "block",
+        which: cid.to_string(),
+        detail: detail.to_owned(),
+    }
+}
+
+/// A row limit for SQLite.
+pub(super) fn limit_sql(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+impl From<&BlockRow> for BlockInfo {
+    fn from(row: &BlockRow) -> Self {
+        Self {
+            ordinal: row.ordinal,
+            cid: row.cid,
+            size: row.size,
+        }
+    }
+}
+
+mod sql {
+    //! The selects; each starts with the same columns, which [`super::read_row`] reads.
+    pub(super) const FIND: &str =
+        "SELECT ordinal, codec, size, file, chk, digest, key8 FROM block WHERE key8 = ?1";
+    pub(super) const LOAD: &str =
+        "SELECT ordinal, codec, size, file, chk, digest, key8, payload FROM block WHERE key8 = ?1";
+    pub(super) const PREFIX: &str = "SELECT ordinal, codec, size, file, chk, digest, key8 FROM block WHERE key8 BETWEEN ?1 AND ?2 ORDER BY key8";
+    pub(super) const AFTER: &str = "SELECT ordinal, codec, size, file, chk, digest, key8 FROM block WHERE ordinal > ?1 ORDER BY ordinal LIMIT ?2";
+    pub(super) const ONE: &str =
+        "SELECT ordinal, codec, size, file, chk, digest, key8 FROM block WHERE ordinal = ?1";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_as_their_digests() {
+        let mut digests: Vec<[u8; 32]> = (0..200u32)
+            .map(|seed| *blake3::hash(&seed.to_le_bytes()).as_bytes())
+            .collect();
+        digests.push([0; 32]);
+        digests.push([0xff; 32]);
+        digests.sort();
+        assert!(
+            digests
+                .windows(2)
+                .all(|pair| key8(&pair[0]) < key8(&pair[1]))
+        );
+        assert_eq!((key8(&[0; 32]), key8(&[0xff; 32])), (i64::MIN, i64::MAX));
+    }
+}

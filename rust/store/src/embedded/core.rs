@@ -1,0 +1,173 @@
+//! What all handles on one directory share in a process: connections, files, the writer thread.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{JoinHandle, ThreadId};
+
+use super::bell::Bell;
+use super::blob::BlobFiles;
+use super::connections::{Connections, Mode};
+use super::directory::Directory;
+use super::fork::{self, Inside};
+use super::lock::WriteLock;
+use super::options::OpenOptions;
+use super::queue::Queue;
+use super::session::Session;
+use super::sqlite_error::io_error;
+use super::tally::{Phase, Tally};
+use super::vfs::Shim;
+use super::writer::WriterThread;
+use crate::clock::Clock;
+use crate::commit::Durability;
+use crate::error::Result;
+use crate::tier::Tier;
+
+/// What the writer thread and the readers use.
+pub(super) struct Shared {
+    pub(super) root: PathBuf,
+    pub(super) connections: Connections,
+    pub(super) blobs: BlobFiles,
+    pub(super) bell: Bell,
+    pub(super) tally: Arc<Tally>,
+    pub(super) clock: Clock,
+    pub(super) tiers: Vec<Arc<dyn Tier>>,
+    poisoned: OnceLock<String>,
+    pub(super) closed: AtomicBool,
+}
+
+impl Shared {
+    /// Why nothing may be written any more.
+    pub(super) fn poisoned(&self) -> Option<String> {
+        self.poisoned.get().cloned()
+    }
+
+    /// A commit ended in the unknown: no more writes through this core. The first reason counts.
+    pub(super) fn poison(&self, why: &str) {
+        tracing::error!(why, "the store refuses writes until it is reopened");
+        self.poisoned.get_or_init(|| why.to_owned());
+    }
+
+    /// Moves the log into the database. True: all of it, so that the log starts anew.
+    pub(super) fn checkpoint(&self, inside: &Inside, mode: &str) -> Result<bool> {
+        let writer = self.connections.writer(inside, Durability::Durable)?;
+        let session = Session::new(&writer.conn, self.connections.database());
+        self.tally.enter(Phase::Checkpoint);
+        let ended = session
+            .conn
+            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+                let (busy, log, moved): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(busy == 0 && log == moved)
+            });
+        self.tally.enter(Phase::Other);
+        ended.map_err(session.failed("checkpoint"))
+    }
+}
+
+/// One open directory.
+pub(super) struct Core {
+    pub(super) shared: Arc<Shared>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) mode: Mode,
+    /// The generation of processes that opened it.
+    pub(super) generation: u64,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    writer_thread: Option<ThreadId>,
+}
+
+impl Core {
+    /// Opens the database and starts the writer. `lock`: None where nothing may be written.
+    pub(super) fn open(
+        directory: &Directory,
+        lock: Option<WriteLock>,
+        options: &OpenOptions,
+    ) -> Result<Self> {
+        let mode = if lock.is_some() {
+            Mode::Write
+        } else {
+            Mode::ReadOnly
+        };
+        let tally = Arc::<Tally>::default();
+        let database = directory.database();
+        let shim = Shim::register(Arc::clone(&tally))
+            .map_err(|error| io_error("open", &database, error))?;
+        let shared = Arc::new(Shared {
+            root: directory.root().to_owned(),
+            connections: Connections::new(database, directory.log(), mode, shim)?,
+            blobs: BlobFiles::new(directory.blobs(), Arc::clone(&tally)),
+            bell: Bell::new(&directory.bell(), mode == Mode::Write),
+            tally,
+            clock: options.clock.clone(),
+            tiers: options.tiers.clone(),
+            poisoned: OnceLock::new(),
+            closed: AtomicBool::new(false),
+        });
+        // A store that can't be read is refused now, not at the first get.
+        shared
+            .connections
+            .reading(|session| session.check_manifest())?;
+        let queue = Arc::<Queue>::default();
+        let mut core = Self {
+            shared,
+            queue,
+            mode,
+            generation: fork::generation(),
+            writer: Mutex::default(),
+            writer_thread: None,
+        };
+        if let Some(lock) = lock {
+            core.redo_log(directory, &lock);
+            let thread = WriterThread::new(
+                Arc::clone(&core.shared),
+                Arc::clone(&core.queue),
+                Arc::new(lock),
+            );
+            let handle = std::thread::Builder::new()
+                .name("treering-writer".into())
+                .spawn(move || thread.run())
+                .map_err(|error| io_error("start the writer of", directory.root(), error))?;
+            core.writer_thread = Some(handle.thread().id());
+            core.writer = Mutex::new(Some(handle));
+        }
+        Ok(core)
+    }
+
+    /// After a failed fsync the kernel calls pages clean that never reached the disk, and the log reads
+    /// back well from memory. Writing what it says into the database, with an fsync that can fail anew,
+    /// is what makes it true. A log left by a living process is that one's to care for.
+    fn redo_log(&self, directory: &Directory, lock: &WriteLock) {
+        if !std::fs::metadata(directory.log()).is_ok_and(|log| log.len() > 0)
+            || !lock.try_lock().unwrap_or(false)
+        {
+            return;
+        }
+        let inside = fork::enter();
+        if let Err(error) = self.shared.checkpoint(&inside, "PASSIVE") {
+            tracing::warn!(%error, "the log of the last session stays as it is");
+        }
+        drop(inside);
+        drop(lock.unlock());
+    }
+
+    /// Answers what is queued, then stops. Called once, by the last handle.
+    pub(super) fn close(&self) {
+        self.queue.close();
+        let handle = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // A ticket's callback may drop the last handle: the writer can't wait for itself.
+        if let Some(handle) = handle
+            && self.writer_thread != Some(std::thread::current().id())
+            && handle.join().is_err()
+        {
+            tracing::error!("the writer thread panicked");
+        }
+        self.shared.closed.store(true, SeqCst);
+        self.shared.bell.wake();
+        let inside = fork::enter();
+        self.shared.connections.close_all(&inside);
+    }
+}

@@ -1,0 +1,242 @@
+//! The directory of a store: what lies in it, how it is made, and when it is refused.
+//!
+//! Promises: a refused directory is left as it was; a store that was made half-way (power failure) is
+//! made again, and is never opened half.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::lock::WriteLock;
+use super::options::OpenOptions;
+use super::schema::{self, APPLICATION_ID, FORMAT};
+use super::session::Session;
+use super::sqlite_error::{io_error, map};
+use super::{file_system, sync};
+use crate::error::{Result, StoreError};
+
+pub(super) const DATABASE: &str = "store.db";
+pub(super) const LOG: &str = "store.db-wal";
+const DATABASE_NEW: &str = "store.db.new";
+const LOCK: &str = "lock";
+const BELL: &str = "bell";
+const BLOBS: &str = "blobs";
+
+/// The paths of one store.
+#[derive(Clone, Debug)]
+pub(super) struct Directory {
+    root: PathBuf,
+}
+
+impl Directory {
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.root.join(DATABASE)
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.root.join(LOG)
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.root.join(LOCK)
+    }
+
+    pub(super) fn bell(&self) -> PathBuf {
+        self.root.join(BELL)
+    }
+
+    pub(super) fn blobs(&self) -> PathBuf {
+        self.root.join(BLOBS)
+    }
+
+    /// Finds the store at `path`, or makes it. Errors: `NotAStore`, `Invalid` (network file system), `Io`.
+    pub(super) fn find_or_make(path: &Path, options: &OpenOptions) -> Result<Self> {
+        let create = options.create && !options.read_only;
+        if !path.exists() {
+            if !create {
+                return Err(not_a_store(path, "there is no such directory"));
+            }
+            fs::create_dir_all(path).map_err(|error| io_error("make", path, error))?;
+            if let Some(parent) = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+            {
+                sync::directory(parent).map_err(|error| io_error("sync", parent, error))?;
+            }
+        }
+        if !path.is_dir() {
+            return Err(not_a_store(path, "it is a file, not a directory"));
+        }
+        let root = fs::canonicalize(path).map_err(|error| io_error("open", path, error))?;
+        file_system::refuse_network(&root)?;
+        let directory = Self { root };
+        if !directory.database().exists() {
+            directory.refuse_foreign()?;
+            if !create {
+                return Err(not_a_store(path, "it is empty"));
+            }
+            directory.make()?;
+        }
+        Ok(directory)
+    }
+
+    /// A directory with anything in it that an unfinished store has not is somebody else's.
+    fn refuse_foreign(&self) -> Result<()> {
+        let entries =
+            fs::read_dir(&self.root).map_err(|error| io_error("list", &self.root, error))?;
+        for entry in entries {
+            let name = entry
+                .map_err(|error| io_error("list", &self.root, error))?
+                .file_name();
+            let name = name.to_string_lossy();
+            let ours = [LOCK, BELL, BLOBS].contains(&&*name) || name.starts_with(DATABASE_NEW);
+            if !ours {
+                return Err(not_a_store(
+                    &self.root,
+                    &format!("it has other files in it ({name:?})"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the database is ours and of a format that we know. Errors: `NotAStore`, `NewerFormat`, `Io`.
+    ///
+    /// Not to be called while this process has the database open: closing any descriptor of a file drops
+    /// all POSIX locks that the process has on it, SQLite's too.
+    pub(super) fn check_header(&self) -> Result<()> {
+        let path = self.database();
+        let mut header = Vec::with_capacity(100);
+        File::open(&path)
+            .and_then(|file| file.take(100).read_to_end(&mut header))
+            .map_err(|error| io_error("read", &path, error))?;
+        if !header.starts_with(b"SQLite format 3\0")
+            || big_endian(&header, 68) != Some(APPLICATION_ID)
+        {
+            return Err(not_a_store(
+                &self.root,
+                &format!("its {DATABASE} is not one of treering"),
+            ));
+        }
+        match big_endian(&header, 60).map(u64::from) {
+            Some(found) if found > FORMAT => Err(StoreError::NewerFormat {
+                path: self.root.display().to_string(),
+                found,
+                supported: FORMAT,
+            }),
+            Some(FORMAT) => Ok(()),
+            _ => Err(not_a_store(
+                &self.root,
+                &format!("its {DATABASE} names no format"),
+            )),
+        }
+    }
+
+    /// Makes the store under the write lock: everything is on disk before `store.db` has its name.
+    fn make(&self) -> Result<()> {
+        let io = |action: &'static str, path: &Path| {
+            let path = path.to_owned();
+            move |error: io::Error| io_error(action, &path, error)
+        };
+        let lock = WriteLock::open(&self.lock())?;
+        lock.lock().map_err(io("lock", &self.lock()))?;
+        if self.database().exists() {
+            return Ok(()); // Another process was first.
+        }
+        for leftover in ["", "-journal", "-wal", "-shm"] {
+            let path = self.root.join(format!("{DATABASE_NEW}{leftover}"));
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error("remove", &path, error));
+                }
+                _ => {}
+            }
+        }
+        let new = self.root.join(DATABASE_NEW);
+        let failed = |error: rusqlite::Error| map(&error, "make", &new);
+        let conn = Connection::open_with_flags(&new, OpenFlags::default()).map_err(failed)?;
+        let now_ms = crate::clock::Clock::system().now_ms();
+        schema::create(&conn, |conn| {
+            let session = Session::new(conn, &new);
+            session.write_first_manifest(now_ms).map_err(|refused| {
+                rusqlite::Error::ToSqlConversionFailure(Box::new(io::Error::other(
+                    refused.to_string(),
+                )))
+            })
+        })
+        .map_err(failed)?;
+        conn.close().map_err(|(_, error)| failed(error))?;
+        fs::create_dir_all(self.blobs()).map_err(io("make", &self.blobs()))?;
+        File::create(self.bell()).map_err(io("make", &self.bell()))?;
+        sync::file(&new).map_err(io("sync", &new))?;
+        fs::rename(&new, self.database()).map_err(io("rename", &new))?;
+        sync::directory(&self.root).map_err(io("sync", &self.root))
+    }
+}
+
+fn not_a_store(path: &Path, why: &str) -> StoreError {
+    StoreError::NotAStore {
+        path: path.display().to_string(),
+        why: why.to_owned(),
+    }
+}
+
+fn big_endian(header: &[u8], at: usize) -> Option<u32> {
+    header
+        .get(at..at.checked_add(4)?)?
+        .try_into()
+        .ok()
+        .map(u32::from_be_bytes)
+}
+
+/// Device and inode: what makes two paths the same store. Errors: `Io`.
+#[cfg(unix)]
+pub(super) fn device_inode(directory: &Directory) -> Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let path = directory.database();
+    let found = fs::metadata(&path).map_err(|error| io_error("read", &path, error))?;
+    Ok((found.dev(), found.ino()))
+}
+
+/// Elsewhere the canonical path stands for it.
+#[cfg(not(unix))]
+pub(super) fn device_inode(directory: &Directory) -> Result<(u64, u64)> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    directory.root.hash(&mut hasher);
+    Ok((0, hasher.finish()))
+}
+
+/// Whether this process may write the database, asked without opening it (see [`Directory::check_header`]).
+#[cfg(unix)]
+pub(super) fn may_write_database(directory: &Directory) -> bool {
+    rustix::fs::access(directory.database(), rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+/// Elsewhere the file's attribute tells.
+#[cfg(not(unix))]
+pub(super) fn may_write_database(directory: &Directory) -> bool {
+    fs::metadata(directory.database()).is_ok_and(|about| !about.permissions().readonly())
+}
+
+/// An error that says the directory may not be written.
+pub(super) fn is_read_only(error: &StoreError) -> bool {
+    match error {
+        StoreError::Io { source, .. } => {
+            let source: &Arc<io::Error> = source;
+            matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            )
+        }
+        StoreError::ReadOnly => true,
+        _ => false,
+    }
+}

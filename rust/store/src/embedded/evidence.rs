@@ -1,0 +1,302 @@
+//! What `verify` is shown of a store in a directory: one snapshot of the database, and the files.
+//!
+//! Tables are read in pages, so that memory stays small. Files without a row are no finding: a crash
+//! between a file's fsync and its commit leaves one, and garbage collection takes it.
+
+use std::sync::Arc;
+
+use treering_block::Cid;
+
+use super::blob::BlobFiles;
+use super::block_rows::BlockRow;
+use super::manifest_rows::KEYS;
+use super::row_check::Table;
+use super::session::Session;
+use crate::commit::RefValue;
+use crate::error::Result;
+use crate::findings::{Check, VerifyReport};
+use crate::journal::{JournalCommand, JournalRow};
+use crate::lease::LeaseState;
+use crate::name::RefName;
+use crate::tier::Tier;
+use crate::verify::{self, Broken, Evidence, HoldRow, Visit};
+
+/// Rows read at a time.
+const PAGE: usize = 256;
+/// Findings of SQLite's own check.
+const STRUCTURE_FINDINGS_MAX: usize = 100;
+
+pub(super) struct Snapshot<'c> {
+    pub(super) session: Session<'c>,
+    pub(super) blobs: &'c BlobFiles,
+    pub(super) tiers: &'c [Arc<dyn Tier>],
+}
+
+impl Snapshot<'_> {
+    fn block(&self, row: BlockRow, visit: Visit<'_, verify::BlockRow>) {
+        let bytes = if row.file.is_some() {
+            self.blobs.read_unchecked(&row)
+        } else {
+            self.session
+                .payload(row.ordinal)
+                .map(|payload| payload.unwrap_or_default().into())
+        };
+        if let (Ok(bytes), true) = (&bytes, row.file.is_some())
+            && row.cid.matches(bytes)
+            && let Some(detail) = self.blobs.tree_fault(&row, bytes)
+        {
+            visit(Err(Broken {
+                which: row.cid.to_string(),
+                detail,
+            }));
+        }
+        visit(Ok(verify::BlockRow {
+            ordinal: row.ordinal,
+            cid: row.cid,
+            size: row.size,
+            bytes: bytes.map_err(|error| error.to_string()),
+            links: self
+                .session
+                .links(row.ordinal)
+                .map_err(|error| error.to_string()),
+        }));
+    }
+
+    /// SQLite's own check of pages, cells and indexes.
+    fn check_structure(&self, report: &mut VerifyReport) -> Result<()> {
+        let mut statement = self
+            .session
+            .prepared(&format!("PRAGMA integrity_check({STRUCTURE_FINDINGS_MAX})"))?;
+        let mut rows = statement
+            .query([])
+            .map_err(|error| self.session.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.session.unread(error))? {
+            let line: String = row.get(0).map_err(|error| self.session.unread(error))?;
+            if line != "ok" {
+                report.find(Check::Manifest, "database", line);
+            }
+        }
+        Ok(())
+    }
+
+    /// The totals against what they total.
+    fn check_totals(&self, report: &mut VerifyReport) -> Result<()> {
+        let totals = self.session.totals()?;
+        let counted = |sql: &str| self.session.number(sql).map(i64::cast_unsigned);
+        for (what, total, counted) in [
+            (
+                "blocks",
+                totals.blocks,
+                counted("SELECT count(*) FROM block NOT INDEXED")?,
+            ),
+            (
+                "nodes",
+                totals.nodes,
+                counted("SELECT count(*) FROM block WHERE codec = 0x71")?,
+            ),
+            (
+                "block bytes",
+                totals.block_bytes,
+                counted("SELECT coalesce(sum(size), 0) FROM block")?,
+            ),
+        ] {
+            if total != counted {
+                report.find(
+                    Check::Manifest,
+                    "totals",
+                    format!("{what}: {total} are noted, {counted} are there"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn lonely_graph_rows(&self, visit: Visit<'_, verify::BlockRow>) -> Result<()> {
+        let mut statement = self.session.prepared(
+            "SELECT ordinal FROM graph WHERE NOT EXISTS (SELECT 1 FROM block WHERE block.ordinal = graph.ordinal)",
+        )?;
+        let mut rows = statement
+            .query([])
+            .map_err(|error| self.session.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.session.unread(error))? {
+            let ordinal: i64 = row.get(0).map_err(|error| self.session.unread(error))?;
+            visit(Err(Broken {
+                which: format!("ordinal {ordinal}"),
+                detail: "the graph has it, its block row is missing".into(),
+            }));
+        }
+        Ok(())
+    }
+}
+
+fn broken(which: impl Into<String>, error: crate::error::StoreError) -> Broken {
+    Broken {
+        which: which.into(),
+        detail: Broken::from(error).detail,
+    }
+}
+
+impl Evidence for Snapshot<'_> {
+    fn own_checks(&self, report: &mut VerifyReport) -> Result<()> {
+        let structure = self.check_structure(report);
+        for key in KEYS {
+            if let Err(error) = self.session.read_manifest(key) {
+                let Broken { which, detail } = error.into();
+                report.find(
+                    Check::Manifest,
+                    format!("{} {which}", Table::Manifest.row_name()),
+                    detail,
+                );
+            }
+        }
+        if self.session.totals().is_ok() {
+            self.check_totals(report)?;
+        }
+        structure
+    }
+
+    fn blocks(&self, visit: Visit<'_, verify::BlockRow>) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let page = self.session.blocks_after(after, PAGE)?;
+            let Some((last, _)) = page.last() else { break };
+            after = *last;
+            for (ordinal, row) in page {
+                match row {
+                    Ok(row) => self.block(row, visit),
+                    Err(error) => visit(Err(broken(format!("ordinal {ordinal}"), error))),
+                }
+            }
+        }
+        self.lonely_graph_rows(visit)
+    }
+
+    fn ordinal(&self, cid: &Cid) -> Result<Option<u64>> {
+        if let Some(row) = self.session.find_block(cid)? {
+            return Ok(Some(row.ordinal));
+        }
+        for tier in self.tiers {
+            if let Some(ordinal) = tier.ordinal(cid)? {
+                return Ok(Some(ordinal));
+            }
+        }
+        Ok(None)
+    }
+
+    fn has_ordinal(&self, ordinal: u64) -> Result<bool> {
+        if self.session.cid_of(ordinal)?.is_some() {
+            return Ok(true);
+        }
+        for tier in self.tiers {
+            if tier.links(ordinal)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn next_ordinal(&self) -> Result<u64> {
+        self.session.totals().map(|totals| totals.next_ordinal)
+    }
+
+    fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let page = self.session.journal_rows(after, PAGE)?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.position;
+            page.into_iter().for_each(|row| visit(Ok(row)));
+        }
+    }
+
+    fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let page = self.session.ref_rows("", &after, true, PAGE)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(());
+            };
+            after.clone_from(last);
+            for (name, value) in page {
+                visit(match (RefName::parse(&name), value) {
+                    (Ok(name), Ok(value)) => Ok((name, value)),
+                    (_, Err(error)) => Err(broken(name, error)),
+                    (Err(error), Ok(_)) => Err(Broken {
+                        which: name,
+                        detail: error.to_string(),
+                    }),
+                });
+            }
+        }
+    }
+
+    fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.session.receipt_rows(after.as_deref(), PAGE)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.clone());
+            for (_, row) in page {
+                visit(
+                    row.map(|(key, payload, receipt)| JournalCommand {
+                        key,
+                        payload,
+                        receipt,
+                    })
+                    .map_err(Broken::from),
+                );
+            }
+        }
+    }
+
+    fn receipt(&self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
+        self.session.receipt_row(key)
+    }
+
+    fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()> {
+        let mut after = (0, String::new());
+        loop {
+            let page = self.session.hold_rows((after.0, &after.1), PAGE)?;
+            let Some((ordinal, scope, _)) = page.last() else {
+                return Ok(());
+            };
+            after = (*ordinal, scope.clone());
+            for (ordinal, scope, expires) in page {
+                visit(
+                    expires
+                        .map(|expires_at_ms| HoldRow {
+                            scope,
+                            ordinal,
+                            expires_at_ms,
+                        })
+                        .map_err(Broken::from),
+                );
+            }
+        }
+    }
+
+    fn leases(&self, visit: Visit<'_, (RefName, LeaseState)>) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let page = self.session.lease_rows(&after, PAGE)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(());
+            };
+            after.clone_from(last);
+            for (name, state) in page {
+                visit(match (RefName::parse(&name), state) {
+                    (Ok(name), Ok(state)) => Ok((name, state)),
+                    (_, Err(error)) => Err(broken(name, error)),
+                    (Err(error), Ok(_)) => Err(Broken {
+                        which: name,
+                        detail: error.to_string(),
+                    }),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The tables `receipt`, `hold` and `lease`.
+
+use rusqlite::{Row, params};
+
+use super::block_rows::{limit_sql, to_sql};
+use super::row_check::{RowCheck, Table, corrupt};
+use super::session::Session;
+use crate::error::Result;
+use crate::lease::{Identity, LeaseState};
+use crate::name::RefName;
+
+fn receipt_check(key: &[u8], scope: &str, payload: &[u8], receipt: &[u8]) -> RowCheck {
+    RowCheck::new(Table::Receipt)
+        .bytes(key)
+        .text(scope)
+        .bytes(payload)
+        .bytes(receipt)
+}
+
+fn hold_check(ordinal: i64, scope: &str, expires_at_ms: i64) -> RowCheck {
+    RowCheck::new(Table::Hold)
+        .int(ordinal)
+        .text(scope)
+        .int(expires_at_ms)
+}
+
+fn lease_check(name: &str, state: &LeaseState) -> RowCheck {
+    RowCheck::new(Table::Lease)
+        .text(name)
+        .int(to_sql(state.token))
+        .text(&state.owner)
+        .text(&state.identity.boot_id)
+        .int(state.identity.pid_namespace.cast_signed())
+        .int(i64::from(state.identity.pid))
+        .int(state.identity.start_time.cast_signed())
+        .int(state.expires_at_ms)
+        .int(i64::from(state.held))
+}
+
+/// A receipt as stored: key, payload digest, receipt.
+pub(super) type ReceiptRow = ([u8; 32], [u8; 32], Vec<u8>);
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads key, scope, payload, receipt, chk.
+fn read_receipt(session: Session<'_>, row: &Row<'_>) -> Result<ReceiptRow> {
+    let unread = |error| session.unread(error);
+    let key: Vec<u8> = row.get(0).map_err(unread)?;
+    let scope: String = row.get(1).map_err(unread)?;
+    let payload: Vec<u8> = row.get(2).map_err(unread)?;
+    let receipt: Vec<u8> = row.get(3).map_err(unread)?;
+    let stored: Vec<u8> = row.get(4).map_err(unread)?;
+    receipt_check(&key, &scope, &payload, &receipt).expect(&stored, hex(&key))?;
+    match (key.as_slice().try_into(), payload.as_slice().try_into()) {
+        (Ok(key), Ok(payload)) => Ok((key, payload, receipt)),
+        _ => Err(corrupt(
+            Table::Receipt,
+            hex(&key),
+            "a digest has not 32 bytes",
+        )),
+    }
+}
+
+/// Reads token, owner, boot_id, pid_namespace, pid, start_time, expires_at_ms, held, chk from column 1 on.
+fn read_lease(session: Session<'_>, name: &str, row: &Row<'_>) -> Result<LeaseState> {
+    let unread = |error| session.unread(error);
+    let (token, pid): (i64, i64) = row
+        .get(1)
+        .and_then(|token| Ok((token, row.get(5)?)))
+        .map_err(unread)?;
+    let stored: Vec<u8> = row.get(9).map_err(unread)?;
+    let broken = |detail: &str| corrupt(Table::Lease, name, detail);
+    let state = LeaseState {
+        token: u64::try_from(token).map_err(|_| broken("its token is negative"))?,
+        owner: row.get(2).map_err(unread)?,
+        identity: Identity {
+            boot_id: row.get(3).map_err(unread)?,
+            pid_namespace: row.get::<_, i64>(4).map_err(unread)?.cast_unsigned(),
+            pid: u32::try_from(pid).map_err(|_| broken("its pid is no pid"))?,
+            start_time: row.get::<_, i64>(6).map_err(unread)?.cast_unsigned(),
+        },
+        expires_at_ms: row.get(7).map_err(unread)?,
+        held: row.get(8).map_err(unread)?,
+    };
+    lease_check(name, &state).expect(&stored, name)?;
+    Ok(state)
+}
+
+const LEASE_COLUMNS: &str = "SELECT name, token, owner, boot_id, pid_namespace, pid, start_time, expires_at_ms, held, chk FROM lease";
+
+impl Session<'_> {
+    /// (payload digest, receipt).
+    pub(super) fn receipt_row(self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
+        let mut statement =
+            self.prepared("SELECT key, scope, payload, receipt, chk FROM receipt WHERE key = ?1")?;
+        let mut rows = statement.query([key]).map_err(|error| self.unread(error))?;
+        match rows.next().map_err(|error| self.unread(error))? {
+            Some(row) => {
+                read_receipt(self, row).map(|(_, payload, receipt)| Some((payload, receipt)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Rows after `key` (None: from the first), in key order; each with its key as stored.
+    pub(super) fn receipt_rows(
+        self,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Result<ReceiptRow>)>> {
+        let mut statement = self.prepared(
+            "SELECT key, scope, payload, receipt, chk FROM receipt WHERE ?1 IS NULL OR key > ?1 ORDER BY key LIMIT ?2",
+        )?;
+        let mut rows = statement
+            .query(params![after, limit_sql(limit)])
+            .map_err(|error| self.unread(error))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let key: Vec<u8> = row.get(0).map_err(|error| self.unread(error))?;
+            found.push((key, read_receipt(self, row)));
+        }
+        Ok(found)
+    }
+
+    pub(super) fn insert_receipt_row(
+        self,
+        key: &[u8; 32],
+        scope: &str,
+        payload: &[u8; 32],
+        receipt: &[u8],
+    ) -> Result<()> {
+        self.prepared(
+            "INSERT INTO receipt(key, scope, payload, receipt, chk) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            key,
+            scope,
+            payload,
+            receipt,
+            receipt_check(key, scope, payload, receipt).finish()
+        ])
+        .map(drop)
+        .map_err(|error| self.unwritten(error))
+    }
+
+    /// Holds until then at least. A broken row is overwritten only by a later time, never shortened.
+    pub(super) fn write_hold_row(
+        self,
+        ordinal: u64,
+        scope: &str,
+        expires_at_ms: i64,
+    ) -> Result<()> {
+        let ordinal = to_sql(ordinal);
+        self.prepared(
+            "INSERT INTO hold(ordinal, scope, expires_at_ms, chk) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT(ordinal, scope) DO UPDATE SET expires_at_ms = ?3, chk = ?4 WHERE expires_at_ms < ?3",
+        )?
+        .execute(params![ordinal, scope, expires_at_ms, hold_check(ordinal, scope, expires_at_ms).finish()])
+        .map(drop)
+        .map_err(|error| self.unwritten(error))
+    }
+
+    /// Rows after (ordinal, scope): (ordinal, scope, expires_at_ms or what is wrong).
+    pub(super) fn hold_rows(
+        self,
+        after: (u64, &str),
+        limit: usize,
+    ) -> Result<Vec<(u64, String, Result<i64>)>> {
+        let mut statement = self.prepared(
+            "SELECT ordinal, scope, expires_at_ms, chk FROM hold WHERE (ordinal, scope) > (?1, ?2)
+             ORDER BY ordinal, scope LIMIT ?3",
+        )?;
+        let mut rows = statement
+            .query(params![to_sql(after.0), after.1, limit_sql(limit)])
+            .map_err(|error| self.unread(error))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let ordinal: i64 = row.get(0).map_err(|error| self.unread(error))?;
+            let scope: String = row.get(1).map_err(|error| self.unread(error))?;
+            let expires_at_ms: i64 = row.get(2).map_err(|error| self.unread(error))?;
+            let stored: Vec<u8> = row.get(3).map_err(|error| self.unread(error))?;
+            let which = format!("{ordinal} of scope {scope}");
+            let checked = hold_check(ordinal, &scope, expires_at_ms)
+                .expect(&stored, which)
+                .map(|()| expires_at_ms);
+            found.push((ordinal.cast_unsigned(), scope, checked));
+        }
+        Ok(found)
+    }
+
+    pub(super) fn lease_row(self, name: &RefName) -> Result<Option<LeaseState>> {
+        let mut statement = self.prepared(&format!("{LEASE_COLUMNS} WHERE name = ?1"))?;
+        let mut rows = statement
+            .query([name.encoded()])
+            .map_err(|error| self.unread(error))?;
+        match rows.next().map_err(|error| self.unread(error))? {
+            Some(row) => read_lease(self, name.encoded(), row).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Rows after `name`, in name order; each with its name as stored.
+    pub(super) fn lease_rows(
+        self,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Result<LeaseState>)>> {
+        let mut statement = self.prepared(&format!(
+            "{LEASE_COLUMNS} WHERE name > ?1 ORDER BY name LIMIT ?2"
+        ))?;
+        let mut rows = statement
+            .query(params![after, limit_sql(limit)])
+            .map_err(|error| self.unread(error))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let name: String = row.get(0).map_err(|error| self.unread(error))?;
+            let state = read_lease(self, &name, row);
+            found.push((name, state));
+        }
+        Ok(found)
+    }
+
+    pub(super) fn write_lease_row(self, name: &RefName, state: &LeaseState) -> Result<()> {
+        let name = name.encoded();
+        self.prepared(
+            "INSERT OR REPLACE INTO lease(name, token, owner, boot_id, pid_namespace, pid, start_time, expires_at_ms, held, chk)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            name,
+            to_sql(state.token),
+            state.owner,
+            state.identity.boot_id,
+            state.identity.pid_namespace.cast_signed(),
+            i64::from(state.identity.pid),
+            state.identity.start_time.cast_signed(),
+            state.expires_at_ms,
+            state.held,
+            lease_check(name, state).finish()
+        ])
+        .map(drop)
+        .map_err(|error| self.unwritten(error))
+    }
+}

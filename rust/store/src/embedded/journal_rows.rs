@@ -1,0 +1,127 @@
+//! The table `journal`: one row per commit. Its check is the chain.
+
+use rusqlite::{Row, params};
+
+use super::block_rows::{limit_sql, to_sql};
+use super::session::Session;
+use crate::cursor::Head;
+use crate::error::{Result, StoreError};
+use crate::journal::{JournalRow, chain};
+use crate::ledger::Tip;
+
+fn broken(position: i64, detail: &str) -> StoreError {
+    StoreError::Corrupt {
+        what: "journal row",
+        which: position.to_string(),
+        detail: detail.to_owned(),
+    }
+}
+
+/// Reads position, at_ms, digest, chain, body as they stand.
+fn read_row(session: Session<'_>, row: &Row<'_>) -> Result<JournalRow> {
+    let unread = |error| session.unread(error);
+    let position: i64 = row.get(0).map_err(unread)?;
+    Ok(JournalRow {
+        position: u64::try_from(position)
+            .map_err(|_| broken(position, "its position is negative"))?,
+        at_ms: row.get(1).map_err(unread)?,
+        body_digest: digest(row, 2, position)?,
+        chain: digest(row, 3, position)?,
+        body: row
+            .get(4)
+            .map_err(|_| broken(position, "its body is not there"))?,
+    })
+}
+
+fn digest(row: &Row<'_>, column: usize, position: i64) -> Result<[u8; 32]> {
+    row.get::<_, [u8; 32]>(column)
+        .map_err(|_| broken(position, "a digest has not 32 bytes"))
+}
+
+impl Session<'_> {
+    /// The newest commit, its chain checked against the one before. O(1): bodies are not read.
+    pub(super) fn tip_row(self) -> Result<Tip> {
+        let mut statement = self.prepared(
+            "SELECT position, at_ms, digest, chain FROM journal ORDER BY position DESC LIMIT 2",
+        )?;
+        let mut rows = statement.query([]).map_err(|error| self.unread(error))?;
+        let Some(row) = rows.next().map_err(|error| self.unread(error))? else {
+            return Ok(Tip::default());
+        };
+        let position: i64 = row.get(0).map_err(|error| self.unread(error))?;
+        let at_ms: i64 = row.get(1).map_err(|error| self.unread(error))?;
+        let (body_digest, stored) = (digest(row, 2, position)?, digest(row, 3, position)?);
+        let previous = match rows.next().map_err(|error| self.unread(error))? {
+            Some(row) => digest(row, 3, position)?,
+            None => [0; 32],
+        };
+        let number =
+            u64::try_from(position).map_err(|_| broken(position, "its position is negative"))?;
+        if chain(&previous, number, at_ms, &body_digest) != stored {
+            return Err(broken(
+                position,
+                "the chain does not follow from the previous commit",
+            ));
+        }
+        Ok(Tip {
+            head: Head {
+                position: number,
+                chain: stored,
+            },
+            at_ms,
+        })
+    }
+
+    /// Rows after `position`, oldest first, as they stand: the caller checks them.
+    pub(super) fn journal_rows(self, after: u64, limit: usize) -> Result<Vec<JournalRow>> {
+        let mut statement = self.prepared(
+            "SELECT position, at_ms, digest, chain, body FROM journal WHERE position > ?1 ORDER BY position LIMIT ?2",
+        )?;
+        let mut rows = statement
+            .query([to_sql(after), limit_sql(limit)])
+            .map_err(|error| self.unread(error))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            found.push(read_row(self, row)?);
+        }
+        Ok(found)
+    }
+
+    /// The chain after commit `position`; None if there is no such commit.
+    pub(super) fn chain_at(self, position: u64) -> Result<Option<[u8; 32]>> {
+        if position == 0 {
+            return Ok(Some([0; 32]));
+        }
+        let mut statement = self.prepared("SELECT chain FROM journal WHERE position = ?1")?;
+        let mut rows = statement
+            .query([to_sql(position)])
+            .map_err(|error| self.unread(error))?;
+        match rows.next().map_err(|error| self.unread(error))? {
+            Some(row) => digest(row, 0, to_sql(position)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The number of the newest commit; 0 for none.
+    pub(super) fn position(self) -> Result<u64> {
+        self.number("SELECT coalesce(max(position), 0) FROM journal")
+            .and_then(|position| {
+                u64::try_from(position).map_err(|_| broken(position, "its position is negative"))
+            })
+    }
+
+    pub(super) fn insert_journal_row(self, row: &JournalRow) -> Result<()> {
+        self.prepared(
+            "INSERT INTO journal(position, at_ms, digest, chain, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            to_sql(row.position),
+            row.at_ms,
+            row.body_digest,
+            row.chain,
+            row.body
+        ])
+        .map(drop)
+        .map_err(|error| self.unwritten(error))
+    }
+}

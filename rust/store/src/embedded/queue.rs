@@ -1,0 +1,337 @@
+//! What waits for the writer: requests in order, and the grant of the lock between processes.
+//!
+//! Promises: every request is answered, whatever becomes of the writer.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use treering_block::Cid;
+
+use crate::commit::{BLOB_BYTES_MIN, Commit, Durability};
+use crate::error::{Result, StoreError};
+use crate::lease::Lease;
+use crate::name::RefName;
+use crate::ticket::Ticket;
+
+/// At most so many requests in one transaction …
+const BATCH_REQUESTS_MAX: usize = 1024;
+/// … and so many bytes of blocks; a larger request goes alone.
+const BATCH_BYTES_MAX: u64 = 8 << 20;
+
+/// What is to be done.
+pub(super) enum Work {
+    Commit {
+        commit: Box<Commit>,
+        /// Large blocks of it that have their file.
+        files: HashMap<Cid, String>,
+        ticket: OwedTicket,
+    },
+    Acquire {
+        name: RefName,
+        owner: String,
+        reply: Reply<Lease>,
+    },
+    Release {
+        lease: Lease,
+        reply: Reply<()>,
+    },
+}
+
+pub(super) struct Request {
+    pub(super) work: Work,
+    bytes: u64,
+    queued: Instant,
+    lock_wait: Duration,
+}
+
+/// A ticket that is answered in any case.
+pub(super) struct OwedTicket(pub(super) Ticket);
+
+impl Drop for OwedTicket {
+    fn drop(&mut self) {
+        // Only the first answer counts: this one, if the writer died.
+        if self.0.poll().is_none() {
+            self.0.answer(Err(StoreError::CommitUnknown {
+                why: "the writer stopped".into(),
+            }));
+        }
+    }
+}
+
+/// The way back to a caller that waits.
+pub(super) struct Reply<T>(SyncSender<Result<T>>);
+
+impl<T> Reply<T> {
+    pub(super) fn new() -> (Self, Receiver<Result<T>>) {
+        let (sender, receiver) = sync_channel(1);
+        (Self(sender), receiver)
+    }
+
+    pub(super) fn answer(self, answer: Result<T>) {
+        // A caller that went away wants no answer.
+        drop(self.0.send(answer));
+    }
+}
+
+impl Request {
+    pub(super) fn new(work: Work, lock_wait: Duration) -> Self {
+        let bytes = match &work {
+            Work::Commit { commit, .. } => commit
+                .blocks
+                .iter()
+                .map(|block| block.bytes.len())
+                .filter(|size| *size < BLOB_BYTES_MIN)
+                .sum::<usize>() as u64,
+            Work::Acquire { .. } | Work::Release { .. } => 0,
+        };
+        Self {
+            work,
+            bytes,
+            queued: Instant::now(),
+            lock_wait,
+        }
+    }
+
+    /// Leases are of this boot: they need not outlive a power failure.
+    pub(super) fn durability(&self) -> Durability {
+        match &self.work {
+            Work::Commit { commit, .. } => commit.durability,
+            Work::Acquire { .. } | Work::Release { .. } => Durability::Relaxed,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        self.queued + self.lock_wait
+    }
+
+    pub(super) fn waited(&self) -> Duration {
+        self.queued.elapsed()
+    }
+
+    /// Answers without having done anything.
+    pub(super) fn refuse(self, error: StoreError) {
+        match self.work {
+            Work::Commit { ticket, .. } => ticket.0.answer(Err(error)),
+            Work::Acquire { reply, .. } => reply.answer(Err(error)),
+            Work::Release { reply, .. } => reply.answer(Err(error)),
+        }
+    }
+
+    /// Names of the files that were written for it.
+    pub(super) fn file_names(&self) -> Vec<String> {
+        match &self.work {
+            Work::Commit { files, .. } => files.values().cloned().collect(),
+            Work::Acquire { .. } | Work::Release { .. } => Vec::new(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    requests: VecDeque<Request>,
+    /// No more requests.
+    closing: bool,
+    /// Nobody takes requests or grants any more.
+    writer_gone: bool,
+    /// What the thread that waits for the lock reports.
+    granted: Option<io::Result<()>>,
+}
+
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// Why the writer wakes.
+pub(super) enum Wake {
+    Work,
+    /// The lock came without anybody asking for it any more.
+    Grant(io::Result<()>),
+    Closed,
+}
+
+/// How waiting for the lock ended.
+pub(super) enum LockWait {
+    Granted(io::Result<()>),
+    /// These have waited too long.
+    Expired(Vec<Request>),
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between two changes of the state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the request back when the store is closing.
+    pub(super) fn push(&self, request: Request) -> Result<(), Box<Request>> {
+        let mut state = self.lock();
+        if state.closing {
+            return Err(Box::new(request));
+        }
+        state.requests.push_back(request);
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// No more requests; those that are queued are still done.
+    pub(super) fn close(&self) {
+        self.lock().closing = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn wait_for_work(&self) -> Wake {
+        let mut state = self.lock();
+        loop {
+            if !state.requests.is_empty() {
+                return Wake::Work;
+            }
+            if let Some(granted) = state.granted.take() {
+                return Wake::Grant(granted);
+            }
+            if state.closing {
+                return Wake::Closed;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Reports the lock, from the thread that waited for it. False: nobody wants it any more.
+    pub(super) fn grant(&self, granted: io::Result<()>) -> bool {
+        let mut state = self.lock();
+        if state.writer_gone {
+            return false;
+        }
+        state.granted = Some(granted);
+        drop(state);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Waits for the lock until it comes or a request's time is over. Never with an empty queue.
+    pub(super) fn wait_for_grant(&self) -> LockWait {
+        let mut state = self.lock();
+        loop {
+            if let Some(granted) = state.granted.take() {
+                return LockWait::Granted(granted);
+            }
+            let now = Instant::now();
+            let (expired, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut state.requests)
+                .into_iter()
+                .partition(|request| request.deadline() <= now);
+            state.requests = waiting.into();
+            let next = state.requests.iter().map(Request::deadline).min();
+            match next {
+                Some(next) if expired.is_empty() => {
+                    let waited = self
+                        .changed
+                        .wait_timeout(state, next.saturating_duration_since(now));
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                _ => return LockWait::Expired(expired),
+            }
+        }
+    }
+
+    /// The next batch: in order, within its limits, at least one request if there is any.
+    pub(super) fn take_batch(&self) -> Vec<Request> {
+        let mut state = self.lock();
+        let mut batch = Vec::new();
+        let mut bytes = 0u64;
+        while let Some(next) = state.requests.front() {
+            bytes = bytes.saturating_add(next.bytes);
+            if batch.len() >= BATCH_REQUESTS_MAX || (bytes > BATCH_BYTES_MAX && !batch.is_empty()) {
+                break;
+            }
+            batch.extend(state.requests.pop_front());
+        }
+        batch
+    }
+
+    /// Everything that is queued.
+    pub(super) fn take_all(&self) -> Vec<Request> {
+        self.lock().requests.drain(..).collect()
+    }
+
+    /// The writer ends: what still comes is given back.
+    pub(super) fn abandon(&self) -> Vec<Request> {
+        let mut state = self.lock();
+        state.closing = true;
+        state.writer_gone = true;
+        state.requests.drain(..).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use treering_block::Block;
+
+    use super::*;
+
+    fn request(bytes: usize, lock_wait: Duration) -> (Request, Ticket) {
+        let ticket = Ticket::new();
+        let commit = Commit {
+            blocks: vec![Block::raw(vec![0; bytes])],
+            ..Commit::default()
+        };
+        let work = Work::Commit {
+            commit: Box::new(commit),
+            files: HashMap::new(),
+            ticket: OwedTicket(ticket.clone()),
+        };
+        (Request::new(work, lock_wait), ticket)
+    }
+
+    #[test]
+    fn batches_keep_their_limits() {
+        let queue = Queue::default();
+        for _ in 0..BATCH_REQUESTS_MAX + 1 {
+            assert!(queue.push(request(1, Duration::MAX / 4).0).is_ok());
+        }
+        assert_eq!(queue.take_batch().len(), BATCH_REQUESTS_MAX);
+        assert_eq!(queue.take_batch().len(), 1);
+        assert!(queue.take_batch().is_empty());
+        // 40 × 200 KiB is just under 8 MiB.
+        for _ in 0..41 {
+            assert!(queue.push(request(200 << 10, Duration::ZERO).0).is_ok());
+        }
+        assert_eq!(queue.take_batch().len(), 40);
+        assert_eq!(queue.take_batch().len(), 1);
+    }
+
+    #[test]
+    fn a_request_expires_in_its_own_time_and_is_answered() {
+        let queue = Queue::default();
+        let (short, short_ticket) = request(1, Duration::from_millis(20));
+        let (long, _long_ticket) = request(1, Duration::from_secs(60));
+        assert!(queue.push(long).is_ok());
+        assert!(queue.push(short).is_ok());
+        match queue.wait_for_grant() {
+            LockWait::Expired(expired) => assert_eq!(expired.len(), 1),
+            LockWait::Granted(_) => panic!("nobody granted"),
+        }
+        assert!(
+            matches!(
+                short_ticket.poll(),
+                Some(Err(StoreError::CommitUnknown { .. }))
+            ),
+            "dropped without an answer"
+        );
+        assert!(queue.grant(Ok(())));
+        assert!(matches!(queue.wait_for_grant(), LockWait::Granted(Ok(()))));
+        assert_eq!(queue.take_batch().len(), 1);
+        queue.close();
+        assert!(queue.push(request(1, Duration::ZERO).0).is_err());
+        assert!(matches!(queue.wait_for_work(), Wake::Closed));
+        drop(queue.abandon());
+        assert!(!queue.grant(Ok(())), "the lock goes back");
+    }
+}

@@ -1,0 +1,118 @@
+//! The table `ref`: where each ref stands.
+
+use rusqlite::{OptionalExtension, Row, params};
+use treering_block::Cid;
+
+use super::block_rows::{limit_sql, to_sql};
+use super::row_check::{RowCheck, Table, corrupt};
+use super::session::Session;
+use crate::commit::RefValue;
+use crate::error::Result;
+use crate::name::RefName;
+
+fn check(name: &str, version: i64, target: &[u8], position: i64, record: &[u8]) -> RowCheck {
+    RowCheck::new(Table::Ref)
+        .text(name)
+        .int(version)
+        .bytes(target)
+        .int(position)
+        .bytes(record)
+}
+
+/// Reads version, target, position, chk, record from column 1 on.
+fn read_row(session: Session<'_>, name: &str, row: &Row<'_>) -> Result<RefValue> {
+    let unread = |error| session.unread(error);
+    let version: i64 = row.get(1).map_err(unread)?;
+    let target: Vec<u8> = row.get(2).map_err(unread)?;
+    let position: i64 = row.get(3).map_err(unread)?;
+    let stored: Vec<u8> = row.get(4).map_err(unread)?;
+    let record: Vec<u8> = row.get(5).map_err(unread)?;
+    check(name, version, &target, position, &record).expect(&stored, name)?;
+    let target =
+        Cid::from_bytes(&target).map_err(|error| corrupt(Table::Ref, name, error.to_string()))?;
+    let version =
+        u64::try_from(version).map_err(|_| corrupt(Table::Ref, name, "its version is negative"))?;
+    Ok(RefValue {
+        version,
+        target,
+        record,
+    })
+}
+
+impl Session<'_> {
+    pub(super) fn read_ref_row(self, name: &RefName) -> Result<Option<RefValue>> {
+        let mut statement = self.prepared(
+            "SELECT name, version, target, position, chk, record FROM ref WHERE name = ?1",
+        )?;
+        let mut rows = statement
+            .query([name.encoded()])
+            .map_err(|error| self.unread(error))?;
+        match rows.next().map_err(|error| self.unread(error))? {
+            Some(row) => read_row(self, name.encoded(), row).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// `position`: of the commit that moves it.
+    pub(super) fn write_ref_row(
+        self,
+        name: &RefName,
+        version: u64,
+        target: &Cid,
+        position: u64,
+        record: &[u8],
+    ) -> Result<()> {
+        let (version, position, target) = (to_sql(version), to_sql(position), target.to_bytes());
+        let name = name.encoded();
+        self.prepared(
+            "INSERT INTO ref(name, version, target, position, chk, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT(name) DO UPDATE SET version = ?2, target = ?3, position = ?4, chk = ?5, record = ?6",
+        )?
+        .execute(params![name, version, target, position, check(name, version, &target, position, record).finish(), record])
+        .map(drop)
+        .map_err(|error| self.unwritten(error))
+    }
+
+    pub(super) fn delete_ref_row(self, name: &RefName) -> Result<()> {
+        self.prepared("DELETE FROM ref WHERE name = ?1")?
+            .execute([name.encoded()])
+            .map(drop)
+            .map_err(|error| self.unwritten(error))
+    }
+
+    /// Rows whose name is ≥ `from` (> if `exclusive`) and starts with `prefix`, in name order: each name
+    /// as stored, each value on its own.
+    pub(super) fn ref_rows(
+        self,
+        prefix: &str,
+        from: &str,
+        exclusive: bool,
+        limit: usize,
+    ) -> Result<Vec<(String, Result<RefValue>)>> {
+        let mut statement = self.prepared(
+            "SELECT name, version, target, position, chk, record FROM ref
+             WHERE name >= ?1 AND (?2 = 0 OR name > ?1) ORDER BY name LIMIT ?3",
+        )?;
+        let mut rows = statement
+            .query(params![from, exclusive, limit_sql(limit)])
+            .map_err(|error| self.unread(error))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let name: String = row.get(0).map_err(|error| self.unread(error))?;
+            if !name.starts_with(prefix) {
+                break;
+            }
+            let value = read_row(self, &name, row);
+            found.push((name, value));
+        }
+        Ok(found)
+    }
+
+    /// The first name that is not smaller.
+    pub(super) fn first_ref_from(self, from: &str) -> Result<Option<String>> {
+        self.prepared("SELECT name FROM ref WHERE name >= ?1 ORDER BY name LIMIT 1")?
+            .query_row([from], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.unread(error))
+    }
+}

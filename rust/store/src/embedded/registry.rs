@@ -1,0 +1,130 @@
+//! Which directories are open in this process: a second handle on one shares its core, since a second
+//! set of locks on the same files would only look like one.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::connections::Mode;
+use super::core::{Core, Shared};
+use super::directory::{self, Directory};
+use super::fork;
+use super::lock::WriteLock;
+use super::options::OpenOptions;
+use crate::error::Result;
+
+/// Device, inode, and whether it may write.
+type Key = (u64, u64, bool);
+
+struct Entry {
+    key: Key,
+    core: Arc<Core>,
+    /// Apart from the core, so that the fork handler never becomes its last owner.
+    shared: Weak<Shared>,
+    handles: usize,
+}
+
+/// Only touched inside (see [`fork::enter`]), so that it is free at a fork.
+static OPEN: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
+
+fn open_entries() -> MutexGuard<'static, Vec<Entry>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The core of the store at `path`: the one that is open, or a new one.
+pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Core>> {
+    fork::install();
+    let _inside = fork::enter();
+    let directory = Directory::find_or_make(path, options)?;
+    let lock = if options.read_only {
+        None
+    } else {
+        writable(&directory)?
+    };
+    let (device, inode) = directory::device_inode(&directory)?;
+    let key = (device, inode, lock.is_some());
+    let mut entries = open_entries();
+    let here = |entry: &Entry| entry.core.generation == fork::generation();
+    if !entries
+        .iter()
+        .any(|entry| here(entry) && (entry.key.0, entry.key.1) == (device, inode))
+    {
+        directory.check_header()?;
+    }
+    // What a parent had open is left alone: dropping it would close the parent's files.
+    let ours = entries
+        .iter_mut()
+        .find(|entry| entry.key == key && here(entry) && entry.is_sound());
+    if let Some(entry) = ours {
+        entry.handles += 1;
+        return Ok(Arc::clone(&entry.core));
+    }
+    let core = Arc::new(Core::open(&directory, lock, options)?);
+    entries.push(Entry {
+        key,
+        core: Arc::clone(&core),
+        shared: Arc::downgrade(&core.shared),
+        handles: 1,
+    });
+    Ok(core)
+}
+
+impl Entry {
+    /// A poisoned core is not handed out again: opening anew is how a caller gets out of it.
+    fn is_sound(&self) -> bool {
+        self.core.shared.poisoned().is_none()
+    }
+}
+
+/// One handle less; the last one closes the core and waits for its writer.
+pub(super) fn release(core: &Arc<Core>) {
+    let last = {
+        let _inside = fork::enter();
+        let mut entries = open_entries();
+        let Some(at) = entries
+            .iter()
+            .position(|entry| Arc::ptr_eq(&entry.core, core))
+        else {
+            return;
+        };
+        match entries.get_mut(at) {
+            Some(entry) if entry.handles > 1 => {
+                entry.handles -= 1;
+                None
+            }
+            _ => Some(entries.swap_remove(at)),
+        }
+    };
+    if let Some(entry) = last {
+        entry.core.close();
+    }
+}
+
+/// The write lock's file, or None where this process may not write. Errors: `Io`.
+fn writable(directory: &Directory) -> Result<Option<WriteLock>> {
+    if !directory::may_write_database(directory) {
+        return Ok(None);
+    }
+    match WriteLock::open(&directory.lock()) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if directory::is_read_only(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Before a fork, with nobody inside: no mutex below is held.
+pub(super) fn close_connections() {
+    for entry in open_entries().iter() {
+        if entry.core.generation == fork::generation()
+            && let Some(shared) = entry.shared.upgrade()
+        {
+            shared.connections.close_for_fork();
+        }
+    }
+}
+
+impl Core {
+    /// Whether commits are taken at all.
+    pub(super) fn may_write(&self) -> bool {
+        self.mode == Mode::Write
+    }
+}

@@ -1,0 +1,61 @@
+//! A connection in use: what the row modules hang their statements on.
+//!
+//! Promises: every SQLite error names what was done and to which file; statements are prepared once per
+//! connection.
+
+use std::path::Path;
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::sqlite_error::map;
+use crate::error::{Result, StoreError};
+
+/// One connection, for as long as one piece of work needs it.
+#[derive(Clone, Copy)]
+pub(super) struct Session<'c> {
+    pub(super) conn: &'c Connection,
+    path: &'c Path,
+}
+
+impl<'c> Session<'c> {
+    /// `path`: of the database, for messages.
+    pub(super) fn new(conn: &'c Connection, path: &'c Path) -> Self {
+        Self { conn, path }
+    }
+
+    /// Turns SQLite's error into the store's.
+    pub(super) fn failed(
+        self,
+        action: &'static str,
+    ) -> impl Fn(rusqlite::Error) -> StoreError + use<'c> {
+        move |error| map(&error, action, self.path)
+    }
+
+    /// Turns SQLite's error while reading into the store's.
+    pub(super) fn unread(self, error: rusqlite::Error) -> StoreError {
+        map(&error, "read", self.path)
+    }
+
+    /// Turns SQLite's error while writing into the store's.
+    pub(super) fn unwritten(self, error: rusqlite::Error) -> StoreError {
+        map(&error, "write", self.path)
+    }
+
+    pub(super) fn prepared(self, sql: &str) -> Result<CachedStatement<'c>> {
+        self.conn
+            .prepare_cached(sql)
+            .map_err(|error| self.unread(error))
+    }
+
+    /// Runs statements without parameters or answers.
+    pub(super) fn run(self, sql: &str, action: &'static str) -> Result<()> {
+        self.conn.execute_batch(sql).map_err(self.failed(action))
+    }
+
+    /// The first column of the only row. Errors: as SQLite's.
+    pub(super) fn number(self, sql: &str) -> Result<i64> {
+        self.prepared(sql)?
+            .query_row([], |row| row.get(0))
+            .map_err(|error| self.unread(error))
+    }
+}

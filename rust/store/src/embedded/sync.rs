@@ -1,0 +1,26 @@
+//! fsync of files and of the directories that name them.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Waits until the file's bytes are on disk.
+pub(super) fn file(path: &Path) -> io::Result<()> {
+    File::options()
+        .read(true)
+        .write(true)
+        .open(path)?
+        .sync_all()
+}
+
+/// Waits until the directory's entries are on disk.
+#[cfg(unix)]
+pub(super) fn directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Windows writes entries with their file.
+#[cfg(not(unix))]
+pub(super) fn directory(_path: &Path) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! One batch's transaction as a [`Ledger`]: reads show what earlier requests of the batch wrote.
+//!
+//! Promises: a request that is refused has written nothing; once a write has failed, nothing of the batch
+//! may be committed ([`Transaction::fault`]).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use treering_block::{Block, Cid, Codec};
+
+use super::manifest_rows::Totals;
+use super::session::Session;
+use crate::commit::{Address, Change, RefValue};
+use crate::error::{Result, StoreError};
+use crate::journal::JournalRow;
+use crate::lease::LeaseState;
+use crate::ledger::{Ledger, Tip};
+use crate::name::RefName;
+use crate::tier::Tier;
+
+pub(super) struct Transaction<'c> {
+    session: Session<'c>,
+    tiers: &'c [Arc<dyn Tier>],
+    totals: Totals,
+    totals_at_begin: Totals,
+    tip: Tip,
+    /// Files of this request's large blocks.
+    files: HashMap<Cid, String>,
+    /// The request has written something.
+    wrote: bool,
+    fault: Option<StoreError>,
+}
+
+impl<'c> Transaction<'c> {
+    /// `session` has begun a transaction that may write.
+    pub(super) fn begin(session: Session<'c>, tiers: &'c [Arc<dyn Tier>]) -> Result<Self> {
+        let totals = session.totals()?;
+        Ok(Self {
+            session,
+            tiers,
+            totals,
+            totals_at_begin: totals,
+            tip: session.tip_row()?,
+            files: HashMap::new(),
+            wrote: false,
+            fault: None,
+        })
+    }
+
+    /// Runs one request. An error after its first write is a fault of the whole transaction: what it
+    /// wrote cannot be told apart from the others' any more.
+    pub(super) fn request<T>(
+        &mut self,
+        files: HashMap<Cid, String>,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> (Result<T>, HashMap<Cid, String>) {
+        self.files = files;
+        self.wrote = false;
+        let answer = work(self);
+        if let Err(error) = &answer
+            && self.wrote
+        {
+            self.fault.get_or_insert_with(|| error.clone());
+        }
+        (answer, std::mem::take(&mut self.files))
+    }
+
+    /// Why nothing of this transaction may be committed.
+    pub(super) fn fault(&self) -> Option<&StoreError> {
+        self.fault.as_ref()
+    }
+
+    /// Writes what is written once per batch. To be called before COMMIT.
+    pub(super) fn finish(&self) -> Result<()> {
+        if self.totals == self.totals_at_begin {
+            Ok(())
+        } else {
+            self.session.write_totals(self.totals)
+        }
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.tip.head.position
+    }
+
+    /// Blocks and bytes that this transaction adds.
+    pub(super) fn added(&self) -> (u64, u64) {
+        (
+            self.totals
+                .blocks
+                .saturating_sub(self.totals_at_begin.blocks),
+            self.totals
+                .block_bytes
+                .saturating_sub(self.totals_at_begin.block_bytes),
+        )
+    }
+
+    fn writing(&mut self, write: impl FnOnce(Session<'c>) -> Result<()>) -> Result<()> {
+        self.wrote = true;
+        write(self.session)
+    }
+}
+
+impl Ledger for Transaction<'_> {
+    fn ordinal(&mut self, cid: &Cid) -> Result<Option<u64>> {
+        if let Some(row) = self.session.find_block(cid)? {
+            return Ok(Some(row.ordinal));
+        }
+        for tier in self.tiers {
+            if let Some(ordinal) = tier.ordinal(cid)? {
+                return Ok(Some(ordinal));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>> {
+        self.session.read_ref_row(name)
+    }
+
+    fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>> {
+        self.session.lease_row(name)
+    }
+
+    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
+        self.session.receipt_row(key)
+    }
+
+    fn tip(&mut self) -> Result<Tip> {
+        Ok(self.tip)
+    }
+
+    fn insert_block(&mut self, block: &Block, links: &[u64]) -> Result<u64> {
+        let ordinal = self.totals.next_ordinal;
+        // Taken out: a file that is still here after the request belongs to no row.
+        let file = self.files.remove(&block.cid);
+        self.writing(|session| {
+            session.insert_block_row(ordinal, &block.cid, &block.bytes, file.as_deref())?;
+            session.insert_links(ordinal, links)
+        })?;
+        let totals = &mut self.totals;
+        totals.next_ordinal = ordinal.saturating_add(1);
+        totals.blocks += 1;
+        totals.nodes += u64::from(block.cid.codec() == Codec::DagCbor);
+        totals.block_bytes += block.bytes.len() as u64;
+        totals.links += links.len() as u64;
+        Ok(ordinal)
+    }
+
+    fn change_ref(&mut self, name: &RefName, version: u64, change: &Change) -> Result<()> {
+        // The journal's row follows in the same request.
+        let position = self.tip.head.position.saturating_add(1);
+        self.writing(|session| match change {
+            Change::Set { target, record } => {
+                session.write_ref_row(name, version, target, position, record)
+            }
+            Change::Delete => session.delete_ref_row(name),
+        })
+    }
+
+    fn write_lease(&mut self, name: &RefName, state: &LeaseState) -> Result<()> {
+        self.writing(|session| session.write_lease_row(name, state))
+    }
+
+    fn insert_receipt(
+        &mut self,
+        key: &[u8; 32],
+        address: &Address,
+        payload: &[u8; 32],
+        receipt: &[u8],
+    ) -> Result<()> {
+        self.writing(|session| session.insert_receipt_row(key, address.scope(), payload, receipt))
+    }
+
+    fn insert_hold(&mut self, scope: &str, ordinal: u64, expires_at_ms: i64) -> Result<()> {
+        self.writing(|session| session.write_hold_row(ordinal, scope, expires_at_ms))
+    }
+
+    fn append_journal(&mut self, row: &JournalRow) -> Result<()> {
+        self.writing(|session| session.insert_journal_row(row))?;
+        self.tip = Tip {
+            head: row.head(),
+            at_ms: row.at_ms,
+        };
+        Ok(())
+    }
+}

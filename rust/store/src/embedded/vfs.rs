@@ -1,0 +1,300 @@
+//! A shim between SQLite and the file system: passes everything on, and tells [`Tally`] of every write
+//! and fsync of this store's files. The place for fault injection.
+//!
+//! Promises: the bytes and locks are the default VFS's, unchanged.
+//! Never: it keeps no file of its own and knows no SQL.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::io;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::ffi;
+
+use super::tally::{FileKind, Tally};
+
+/// One registered VFS. SQLite may use it as long as the process lives (a connection that fails to close
+/// keeps pointing at it), so its few hundred bytes are never given back: every pointer below stays valid.
+pub(super) struct Shim {
+    name: String,
+    vfs: *mut ffi::sqlite3_vfs,
+    context: &'static Context,
+}
+
+struct Context {
+    tally: Arc<Tally>,
+    real: *mut ffi::sqlite3_vfs,
+}
+
+// SAFETY: `vfs` and `real` point at memory that lives as long as the process and that SQLite itself
+// guards by its global mutex; `Tally` is `Sync`.
+unsafe impl Send for Shim {}
+// SAFETY: as for `Send`; `&Shim` only gives out the name.
+unsafe impl Sync for Shim {}
+
+impl Shim {
+    /// Registers a VFS of its own for one open store.
+    pub(super) fn register(tally: Arc<Tally>) -> io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let name = format!("treering-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        // SAFETY: initialises SQLite's globals; a null name asks for the default VFS, which lives as
+        // long as the process.
+        let real = unsafe {
+            if ffi::sqlite3_initialize() != ffi::SQLITE_OK {
+                return Err(io::Error::other("SQLite does not start"));
+            }
+            ffi::sqlite3_vfs_find(ptr::null())
+        };
+        if real.is_null() {
+            return Err(io::Error::other("SQLite has no default file system"));
+        }
+        let c_name = CString::new(name.as_str()).map_err(io::Error::other)?;
+        let context: &'static Context = Box::leak(Box::new(Context { tally, real }));
+        // SAFETY: `real` is a valid VFS, see above.
+        let (os_file, path_max) = unsafe { ((*real).szOsFile, (*real).mxPathname) };
+        let shim_size = c_int::try_from(FILE_BYTES).map_err(io::Error::other)?;
+        let vfs = Box::leak(Box::new(ffi::sqlite3_vfs {
+            iVersion: 2,
+            szOsFile: shim_size + os_file,
+            mxPathname: path_max,
+            pNext: ptr::null_mut(),
+            zName: c_name.into_raw(),
+            pAppData: ptr::from_ref(context).cast_mut().cast::<c_void>(),
+            xOpen: Some(open),
+            xDelete: Some(delete),
+            xAccess: Some(access),
+            xFullPathname: Some(full_pathname),
+            // Extensions are not loaded.
+            xDlOpen: None,
+            xDlError: None,
+            xDlSym: None,
+            xDlClose: None,
+            xRandomness: Some(randomness),
+            xSleep: Some(sleep),
+            xCurrentTime: Some(current_time),
+            xGetLastError: Some(get_last_error),
+            xCurrentTimeInt64: Some(current_time_int64),
+            xSetSystemCall: None,
+            xGetSystemCall: None,
+            xNextSystemCall: None,
+        }));
+        // SAFETY: `vfs` is complete and leaked, as SQLite asks of a registered VFS; 0 = not the default.
+        let code = unsafe { ffi::sqlite3_vfs_register(vfs, 0) };
+        if code != ffi::SQLITE_OK {
+            return Err(io::Error::other(format!(
+                "SQLite refuses the file system shim: code {code}"
+            )));
+        }
+        Ok(Self { name, vfs, context })
+    }
+
+    /// What a connection is opened with.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Shim {
+    fn drop(&mut self) {
+        self.context.tally.set_commit_sync_hook(None);
+        self.context.tally.set_log_write_hook(None);
+        // SAFETY: registered in `register`; unregistering only takes it off SQLite's list. Its memory
+        // stays, so that a connection still open (there should be none) goes on working.
+        unsafe { ffi::sqlite3_vfs_unregister(self.vfs) };
+    }
+}
+
+/// What SQLite sees as an open file; the default VFS's own file object follows at [`FILE_BYTES`].
+#[repr(C)]
+struct ShimFile {
+    base: ffi::sqlite3_file,
+    context: &'static Context,
+    kind: FileKind,
+}
+
+/// Size of [`ShimFile`], rounded up so that what follows is aligned for anything (SQLite allocates the
+/// whole object at 8 bytes' alignment).
+const FILE_BYTES: usize = size_of::<ShimFile>().next_multiple_of(16);
+
+/// The default VFS's file behind a shim file.
+///
+/// # Safety
+/// `file` was given by SQLite with our `szOsFile`, so that [`FILE_BYTES`] and the real object lie in it.
+unsafe fn real_file(file: *mut ffi::sqlite3_file) -> *mut ffi::sqlite3_file {
+    // SAFETY: inside the allocation by the contract.
+    unsafe {
+        file.cast::<u8>()
+            .add(FILE_BYTES)
+            .cast::<ffi::sqlite3_file>()
+    }
+}
+
+/// The shim file that SQLite calls a method of.
+///
+/// # Safety
+/// `open` succeeded on `file`, and it is not closed.
+unsafe fn shim_file<'a>(file: *mut ffi::sqlite3_file) -> &'a ShimFile {
+    // SAFETY: `open` wrote a `ShimFile` there; SQLite does not use a file after closing it.
+    unsafe { &*file.cast::<ShimFile>() }
+}
+
+/// # Safety
+/// `vfs` is one that [`Shim::register`] made.
+unsafe fn context_of(vfs: *mut ffi::sqlite3_vfs) -> &'static Context {
+    // SAFETY: `pAppData` was set to a leaked `Context`.
+    unsafe { &*(*vfs).pAppData.cast::<Context>() }
+}
+
+unsafe extern "C" fn open(
+    vfs: *mut ffi::sqlite3_vfs,
+    name: ffi::sqlite3_filename,
+    file: *mut ffi::sqlite3_file,
+    flags: c_int,
+    out_flags: *mut c_int,
+) -> c_int {
+    // SAFETY: SQLite calls with our VFS and with a file object of our `szOsFile`; the real VFS gets its
+    // own part of it and the arguments unchanged (`name` may be null: a temporary file).
+    unsafe {
+        let context = context_of(vfs);
+        (*file).pMethods = ptr::null();
+        let real = real_file(file);
+        (*real).pMethods = ptr::null();
+        let Some(real_open) = (*context.real).xOpen else {
+            return ffi::SQLITE_CANTOPEN;
+        };
+        let code = real_open(context.real, name, real, flags, out_flags);
+        // By SQLite's contract xClose is due iff pMethods was set, even when xOpen failed.
+        if (*real).pMethods.is_null() {
+            return code;
+        }
+        let kind = if flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
+            FileKind::Main
+        } else if flags & ffi::SQLITE_OPEN_WAL != 0 {
+            FileKind::Log
+        } else {
+            FileKind::Other
+        };
+        file.cast::<ShimFile>().write(ShimFile {
+            base: ffi::sqlite3_file {
+                pMethods: &raw const METHODS,
+            },
+            context,
+            kind,
+        });
+        code
+    }
+}
+
+/// Passes a call of a VFS method on to the real VFS.
+macro_rules! pass_vfs {
+    ($name:ident, $method:ident, ($($arg:ident: $type:ty),*) -> $ret:ty, $absent:expr) => {
+        unsafe extern "C" fn $name(vfs: *mut ffi::sqlite3_vfs, $($arg: $type),*) -> $ret {
+            // SAFETY: SQLite calls with our VFS; the real VFS gets the arguments unchanged.
+            unsafe {
+                let real = context_of(vfs).real;
+                match (*real).$method {
+                    Some(method) => method(real, $($arg),*),
+                    None => $absent,
+                }
+            }
+        }
+    };
+}
+
+pass_vfs!(delete, xDelete, (name: *const c_char, sync_dir: c_int) -> c_int, ffi::SQLITE_IOERR_DELETE);
+pass_vfs!(access, xAccess, (name: *const c_char, flags: c_int, out: *mut c_int) -> c_int, ffi::SQLITE_IOERR_ACCESS);
+pass_vfs!(full_pathname, xFullPathname, (name: *const c_char, length: c_int, out: *mut c_char) -> c_int, ffi::SQLITE_CANTOPEN);
+pass_vfs!(randomness, xRandomness, (length: c_int, out: *mut c_char) -> c_int, 0);
+pass_vfs!(sleep, xSleep, (microseconds: c_int) -> c_int, 0);
+pass_vfs!(current_time, xCurrentTime, (out: *mut f64) -> c_int, ffi::SQLITE_ERROR);
+pass_vfs!(get_last_error, xGetLastError, (length: c_int, out: *mut c_char) -> c_int, 0);
+pass_vfs!(current_time_int64, xCurrentTimeInt64, (out: *mut ffi::sqlite3_int64) -> c_int, ffi::SQLITE_ERROR);
+
+/// Passes a call of a file method on to the real file.
+macro_rules! pass_file {
+    ($name:ident, $method:ident, ($($arg:ident: $type:ty),*) -> $ret:ty, $absent:expr) => {
+        unsafe extern "C" fn $name(file: *mut ffi::sqlite3_file, $($arg: $type),*) -> $ret {
+            // SAFETY: SQLite calls on a file that `open` opened; its real part has methods, or `open`
+            // had not set ours.
+            unsafe {
+                let real = real_file(file);
+                match (*(*real).pMethods).$method {
+                    Some(method) => method(real, $($arg),*),
+                    None => $absent,
+                }
+            }
+        }
+    };
+}
+
+pass_file!(close, xClose, () -> c_int, ffi::SQLITE_OK);
+pass_file!(read, xRead, (out: *mut c_void, bytes: c_int, offset: ffi::sqlite3_int64) -> c_int, ffi::SQLITE_IOERR_READ);
+pass_file!(real_write, xWrite, (from: *const c_void, bytes: c_int, offset: ffi::sqlite3_int64) -> c_int, ffi::SQLITE_IOERR_WRITE);
+pass_file!(truncate, xTruncate, (size: ffi::sqlite3_int64) -> c_int, ffi::SQLITE_IOERR_TRUNCATE);
+pass_file!(real_sync, xSync, (flags: c_int) -> c_int, ffi::SQLITE_IOERR_FSYNC);
+pass_file!(file_size, xFileSize, (out: *mut ffi::sqlite3_int64) -> c_int, ffi::SQLITE_IOERR_FSTAT);
+pass_file!(lock, xLock, (level: c_int) -> c_int, ffi::SQLITE_IOERR_LOCK);
+pass_file!(unlock, xUnlock, (level: c_int) -> c_int, ffi::SQLITE_IOERR_UNLOCK);
+pass_file!(check_reserved_lock, xCheckReservedLock, (out: *mut c_int) -> c_int, ffi::SQLITE_IOERR_CHECKRESERVEDLOCK);
+pass_file!(file_control, xFileControl, (op: c_int, arg: *mut c_void) -> c_int, ffi::SQLITE_NOTFOUND);
+pass_file!(sector_size, xSectorSize, () -> c_int, 4096);
+pass_file!(device_characteristics, xDeviceCharacteristics, () -> c_int, 0);
+pass_file!(shm_map, xShmMap, (page: c_int, size: c_int, extend: c_int, out: *mut *mut c_void) -> c_int, ffi::SQLITE_IOERR_SHMMAP);
+pass_file!(shm_lock, xShmLock, (offset: c_int, count: c_int, flags: c_int) -> c_int, ffi::SQLITE_IOERR_SHMLOCK);
+pass_file!(shm_barrier, xShmBarrier, () -> (), ());
+pass_file!(shm_unmap, xShmUnmap, (delete: c_int) -> c_int, ffi::SQLITE_OK);
+
+unsafe extern "C" fn write(
+    file: *mut ffi::sqlite3_file,
+    from: *const c_void,
+    bytes: c_int,
+    offset: ffi::sqlite3_int64,
+) -> c_int {
+    // SAFETY: SQLite calls on a file that `open` opened.
+    let shim = unsafe { shim_file(file) };
+    match shim
+        .context
+        .tally
+        .before_write(shim.kind, offset, u64::try_from(bytes).unwrap_or(0))
+    {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => return ffi::SQLITE_FULL,
+        Err(_) => return ffi::SQLITE_IOERR_WRITE,
+    }
+    // SAFETY: the same call, passed on.
+    unsafe { real_write(file, from, bytes, offset) }
+}
+
+unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
+    // SAFETY: SQLite calls on a file that `open` opened.
+    let shim = unsafe { shim_file(file) };
+    if shim.context.tally.before_sync(shim.kind).is_err() {
+        return ffi::SQLITE_IOERR_FSYNC;
+    }
+    // SAFETY: the same call, passed on.
+    unsafe { real_sync(file, flags) }
+}
+
+/// Version 2: no memory-mapped reads (a failing disk would be a signal instead of an error).
+static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
+    iVersion: 2,
+    xClose: Some(close),
+    xRead: Some(read),
+    xWrite: Some(write),
+    xTruncate: Some(truncate),
+    xSync: Some(sync),
+    xFileSize: Some(file_size),
+    xLock: Some(lock),
+    xUnlock: Some(unlock),
+    xCheckReservedLock: Some(check_reserved_lock),
+    xFileControl: Some(file_control),
+    xSectorSize: Some(sector_size),
+    xDeviceCharacteristics: Some(device_characteristics),
+    xShmMap: Some(shm_map),
+    xShmLock: Some(shm_lock),
+    xShmBarrier: Some(shm_barrier),
+    xShmUnmap: Some(shm_unmap),
+    xFetch: None,
+    xUnfetch: None,
+};

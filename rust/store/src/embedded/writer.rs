@@ -1,0 +1,454 @@
+//! The writer thread: takes what waits, commits it in one transaction, answers.
+//!
+//! Order of a batch: lock between processes, BEGIN, each request judged and booked, COMMIT (one fsync),
+//! unlock, ring, answer, checkpoint if the log is long. A request that is refused is answered alone.
+//! Promises: what is answered as done is committed; what is answered as timed out or refused is not.
+//! Never: user code, or waiting for anybody, inside the transaction.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use treering_block::Cid;
+
+use super::core::Shared;
+use super::fork::{self, Inside};
+use super::lock::WriteLock;
+use super::queue::{LockWait, OwedTicket, Queue, Reply, Request, Wake, Work};
+use super::session::Session;
+use super::sqlite_error::{io_error, map};
+use super::tally::Phase;
+use super::transaction::Transaction;
+use crate::commit::{Commit, Committed, Durability};
+use crate::error::{Result, StoreError};
+use crate::lease::{self, Identity, Lease};
+use crate::ledger::{self, Ledger};
+use crate::name::RefName;
+use crate::process::is_alive;
+
+/// A checkpoint follows the batch that makes the log longer than this. Longer logs write each index page
+/// less often into the database; shorter ones are read faster after a crash.
+const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
+/// While readers hold a checkpoint up, the next is tried after this much more log.
+const CHECKPOINT_RETRY_BYTES: u64 = 8 << 20;
+
+pub(super) struct WriterThread {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    lock: Arc<WriteLock>,
+    /// A thread is waiting for the lock.
+    waiting: bool,
+    /// This process's identity, for leases.
+    identity: Identity,
+    checkpoint_at_bytes: u64,
+    committed: bool,
+}
+
+/// A request's answer, kept until the transaction has ended.
+enum Answer {
+    Commit(OwedTicket, Result<Committed>),
+    Acquire(Reply<Lease>, Result<Lease>),
+    Release(Reply<()>, Result<()>),
+}
+
+impl Answer {
+    fn give(self) {
+        match self {
+            Self::Commit(ticket, answer) => ticket.0.answer(answer),
+            Self::Acquire(reply, answer) => reply.answer(answer),
+            Self::Release(reply, answer) => reply.answer(answer),
+        }
+    }
+
+    /// The transaction failed: whatever was judged in it does not count.
+    fn failed(self, error: &StoreError) -> Self {
+        match self {
+            Self::Commit(ticket, _) => Self::Commit(ticket, Err(error.clone())),
+            Self::Acquire(reply, _) => Self::Acquire(reply, Err(error.clone())),
+            Self::Release(reply, _) => Self::Release(reply, Err(error.clone())),
+        }
+    }
+}
+
+/// What a committed batch came to.
+struct Done {
+    position: u64,
+    advanced: bool,
+    added: (u64, u64),
+}
+
+impl WriterThread {
+    pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>, lock: Arc<WriteLock>) -> Self {
+        Self {
+            shared,
+            queue,
+            lock,
+            waiting: false,
+            identity: Identity::current(),
+            checkpoint_at_bytes: CHECKPOINT_LOG_BYTES,
+            committed: false,
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        loop {
+            match self.queue.wait_for_work() {
+                Wake::Work => {}
+                Wake::Grant(granted) => {
+                    self.waiting = false;
+                    if granted.is_ok() {
+                        self.unlock();
+                    }
+                    continue;
+                }
+                Wake::Closed => break,
+            }
+            if self.take_lock() {
+                let batch = self.queue.take_batch();
+                self.commit(batch);
+            }
+        }
+        self.leave_clean();
+    }
+
+    /// True: this process holds the lock. False: who waited for it has been answered.
+    fn take_lock(&mut self) -> bool {
+        if !self.waiting {
+            match self.lock.try_lock() {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(error) => return self.lock_failed(error),
+            }
+            if let Err(error) = self.wait_in_background() {
+                return self.lock_failed(error);
+            }
+            self.waiting = true;
+        }
+        match self.queue.wait_for_grant() {
+            LockWait::Granted(granted) => {
+                self.waiting = false;
+                granted.map_or_else(|error| self.lock_failed(error), |()| true)
+            }
+            LockWait::Expired(requests) => {
+                let holder = self.lock.holder();
+                for request in requests {
+                    let waited_ms = u64::try_from(request.waited().as_millis()).unwrap_or(u64::MAX);
+                    self.discard_files(&request);
+                    request.refuse(StoreError::LockTimeout {
+                        waited_ms,
+                        holder: holder.clone(),
+                    });
+                }
+                false
+            }
+        }
+    }
+
+    /// The kernel queues processes on the lock; a thread of its own waits there, so that this one can
+    /// answer requests whose time is over.
+    fn wait_in_background(&self) -> io::Result<()> {
+        let (lock, queue) = (Arc::clone(&self.lock), Arc::clone(&self.queue));
+        let wait = move || {
+            let granted = lock.lock();
+            let held = granted.is_ok();
+            if !queue.grant(granted) && held {
+                drop(lock.unlock());
+            }
+        };
+        std::thread::Builder::new()
+            .name("treering-lock".into())
+            .spawn(wait)
+            .map(drop)
+    }
+
+    fn lock_failed(&self, error: io::Error) -> bool {
+        let error = io_error("lock", self.lock.path(), error);
+        for request in self.queue.take_all() {
+            self.discard_files(&request);
+            request.refuse(error.clone());
+        }
+        false
+    }
+
+    fn unlock(&self) {
+        if let Err(error) = self.lock.unlock() {
+            // Does not happen on a valid descriptor; if it did, other processes would wait in vain.
+            tracing::error!(%error, "cannot unlock the store");
+        }
+    }
+
+    fn discard_files(&self, request: &Request) {
+        for name in request.file_names() {
+            self.shared.blobs.remove(&name);
+        }
+    }
+
+    fn commit(&mut self, batch: Vec<Request>) {
+        if batch.is_empty() {
+            self.unlock();
+            return;
+        }
+        let tally = &self.shared.tally;
+        tally.batches.fetch_add(1, Relaxed);
+        tally.requests.fetch_add(batch.len() as u64, Relaxed);
+        let all_files: Vec<String> = batch.iter().flat_map(Request::file_names).collect();
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut unused_files = Vec::new();
+
+        let inside = fork::enter();
+        let ended = match self.shared.poisoned() {
+            Some(why) => {
+                answers.extend(batch.into_iter().map(unjudged));
+                Err(StoreError::Poisoned { why })
+            }
+            None => self.transact(&inside, batch, &mut answers, &mut unused_files),
+        };
+        self.unlock();
+        match ended {
+            Ok(done) => {
+                self.committed |= done.advanced;
+                tally.blocks_written.fetch_add(done.added.0, Relaxed);
+                tally.block_bytes_written.fetch_add(done.added.1, Relaxed);
+                if done.advanced {
+                    self.shared.bell.ring(done.position);
+                }
+                answers.into_iter().for_each(Answer::give);
+            }
+            Err(error) => {
+                // After an unknown end a row may name any of the files.
+                unused_files = if matches!(error, StoreError::CommitUnknown { .. }) {
+                    Vec::new()
+                } else {
+                    all_files
+                };
+                answers
+                    .into_iter()
+                    .for_each(|answer| answer.failed(&error).give());
+            }
+        }
+        for name in unused_files {
+            self.shared.blobs.remove(&name);
+        }
+        self.checkpoint_if_long(&inside);
+    }
+
+    /// One transaction. On an error nothing of it is committed, but for `CommitUnknown`.
+    fn transact(
+        &self,
+        inside: &Inside,
+        batch: Vec<Request>,
+        answers: &mut Vec<Answer>,
+        unused_files: &mut Vec<String>,
+    ) -> Result<Done> {
+        let shared = &self.shared;
+        let all_relaxed = batch
+            .iter()
+            .all(|request| request.durability() == Durability::Relaxed);
+        let durability = if all_relaxed {
+            Durability::Relaxed
+        } else {
+            Durability::Durable
+        };
+        let writer = match shared.connections.writer(inside, durability) {
+            Ok(writer) => writer,
+            Err(error) => {
+                answers.extend(batch.into_iter().map(unjudged));
+                return Err(error);
+            }
+        };
+        let session = Session::new(&writer.conn, shared.connections.database());
+        shared.tally.enter(Phase::Commit);
+        let booked = self.book(session, batch, answers, unused_files);
+        let ended = match booked {
+            Ok(done) => match session.conn.execute_batch("COMMIT") {
+                Ok(()) => Ok(done),
+                Err(error) => {
+                    let error = map(&error, "commit to", shared.connections.database());
+                    // A full disk shows in a write, which comes before the fsync: the commit's last frame
+                    // is not whole, so the log does not hold the commit.
+                    if matches!(error, StoreError::DiskFull) && !shared.tally.sync_reached() {
+                        Err(error)
+                    } else {
+                        Err(StoreError::CommitUnknown {
+                            why: error.to_string(),
+                        })
+                    }
+                }
+            },
+            Err(error) => Err(error),
+        };
+        if ended.is_err()
+            && !session.conn.is_autocommit()
+            && session.conn.execute_batch("ROLLBACK").is_err()
+        {
+            // The connection is closed below; closing rolls back.
+            shared.tally.enter(Phase::Other);
+            writer.discard();
+            return ended;
+        }
+        shared.tally.enter(Phase::Other);
+        if let Err(StoreError::CommitUnknown { why }) = &ended {
+            shared.poison(why);
+            writer.discard();
+        }
+        ended
+    }
+
+    /// BEGIN and every request, up to COMMIT.
+    fn book(
+        &self,
+        session: Session<'_>,
+        batch: Vec<Request>,
+        answers: &mut Vec<Answer>,
+        unused_files: &mut Vec<String>,
+    ) -> Result<Done> {
+        let mut rest = batch.into_iter();
+        let begun = session
+            .run("BEGIN IMMEDIATE", "begin a commit to")
+            .and_then(|()| Transaction::begin(session, &self.shared.tiers));
+        let ended = begun.and_then(|mut transaction| {
+            let now_ms = self.shared.clock.now_ms();
+            let before = transaction.position();
+            for request in rest.by_ref() {
+                answers.push(self.judge(&mut transaction, request, now_ms, unused_files));
+                if let Some(fault) = transaction.fault() {
+                    return Err(fault.clone());
+                }
+            }
+            transaction.finish()?;
+            let position = transaction.position();
+            Ok(Done {
+                position,
+                advanced: position > before,
+                added: transaction.added(),
+            })
+        });
+        answers.extend(rest.map(unjudged));
+        ended
+    }
+
+    fn judge(
+        &self,
+        transaction: &mut Transaction<'_>,
+        request: Request,
+        now_ms: i64,
+        unused_files: &mut Vec<String>,
+    ) -> Answer {
+        match request.work {
+            Work::Commit {
+                commit,
+                files,
+                ticket,
+            } => {
+                let commit: &Commit = &commit;
+                let (answer, unused) =
+                    transaction.request(files, |ledger| ledger::apply(commit, ledger, now_ms));
+                unused_files.extend(unused.into_values());
+                Answer::Commit(ticket, answer)
+            }
+            Work::Acquire { name, owner, reply } => {
+                let acquire =
+                    |ledger: &mut Transaction<'_>| self.acquire(ledger, name, &owner, now_ms);
+                Answer::Acquire(reply, transaction.request(no_files(), acquire).0)
+            }
+            Work::Release { lease, reply } => {
+                let release = |ledger: &mut Transaction<'_>| release(ledger, &lease);
+                Answer::Release(reply, transaction.request(no_files(), release).0)
+            }
+        }
+    }
+
+    fn acquire(
+        &self,
+        ledger: &mut Transaction<'_>,
+        name: RefName,
+        owner: &str,
+        now_ms: i64,
+    ) -> Result<Lease> {
+        let stored = ledger.lease(&name)?;
+        let state = lease::grant(stored, &name, owner, &self.identity, now_ms, is_alive)?;
+        ledger.write_lease(&name, &state)?;
+        Ok(Lease {
+            name,
+            token: state.token,
+        })
+    }
+
+    fn checkpoint_if_long(&mut self, inside: &Inside) {
+        let log_bytes = self.shared.tally.log_bytes();
+        if log_bytes < self.checkpoint_at_bytes {
+            if log_bytes < CHECKPOINT_LOG_BYTES {
+                self.checkpoint_at_bytes = CHECKPOINT_LOG_BYTES;
+            }
+            return;
+        }
+        // Whole: the next commit starts the log anew. Not whole: readers still need its end.
+        let whole = self
+            .shared
+            .checkpoint(inside, "PASSIVE")
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "checkpoint failed; the log keeps everything");
+                false
+            });
+        self.checkpoint_at_bytes = if whole {
+            CHECKPOINT_LOG_BYTES
+        } else {
+            log_bytes.saturating_add(CHECKPOINT_RETRY_BYTES)
+        };
+    }
+
+    /// Leaves the database without a log if nobody else is in the way, so that it can be opened quickly
+    /// and from read-only disks.
+    fn leave_clean(&self) {
+        if self.committed
+            && self.shared.poisoned().is_none()
+            && !self.waiting
+            && self.lock.try_lock().unwrap_or(false)
+        {
+            let inside = fork::enter();
+            if let Err(error) = self.shared.checkpoint(&inside, "TRUNCATE") {
+                tracing::debug!(%error, "the log stays");
+            }
+            drop(inside);
+            self.unlock();
+        }
+    }
+}
+
+impl Drop for WriterThread {
+    /// Also when it panicked: nobody waits in vain.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.poison("the writer stopped");
+        }
+        for request in self.queue.abandon() {
+            request.refuse(StoreError::Closed);
+        }
+    }
+}
+
+fn release(ledger: &mut Transaction<'_>, lease: &Lease) -> Result<()> {
+    match ledger
+        .lease(&lease.name)?
+        .and_then(|stored| stored.released(lease.token))
+    {
+        Some(state) => ledger.write_lease(&lease.name, &state),
+        None => Ok(()),
+    }
+}
+
+fn no_files() -> HashMap<Cid, String> {
+    HashMap::new()
+}
+
+/// The answer of a request that was never judged; the batch's failure takes its place.
+fn unjudged(request: Request) -> Answer {
+    let error = || StoreError::Closed;
+    match request.work {
+        Work::Commit { ticket, .. } => Answer::Commit(ticket, Err(error())),
+        Work::Acquire { reply, .. } => Answer::Acquire(reply, Err(error())),
+        Work::Release { reply, .. } => Answer::Release(reply, Err(error())),
+    }
+}
