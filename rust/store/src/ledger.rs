@@ -24,7 +24,7 @@ use crate::store::HOLD_MS;
 pub struct Tip {
     /// Its position and chain; the default for an empty journal.
     pub head: Head,
-    /// Its time; `i64::MIN` is as good as any for an empty journal.
+    /// Its time in Unix milliseconds; not looked at for an empty journal.
     pub at_ms: i64,
 }
 

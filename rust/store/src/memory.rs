@@ -6,6 +6,8 @@
 
 mod evidence;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
