@@ -1,0 +1,81 @@
+"""A program as users write it; it must type-check, and each type must be the one that is said here."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, assert_type
+
+import treering
+from treering import NOW, Cid, NewStep, Step, Thread, aio
+
+
+def embedded(path: Path) -> None:
+    with treering.open(path, durability="relaxed", lock_wait_s=5) as store:
+        assert_type(store, treering.Store)
+        scope = store.scope("alice", durability="durable")
+        thread = scope.threads.start("fix", prompt="Fix it", key="k", parameters={"a": [1]}, labels={"n": 1})
+        assert_type(thread, Thread)
+        step = thread.append("coder", "text", meta={"n": 1}, artifacts={"a": b"x"}, links=[thread.head], at_ms=NOW)
+        assert_type(step, Step)
+        assert_type(step.text, str)
+        assert_type(step.at, datetime | None)
+        assert_type(step.content, Any)
+        assert_type(step.artifacts["a"], bytes)
+        assert_type(thread.extend([("a", 1), NewStep("b", {"x": None}, at_ms=None)]), list[Step])
+        assert_type(thread.fork(before="coder", occurrence="first"), Thread)
+        assert_type(thread.forked_from, treering.StepPlace | None)
+        assert_type([each.role for each in thread], list[str])
+        assert_type(next(iter(reversed(thread))), Step)
+        assert_type(thread.diff(thread).left, tuple[Step, ...])
+        assert_type(thread.common_ancestor(thread), treering.StepRef | None)
+        assert_type(thread.start, treering.StartNode)
+        assert_type(thread.status == "running", bool)
+        assert_type(scope.threads.list(status="idle", labels={"n": 1}), list[Thread])
+        assert_type(store.put(b"x"), Cid)
+        assert_type(store.blocks.get("bafkr4i"), bytes)
+        assert_type(store.reachable([thread.head]).missing, list[Cid])
+        assert_type(store.verify().ok, bool)
+        for entry in store.journal():
+            assert_type(entry.moves[0].target, Cid | None)
+        with thread.lease(owner="me") as lease:
+            assert_type(lease.token, int | None)
+        with scope.commit(command_id="c") as c:
+            assert_type(c.threads[thread].append("a", "b").cid, Cid)
+            draft = c.threads.start("next")
+        assert_type(draft.thread, Thread)
+        assert_type(c.receipt.replayed, bool)
+    try:
+        thread.append("late")
+    except treering.HeadMoved as error:
+        assert_type(error.at_step, int)
+        assert_type(error.at, Cid)
+
+
+async def served(path: Path) -> None:
+    async with aio.open(path) as store:
+        assert_type(store, aio.Store)
+        thread = await store.threads.start("fix")
+        assert_type(thread, aio.Thread)
+        assert_type(await thread.append("coder", "text"), Step)
+        assert_type(await thread.fork(), aio.Thread)
+        assert_type([each.number async for each in thread], list[int])
+        assert_type(await store.threads.list(), list[aio.Thread])
+        assert_type(thread.head, Cid)
+        assert_type(len(thread), int)
+        async with store.scope("a").commit() as c:
+            draft = c.threads[thread].fork()
+        assert_type(draft.thread, aio.Thread)
+        async for entry in store.watch(after=await store.cursor()):
+            assert_type(entry, treering.JournalEntry)
+    assert_type(await aio.open(path), aio.Store)
+
+
+def what_must_not_type_check(thread: Thread, sleeper: aio.Thread) -> None:
+    thread.append("r", at_ms="now")  # type: ignore[arg-type]
+    thread.append("r", expected_head="bafyr4i")  # type: ignore[arg-type]
+    thread.fork(1)  # type: ignore[call-arg]
+    thread.fork(occurrence="middle")  # type: ignore[arg-type]
+    thread.diff(sleeper)  # type: ignore[arg-type]
+    thread.extend([("a", "b", "c")])  # type: ignore[list-item]
+    thread.head = thread.head  # type: ignore[misc]
+    for _ in sleeper:  # type: ignore[attr-defined]
+        pass
