@@ -109,7 +109,14 @@ pub struct Batch {
 impl Batch {
     pub(crate) fn new(threads: Threads) -> Self {
         let now_ms = threads.store().now_ms();
-        Self { threads, lines: Vec::new(), blocks: Vec::new(), holds: Vec::new(), payload: Payload::new("batch"), now_ms }
+        Self {
+            threads,
+            lines: Vec::new(),
+            blocks: Vec::new(),
+            holds: Vec::new(),
+            payload: Payload::new("batch"),
+            now_ms,
+        }
     }
 
     /// A thread that is to be started. Its own command id must be absent.
@@ -118,15 +125,33 @@ impl Batch {
     /// As for [`Threads::start`]; a taken key is told at the commit.
     pub fn start(&mut self, args: StartArgs) -> Result<Draft> {
         if args.command_id.is_some() {
-            return Err(ThreadError::invalid("command_id", "", "a batch has one for all"));
+            return Err(ThreadError::invalid(
+                "command_id",
+                "",
+                "a batch has one for all",
+            ));
         }
         let starting = Starting::prepare(args)?;
         self.payload.text("start").bytes(&starting.digest);
-        let Begun { id, blocks, head, steps } = starting.begin(&**self.threads.store(), self.now_ms)?;
+        let Begun {
+            id,
+            blocks,
+            head,
+            steps,
+        } = starting.begin(&**self.threads.store(), self.now_ms)?;
         self.blocks.extend(blocks);
         let start = starting.start();
         debug_assert_eq!(starting.key(), head.record.key.as_deref());
-        self.lines.push(Line { id, thread: None, base: head.clone(), start, head, steps, edits: Vec::new(), ended: false });
+        self.lines.push(Line {
+            id,
+            thread: None,
+            base: head.clone(),
+            start,
+            head,
+            steps,
+            edits: Vec::new(),
+            ended: false,
+        });
         Ok(Draft(self.lines.len() - 1))
     }
 
@@ -135,8 +160,14 @@ impl Batch {
     /// # Errors
     /// `Invalid` for a thread of another scope; `NotFound`, `Store` or `Corrupt` when its head can't be read.
     pub fn thread(&mut self, thread: &Thread) -> Result<Draft> {
-        if thread.scope() != self.threads.scope() || !Arc::ptr_eq(&thread.shared_store(), self.threads.store()) {
-            return Err(ThreadError::invalid("thread", thread.id(), "a commit is of one scope of one store"));
+        if thread.scope() != self.threads.scope()
+            || !Arc::ptr_eq(&thread.shared_store(), self.threads.store())
+        {
+            return Err(ThreadError::invalid(
+                "thread",
+                thread.id(),
+                "a commit is of one scope of one store",
+            ));
         }
         if let Some(index) = self.lines.iter().position(|line| line.id == thread.id()) {
             return Ok(Draft(index));
@@ -168,7 +199,9 @@ impl Batch {
     /// `Invalid` and `LimitExceeded` for what a step can't hold; the thread's status is judged at the commit.
     pub fn append(&mut self, draft: Draft, step: StepArgs) -> Result<Step> {
         let mut steps = self.extend(draft, vec![step])?;
-        steps.pop().ok_or_else(|| ThreadError::invalid("steps", "", "there is at least one"))
+        steps
+            .pop()
+            .ok_or_else(|| ThreadError::invalid("steps", "", "there is at least one"))
     }
 
     /// Appends steps to a draft.
@@ -199,15 +232,24 @@ impl Batch {
     /// As for [`Batch::append`].
     pub fn finish(&mut self, draft: Draft, return_code: i64, summary: &str) -> Result<Step> {
         let prepared = Prepared::end(return_code, summary)?;
-        let mut steps = self.put_steps(draft, "finish", &[prepared], Edit::Finish { return_code })?;
+        let mut steps =
+            self.put_steps(draft, "finish", &[prepared], Edit::Finish { return_code })?;
         if let Some(line) = self.lines.get_mut(draft.0) {
             line.ended = true;
         }
         self.payload.bytes(&return_code.to_le_bytes()).text(summary);
-        steps.pop().ok_or_else(|| ThreadError::invalid("steps", "", "there is at least one"))
+        steps
+            .pop()
+            .ok_or_else(|| ThreadError::invalid("steps", "", "there is at least one"))
     }
 
-    fn put_steps(&mut self, draft: Draft, verb: &str, steps: &[Prepared], edit: Edit) -> Result<Vec<Step>> {
+    fn put_steps(
+        &mut self,
+        draft: Draft,
+        verb: &str,
+        steps: &[Prepared],
+        edit: Edit,
+    ) -> Result<Vec<Step>> {
         let store = self.threads.store().clone();
         let now_ms = self.now_ms;
         let line = self.lines.get_mut(draft.0).ok_or_else(|| no_draft(draft))?;
@@ -223,7 +265,10 @@ impl Batch {
         line.steps.extend(placed.iter().cloned());
         line.edits.push(edit);
         self.blocks.extend(blocks);
-        self.payload.text(verb).number(draft.0 as u64).number(steps.len() as u64);
+        self.payload
+            .text(verb)
+            .number(draft.0 as u64)
+            .number(steps.len() as u64);
         for step in steps {
             self.payload.bytes(step.digest());
         }
@@ -237,7 +282,11 @@ impl Batch {
     pub fn fork(&mut self, draft: Draft, at: ForkAt, args: ForkArgs) -> Result<Draft> {
         check_fork(&args)?;
         if args.command_id.is_some() {
-            return Err(ThreadError::invalid("command_id", "", "a batch has one for all"));
+            return Err(ThreadError::invalid(
+                "command_id",
+                "",
+                "a batch has one for all",
+            ));
         }
         let line = self.line(draft)?;
         let started = line.thread.is_none();
@@ -252,10 +301,26 @@ impl Batch {
             ended: line.ended,
         };
         let (step, cid) = source.resolve(&at)?;
-        let Forked { id, head, start } = forked((&line.id, &line.base.record), step, cid, line.start, &args, self.now_ms)?;
+        let Forked { id, head, start } = forked(
+            (&line.id, &line.base.record),
+            step,
+            cid,
+            line.start,
+            &args,
+            self.now_ms,
+        )?;
         self.payload.text("fork").number(draft.0 as u64);
         digest_fork(&mut self.payload, &at, &args);
-        self.lines.push(Line { id, thread: None, base: head.clone(), start, head, steps: Vec::new(), edits: Vec::new(), ended: false });
+        self.lines.push(Line {
+            id,
+            thread: None,
+            base: head.clone(),
+            start,
+            head,
+            steps: Vec::new(),
+            edits: Vec::new(),
+            ended: false,
+        });
         Ok(Draft(self.lines.len() - 1))
     }
 
@@ -290,13 +355,22 @@ impl Batch {
     /// `HeadMoved`, `WrongStatus`, `AlreadyExists` for whichever thread it is, `LimitExceeded` over what one
     /// commit holds (64 MiB of blocks, 20,000 moves; with a command id, a receipt of about 45 threads);
     /// in the store's words `LeaseLost`, `LinkMissing`, `CommandMismatch`.
-    pub fn commit(self, command_id: Option<&str>, durability: Durability) -> Result<Pending<BatchAnswer>> {
+    pub fn commit(
+        self,
+        command_id: Option<&str>,
+        durability: Durability,
+    ) -> Result<Pending<BatchAnswer>> {
         let command = command_id.map(|id| CommandKey {
             address: Address::Scope(self.threads.scope().to_owned()),
             id: id.to_owned(),
             payload: self.payload.finish(),
         });
-        if let Some(bytes) = command.as_ref().map(|command| command.first(&**self.threads.store())).transpose()?.flatten() {
+        if let Some(bytes) = command
+            .as_ref()
+            .map(|command| command.first(&**self.threads.store()))
+            .transpose()?
+            .flatten()
+        {
             return Ok(Pending::done(replayed(&self, &bytes)));
         }
         submit(Arc::new(self), command, durability, 0)
@@ -307,11 +381,20 @@ fn no_draft(draft: Draft) -> ThreadError {
     ThreadError::invalid("draft", &draft.0.to_string(), "it is none of this batch")
 }
 
-fn submit(batch: Arc<Batch>, command: Option<CommandKey>, durability: Durability, attempt: u32) -> Result<Pending<BatchAnswer>> {
+fn submit(
+    batch: Arc<Batch>,
+    command: Option<CommandKey>,
+    durability: Durability,
+    attempt: u32,
+) -> Result<Pending<BatchAnswer>> {
     // Tips are held until the commit is queued, taken in the order of their ids: no two batches can
     // wait for each other.
-    let mut changed: Vec<(&Line, &Thread)> =
-        batch.lines.iter().filter(|line| line.is_changed()).filter_map(|line| Some((line, line.thread.as_ref()?))).collect();
+    let mut changed: Vec<(&Line, &Thread)> = batch
+        .lines
+        .iter()
+        .filter(|line| line.is_changed())
+        .filter_map(|line| Some((line, line.thread.as_ref()?)))
+        .collect();
     changed.sort_by(|a, b| a.0.id.cmp(&b.0.id));
     let mut tips = Vec::with_capacity(changed.len());
     let mut ref_moves: Vec<RefMove> = Vec::new();
@@ -362,15 +445,26 @@ fn submit(batch: Arc<Batch>, command: Option<CommandKey>, durability: Durability
         holds: unlinked(&batch),
         durability,
     });
-    let slots: Vec<Slot> =
-        tips.into_iter().map(|(mut tip, base, after)| tip.launch(ticket.clone(), &base, Some(after))).collect();
-    Ok(Pending::new(ticket, move |answer| conclude(batch, command, durability, attempt, answer, &slots, fresh)))
+    let slots: Vec<Slot> = tips
+        .into_iter()
+        .map(|(mut tip, base, after)| tip.launch(ticket.clone(), &base, Some(after)))
+        .collect();
+    Ok(Pending::new(ticket, move |answer| {
+        conclude(batch, command, durability, attempt, answer, &slots, fresh)
+    }))
 }
 
 /// The blocks that were put and that no other block of the commit links to.
 fn unlinked(batch: &Batch) -> Vec<Cid> {
     let linked: BTreeSet<&Cid> = batch.blocks.iter().flat_map(|block| &block.links).collect();
-    batch.holds.iter().filter(|cid| !linked.contains(cid)).copied().collect::<BTreeSet<_>>().into_iter().collect()
+    batch
+        .holds
+        .iter()
+        .filter(|cid| !linked.contains(cid))
+        .copied()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 fn conclude(
@@ -386,7 +480,10 @@ fn conclude(
         open(thread.tip()).settle(&thread.place());
     }
     let error = match answer {
-        Ok(Committed { replay: Some(bytes), .. }) => return Outcome::Done(replayed(&batch, &bytes)),
+        Ok(Committed {
+            replay: Some(bytes),
+            ..
+        }) => return Outcome::Done(replayed(&batch, &bytes)),
         Ok(committed) => return Outcome::Done(landed(&batch, &committed, fresh)),
         Err(error) => error,
     };
@@ -394,7 +491,10 @@ fn conclude(
         return Outcome::Done(Err(refused(error)));
     }
     let verdicts: Vec<Verdict> = slots.iter().filter_map(|slot| open(slot).take()).collect();
-    if let Some(Verdict::Failed(error)) = verdicts.iter().find(|verdict| matches!(verdict, Verdict::Failed(_))) {
+    if let Some(Verdict::Failed(error)) = verdicts
+        .iter()
+        .find(|verdict| matches!(verdict, Verdict::Failed(_)))
+    {
         return Outcome::Done(Err(error.clone()));
     }
     if verdicts.is_empty() || attempt >= ATTEMPTS_MAX {
@@ -414,14 +514,24 @@ fn landed(batch: &Batch, committed: &Committed, fresh: Vec<(String, Head)>) -> R
             (Some(thread), _) => thread.clone(),
             (None, id) => match fresh.next() {
                 Some((id, head)) => batch.threads.handle(&id, head, None)?,
-                None => return Err(ThreadError::corrupt("batch", id, "a started thread has no head")),
+                None => {
+                    return Err(ThreadError::corrupt(
+                        "batch",
+                        id,
+                        "a started thread has no head",
+                    ));
+                }
             },
         });
     }
     Ok(BatchAnswer {
         replayed: false,
         threads,
-        steps: batch.lines.iter().flat_map(|line| line.steps.iter().cloned()).collect(),
+        steps: batch
+            .lines
+            .iter()
+            .flat_map(|line| line.steps.iter().cloned())
+            .collect(),
         position: committed.position,
         new_blocks: committed.new_blocks,
     })
@@ -432,7 +542,11 @@ fn replayed(batch: &Batch, bytes: &[u8]) -> Result<BatchAnswer> {
     let mut threads = Vec::with_capacity(receipts.len());
     let mut steps = Vec::new();
     for receipt in &receipts {
-        let own = batch.lines.iter().find(|line| line.id == receipt.thread).and_then(|line| line.thread.clone());
+        let own = batch
+            .lines
+            .iter()
+            .find(|line| line.id == receipt.thread)
+            .and_then(|line| line.thread.clone());
         let thread = match own {
             Some(thread) => {
                 let _ = open(thread.tip()).adopt(&thread.place(), bytes);
@@ -444,5 +558,11 @@ fn replayed(batch: &Batch, bytes: &[u8]) -> Result<BatchAnswer> {
         threads.push(thread);
     }
     let position = batch.threads.store().head()?.position;
-    Ok(BatchAnswer { replayed: true, threads, steps, position, new_blocks: 0 })
+    Ok(BatchAnswer {
+        replayed: true,
+        threads,
+        steps,
+        position,
+        new_blocks: 0,
+    })
 }

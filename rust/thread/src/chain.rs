@@ -25,7 +25,11 @@ pub fn read_node(store: &dyn Store, cid: &Cid) -> Result<Node> {
 pub fn read_start(store: &dyn Store, cid: &Cid) -> Result<StartNode> {
     match read_node(store, cid)? {
         Node::Start(node) => Ok(node),
-        other => Err(ThreadError::corrupt("start node", cid, format!("it is a {} node", other.kind()))),
+        other => Err(ThreadError::corrupt(
+            "start node",
+            cid,
+            format!("it is a {} node", other.kind()),
+        )),
     }
 }
 
@@ -36,18 +40,30 @@ pub fn read_start(store: &dyn Store, cid: &Cid) -> Result<StartNode> {
 pub fn read_step(store: &dyn Store, cid: &Cid) -> Result<Step> {
     match read_node(store, cid)? {
         Node::State(node) => Ok(Step::new(*cid, node)),
-        other => Err(ThreadError::corrupt("state node", cid, format!("it is a {} node", other.kind()))),
+        other => Err(ThreadError::corrupt(
+            "state node",
+            cid,
+            format!("it is a {} node", other.kind()),
+        )),
     }
 }
 
 /// Reads the step that `link` of `from` leads to, which must be number `number` of the same thread.
 fn follow(store: &dyn Store, from: &Step, link: Option<Cid>, number: u64) -> Result<Step> {
     let Some(cid) = link else {
-        return Err(ThreadError::corrupt("state node", from.cid, format!("it has no link to step {number}")));
+        return Err(ThreadError::corrupt(
+            "state node",
+            from.cid,
+            format!("it has no link to step {number}"),
+        ));
     };
     let step = read_step(store, &cid)?;
     if step.number != number || step.node.start != from.node.start {
-        let detail = format!("its link to step {number} leads to step {} of {}", step.number, step.node.start.short());
+        let detail = format!(
+            "its link to step {number} leads to step {} of {}",
+            step.number,
+            step.node.start.short()
+        );
         return Err(ThreadError::corrupt("state node", from.cid, detail));
     }
     Ok(step)
@@ -81,8 +97,13 @@ pub fn find(store: &dyn Store, from: Step, number: u64) -> Result<Option<Step>> 
     }
     let mut at = from;
     while at.number > number {
-        let next = if jump_step(at.number) >= number { jump(store, &at)? } else { parent(store, &at)? };
-        at = next.ok_or_else(|| ThreadError::corrupt("state node", at.cid, "its chain ends early"))?;
+        let next = if jump_step(at.number) >= number {
+            jump(store, &at)?
+        } else {
+            parent(store, &at)?
+        };
+        at =
+            next.ok_or_else(|| ThreadError::corrupt("state node", at.cid, "its chain ends early"))?;
     }
     Ok(Some(at))
 }
@@ -97,7 +118,9 @@ pub fn is_ancestor(store: &dyn Store, a: &Cid, b: &Cid) -> Result<bool> {
         (Node::Start(_), Node::Start(_)) => a == b,
         (Node::State(earlier), Node::State(later)) => {
             let same_start = earlier.start == later.start;
-            same_start && find(store, Step::new(*b, later), earlier.step)?.is_some_and(|step| step.cid == *a)
+            same_start
+                && find(store, Step::new(*b, later), earlier.step)?
+                    .is_some_and(|step| step.cid == *a)
         }
         (Node::State(_), Node::Start(_)) => false,
         (Node::Content(_), _) => return Err(no_place(a)),
@@ -148,4 +171,3 @@ fn place(store: &dyn Store, cid: &Cid) -> Result<(Cid, Option<Step>)> {
 fn no_place(cid: &Cid) -> ThreadError {
     ThreadError::corrupt("chain", cid, "a content node has no place in it")
 }
-

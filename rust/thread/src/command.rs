@@ -11,7 +11,9 @@ pub(crate) struct Payload(blake3::Hasher);
 
 impl Payload {
     pub fn new(verb: &str) -> Self {
-        let mut payload = Self(blake3::Hasher::new_derive_key("treering v1 command payload"));
+        let mut payload = Self(blake3::Hasher::new_derive_key(
+            "treering v1 command payload",
+        ));
         payload.text(verb);
         payload
     }
@@ -65,13 +67,21 @@ impl CommandKey {
     pub fn first(&self, store: &dyn Store) -> Result<Option<Vec<u8>>> {
         match store.receipt(&self.address, &self.id)? {
             Some((payload, receipt)) if payload == self.payload => Ok(Some(receipt)),
-            Some(_) => Err(StoreError::CommandMismatch { id: self.id.clone() }.into()),
+            Some(_) => Err(StoreError::CommandMismatch {
+                id: self.id.clone(),
+            }
+            .into()),
             None => Ok(None),
         }
     }
 
     pub fn with_receipt(&self, receipt: Vec<u8>) -> Command {
-        Command { address: self.address.clone(), id: self.id.clone(), payload: self.payload, receipt }
+        Command {
+            address: self.address.clone(),
+            id: self.id.clone(),
+            payload: self.payload,
+            receipt,
+        }
     }
 }
 
@@ -84,12 +94,18 @@ mod tests {
         let ab_c = Payload::new("append").text("ab").text("c").finish();
         let a_bc = Payload::new("append").text("a").text("bc").finish();
         assert_ne!(ab_c, a_bc);
-        let none = Payload::new("x").maybe(None::<u64>, |p, n| {
-            p.number(n);
-        }).text("").finish();
-        let some = Payload::new("x").maybe(Some(0), |p, n| {
-            p.number(n);
-        }).text("").finish();
+        let none = Payload::new("x")
+            .maybe(None::<u64>, |p, n| {
+                p.number(n);
+            })
+            .text("")
+            .finish();
+        let some = Payload::new("x")
+            .maybe(Some(0), |p, n| {
+                p.number(n);
+            })
+            .text("")
+            .finish();
         assert_ne!(none, some);
         assert_ne!(Payload::new("a").finish(), Payload::new("b").finish());
     }

@@ -38,7 +38,11 @@ impl Content {
 pub fn read_content_node(store: &dyn Store, cid: &Cid) -> Result<ContentNode> {
     match read_node(store, cid)? {
         Node::Content(node) => Ok(node),
-        other => Err(ThreadError::corrupt("content node", cid, format!("it is a {} node", other.kind()))),
+        other => Err(ThreadError::corrupt(
+            "content node",
+            cid,
+            format!("it is a {} node", other.kind()),
+        )),
     }
 }
 
@@ -49,10 +53,18 @@ pub fn read_content_node(store: &dyn Store, cid: &Cid) -> Result<ContentNode> {
 pub fn read_payload(store: &dyn Store, payload: &Payload) -> Result<Content> {
     let value = match payload {
         Payload::Inline(value) => value.clone(),
-        Payload::Spilled { as_kind, block, size } => {
+        Payload::Spilled {
+            as_kind,
+            block,
+            size,
+        } => {
             let bytes = store.get(block)?;
             if bytes.len() as u64 != *size {
-                return Err(ThreadError::corrupt("spilled payload", block, format!("it has {} bytes, not {size}", bytes.len())));
+                return Err(ThreadError::corrupt(
+                    "spilled payload",
+                    block,
+                    format!("it has {} bytes, not {size}", bytes.len()),
+                ));
             }
             as_kind.decode(block, &bytes)?
         }
@@ -76,7 +88,9 @@ pub fn read_artifact(store: &dyn Store, cid: &Cid, name: &str) -> Result<Arc<[u8
     let node = read_content_node(store, cid)?;
     match node.artifacts.get(name) {
         Some(artifact) => Ok(store.get(artifact)?),
-        None => Err(ThreadError::NotFound { id: format!("artifact {name}") }),
+        None => Err(ThreadError::NotFound {
+            id: format!("artifact {name}"),
+        }),
     }
 }
 
@@ -86,9 +100,12 @@ pub(crate) fn broken_block(error: &ThreadError) -> Option<Cid> {
     match error {
         ThreadError::Store(StoreError::BlockNotFound(cid)) => Some(*cid),
         ThreadError::Store(StoreError::Block(
-            BlockError::Mismatch { cid, .. } | BlockError::Undecodable { cid, .. } | BlockError::IllTyped { cid, .. },
+            BlockError::Mismatch { cid, .. }
+            | BlockError::Undecodable { cid, .. }
+            | BlockError::IllTyped { cid, .. },
         )) => Some(*cid),
-        ThreadError::Store(StoreError::Corrupt { which, .. }) | ThreadError::Corrupt { which, .. } => which.parse().ok(),
+        ThreadError::Store(StoreError::Corrupt { which, .. })
+        | ThreadError::Corrupt { which, .. } => which.parse().ok(),
         _ => None,
     }
 }

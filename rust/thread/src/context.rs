@@ -1,7 +1,7 @@
 //! What a role is shown: how the thread began and what was said since.
 
-use treering_block::{Cid, Encoded};
 use treering_block::node::ROLE_END;
+use treering_block::{Cid, Encoded};
 
 use crate::error::Result;
 use crate::step::Step;
@@ -34,7 +34,9 @@ impl Thread {
         let mut compact = None;
         let mut back = self.back();
         while last.is_none_or(|last| (steps.len() as u64) < last) && compact.is_none() {
-            let Some(step) = back.next().transpose()? else { break };
+            let Some(step) = back.next().transpose()? else {
+                break;
+            };
             if step.node.role == ROLE_END {
                 continue;
             }
@@ -42,6 +44,12 @@ impl Thread {
             steps.push(step);
         }
         steps.reverse();
-        Ok(Context { start: self.start_cid()?, prompt: node.prompt, parameters: node.parameters, steps, compact })
+        Ok(Context {
+            start: self.start_cid()?,
+            prompt: node.prompt,
+            parameters: node.parameters,
+            steps,
+            compact,
+        })
     }
 }

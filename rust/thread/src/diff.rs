@@ -42,8 +42,14 @@ pub fn diff(a: &Thread, b: &Thread) -> Result<Diff> {
 pub fn common_ancestor(a: &Thread, b: &Thread) -> Result<Option<(u64, Cid)>> {
     let found = common_ancestor_of(a.store(), &a.head(), &b.head());
     match found {
-        Err(ThreadError::Store(StoreError::BlockNotFound(cid))) if a.store().location() != b.store().location() => {
-            Err(ThreadError::invalid("thread", &cid.to_string(), "both threads are of one store"))
+        Err(ThreadError::Store(StoreError::BlockNotFound(cid)))
+            if a.store().location() != b.store().location() =>
+        {
+            Err(ThreadError::invalid(
+                "thread",
+                &cid.to_string(),
+                "both threads are of one store",
+            ))
         }
         found => found,
     }

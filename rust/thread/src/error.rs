@@ -129,18 +129,34 @@ impl From<CodecError> for ThreadError {
 impl ThreadError {
     pub(crate) fn invalid(field: &'static str, value: &str, rule: impl Into<String>) -> Self {
         const SHOWN_CHARS: usize = 80;
-        Self::Invalid { field, value: value.chars().take(SHOWN_CHARS).collect(), rule: rule.into() }
+        Self::Invalid {
+            field,
+            value: value.chars().take(SHOWN_CHARS).collect(),
+            rule: rule.into(),
+        }
     }
 
-    pub(crate) fn corrupt(what: &'static str, which: impl ToString, detail: impl Into<String>) -> Self {
-        Self::Corrupt { what, which: which.to_string(), detail: detail.into() }
+    pub(crate) fn corrupt(
+        what: &'static str,
+        which: impl ToString,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self::Corrupt {
+            what,
+            which: which.to_string(),
+            detail: detail.into(),
+        }
     }
 }
 
 /// Refuses more than `limit`.
 pub(crate) fn within(what: &'static str, limit: usize, actual: usize) -> Result<()> {
     if actual > limit {
-        return Err(ThreadError::LimitExceeded { what, limit: limit as u64, actual: actual as u64 });
+        return Err(ThreadError::LimitExceeded {
+            what,
+            limit: limit as u64,
+            actual: actual as u64,
+        });
     }
     Ok(())
 }

@@ -46,8 +46,14 @@ impl Source<'_> {
         match at {
             ForkAt::Head => self.node(len),
             ForkAt::Step(step) if *step <= len => self.node(*step),
-            ForkAt::Step(step) => Err(ThreadError::NoSuchStep { thread: self.label.to_owned(), asked: *step, len }),
-            ForkAt::Before { role, occurrence } => self.node(self.spoken(role, *occurrence)?.saturating_sub(1)),
+            ForkAt::Step(step) => Err(ThreadError::NoSuchStep {
+                thread: self.label.to_owned(),
+                asked: *step,
+                len,
+            }),
+            ForkAt::Before { role, occurrence } => {
+                self.node(self.spoken(role, *occurrence)?.saturating_sub(1))
+            }
         }
     }
 
@@ -62,7 +68,9 @@ impl Source<'_> {
             return Ok((number, self.head));
         }
         let found = find(self.store, read_step(self.store, &self.head)?, number)?;
-        let step = found.ok_or_else(|| ThreadError::corrupt("thread head", self.head, format!("it has no step {number}")))?;
+        let step = found.ok_or_else(|| {
+            ThreadError::corrupt("thread head", self.head, format!("it has no step {number}"))
+        })?;
         Ok((number, step.cid))
     }
 
@@ -81,10 +89,18 @@ impl Source<'_> {
             occurrence == Occurrence::Last && !numbers.is_empty()
         };
         let mut done = self.fresh.iter().rev().any(&mut look);
-        let mut at = if done || self.stored == 0 { None } else { Some(read_step(self.store, &self.head)?) };
+        let mut at = if done || self.stored == 0 {
+            None
+        } else {
+            Some(read_step(self.store, &self.head)?)
+        };
         while let Some(step) = at {
             done = look(&step);
-            at = if done { None } else { parent(self.store, &step)? };
+            at = if done {
+                None
+            } else {
+                parent(self.store, &step)?
+            };
         }
         // Collected from the end.
         numbers.reverse();
@@ -92,16 +108,24 @@ impl Source<'_> {
         let found = match occurrence {
             Occurrence::First => numbers.first(),
             Occurrence::Last => numbers.last(),
-            Occurrence::Nth(nth) => usize::try_from(nth).ok().and_then(|nth| numbers.get(nth.checked_sub(1)?)),
+            Occurrence::Nth(nth) => usize::try_from(nth)
+                .ok()
+                .and_then(|nth| numbers.get(nth.checked_sub(1)?)),
         };
         match (found, occurrence) {
             (Some(number), _) => Ok(*number),
             (None, Occurrence::Nth(nth)) if !numbers.is_empty() => Err(ThreadError::invalid(
                 "occurrence",
                 &nth.to_string(),
-                format!("{role} has spoken {} times; they count from 1", numbers.len()),
+                format!(
+                    "{role} has spoken {} times; they count from 1",
+                    numbers.len()
+                ),
             )),
-            (None, _) => Err(ThreadError::UnknownRole { role: role.to_owned(), roles }),
+            (None, _) => Err(ThreadError::UnknownRole {
+                role: role.to_owned(),
+                roles,
+            }),
         }
     }
 }
@@ -114,13 +138,29 @@ pub(crate) struct Forked {
 }
 
 /// The record of a fork of `from` at (`step`, `cid`).
-pub(crate) fn forked(from: (&str, &Record), step: u64, cid: Cid, start: Cid, args: &ForkArgs, now_ms: i64) -> Result<Forked> {
+pub(crate) fn forked(
+    from: (&str, &Record),
+    step: u64,
+    cid: Cid,
+    start: Cid,
+    args: &ForkArgs,
+    now_ms: i64,
+) -> Result<Forked> {
     let (source, parent) = from;
-    let mut record = Record::new(&parent.workflow, args.key.clone(), args.labels.clone(), now_ms);
+    let mut record = Record::new(
+        &parent.workflow,
+        args.key.clone(),
+        args.labels.clone(),
+        now_ms,
+    );
     record.forked_from = Some((source.to_owned(), step));
     record.max_rounds = args.max_rounds.or(parent.max_rounds);
     record.steps = step;
-    Ok(Forked { id: new_id(now_ms), head: Head::new(1, cid, record), start })
+    Ok(Forked {
+        id: new_id(now_ms),
+        head: Head::new(1, cid, record),
+        start,
+    })
 }
 
 /// Refuses what a fork can't have.
@@ -155,8 +195,15 @@ pub(crate) fn digest_fork(payload: &mut Payload, at: &ForkAt, args: &ForkArgs) {
 
 /// The move that leaves a failed node beside its thread.
 pub(crate) fn failed_move(scope: &str, id: &str, node: Cid) -> Result<RefMove> {
-    let change = Change::Set { target: node, record: Vec::new() };
-    Ok(RefMove { name: failed_ref(scope, id)?, expect: Expect::Any, change })
+    let change = Change::Set {
+        target: node,
+        record: Vec::new(),
+    };
+    Ok(RefMove {
+        name: failed_ref(scope, id)?,
+        expect: Expect::Any,
+        change,
+    })
 }
 
 impl Thread {
@@ -176,7 +223,12 @@ impl Thread {
             id,
             payload: payload.finish(),
         });
-        if let Some(receipt) = command.as_ref().map(|command| command.first(self.store())).transpose()?.flatten() {
+        if let Some(receipt) = command
+            .as_ref()
+            .map(|command| command.first(self.store()))
+            .transpose()?
+            .flatten()
+        {
             return Ok(Pending::done(threads.replayed(&receipt)));
         }
         let start = self.start_cid()?;
@@ -192,7 +244,14 @@ impl Thread {
             ended: record.status == Status::Completed,
         };
         let (step, cid) = source.resolve(&at)?;
-        let Forked { id, head, start } = forked((self.id(), &record), step, cid, start, &args, self.store().now_ms())?;
+        let Forked { id, head, start } = forked(
+            (self.id(), &record),
+            step,
+            cid,
+            start,
+            &args,
+            self.store().now_ms(),
+        )?;
         let receipt = receipt::encode(&[Receipt::of_thread(&id, true)])?;
         let ticket = self.store().submit(Commit {
             scope: self.scope().to_owned(),
@@ -225,27 +284,60 @@ impl Thread {
             id: id.to_owned(),
             payload,
         });
-        control(self, command, Arc::new(move |thread, head, _| thread.plan_rm(&head, force)))
+        control(
+            self,
+            command,
+            Arc::new(move |thread, head, _| thread.plan_rm(&head, force)),
+        )
     }
 
     fn plan_rm(&self, head: &Head, force: bool) -> Result<Planned<()>> {
-        let label = head.record.key.clone().unwrap_or_else(|| self.id().to_owned());
+        let label = head
+            .record
+            .key
+            .clone()
+            .unwrap_or_else(|| self.id().to_owned());
         if !force && self.lease_state()?.is_some_and(|lease| lease.held) {
-            return Err(ThreadError::WrongStatus { thread: label, status: Status::Running, verb: "rm" });
+            return Err(ThreadError::WrongStatus {
+                thread: label,
+                status: Status::Running,
+                verb: "rm",
+            });
         }
         let mut moves = Vec::new();
         let mut receipt = Receipt::of_thread(self.id(), false);
         receipt.step = head.record.steps;
-        let key = head.record.key.as_ref().map(|key| crate::ident::key_ref(self.scope(), key)).transpose()?;
-        for name in key.into_iter().chain([failed_ref(self.scope(), self.id())?]) {
+        let key = head
+            .record
+            .key
+            .as_ref()
+            .map(|key| crate::ident::key_ref(self.scope(), key))
+            .transpose()?;
+        for name in key
+            .into_iter()
+            .chain([failed_ref(self.scope(), self.id())?])
+        {
             if let Some(value) = self.store().read_ref(&name)? {
-                moves.push(RefMove { name, expect: Expect::Version(value.version), change: Change::Delete });
+                moves.push(RefMove {
+                    name,
+                    expect: Expect::Version(value.version),
+                    change: Change::Delete,
+                });
             }
         }
-        Ok(Planned { blocks: Vec::new(), moves, after: None, receipt, output: () })
+        Ok(Planned {
+            blocks: Vec::new(),
+            moves,
+            after: None,
+            receipt,
+            output: (),
+        })
     }
 }
 
 pub(crate) fn rm_payload(id: &str, force: bool) -> [u8; 32] {
-    Payload::new("rm").text(id).number(u64::from(force)).finish()
+    Payload::new("rm")
+        .text(id)
+        .number(u64::from(force))
+        .finish()
 }

@@ -20,17 +20,32 @@ pub(crate) struct Head {
 impl Head {
     pub fn read(id: &str, value: &RefValue) -> Result<Self> {
         let record = Record::decode(id, &value.record)?;
-        Ok(Self { version: value.version, target: value.target, record, position: None })
+        Ok(Self {
+            version: value.version,
+            target: value.target,
+            record,
+            position: None,
+        })
     }
 
     /// One whose position is read when it is needed.
     pub fn new(version: u64, target: Cid, record: Record) -> Self {
-        Self { version, target, record, position: None }
+        Self {
+            version,
+            target,
+            record,
+            position: None,
+        }
     }
 
     /// One that stands at `position`.
     pub fn at(version: u64, position: Position, record: Record) -> Self {
-        Self { version, target: position.cid, record, position: Some(position) }
+        Self {
+            version,
+            target: position.cid,
+            record,
+            position: Some(position),
+        }
     }
 
     /// This head's position; read if it is not known yet.
@@ -38,12 +53,21 @@ impl Head {
         if self.position.is_none() {
             let position = Position::load(store, &self.target)?;
             if position.step != self.record.steps {
-                let detail = format!("it says {} steps, its head is step {}", self.record.steps, position.step);
-                return Err(ThreadError::corrupt("record of the thread with head", self.target, detail));
+                let detail = format!(
+                    "it says {} steps, its head is step {}",
+                    self.record.steps, position.step
+                );
+                return Err(ThreadError::corrupt(
+                    "record of the thread with head",
+                    self.target,
+                    detail,
+                ));
             }
             self.position = Some(position);
         }
-        self.position.as_ref().ok_or_else(|| ThreadError::corrupt("thread head", self.target, "it has no position"))
+        self.position
+            .as_ref()
+            .ok_or_else(|| ThreadError::corrupt("thread head", self.target, "it has no position"))
     }
 
     /// What is known of another head stays known if it is the same node.
@@ -59,12 +83,20 @@ impl Head {
 #[derive(Clone, Debug)]
 pub(crate) enum Edit {
     /// Steps were put behind the head.
-    Append { steps: u64 },
+    Append {
+        steps: u64,
+    },
     /// The `__end__` step was.
-    Finish { return_code: i64 },
+    Finish {
+        return_code: i64,
+    },
     /// The failed node was written beside it.
-    Fail { error: String },
-    Cancel { reason: String },
+    Fail {
+        error: String,
+    },
+    Cancel {
+        reason: String,
+    },
     Pause,
     Resume,
 }
@@ -85,7 +117,9 @@ impl Edit {
     const fn is_allowed(&self, status: Status) -> bool {
         match self {
             // A pause holds the head still; a failed thread may go on.
-            Self::Append { .. } | Self::Finish { .. } => matches!(status, Status::Idle | Status::Failed),
+            Self::Append { .. } | Self::Finish { .. } => {
+                matches!(status, Status::Idle | Status::Failed)
+            }
             Self::Fail { .. } | Self::Cancel { .. } => !status.is_over(),
             Self::Pause => matches!(status, Status::Idle | Status::Failed),
             Self::Resume => matches!(status, Status::Paused),
@@ -95,7 +129,11 @@ impl Edit {
     /// Puts the change on `record`, or says why not.
     pub fn apply(&self, thread: &str, record: &mut Record, now_ms: i64) -> Result<()> {
         if !self.is_allowed(record.status) {
-            return Err(ThreadError::WrongStatus { thread: thread.to_owned(), status: record.status, verb: self.verb() });
+            return Err(ThreadError::WrongStatus {
+                thread: thread.to_owned(),
+                status: record.status,
+                verb: self.verb(),
+            });
         }
         record.updated_at_ms = now_ms;
         match self {

@@ -24,7 +24,12 @@ pub(crate) fn new_id(now_ms: i64) -> String {
     let mut last = LAST.lock().unwrap_or_else(|broken| broken.into_inner());
     let fresh = Ulid::from_parts(at_ms, Ulid::generate().random());
     let next = match last.increment() {
-        Ok(next) if last.timestamp_ms() == fresh.timestamp_ms() && next.timestamp_ms() == fresh.timestamp_ms() => next,
+        Ok(next)
+            if last.timestamp_ms() == fresh.timestamp_ms()
+                && next.timestamp_ms() == fresh.timestamp_ms() =>
+        {
+            next
+        }
         _ => fresh,
     };
     *last = next;
@@ -46,8 +51,13 @@ pub(crate) struct Wanted {
 pub(crate) fn parse_wanted(text: &str) -> Result<Wanted> {
     check_name("thread id or key", text)?;
     let upper = text.to_ascii_uppercase();
-    let is_base32 = upper.bytes().all(|b| b.is_ascii_alphanumeric() && !matches!(b, b'I' | b'L' | b'O' | b'U'));
-    let id = Ulid::from_string(&upper).ok().map(|ulid| ulid.to_string()).filter(|id| *id == upper);
+    let is_base32 = upper
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() && !matches!(b, b'I' | b'L' | b'O' | b'U'));
+    let id = Ulid::from_string(&upper)
+        .ok()
+        .map(|ulid| ulid.to_string())
+        .filter(|id| *id == upper);
     let prefix = (is_base32 && (ID_PREFIX_MIN..ID_CHARS).contains(&upper.len())).then_some(upper);
     let key = (text.len() <= KEY_BYTES_MAX).then(|| text.to_owned());
     if id.is_none() && prefix.is_none() && key.is_none() {
@@ -74,7 +84,10 @@ pub(crate) fn check_name(field: &'static str, text: &str) -> Result<()> {
         "it begins or ends with white space"
     } else if text.chars().any(char::is_control) {
         "it has control characters"
-    } else if text.contains('\\') || text.starts_with(['/', '~']) || text.split('/').any(|s| matches!(s, "" | "." | "..")) {
+    } else if text.contains('\\')
+        || text.starts_with(['/', '~'])
+        || text.split('/').any(|s| matches!(s, "" | "." | ".."))
+    {
         "it looks like a path"
     } else {
         return Ok(());
@@ -103,7 +116,10 @@ mod tests {
         let ids: Vec<String> = (0..1000).map(|_| new_id(1_700_000_000_000)).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(new_id(1_700_000_000_001) > ids[999]);
-        assert_eq!(Ulid::from_string(&ids[0]).unwrap().timestamp_ms(), 1_700_000_000_000);
+        assert_eq!(
+            Ulid::from_string(&ids[0]).unwrap().timestamp_ms(),
+            1_700_000_000_000
+        );
         assert_eq!(Ulid::from_string(&new_id(-5)).unwrap().timestamp_ms(), 0);
     }
 
@@ -112,15 +128,42 @@ mod tests {
         let wanted = parse_wanted("01arz3ndektsv4rrffq69g5fav").unwrap();
         assert_eq!(wanted.id.as_deref(), Some("01ARZ3NDEKTSV4RRFFQ69G5FAV"));
         assert_eq!(wanted.key.as_deref(), Some("01arz3ndektsv4rrffq69g5fav"));
-        assert_eq!(parse_wanted("01ar").unwrap().prefix.as_deref(), Some("01AR"));
+        assert_eq!(
+            parse_wanted("01ar").unwrap().prefix.as_deref(),
+            Some("01AR")
+        );
         assert_eq!(parse_wanted("01a").unwrap().prefix, None);
         assert_eq!(parse_wanted("ticket-812").unwrap().prefix, None);
-        assert_eq!(parse_wanted("org/repo#12").unwrap().key.as_deref(), Some("org/repo#12"));
-        for bad in ["", " ", "\t", "a\0b", "../../etc/passwd", "/etc/passwd", "a/../b", "a//b", "..", "./a", "~/a", "C:\\a", " a", "a\n"] {
-            assert!(matches!(parse_wanted(bad), Err(ThreadError::Invalid { .. })), "{bad:?}");
+        assert_eq!(
+            parse_wanted("org/repo#12").unwrap().key.as_deref(),
+            Some("org/repo#12")
+        );
+        for bad in [
+            "",
+            " ",
+            "\t",
+            "a\0b",
+            "../../etc/passwd",
+            "/etc/passwd",
+            "a/../b",
+            "a//b",
+            "..",
+            "./a",
+            "~/a",
+            "C:\\a",
+            " a",
+            "a\n",
+        ] {
+            assert!(
+                matches!(parse_wanted(bad), Err(ThreadError::Invalid { .. })),
+                "{bad:?}"
+            );
             assert!(check_key(bad).is_err(), "{bad:?}");
         }
         assert!(check_key(&"k".repeat(KEY_BYTES_MAX)).is_ok());
-        assert!(matches!(check_key(&"k".repeat(KEY_BYTES_MAX + 1)), Err(ThreadError::LimitExceeded { .. })));
+        assert!(matches!(
+            check_key(&"k".repeat(KEY_BYTES_MAX + 1)),
+            Err(ThreadError::LimitExceeded { .. })
+        ));
     }
 }

@@ -42,16 +42,23 @@ impl Status {
     /// # Errors
     /// `Invalid`.
     pub fn parse(name: &str) -> Result<Self> {
-        [Self::Idle, Self::Running, Self::Paused, Self::Failed, Self::Completed, Self::Cancelled]
-            .into_iter()
-            .find(|status| status.as_str() == name)
-            .ok_or_else(|| {
-                ThreadError::invalid(
-                    "status",
-                    name,
-                    "it is one of idle, running, paused, failed, completed, cancelled",
-                )
-            })
+        [
+            Self::Idle,
+            Self::Running,
+            Self::Paused,
+            Self::Failed,
+            Self::Completed,
+            Self::Cancelled,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == name)
+        .ok_or_else(|| {
+            ThreadError::invalid(
+                "status",
+                name,
+                "it is one of idle, running, paused, failed, completed, cancelled",
+            )
+        })
     }
 
     /// In the history, not among the active ones.
@@ -129,24 +136,47 @@ impl Filter {
     /// Refuses a day that is none.
     pub(crate) fn check(&self) -> Result<()> {
         let Some(day) = &self.day else { return Ok(()) };
-        let digits = |range| day.get(range).filter(|text: &&str| text.bytes().all(|b| b.is_ascii_digit()));
-        let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+        let digits = |range| {
+            day.get(range)
+                .filter(|text: &&str| text.bytes().all(|b| b.is_ascii_digit()))
+        };
+        let number =
+            |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
         let dashes = day.get(4..5) == Some("-") && day.get(7..8) == Some("-");
         let month = number(digits(5..7));
         let of_month = number(digits(8..10));
-        if day.len() == 10 && dashes && digits(0..4).is_some() && (1..=12).contains(&month) && (1..=31).contains(&of_month)
+        if day.len() == 10
+            && dashes
+            && digits(0..4).is_some()
+            && (1..=12).contains(&month)
+            && (1..=31).contains(&of_month)
         {
             return Ok(());
         }
-        Err(ThreadError::invalid("day", day, "it has the form YYYY-MM-DD"))
+        Err(ThreadError::invalid(
+            "day",
+            day,
+            "it has the form YYYY-MM-DD",
+        ))
     }
 
     pub(crate) fn lets_pass(&self, info: &ThreadInfo) -> bool {
         self.status.is_none_or(|status| status == info.status)
-            && self.workflow.as_ref().is_none_or(|workflow| *workflow == info.workflow)
-            && self.active.is_none_or(|active| active != info.status.is_over())
-            && self.day.as_ref().is_none_or(|day| info.completed_at_ms.is_some_and(|at_ms| utc_day(at_ms) == *day))
-            && self.labels.iter().all(|(name, value)| info.labels.get(name) == Some(value))
+            && self
+                .workflow
+                .as_ref()
+                .is_none_or(|workflow| *workflow == info.workflow)
+            && self
+                .active
+                .is_none_or(|active| active != info.status.is_over())
+            && self.day.as_ref().is_none_or(|day| {
+                info.completed_at_ms
+                    .is_some_and(|at_ms| utc_day(at_ms) == *day)
+            })
+            && self
+                .labels
+                .iter()
+                .all(|(name, value)| info.labels.get(name) == Some(value))
     }
 }
 
@@ -157,11 +187,16 @@ pub fn utc_day(at_ms: i64) -> String {
     let days = at_ms.div_euclid(DAY_MS) + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}")
 }
@@ -182,9 +217,25 @@ mod tests {
 
     #[test]
     fn a_day_that_is_none_is_refused() {
-        let check = |day: &str| Filter { day: Some(day.into()), ..Filter::default() }.check();
+        let check = |day: &str| {
+            Filter {
+                day: Some(day.into()),
+                ..Filter::default()
+            }
+            .check()
+        };
         assert!(check("2026-11-22").is_ok());
-        for bad in ["", "2026-11", "2026-13-01", "2026-00-01", "2026-01-32", "2026/01/01", "26-01-01", "2026-01-0x", "€2026-01"] {
+        for bad in [
+            "",
+            "2026-11",
+            "2026-13-01",
+            "2026-00-01",
+            "2026-01-32",
+            "2026/01/01",
+            "26-01-01",
+            "2026-01-0x",
+            "€2026-01",
+        ] {
             assert!(check(bad).is_err(), "{bad}");
         }
     }

@@ -22,7 +22,12 @@ pub(crate) struct Position {
 impl Position {
     /// The chain that has no step yet.
     pub fn at_start(start: Cid) -> Self {
-        Self { cid: start, step: 0, start, jumps: Vec::new() }
+        Self {
+            cid: start,
+            step: 0,
+            start,
+            jumps: Vec::new(),
+        }
     }
 
     /// The chain that ends at `head`: reads it and the step that it jumps to, two blocks at any length.
@@ -30,9 +35,20 @@ impl Position {
         let node = match read_node(store, head)? {
             Node::Start(_) => return Ok(Self::at_start(*head)),
             Node::State(node) => node,
-            Node::Content(_) => return Err(ThreadError::corrupt("thread head", head, "it is a content node")),
+            Node::Content(_) => {
+                return Err(ThreadError::corrupt(
+                    "thread head",
+                    head,
+                    "it is a content node",
+                ));
+            }
         };
-        let mut position = Self { cid: *head, step: node.step, start: node.start, jumps: Vec::new() };
+        let mut position = Self {
+            cid: *head,
+            step: node.step,
+            start: node.start,
+            jumps: Vec::new(),
+        };
         if let Some(jump) = node.jump {
             position.jumps.push((jump_step(node.step), jump));
             position.learn(store)?;
@@ -42,10 +58,16 @@ impl Position {
 
     /// Reads one jump more.
     fn learn(&mut self, store: &dyn Store) -> Result<()> {
-        let Some((number, cid)) = self.jumps.last().copied() else { return Ok(()) };
+        let Some((number, cid)) = self.jumps.last().copied() else {
+            return Ok(());
+        };
         let step = read_step(store, &cid)?;
         if step.number != number || step.node.start != self.start {
-            return Err(ThreadError::corrupt("state node", cid, format!("it should be step {number} of its thread")));
+            return Err(ThreadError::corrupt(
+                "state node",
+                cid,
+                format!("it should be step {number} of its thread"),
+            ));
         }
         if let Some(jump) = step.node.jump {
             self.jumps.push((jump_step(number), jump));
@@ -69,7 +91,11 @@ impl Position {
             let known = self.jumps.len();
             self.learn(store)?;
             if self.jumps.len() == known {
-                return Err(ThreadError::corrupt("state node", self.cid, format!("no jump leads to step {target}")));
+                return Err(ThreadError::corrupt(
+                    "state node",
+                    self.cid,
+                    format!("no jump leads to step {target}"),
+                ));
             }
         }
     }
@@ -84,7 +110,12 @@ impl Position {
         if target != 0 {
             jumps.extend(self.jumps.iter().filter(|(number, _)| *number <= target));
         }
-        Self { cid, step: self.step + 1, start: self.start, jumps }
+        Self {
+            cid,
+            step: self.step + 1,
+            start: self.start,
+            jumps,
+        }
     }
 }
 

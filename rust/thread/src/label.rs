@@ -33,7 +33,9 @@ impl PartialEq for Label {
             (Self::Int(a), Self::Int(b)) => a == b,
             (Self::Float(a), Self::Float(b)) => a == b,
             (Self::Text(a), Self::Text(b)) => a == b,
-            (Self::Int(int), Self::Float(float)) | (Self::Float(float), Self::Int(int)) => same_number(*int, *float),
+            (Self::Int(int), Self::Float(float)) | (Self::Float(float), Self::Int(int)) => {
+                same_number(*int, *float)
+            }
             _ => false,
         }
     }
@@ -81,9 +83,11 @@ impl Label {
     pub fn check(&self) -> Result<()> {
         match self {
             Self::Text(text) => within("bytes of a label's text", LABEL_TEXT_BYTES_MAX, text.len()),
-            Self::Float(value) if !value.is_finite() => {
-                Err(ThreadError::invalid("label", &value.to_string(), "floats are finite"))
-            }
+            Self::Float(value) if !value.is_finite() => Err(ThreadError::invalid(
+                "label",
+                &value.to_string(),
+                "floats are finite",
+            )),
             _ => Ok(()),
         }
     }
@@ -116,9 +120,18 @@ mod tests {
     fn numbers_are_equal_by_value_and_exactly() {
         assert_eq!(Label::Int(1), Label::Float(1.0));
         assert_eq!(Label::Float(-0.0), Label::Int(0));
-        assert_eq!(Label::Int(i64::MIN), Label::Float(-9_223_372_036_854_775_808.0));
-        assert_ne!(Label::Int(i64::MAX), Label::Float(9_223_372_036_854_775_808.0));
-        assert_ne!(Label::Int((1 << 53) + 1), Label::Float(9_007_199_254_740_992.0));
+        assert_eq!(
+            Label::Int(i64::MIN),
+            Label::Float(-9_223_372_036_854_775_808.0)
+        );
+        assert_ne!(
+            Label::Int(i64::MAX),
+            Label::Float(9_223_372_036_854_775_808.0)
+        );
+        assert_ne!(
+            Label::Int((1 << 53) + 1),
+            Label::Float(9_007_199_254_740_992.0)
+        );
         assert_ne!(Label::Int(1), Label::Float(1.5));
         assert_ne!(Label::Bool(true), Label::Int(1));
         assert_ne!(Label::Null, Label::Int(0));
@@ -131,17 +144,34 @@ mod tests {
         assert!(check_labels(&one("n".repeat(LABEL_NAME_BYTES_MAX), Label::Null)).is_ok());
         assert!(check_labels(&one("n".repeat(LABEL_NAME_BYTES_MAX + 1), Label::Null)).is_err());
         assert!(check_labels(&one(" ".into(), Label::Null)).is_err());
-        assert!(Label::Text("t".repeat(LABEL_TEXT_BYTES_MAX)).check().is_ok());
-        assert!(Label::Text("t".repeat(LABEL_TEXT_BYTES_MAX + 1)).check().is_err());
+        assert!(
+            Label::Text("t".repeat(LABEL_TEXT_BYTES_MAX))
+                .check()
+                .is_ok()
+        );
+        assert!(
+            Label::Text("t".repeat(LABEL_TEXT_BYTES_MAX + 1))
+                .check()
+                .is_err()
+        );
         assert!(Label::Float(f64::NAN).check().is_err());
         assert!(Label::Float(f64::INFINITY).check().is_err());
-        let many = |count: usize| (0..count).map(|i| (format!("{i}"), Label::Null)).collect::<Labels>();
+        let many = |count: usize| {
+            (0..count)
+                .map(|i| (format!("{i}"), Label::Null))
+                .collect::<Labels>()
+        };
         assert!(check_labels(&many(LABELS_MAX)).is_ok());
         assert!(check_labels(&many(LABELS_MAX + 1)).is_err());
         // 8 labels of 256 bytes: 1-byte names and 255-byte texts meet the sum exactly.
         let full = |last: usize| {
             (0..8)
-                .map(|i| (i.to_string(), Label::Text("t".repeat(if i == 7 { last } else { 255 }))))
+                .map(|i| {
+                    (
+                        i.to_string(),
+                        Label::Text("t".repeat(if i == 7 { last } else { 255 })),
+                    )
+                })
                 .collect::<Labels>()
         };
         assert!(check_labels(&full(255)).is_ok());

@@ -22,11 +22,17 @@ impl Thread {
     /// `NotFound` when the thread was removed.
     pub fn lease(&self, owner: &str) -> Result<LeaseGuard> {
         if self.store().read_ref(self.name())?.is_none() {
-            return Err(ThreadError::NotFound { id: self.id().to_owned() });
+            return Err(ThreadError::NotFound {
+                id: self.id().to_owned(),
+            });
         }
         let lease = self.store().lease_acquire(self.name(), owner)?;
         self.set_lease(Some(lease.token), Some(owner.to_owned()));
-        Ok(LeaseGuard { thread: self.clone(), token: lease.token, lease: Some(lease) })
+        Ok(LeaseGuard {
+            thread: self.clone(),
+            token: lease.token,
+            lease: Some(lease),
+        })
     }
 
     /// The lease as it stands now; `held` says whether somebody alive has it.
@@ -53,7 +59,9 @@ impl LeaseGuard {
     }
 
     fn give_back(&mut self) -> Result<()> {
-        let Some(lease) = self.lease.take() else { return Ok(()) };
+        let Some(lease) = self.lease.take() else {
+            return Ok(());
+        };
         // A newer lease of the same handle is not this one's to forget.
         if self.thread.lease_token() == Some(self.token) {
             self.thread.set_lease(None, None);

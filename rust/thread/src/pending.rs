@@ -28,13 +28,21 @@ pub struct Pending<T> {
 }
 
 impl<T: Send + 'static> Pending<T> {
-    pub(crate) fn new(ticket: Ticket, then: impl FnOnce(Result<Committed, StoreError>) -> Outcome<T> + Send + 'static) -> Self {
-        Self { ticket, then: Box::new(then) }
+    pub(crate) fn new(
+        ticket: Ticket,
+        then: impl FnOnce(Result<Committed, StoreError>) -> Outcome<T> + Send + 'static,
+    ) -> Self {
+        Self {
+            ticket,
+            then: Box::new(then),
+        }
     }
 
     /// One that is answered already.
     pub fn done(answer: Result<T>) -> Self {
-        Self::new(Ticket::answered(Ok(Committed::default())), |_| Outcome::Done(answer))
+        Self::new(Ticket::answered(Ok(Committed::default())), |_| {
+            Outcome::Done(answer)
+        })
     }
 
     /// The commit that is waited for; `on_answer` of it tells when to call [`Pending::resolve`].
@@ -70,7 +78,11 @@ impl<T: Send + 'static> Pending<T> {
         let until = Instant::now() + timeout;
         let mut pending = self;
         loop {
-            if pending.ticket.wait_for(until.saturating_duration_since(Instant::now())).is_none() {
+            if pending
+                .ticket
+                .wait_for(until.saturating_duration_since(Instant::now()))
+                .is_none()
+            {
                 return Err(pending);
             }
             match pending.resolve() {
@@ -81,7 +93,10 @@ impl<T: Send + 'static> Pending<T> {
     }
 
     /// The same commit, its end put through `next`, which may go on.
-    pub(crate) fn then<U: Send + 'static>(self, next: impl FnOnce(Result<T>) -> Outcome<U> + Send + 'static) -> Pending<U> {
+    pub(crate) fn then<U: Send + 'static>(
+        self,
+        next: impl FnOnce(Result<T>) -> Outcome<U> + Send + 'static,
+    ) -> Pending<U> {
         let then = self.then;
         Pending::new(self.ticket, move |answer| match then(answer) {
             Outcome::Done(result) => next(result),
@@ -90,7 +105,10 @@ impl<T: Send + 'static> Pending<T> {
     }
 
     /// The same commit, its answer put through `change`.
-    pub fn map<U: Send + 'static>(self, change: impl FnOnce(T) -> Result<U> + Send + 'static) -> Pending<U> {
+    pub fn map<U: Send + 'static>(
+        self,
+        change: impl FnOnce(T) -> Result<U> + Send + 'static,
+    ) -> Pending<U> {
         self.then(|result| Outcome::Done(result.and_then(change)))
     }
 }

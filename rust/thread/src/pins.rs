@@ -17,9 +17,27 @@ const PAGE: usize = 1000;
 ///
 /// # Errors
 /// `Invalid` or `LimitExceeded` for the name; `LinkMissing` (of the store) when there is no such block.
-pub fn add(store: &Arc<dyn Store>, scope: &str, name: &str, cid: Cid, durability: Durability) -> Result<Pending<()>> {
-    let change = Change::Set { target: cid, record: Vec::new() };
-    Ok(submit(store, RefMove { name: pin_ref(scope, name)?, expect: Expect::Any, change }, durability, name))
+pub fn add(
+    store: &Arc<dyn Store>,
+    scope: &str,
+    name: &str,
+    cid: Cid,
+    durability: Durability,
+) -> Result<Pending<()>> {
+    let change = Change::Set {
+        target: cid,
+        record: Vec::new(),
+    };
+    Ok(submit(
+        store,
+        RefMove {
+            name: pin_ref(scope, name)?,
+            expect: Expect::Any,
+            change,
+        },
+        durability,
+        name,
+    ))
 }
 
 /// All pins of the scope, in name order. A broken one is an `Err` in its place.
@@ -31,11 +49,16 @@ pub fn list(store: &dyn Store, scope: &str) -> Result<Vec<(String, Result<Cid>)>
     let mut after: Option<RefName> = None;
     loop {
         let page = store.list_refs(scope, PIN, after.as_ref(), PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(pins) };
+        let Some((last, _)) = page.last() else {
+            return Ok(pins);
+        };
         after = Some(last.clone());
         for (name, value) in page {
             let text = name.parts().join("/");
-            pins.push((text, value.map(|value| value.target).map_err(ThreadError::from)));
+            pins.push((
+                text,
+                value.map(|value| value.target).map_err(ThreadError::from),
+            ));
         }
     }
 }
@@ -44,12 +67,23 @@ pub fn list(store: &dyn Store, scope: &str) -> Result<Vec<(String, Result<Cid>)>
 ///
 /// # Errors
 /// `NotFound` when there is none of that name.
-pub fn rm(store: &Arc<dyn Store>, scope: &str, name: &str, durability: Durability) -> Result<Pending<()>> {
+pub fn rm(
+    store: &Arc<dyn Store>,
+    scope: &str,
+    name: &str,
+    durability: Durability,
+) -> Result<Pending<()>> {
     let pin = pin_ref(scope, name)?;
     let Some(value) = store.read_ref(&pin)? else {
-        return Err(ThreadError::NotFound { id: format!("pin {name}") });
+        return Err(ThreadError::NotFound {
+            id: format!("pin {name}"),
+        });
     };
-    let step = RefMove { name: pin, expect: Expect::Version(value.version), change: Change::Delete };
+    let step = RefMove {
+        name: pin,
+        expect: Expect::Version(value.version),
+        change: Change::Delete,
+    };
     Ok(submit(store, step, durability, name))
 }
 
@@ -59,13 +93,25 @@ fn pin_ref(scope: &str, name: &str) -> Result<RefName> {
     Ok(RefName::new(scope, PIN, [name])?)
 }
 
-fn submit(store: &Arc<dyn Store>, step: RefMove, durability: Durability, name: &str) -> Pending<()> {
-    let commit = Commit { scope: step.name.scope().to_owned(), moves: vec![step], durability, ..Commit::default() };
+fn submit(
+    store: &Arc<dyn Store>,
+    step: RefMove,
+    durability: Durability,
+    name: &str,
+) -> Pending<()> {
+    let commit = Commit {
+        scope: step.name.scope().to_owned(),
+        moves: vec![step],
+        durability,
+        ..Commit::default()
+    };
     let name = name.to_owned();
     Pending::new(store.submit(commit), move |answer| {
         Outcome::Done(match answer {
             Ok(_) => Ok(()),
-            Err(StoreError::RefMoved { actual: None, .. }) => Err(ThreadError::NotFound { id: format!("pin {name}") }),
+            Err(StoreError::RefMoved { actual: None, .. }) => Err(ThreadError::NotFound {
+                id: format!("pin {name}"),
+            }),
             Err(error) => Err(error.into()),
         })
     })

@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use treering_block::node::{ROLE_END, ROLE_FAILED};
-use treering_block::{Block, Cid, ContentNode, Encoded, Payload as Said, StateNode, payload_from_bytes, payload_from_encoded, payload_from_text};
+use treering_block::{
+    Block, Cid, ContentNode, Encoded, Payload as Said, StateNode, payload_from_bytes,
+    payload_from_encoded, payload_from_text,
+};
 use treering_store::Store;
 use treering_store::commit::BLOB_BYTES_MIN;
 
@@ -33,7 +36,11 @@ impl Prepared {
     /// The caller's step.
     pub fn step(args: &StepArgs) -> Result<Self> {
         if args.role.starts_with("__") && args.role.ends_with("__") {
-            return Err(ThreadError::invalid("role", &args.role, "names of the form __name__ are reserved"));
+            return Err(ThreadError::invalid(
+                "role",
+                &args.role,
+                "names of the form __name__ are reserved",
+            ));
         }
         Self::build(args, None)
     }
@@ -47,7 +54,14 @@ impl Prepared {
 
     /// The step that ends a thread.
     pub fn end(return_code: i64, summary: &str) -> Result<Self> {
-        Self::closing(ROLE_END, summary, &[("summary", Value::Text(summary)), ("return_code", Value::Int(return_code))])
+        Self::closing(
+            ROLE_END,
+            summary,
+            &[
+                ("summary", Value::Text(summary)),
+                ("return_code", Value::Int(return_code)),
+            ],
+        )
     }
 
     /// The node that says why a step failed.
@@ -78,7 +92,11 @@ impl Prepared {
         for (name, bytes) in &args.artifacts {
             let block = Block::raw(bytes.as_slice());
             if artifacts.insert(name.clone(), block.cid).is_some() {
-                return Err(ThreadError::invalid("artifact", name, "its name is given twice"));
+                return Err(ThreadError::invalid(
+                    "artifact",
+                    name,
+                    "its name is given twice",
+                ));
             }
             blocks.push(block);
         }
@@ -103,11 +121,21 @@ impl Prepared {
 
     /// Bytes of the blocks before the state node that count against a commit's limit.
     pub fn block_bytes(&self) -> usize {
-        self.blocks.iter().map(|block| block.bytes.len()).filter(|bytes| *bytes < BLOB_BYTES_MIN).sum()
+        self.blocks
+            .iter()
+            .map(|block| block.bytes.len())
+            .filter(|bytes| *bytes < BLOB_BYTES_MIN)
+            .sum()
     }
 
     /// Puts the step behind `position`, which moves on to it; its blocks go to `blocks`, children first.
-    pub fn place(&self, position: &mut Position, store: &dyn Store, now_ms: i64, blocks: &mut Vec<Block>) -> Result<Step> {
+    pub fn place(
+        &self,
+        position: &mut Position,
+        store: &dyn Store,
+        now_ms: i64,
+        blocks: &mut Vec<Block>,
+    ) -> Result<Step> {
         let node = StateNode {
             role: self.role.clone(),
             meta: self.meta.clone(),
@@ -152,8 +180,17 @@ pub(crate) fn content_blocks(
     };
     blocks.extend(spilled);
     let mut seen = BTreeSet::new();
-    let refs = links.iter().filter(|link| seen.insert(**link)).copied().collect();
-    let block = ContentNode { payload, artifacts, refs }.encode()?;
+    let refs = links
+        .iter()
+        .filter(|link| seen.insert(**link))
+        .copied()
+        .collect();
+    let block = ContentNode {
+        payload,
+        artifacts,
+        refs,
+    }
+    .encode()?;
     let cid = block.cid;
     blocks.push(block);
     Ok(cid)
@@ -171,7 +208,9 @@ fn digest(args: &StepArgs, artifacts: &BTreeMap<String, Cid>) -> [u8; 32] {
     let mut payload = Payload::new("step");
     payload.text(&args.role);
     digest_content(&mut payload, &args.content);
-    payload.bytes(args.meta.bytes()).number(artifacts.len() as u64);
+    payload
+        .bytes(args.meta.bytes())
+        .number(artifacts.len() as u64);
     for (name, cid) in artifacts {
         payload.text(name).cid(cid);
     }

@@ -22,7 +22,13 @@ pub(crate) struct Receipt {
 impl Receipt {
     /// One for a command that wrote no step.
     pub fn of_thread(thread: &str, started: bool) -> Self {
-        Self { thread: thread.to_owned(), cid: None, step: 0, count: 0, started }
+        Self {
+            thread: thread.to_owned(),
+            cid: None,
+            step: 0,
+            count: 0,
+            started,
+        }
     }
 }
 
@@ -31,7 +37,9 @@ pub(crate) fn encode(receipts: &[Receipt]) -> Result<Vec<u8>> {
     let list = receipts.iter().map(|receipt| {
         Ipld::List(vec![
             Ipld::String(receipt.thread.clone()),
-            receipt.cid.map_or(Ipld::Null, |cid| Ipld::Bytes(cid.to_bytes().to_vec())),
+            receipt
+                .cid
+                .map_or(Ipld::Null, |cid| Ipld::Bytes(cid.to_bytes().to_vec())),
             Ipld::Integer(i128::from(receipt.step)),
             Ipld::Integer(i128::from(receipt.count)),
             Ipld::Bool(receipt.started),
@@ -41,9 +49,20 @@ pub(crate) fn encode(receipts: &[Receipt]) -> Result<Vec<u8>> {
 }
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Receipt>> {
-    let corrupt = || ThreadError::corrupt("receipt", "of a command", "it is not a list of threads and steps");
-    let Ok(Ipld::List(items)) = cbor::decode(bytes) else { return Err(corrupt()) };
-    items.iter().map(|item| read(item).ok_or_else(corrupt)).collect()
+    let corrupt = || {
+        ThreadError::corrupt(
+            "receipt",
+            "of a command",
+            "it is not a list of threads and steps",
+        )
+    };
+    let Ok(Ipld::List(items)) = cbor::decode(bytes) else {
+        return Err(corrupt());
+    };
+    items
+        .iter()
+        .map(|item| read(item).ok_or_else(corrupt))
+        .collect()
 }
 
 /// The only part of a receipt that is about one thread.
@@ -51,13 +70,26 @@ pub(crate) fn decode_one(bytes: &[u8]) -> Result<Receipt> {
     let mut all = decode(bytes)?;
     match (all.pop(), all.is_empty()) {
         (Some(receipt), true) => Ok(receipt),
-        _ => Err(ThreadError::corrupt("receipt", "of a command", "it is not about one thread")),
+        _ => Err(ThreadError::corrupt(
+            "receipt",
+            "of a command",
+            "it is not about one thread",
+        )),
     }
 }
 
 fn read(item: &Ipld) -> Option<Receipt> {
-    let Ipld::List(fields) = item else { return None };
-    let [Ipld::String(thread), cid, Ipld::Integer(step), Ipld::Integer(count), Ipld::Bool(started)] = fields.as_slice() else {
+    let Ipld::List(fields) = item else {
+        return None;
+    };
+    let [
+        Ipld::String(thread),
+        cid,
+        Ipld::Integer(step),
+        Ipld::Integer(count),
+        Ipld::Bool(started),
+    ] = fields.as_slice()
+    else {
         return None;
     };
     let cid = match cid {
@@ -81,7 +113,13 @@ mod tests {
     #[test]
     fn receipts_round_trip() {
         let receipts = vec![
-            Receipt { thread: "01".into(), cid: Some(Cid::of_node(b"x")), step: 7, count: 2, started: false },
+            Receipt {
+                thread: "01".into(),
+                cid: Some(Cid::of_node(b"x")),
+                step: 7,
+                count: 2,
+                started: false,
+            },
             Receipt::of_thread("02", true),
         ];
         assert_eq!(decode(&encode(&receipts).unwrap()).unwrap(), receipts);

@@ -57,7 +57,10 @@ impl Record {
         while !error.is_char_boundary(end) {
             end -= 1;
         }
-        self.error = error.get(..end).filter(|text| !text.is_empty()).map(str::to_owned);
+        self.error = error
+            .get(..end)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned);
     }
 
     pub fn encode(&self) -> Result<Vec<u8>> {
@@ -72,17 +75,26 @@ impl Record {
         put("form", Some(uint(RECORD_FORM)));
         put("key", self.key.clone().map(Ipld::String));
         put("workflow", Some(Ipld::String(self.workflow.clone())));
-        put("status", Some(Ipld::String(self.status.as_str().to_owned())));
+        put(
+            "status",
+            Some(Ipld::String(self.status.as_str().to_owned())),
+        );
         put("created_at_ms", Some(int(self.created_at_ms)));
         put("updated_at_ms", Some(int(self.updated_at_ms)));
         put("completed_at_ms", self.completed_at_ms.map(int));
         put(
             "forked_from",
-            self.forked_from.as_ref().map(|(thread, step)| Ipld::List(vec![Ipld::String(thread.clone()), uint(*step)])),
+            self.forked_from
+                .as_ref()
+                .map(|(thread, step)| Ipld::List(vec![Ipld::String(thread.clone()), uint(*step)])),
         );
         put("max_rounds", self.max_rounds.map(uint));
         if !self.labels.is_empty() {
-            let labels = self.labels.iter().map(|(name, label)| (name.clone(), label.to_ipld())).collect();
+            let labels = self
+                .labels
+                .iter()
+                .map(|(name, label)| (name.clone(), label.to_ipld()))
+                .collect();
             put("labels", Some(Ipld::Map(labels)));
         }
         put("steps", Some(uint(self.steps)));
@@ -103,19 +115,27 @@ impl Record {
         }
         let record = Self {
             key: fields.text("key")?,
-            workflow: fields.text("workflow")?.ok_or_else(|| corrupt("it has no workflow"))?,
+            workflow: fields
+                .text("workflow")?
+                .ok_or_else(|| corrupt("it has no workflow"))?,
             status: fields
                 .text("status")?
                 .and_then(|name| Status::parse(&name).ok())
                 .filter(|status| *status != Status::Running)
                 .ok_or_else(|| corrupt("it has no status"))?,
-            created_at_ms: fields.int("created_at_ms")?.ok_or_else(|| corrupt("it has no created_at_ms"))?,
-            updated_at_ms: fields.int("updated_at_ms")?.ok_or_else(|| corrupt("it has no updated_at_ms"))?,
+            created_at_ms: fields
+                .int("created_at_ms")?
+                .ok_or_else(|| corrupt("it has no created_at_ms"))?,
+            updated_at_ms: fields
+                .int("updated_at_ms")?
+                .ok_or_else(|| corrupt("it has no updated_at_ms"))?,
             completed_at_ms: fields.int("completed_at_ms")?,
             forked_from: fields.lineage()?,
             max_rounds: fields.uint("max_rounds")?,
             labels: fields.labels()?,
-            steps: fields.uint("steps")?.ok_or_else(|| corrupt("it has no steps"))?,
+            steps: fields
+                .uint("steps")?
+                .ok_or_else(|| corrupt("it has no steps"))?,
             return_code: fields.int("return_code")?,
             error: fields.text("error")?,
         };
@@ -131,7 +151,11 @@ impl Record {
             id: id.to_owned(),
             key: self.key.clone(),
             workflow: self.workflow.clone(),
-            status: if running { Status::Running } else { self.status },
+            status: if running {
+                Status::Running
+            } else {
+                self.status
+            },
             created_at_ms: self.created_at_ms,
             updated_at_ms: self.updated_at_ms,
             completed_at_ms: self.completed_at_ms,
@@ -155,10 +179,16 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     fn take<T>(&mut self, name: &str, read: impl FnOnce(Ipld) -> Option<T>) -> Result<Option<T>> {
-        let Some(value) = self.map.remove(name) else { return Ok(None) };
+        let Some(value) = self.map.remove(name) else {
+            return Ok(None);
+        };
         match read(value) {
             Some(value) => Ok(Some(value)),
-            None => Err(ThreadError::corrupt("record of thread", self.id, format!("its {name} is ill-typed"))),
+            None => Err(ThreadError::corrupt(
+                "record of thread",
+                self.id,
+                format!("its {name} is ill-typed"),
+            )),
         }
     }
 
@@ -192,7 +222,10 @@ impl Fields<'_> {
 
     fn labels(&mut self) -> Result<Labels> {
         let labels = self.take("labels", |value| match value {
-            Ipld::Map(map) => map.iter().map(|(name, value)| Some((name.clone(), Label::from_ipld(value)?))).collect(),
+            Ipld::Map(map) => map
+                .iter()
+                .map(|(name, value)| Some((name.clone(), Label::from_ipld(value)?)))
+                .collect(),
             _ => None,
         })?;
         Ok(labels.unwrap_or_default())
@@ -212,10 +245,17 @@ mod tests {
     use crate::limits::{KEY_BYTES_MAX, LABELS_MAX};
 
     fn fullest() -> Record {
-        let mut record = Record::new(&"w".repeat(256), Some("k".repeat(KEY_BYTES_MAX)), Labels::new(), i64::MIN);
+        let mut record = Record::new(
+            &"w".repeat(256),
+            Some("k".repeat(KEY_BYTES_MAX)),
+            Labels::new(),
+            i64::MIN,
+        );
         for i in 0..LABELS_MAX {
             // 32 × (10 + 54) = 2048 bytes, the limit of the sum.
-            record.labels.insert(format!("{i:010}"), Label::Text("t".repeat(54)));
+            record
+                .labels
+                .insert(format!("{i:010}"), Label::Text("t".repeat(54)));
         }
         crate::label::check_labels(&record.labels).unwrap();
         record.updated_at_ms = i64::MAX;
@@ -232,7 +272,11 @@ mod tests {
     fn the_fullest_record_fits_and_round_trips() {
         let record = fullest();
         let bytes = record.encode().unwrap();
-        assert!(bytes.len() <= treering_store::commit::RECORD_BYTES_MAX, "{}", bytes.len());
+        assert!(
+            bytes.len() <= treering_store::commit::RECORD_BYTES_MAX,
+            "{}",
+            bytes.len()
+        );
         assert_eq!(Record::decode("id", &bytes).unwrap(), record);
         assert_eq!(record.error.unwrap().len(), RECORD_ERROR_BYTES_MAX);
     }
@@ -240,7 +284,9 @@ mod tests {
     #[test]
     fn a_record_that_is_not_understood_in_full_is_corrupt() {
         let good = fullest().encode().unwrap();
-        let Ipld::Map(map) = cbor::decode(&good).unwrap() else { panic!() };
+        let Ipld::Map(map) = cbor::decode(&good).unwrap() else {
+            panic!()
+        };
         let with = |name: &str, value: Option<Ipld>| {
             let mut map = map.clone();
             match value {
@@ -253,9 +299,22 @@ mod tests {
         assert!(with("form", Some(Ipld::Integer(2))).is_err());
         assert!(with("surprise", Some(Ipld::Null)).is_err());
         assert!(with("status", Some(Ipld::String("running".into()))).is_err());
-        assert!(with("labels", Some(Ipld::Map([("x".into(), Ipld::List(vec![]))].into()))).is_err());
+        assert!(
+            with(
+                "labels",
+                Some(Ipld::Map([("x".into(), Ipld::List(vec![]))].into()))
+            )
+            .is_err()
+        );
         assert!(with("forked_from", Some(Ipld::List(vec![]))).is_err());
-        for required in ["form", "workflow", "status", "created_at_ms", "updated_at_ms", "steps"] {
+        for required in [
+            "form",
+            "workflow",
+            "status",
+            "created_at_ms",
+            "updated_at_ms",
+            "steps",
+        ] {
             assert!(with(required, None).is_err(), "{required}");
         }
         assert!(Record::decode("id", b"").is_err());

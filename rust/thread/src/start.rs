@@ -43,11 +43,19 @@ impl Starting {
         }
         check_labels(&args.labels)?;
         if args.depth > DEPTH_MAX {
-            return Err(ThreadError::LimitExceeded { what: "depth of a thread", limit: DEPTH_MAX, actual: args.depth });
+            return Err(ThreadError::LimitExceeded {
+                what: "depth of a thread",
+                limit: DEPTH_MAX,
+                actual: args.depth,
+            });
         }
         let steps = prepare_all(std::mem::take(&mut args.steps))?;
         if args.workflow.trim().is_empty() {
-            return Err(ThreadError::invalid("workflow", &args.workflow, "it is blank"));
+            return Err(ThreadError::invalid(
+                "workflow",
+                &args.workflow,
+                "it is blank",
+            ));
         }
         let digest = digest(&args, &steps);
         let mut blocks = Vec::new();
@@ -67,7 +75,13 @@ impl Starting {
         let block = node.encode()?;
         let start = block.cid;
         blocks.push(block);
-        Ok(Self { args, blocks, start, steps, digest })
+        Ok(Self {
+            args,
+            blocks,
+            start,
+            steps,
+            digest,
+        })
     }
 
     pub fn key(&self) -> Option<&str> {
@@ -86,11 +100,24 @@ impl Starting {
         for step in &self.steps {
             steps.push(step.place(&mut position, store, now_ms, &mut blocks)?);
         }
-        let mut record = Record::new(&self.args.workflow, self.args.key.clone(), self.args.labels.clone(), now_ms);
+        let mut record = Record::new(
+            &self.args.workflow,
+            self.args.key.clone(),
+            self.args.labels.clone(),
+            now_ms,
+        );
         if !steps.is_empty() {
-            Edit::Append { steps: steps.len() as u64 }.apply("", &mut record, now_ms)?;
+            Edit::Append {
+                steps: steps.len() as u64,
+            }
+            .apply("", &mut record, now_ms)?;
         }
-        Ok(Begun { id: new_id(now_ms), blocks, head: Head::at(1, position, record), steps })
+        Ok(Begun {
+            id: new_id(now_ms),
+            blocks,
+            head: Head::at(1, position, record),
+            steps,
+        })
     }
 
     pub fn start(&self) -> Cid {
@@ -100,12 +127,29 @@ impl Starting {
 
 /// The moves that make a new thread: its ref, and its key's.
 pub(crate) fn birth(scope: &str, id: &str, head: &Head, start: Cid) -> Result<Vec<RefMove>> {
-    let change = Change::Set { target: head.target, record: head.record.encode()? };
-    let mut moves = vec![RefMove { name: thread_ref(scope, id)?, expect: Expect::Absent, change }];
+    let change = Change::Set {
+        target: head.target,
+        record: head.record.encode()?,
+    };
+    let mut moves = vec![RefMove {
+        name: thread_ref(scope, id)?,
+        expect: Expect::Absent,
+        change,
+    }];
     if let Some(key) = &head.record.key {
-        let record = Ipld::Map(BTreeMap::from([("thread".to_owned(), Ipld::String(id.to_owned()))]));
-        let change = Change::Set { target: start, record: cbor::encode(&record)? };
-        moves.push(RefMove { name: key_ref(scope, key)?, expect: Expect::Absent, change });
+        let record = Ipld::Map(BTreeMap::from([(
+            "thread".to_owned(),
+            Ipld::String(id.to_owned()),
+        )]));
+        let change = Change::Set {
+            target: start,
+            record: cbor::encode(&record)?,
+        };
+        moves.push(RefMove {
+            name: key_ref(scope, key)?,
+            expect: Expect::Absent,
+            change,
+        });
     }
     Ok(moves)
 }
@@ -125,7 +169,11 @@ pub(crate) fn thread_of_key(key: &str, value: &RefValue) -> Result<String> {
 /// What a refused birth means: a taken key is told as such.
 pub(crate) fn refused(error: StoreError) -> ThreadError {
     match &error {
-        StoreError::RefMoved { name, actual: Some(value), .. } if name.kind() == THREAD_KEY => {
+        StoreError::RefMoved {
+            name,
+            actual: Some(value),
+            ..
+        } if name.kind() == THREAD_KEY => {
             let key = name.parts().first().cloned().unwrap_or_default();
             match thread_of_key(&key, value) {
                 Ok(thread) => ThreadError::AlreadyExists { key, thread },
@@ -140,14 +188,18 @@ pub(crate) fn digest_labels(payload: &mut Payload, labels: &Labels) {
     payload.number(labels.len() as u64);
     for (name, label) in labels {
         // A label that passed its check has an encoding.
-        payload.text(name).bytes(&cbor::encode(&label.to_ipld()).unwrap_or_default());
+        payload
+            .text(name)
+            .bytes(&cbor::encode(&label.to_ipld()).unwrap_or_default());
     }
 }
 
 fn digest(args: &StartArgs, steps: &[Prepared]) -> [u8; 32] {
     let mut payload = Payload::new("start");
     payload.text(&args.workflow);
-    payload.maybe(args.prompt.as_ref(), |payload, prompt: &ContentArg| digest_content(payload, prompt));
+    payload.maybe(args.prompt.as_ref(), |payload, prompt: &ContentArg| {
+        digest_content(payload, prompt)
+    });
     payload.maybe(args.key.as_ref(), |payload, key| {
         payload.text(key);
     });

@@ -21,7 +21,11 @@ pub struct Step {
 
 impl Step {
     pub(crate) fn new(cid: Cid, node: StateNode) -> Self {
-        Self { cid, number: node.step, node }
+        Self {
+            cid,
+            number: node.step,
+            node,
+        }
     }
 
     /// Who speaks.

@@ -105,7 +105,11 @@ impl Thread {
     }
 
     pub(crate) fn place(&self) -> Place<'_> {
-        Place { store: self.store(), id: &self.0.id, name: &self.0.name }
+        Place {
+            store: self.store(),
+            id: &self.0.id,
+            name: &self.0.name,
+        }
     }
 
     pub(crate) fn lease_token(&self) -> Option<u64> {
@@ -184,7 +188,10 @@ impl Thread {
     /// # Errors
     /// As for [`Thread::start_cid`].
     pub fn prompt(&self) -> Result<Option<Content>> {
-        self.start_node()?.prompt.map(|prompt| read_content(self.store(), &prompt)).transpose()
+        self.start_node()?
+            .prompt
+            .map(|prompt| read_content(self.store(), &prompt))
+            .transpose()
     }
 
     /// The steps that may be appended in a run: the fork's own, or the start node's.
@@ -206,18 +213,39 @@ impl Thread {
     /// `LinkMissing`, `CommandMismatch`.
     pub fn append(&self, step: StepArgs) -> Result<Pending<Step>> {
         let prepared = Prepared::step(&step)?;
-        self.append_prepared("append", prepared, step.expected_head, step.command_id.as_deref())
+        self.append_prepared(
+            "append",
+            prepared,
+            step.expected_head,
+            step.command_id.as_deref(),
+        )
     }
 
     /// Appends a step that stands for all before it: a context ends there.
     ///
     /// # Errors
     /// As for [`Thread::append`].
-    pub fn compact(&self, summary: ContentArg, role: &str, command_id: Option<&str>) -> Result<Pending<Step>> {
-        self.append_prepared("compact", Prepared::compact(&summary, role)?, None, command_id)
+    pub fn compact(
+        &self,
+        summary: ContentArg,
+        role: &str,
+        command_id: Option<&str>,
+    ) -> Result<Pending<Step>> {
+        self.append_prepared(
+            "compact",
+            Prepared::compact(&summary, role)?,
+            None,
+            command_id,
+        )
     }
 
-    fn append_prepared(&self, verb: &str, step: Prepared, expected_head: Option<Cid>, command_id: Option<&str>) -> Result<Pending<Step>> {
+    fn append_prepared(
+        &self,
+        verb: &str,
+        step: Prepared,
+        expected_head: Option<Cid>,
+        command_id: Option<&str>,
+    ) -> Result<Pending<Step>> {
         let mut payload = Payload::new(verb);
         payload.bytes(step.digest());
         verbs::launch(
@@ -227,7 +255,12 @@ impl Thread {
                 expected_head,
                 leased: true,
                 plan: Box::new(move |thread, head, now_ms| {
-                    let planned = thread.plan_steps(head, std::slice::from_ref(&step), &Edit::Append { steps: 1 }, now_ms)?;
+                    let planned = thread.plan_steps(
+                        head,
+                        std::slice::from_ref(&step),
+                        &Edit::Append { steps: 1 },
+                        now_ms,
+                    )?;
                     planned.single()
                 }),
                 replay: Box::new(verbs::replayed_step),
@@ -241,7 +274,11 @@ impl Thread {
     /// # Errors
     /// As for [`Thread::append`]; `LimitExceeded` over [`EXTEND_STEPS_MAX`] steps or what one commit
     /// holds (64 MiB of blocks); `Invalid` for none.
-    pub fn extend(&self, steps: Vec<StepArgs>, command_id: Option<&str>) -> Result<Pending<Vec<Step>>> {
+    pub fn extend(
+        &self,
+        steps: Vec<StepArgs>,
+        command_id: Option<&str>,
+    ) -> Result<Pending<Vec<Step>>> {
         let expected_head = steps.first().and_then(|step| step.expected_head);
         let prepared = prepare_all(steps)?;
         if prepared.is_empty() {
@@ -258,7 +295,9 @@ impl Thread {
                 expected_head,
                 leased: true,
                 plan: Box::new(move |thread, head, now_ms| {
-                    let edit = Edit::Append { steps: prepared.len() as u64 };
+                    let edit = Edit::Append {
+                        steps: prepared.len() as u64,
+                    };
                     thread.plan_steps(head, &prepared, &edit, now_ms)
                 }),
                 replay: Box::new(verbs::replayed_steps),
@@ -270,7 +309,12 @@ impl Thread {
     ///
     /// # Errors
     /// As for [`Thread::append`].
-    pub fn finish(&self, return_code: i64, summary: &str, command_id: Option<&str>) -> Result<Pending<Step>> {
+    pub fn finish(
+        &self,
+        return_code: i64,
+        summary: &str,
+        command_id: Option<&str>,
+    ) -> Result<Pending<Step>> {
         let mut payload = Payload::new("finish");
         payload.bytes(&return_code.to_le_bytes()).text(summary);
         let step = Prepared::end(return_code, summary)?;
@@ -281,7 +325,14 @@ impl Thread {
                 expected_head: None,
                 leased: true,
                 plan: Box::new(move |thread, head, now_ms| {
-                    thread.plan_steps(head, std::slice::from_ref(&step), &Edit::Finish { return_code }, now_ms)?.single()
+                    thread
+                        .plan_steps(
+                            head,
+                            std::slice::from_ref(&step),
+                            &Edit::Finish { return_code },
+                            now_ms,
+                        )?
+                        .single()
                 }),
                 replay: Box::new(verbs::replayed_step),
             },
@@ -297,14 +348,18 @@ impl Thread {
         let mut payload = Payload::new("fail");
         payload.text(error);
         let step = Prepared::failed(error)?;
-        let edit = Edit::Fail { error: error.to_owned() };
+        let edit = Edit::Fail {
+            error: error.to_owned(),
+        };
         verbs::launch(
             self,
             Verb {
                 command: verbs::command(self.name(), command_id, &payload),
                 expected_head: None,
                 leased: true,
-                plan: Box::new(move |thread, head, now_ms| thread.plan_failure(head, &step, &edit, now_ms)),
+                plan: Box::new(move |thread, head, now_ms| {
+                    thread.plan_failure(head, &step, &edit, now_ms)
+                }),
                 replay: Box::new(verbs::replayed_step),
             },
         )
@@ -315,7 +370,10 @@ impl Thread {
     /// # Errors
     /// `Store` or `Corrupt`, naming the node.
     pub fn failure(&self) -> Result<Option<Step>> {
-        match self.store().read_ref(&failed_ref(self.scope(), self.id())?)? {
+        match self
+            .store()
+            .read_ref(&failed_ref(self.scope(), self.id())?)?
+        {
             Some(value) => chain::read_step(self.store(), &value.target).map(Some),
             None => Ok(None),
         }
@@ -328,7 +386,13 @@ impl Thread {
     pub fn cancel(&self, reason: &str, command_id: Option<&str>) -> Result<Pending<()>> {
         let mut payload = Payload::new("cancel");
         payload.text(reason);
-        self.edit_record(Edit::Cancel { reason: reason.to_owned() }, command_id, &payload)
+        self.edit_record(
+            Edit::Cancel {
+                reason: reason.to_owned(),
+            },
+            command_id,
+            &payload,
+        )
     }
 
     /// Holds the head still until it is resumed. Needs no lease.
@@ -347,17 +411,32 @@ impl Thread {
         self.edit_record(Edit::Resume, command_id, &Payload::new("resume"))
     }
 
-    fn edit_record(&self, edit: Edit, command_id: Option<&str>, payload: &Payload) -> Result<Pending<()>> {
+    fn edit_record(
+        &self,
+        edit: Edit,
+        command_id: Option<&str>,
+        payload: &Payload,
+    ) -> Result<Pending<()>> {
         let command = verbs::command(self.name(), command_id, payload);
         control(
             self,
             command,
             Arc::new(move |thread, mut head, now_ms| {
-                let label = head.record.key.clone().unwrap_or_else(|| thread.id().to_owned());
+                let label = head
+                    .record
+                    .key
+                    .clone()
+                    .unwrap_or_else(|| thread.id().to_owned());
                 edit.apply(&label, &mut head.record, now_ms)?;
                 head.version += 1;
                 let receipt = Receipt::of_thread(thread.id(), false);
-                Ok(Planned { blocks: Vec::new(), moves: Vec::new(), after: Some(head), receipt, output: () })
+                Ok(Planned {
+                    blocks: Vec::new(),
+                    moves: Vec::new(),
+                    after: Some(head),
+                    receipt,
+                    output: (),
+                })
             }),
         )
     }
@@ -368,7 +447,11 @@ impl Thread {
     /// `NoSuchStep`; `Store` or `Corrupt`, naming the node.
     pub fn at(&self, number: u64) -> Result<Step> {
         let (head, len) = self.seen(|head| (head.target, head.record.steps));
-        let none = || ThreadError::NoSuchStep { thread: self.label(), asked: number, len };
+        let none = || ThreadError::NoSuchStep {
+            thread: self.label(),
+            asked: number,
+            len,
+        };
         if number == 0 || number > len {
             return Err(none());
         }
@@ -392,7 +475,12 @@ impl Thread {
     /// about once and holds at most one chunk of them.
     pub fn walk(&self, first: u64, last: Option<u64>) -> Steps {
         let (head, len) = self.seen(|head| (head.target, head.record.steps));
-        Steps::new(self.shared_store(), head, first.max(1), last.map_or(len, |last| last.min(len)))
+        Steps::new(
+            self.shared_store(),
+            head,
+            first.max(1),
+            last.map_or(len, |last| last.min(len)),
+        )
     }
 
     /// All steps from the head as last seen back to step 1. Reads each once.
@@ -401,8 +489,18 @@ impl Thread {
         Back::new(self.shared_store(), head, len)
     }
 
-    pub(crate) fn plan_steps(&self, mut head: Head, steps: &[Prepared], edit: &Edit, now_ms: i64) -> Result<Planned<Vec<Step>>> {
-        let label = head.record.key.clone().unwrap_or_else(|| self.id().to_owned());
+    pub(crate) fn plan_steps(
+        &self,
+        mut head: Head,
+        steps: &[Prepared],
+        edit: &Edit,
+        now_ms: i64,
+    ) -> Result<Planned<Vec<Step>>> {
+        let label = head
+            .record
+            .key
+            .clone()
+            .unwrap_or_else(|| self.id().to_owned());
         let mut record = head.record.clone();
         edit.apply(&label, &mut record, now_ms)?;
         let mut position = head.position(self.store())?.clone();
@@ -419,11 +517,27 @@ impl Thread {
             started: false,
         };
         let after = Head::at(head.version + 1, position, record);
-        Ok(Planned { blocks, moves: Vec::new(), after: Some(after), receipt, output })
+        Ok(Planned {
+            blocks,
+            moves: Vec::new(),
+            after: Some(after),
+            receipt,
+            output,
+        })
     }
 
-    fn plan_failure(&self, mut head: Head, step: &Prepared, edit: &Edit, now_ms: i64) -> Result<Planned<Step>> {
-        let label = head.record.key.clone().unwrap_or_else(|| self.id().to_owned());
+    fn plan_failure(
+        &self,
+        mut head: Head,
+        step: &Prepared,
+        edit: &Edit,
+        now_ms: i64,
+    ) -> Result<Planned<Step>> {
+        let label = head
+            .record
+            .key
+            .clone()
+            .unwrap_or_else(|| self.id().to_owned());
         edit.apply(&label, &mut head.record, now_ms)?;
         let mut beside = head.position(self.store())?.clone();
         let mut blocks = Vec::new();
@@ -435,17 +549,36 @@ impl Thread {
             count: 1,
             started: false,
         };
-        let moves = vec![crate::fork::failed_move(self.scope(), self.id(), output.cid)?];
+        let moves = vec![crate::fork::failed_move(
+            self.scope(),
+            self.id(),
+            output.cid,
+        )?];
         head.version += 1;
-        Ok(Planned { blocks, moves, after: Some(head), receipt, output })
+        Ok(Planned {
+            blocks,
+            moves,
+            after: Some(head),
+            receipt,
+            output,
+        })
     }
 }
 
 impl Planned<Vec<Step>> {
     /// The plan of one step.
     fn single(mut self) -> Result<Planned<Step>> {
-        let output = self.output.pop().ok_or_else(|| ThreadError::corrupt("plan", &self.receipt.thread, "it has no step"))?;
-        Ok(Planned { blocks: self.blocks, moves: self.moves, after: self.after, receipt: self.receipt, output })
+        let output = self
+            .output
+            .pop()
+            .ok_or_else(|| ThreadError::corrupt("plan", &self.receipt.thread, "it has no step"))?;
+        Ok(Planned {
+            blocks: self.blocks,
+            moves: self.moves,
+            after: self.after,
+            receipt: self.receipt,
+            output,
+        })
     }
 }
 
@@ -465,7 +598,11 @@ pub(crate) fn prepare_all(steps: Vec<StepArgs>) -> Result<Vec<Prepared>> {
         let step = Prepared::step(step)?;
         bytes += step.block_bytes();
         // Ends early: the store would refuse the whole of it, after all of it was built.
-        within("bytes of blocks in one commit", treering_store::commit::COMMIT_BYTES_MAX as usize, bytes)?;
+        within(
+            "bytes of blocks in one commit",
+            treering_store::commit::COMMIT_BYTES_MAX as usize,
+            bytes,
+        )?;
         prepared.push(step);
     }
     Ok(prepared)

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use treering_store::name::check_scope;
 use treering_store::commit::Address;
+use treering_store::name::check_scope;
 use treering_store::{Commit, Durability, RefName, RefValue, Store, StoreError};
 
 use crate::args::StartArgs;
@@ -38,12 +38,20 @@ impl Threads {
     /// `Invalid` or `LimitExceeded` (of the store) for the scope's name.
     pub fn new(store: Arc<dyn Store>, scope: &str, durability: Durability) -> Result<Self> {
         check_scope(scope)?;
-        Ok(Self { store, scope: scope.into(), durability })
+        Ok(Self {
+            store,
+            scope: scope.into(),
+            durability,
+        })
     }
 
     /// The siblings of a thread.
     pub(crate) fn of(thread: &Thread) -> Self {
-        Self { store: thread.shared_store(), scope: thread.scope().into(), durability: thread.durability() }
+        Self {
+            store: thread.shared_store(),
+            scope: thread.scope().into(),
+            durability: thread.durability(),
+        }
     }
 
     /// Their scope.
@@ -68,10 +76,22 @@ impl Threads {
     /// characters and what looks like a path; `Corrupt` when its record can't be read.
     pub fn get(&self, id_or_key: &str) -> Result<Thread> {
         let wanted = parse_wanted(id_or_key)?;
-        if let Some(thread) = wanted.id.as_deref().map(|id| self.open(id)).transpose()?.flatten() {
+        if let Some(thread) = wanted
+            .id
+            .as_deref()
+            .map(|id| self.open(id))
+            .transpose()?
+            .flatten()
+        {
             return Ok(thread);
         }
-        if let Some(thread) = wanted.key.as_deref().map(|key| self.find_key(key)).transpose()?.flatten() {
+        if let Some(thread) = wanted
+            .key
+            .as_deref()
+            .map(|key| self.find_key(key))
+            .transpose()?
+            .flatten()
+        {
             return Ok(thread);
         }
         let mut candidates = match &wanted.prefix {
@@ -80,10 +100,19 @@ impl Threads {
         };
         if candidates.len() > 1 {
             candidates.truncate(CANDIDATES_MAX);
-            return Err(ThreadError::Ambiguous { prefix: id_or_key.to_owned(), candidates });
+            return Err(ThreadError::Ambiguous {
+                prefix: id_or_key.to_owned(),
+                candidates,
+            });
         }
-        let found = candidates.pop().map(|id| self.open(&id)).transpose()?.flatten();
-        found.ok_or_else(|| ThreadError::NotFound { id: id_or_key.to_owned() })
+        let found = candidates
+            .pop()
+            .map(|id| self.open(&id))
+            .transpose()?
+            .flatten();
+        found.ok_or_else(|| ThreadError::NotFound {
+            id: id_or_key.to_owned(),
+        })
     }
 
     /// The thread that has this key.
@@ -105,7 +134,11 @@ impl Threads {
                 return Ok(Some(thread));
             }
             if seen.as_ref() == Some(&value) {
-                return Err(ThreadError::corrupt("key", key, format!("its thread {id} is not there")));
+                return Err(ThreadError::corrupt(
+                    "key",
+                    key,
+                    format!("its thread {id} is not there"),
+                ));
             }
             seen = Some(value);
         }
@@ -116,8 +149,15 @@ impl Threads {
     fn ids_from(&self, prefix: &str) -> Result<Vec<String>> {
         // A name that is a prefix of others sorts before them all.
         let after = thread_ref(&self.scope, prefix)?;
-        let page = self.store.list_refs(&self.scope, THREAD, Some(&after), CANDIDATES_MAX + 1)?;
-        Ok(page.iter().filter_map(|(name, _)| id_of(name)).filter(|id| id.starts_with(prefix)).map(str::to_owned).collect())
+        let page = self
+            .store
+            .list_refs(&self.scope, THREAD, Some(&after), CANDIDATES_MAX + 1)?;
+        Ok(page
+            .iter()
+            .filter_map(|(name, _)| id_of(name))
+            .filter(|id| id.starts_with(prefix))
+            .map(str::to_owned)
+            .collect())
     }
 
     /// The thread of that very id.
@@ -133,8 +173,20 @@ impl Threads {
         }
     }
 
-    pub(crate) fn handle(&self, id: &str, head: Head, lease_owner: Option<String>) -> Result<Thread> {
-        Thread::new(self.store.clone(), &self.scope, id, self.durability, head, lease_owner)
+    pub(crate) fn handle(
+        &self,
+        id: &str,
+        head: Head,
+        lease_owner: Option<String>,
+    ) -> Result<Thread> {
+        Thread::new(
+            self.store.clone(),
+            &self.scope,
+            id,
+            self.durability,
+            head,
+            lease_owner,
+        )
     }
 
     /// The thread that a repeated command made or found.
@@ -143,7 +195,10 @@ impl Threads {
     }
 
     pub(crate) fn of_receipt(&self, receipt: &Receipt) -> Result<Thread> {
-        self.open(&receipt.thread)?.ok_or_else(|| ThreadError::NotFound { id: receipt.thread.clone() })
+        self.open(&receipt.thread)?
+            .ok_or_else(|| ThreadError::NotFound {
+                id: receipt.thread.clone(),
+            })
     }
 
     /// Threads that pass the filter, by id, which is by creation. Reads records and leases, no node.
@@ -156,12 +211,18 @@ impl Threads {
         let mut listed = Vec::new();
         let mut after: Option<RefName> = None;
         loop {
-            let page = self.store.list_refs(&self.scope, THREAD, after.as_ref(), PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(listed) };
+            let page = self
+                .store
+                .list_refs(&self.scope, THREAD, after.as_ref(), PAGE)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(listed);
+            };
             after = Some(last.clone());
             for (name, value) in page {
                 let id = id_of(&name).unwrap_or(name.encoded()).to_owned();
-                let info = value.map_err(ThreadError::from).and_then(|value| self.info(&id, &name, &value));
+                let info = value
+                    .map_err(ThreadError::from)
+                    .and_then(|value| self.info(&id, &name, &value));
                 if info.as_ref().map_or(true, |info| filter.lets_pass(info)) {
                     listed.push(Listed { id, info });
                 }
@@ -172,8 +233,16 @@ impl Threads {
     fn info(&self, id: &str, name: &RefName, value: &RefValue) -> Result<ThreadInfo> {
         let head = Head::read(id, value)?;
         // Only an idle thread is told apart from a running one by its lease.
-        let lease = if head.record.status == Status::Idle { self.store.lease_state(name)? } else { None };
-        Ok(head.record.info(id, head.target, lease.filter(|lease| lease.held).map(|lease| lease.owner)))
+        let lease = if head.record.status == Status::Idle {
+            self.store.lease_state(name)?
+        } else {
+            None
+        };
+        Ok(head.record.info(
+            id,
+            head.target,
+            lease.filter(|lease| lease.held).map(|lease| lease.owner),
+        ))
     }
 
     /// Starts a thread: prompt, start node, imported steps and record in one commit.
@@ -187,7 +256,9 @@ impl Threads {
         if let Some(receipt) = self.first(command.as_ref())? {
             return Ok(Pending::done(self.replayed(&receipt)));
         }
-        Ok(self.submit_start(&starting, command)?.map(|(thread, _)| Ok(thread)))
+        Ok(self
+            .submit_start(&starting, command)?
+            .map(|(thread, _)| Ok(thread)))
     }
 
     /// The thread that has the key, or a new one; true if it was started.
@@ -214,26 +285,35 @@ impl Threads {
             return self.note_found(thread, command);
         }
         let threads = self.clone();
-        Ok(self.submit_start(&starting, command)?.then(move |result| match result {
-            Err(ThreadError::AlreadyExists { .. }) => {
-                // Somebody was faster: his is the thread.
-                Outcome::Done(match threads.find_key(&key) {
-                    Ok(Some(thread)) => Ok((thread, false)),
-                    Ok(None) => Err(ThreadError::NotFound { id: key }),
-                    Err(error) => Err(error),
-                })
-            }
-            result => Outcome::Done(result),
-        }))
+        Ok(self
+            .submit_start(&starting, command)?
+            .then(move |result| match result {
+                Err(ThreadError::AlreadyExists { .. }) => {
+                    // Somebody was faster: his is the thread.
+                    Outcome::Done(match threads.find_key(&key) {
+                        Ok(Some(thread)) => Ok((thread, false)),
+                        Ok(None) => Err(ThreadError::NotFound { id: key }),
+                        Err(error) => Err(error),
+                    })
+                }
+                result => Outcome::Done(result),
+            }))
     }
 
     fn first(&self, command: Option<&CommandKey>) -> Result<Option<Vec<u8>>> {
-        command.map(|command| command.first(&*self.store)).transpose().map(Option::flatten)
+        command
+            .map(|command| command.first(&*self.store))
+            .transpose()
+            .map(Option::flatten)
     }
 
     fn scope_command(&self, starting: &Starting) -> Option<CommandKey> {
         let id = starting.command_id()?.to_owned();
-        Some(CommandKey { address: Address::Scope(self.scope.to_string()), id, payload: starting.digest })
+        Some(CommandKey {
+            address: Address::Scope(self.scope.to_string()),
+            id,
+            payload: starting.digest,
+        })
     }
 
     fn replayed_start(&self, bytes: &[u8]) -> Result<(Thread, bool)> {
@@ -262,8 +342,14 @@ impl Threads {
         }))
     }
 
-    fn submit_start(&self, starting: &Starting, command: Option<CommandKey>) -> Result<Pending<(Thread, bool)>> {
-        let Begun { id, blocks, head, .. } = starting.begin(&*self.store, self.store.now_ms())?;
+    fn submit_start(
+        &self,
+        starting: &Starting,
+        command: Option<CommandKey>,
+    ) -> Result<Pending<(Thread, bool)>> {
+        let Begun {
+            id, blocks, head, ..
+        } = starting.begin(&*self.store, self.store.now_ms())?;
         let receipt = receipt::encode(&[Receipt::of_thread(&id, true)])?;
         let ticket = self.store.submit(Commit {
             scope: self.scope.to_string(),
@@ -274,15 +360,18 @@ impl Threads {
             ..Commit::default()
         });
         let threads = self.clone();
-        Ok(Pending::new(ticket, move |answer: Result<_, StoreError>| {
-            Outcome::Done(match answer {
-                Ok(committed) => match committed.replay {
-                    Some(receipt) => threads.replayed_start(&receipt),
-                    None => threads.handle(&id, head, None).map(|thread| (thread, true)),
-                },
-                Err(error) => Err(refused(error)),
-            })
-        }))
+        Ok(Pending::new(
+            ticket,
+            move |answer: Result<_, StoreError>| {
+                Outcome::Done(match answer {
+                    Ok(committed) => match committed.replay {
+                        Some(receipt) => threads.replayed_start(&receipt),
+                        None => threads.handle(&id, head, None).map(|thread| (thread, true)),
+                    },
+                    Err(error) => Err(refused(error)),
+                })
+            },
+        ))
     }
 
     /// Removes a thread, found as by [`Threads::get`]. With a command id it may be repeated when the
@@ -290,7 +379,12 @@ impl Threads {
     ///
     /// # Errors
     /// As for [`Threads::get`] and [`Thread::rm`].
-    pub fn rm(&self, id_or_key: &str, force: bool, command_id: Option<&str>) -> Result<Pending<()>> {
+    pub fn rm(
+        &self,
+        id_or_key: &str,
+        force: bool,
+        command_id: Option<&str>,
+    ) -> Result<Pending<()>> {
         match self.get(id_or_key) {
             Ok(thread) => thread.rm(force, command_id),
             Err(ThreadError::NotFound { id }) => {

@@ -48,7 +48,7 @@ enum Fate {
     /// What it builds on never came to be, by no fault of the head.
     Replan,
     /// What it builds on never came to be, because of this.
-    Fail(ThreadError),
+    Fail(Box<ThreadError>),
 }
 
 struct Flight {
@@ -78,7 +78,12 @@ pub(crate) struct Tip {
 
 impl Tip {
     pub fn new(head: Head, lease_owner: Option<String>) -> Self {
-        Self { acked: head, gone: false, flights: VecDeque::new(), lease_owner }
+        Self {
+            acked: head,
+            gone: false,
+            flights: VecDeque::new(),
+            lease_owner,
+        }
     }
 
     /// The last head that was acknowledged.
@@ -88,13 +93,23 @@ impl Tip {
 
     /// What errors call the thread.
     pub fn label(&self, id: &str) -> String {
-        self.acked.record.key.clone().unwrap_or_else(|| id.to_owned())
+        self.acked
+            .record
+            .key
+            .clone()
+            .unwrap_or_else(|| id.to_owned())
     }
 
     /// The head to build on.
     pub fn pending(&mut self, place: &Place<'_>) -> Result<Head> {
-        let gone = || ThreadError::NotFound { id: place.id.to_owned() };
-        if let Some(flight) = self.flights.iter().rfind(|flight| matches!(flight.fate, Fate::Live)) {
+        let gone = || ThreadError::NotFound {
+            id: place.id.to_owned(),
+        };
+        if let Some(flight) = self
+            .flights
+            .iter()
+            .rfind(|flight| matches!(flight.fate, Fate::Live))
+        {
             return flight.after.clone().ok_or_else(gone);
         }
         if self.gone {
@@ -108,21 +123,25 @@ impl Tip {
     pub fn launch(&mut self, ticket: Ticket, base: &Head, after: Option<Head>) -> Slot {
         let slot = Slot::default();
         let base = (base.record.steps, base.target);
-        self.flights.push_back(Flight { ticket, base, after, fate: Fate::Live, slot: slot.clone() });
+        self.flights.push_back(Flight {
+            ticket,
+            base,
+            after,
+            fate: Fate::Live,
+            slot: slot.clone(),
+        });
         slot
-    }
-
-    /// Whether changes are still on their way.
-    pub fn has_flights(&mut self, place: &Place<'_>) -> bool {
-        self.settle(place);
-        !self.flights.is_empty()
     }
 
     /// Books every answer that has come.
     pub fn settle(&mut self, place: &Place<'_>) {
         let mut index = 0;
         while let Some(flight) = self.flights.get(index) {
-            match flight.ticket.poll().and_then(|answer| Some((answer, self.flights.remove(index)?))) {
+            match flight
+                .ticket
+                .poll()
+                .and_then(|answer| Some((answer, self.flights.remove(index)?)))
+            {
                 None => index += 1,
                 Some((answer, flight)) => {
                     let verdict = self.judge(place, &flight, answer, index);
@@ -132,9 +151,18 @@ impl Tip {
         }
     }
 
-    fn judge(&mut self, place: &Place<'_>, flight: &Flight, answer: Result<Committed, StoreError>, behind: usize) -> Verdict {
+    fn judge(
+        &mut self,
+        place: &Place<'_>,
+        flight: &Flight,
+        answer: Result<Committed, StoreError>,
+        behind: usize,
+    ) -> Verdict {
         match answer {
-            Ok(Committed { replay: Some(receipt), .. }) => {
+            Ok(Committed {
+                replay: Some(receipt),
+                ..
+            }) => {
                 self.doom(behind, &Fate::Replan);
                 // If this can't be read now, the handle stays where it was, which is never wrong.
                 let _ = self.adopt(place, &receipt);
@@ -148,19 +176,23 @@ impl Tip {
                 }
                 Verdict::Landed
             }
-            Err(StoreError::RefMoved { name, actual, .. }) if name == *place.name => match &flight.fate {
-                Fate::Replan => Verdict::Again,
-                Fate::Fail(error) => Verdict::Failed(error.clone()),
-                Fate::Live => self.judge_moved(place, flight, actual, behind),
-            },
+            Err(StoreError::RefMoved { name, actual, .. }) if name == *place.name => {
+                match &flight.fate {
+                    Fate::Replan => Verdict::Again,
+                    Fate::Fail(error) => Verdict::Failed((**error).clone()),
+                    Fate::Live => self.judge_moved(place, flight, actual, behind),
+                }
+            }
             // Some other ref, that the plan had read: read it anew.
             Err(StoreError::RefMoved { .. }) => {
                 self.doom(behind, &Fate::Replan);
                 Verdict::Again
             }
-            Err(StoreError::LinkMissing { link, .. }) if link == flight.base.1 && !matches!(flight.fate, Fate::Live) => {
+            Err(StoreError::LinkMissing { link, .. })
+                if link == flight.base.1 && !matches!(flight.fate, Fate::Live) =>
+            {
                 match &flight.fate {
-                    Fate::Fail(error) => Verdict::Failed(error.clone()),
+                    Fate::Fail(error) => Verdict::Failed((**error).clone()),
                     Fate::Live | Fate::Replan => Verdict::Again,
                 }
             }
@@ -172,11 +204,19 @@ impl Tip {
     }
 
     /// The ref is not what the flight builds on, and what that built on did come to be.
-    fn judge_moved(&mut self, place: &Place<'_>, flight: &Flight, actual: Option<RefValue>, behind: usize) -> Verdict {
+    fn judge_moved(
+        &mut self,
+        place: &Place<'_>,
+        flight: &Flight,
+        actual: Option<RefValue>,
+        behind: usize,
+    ) -> Verdict {
         let error = match actual {
             None => {
                 self.gone = true;
-                ThreadError::NotFound { id: place.id.to_owned() }
+                ThreadError::NotFound {
+                    id: place.id.to_owned(),
+                }
             }
             Some(value) if value.target == flight.base.1 => match self.take(place, &value) {
                 Ok(()) => {
@@ -187,13 +227,24 @@ impl Tip {
             },
             Some(value) => self.head_moved(place.id, &value, flight.base),
         };
-        self.doom(behind, &Fate::Fail(error.clone()));
+        self.doom(behind, &Fate::Fail(Box::new(error.clone())));
         Verdict::Failed(error)
     }
 
-    fn head_moved(&self, id: &str, value: &RefValue, (expected_step, expected): (u64, Cid)) -> ThreadError {
+    fn head_moved(
+        &self,
+        id: &str,
+        value: &RefValue,
+        (expected_step, expected): (u64, Cid),
+    ) -> ThreadError {
         let at_step = Head::read(id, value).map_or(0, |head| head.record.steps);
-        ThreadError::HeadMoved { thread: self.label(id), at_step, at: value.target, expected_step, expected }
+        ThreadError::HeadMoved {
+            thread: self.label(id),
+            at_step,
+            at: value.target,
+            expected_step,
+            expected,
+        }
     }
 
     /// Those behind a refused flight can only be refused, too: this is then why.
@@ -226,16 +277,26 @@ impl Tip {
         }
         let mut own = receipt::decode(receipt)?;
         own.retain(|receipt| receipt.thread == place.id && receipt.cid == Some(value.target));
-        let Some(receipt) = own.pop() else { return Ok(()) };
+        let Some(receipt) = own.pop() else {
+            return Ok(());
+        };
         let seen = self.acked.record.steps;
         if receipt.step.checked_sub(receipt.count) != Some(seen) {
             return Ok(());
         }
-        let before = match chain::find(place.store, chain::read_step(place.store, &value.target)?, seen)? {
+        let before = match chain::find(
+            place.store,
+            chain::read_step(place.store, &value.target)?,
+            seen,
+        )? {
             Some(step) => step.cid,
             None => self.acked.position(place.store)?.start,
         };
-        if before == self.acked.target { self.take(place, &value) } else { Ok(()) }
+        if before == self.acked.target {
+            self.take(place, &value)
+        } else {
+            Ok(())
+        }
     }
 
     /// Sees the thread as it is now. What is in flight and no longer fits will fail.
@@ -244,15 +305,29 @@ impl Tip {
         let lease = place.store.lease_state(place.name)?;
         let Some(value) = place.store.read_ref(place.name)? else {
             self.gone = true;
-            return Err(ThreadError::NotFound { id: place.id.to_owned() });
+            return Err(ThreadError::NotFound {
+                id: place.id.to_owned(),
+            });
         };
         let known = |head: &Head| (head.version, head.target) == (value.version, value.target);
-        let on_its_way = self.flights.iter().filter_map(|flight| flight.after.as_ref()).any(known);
-        let moved = self.head_moved(place.id, &value, (self.acked.record.steps, self.acked.target));
+        let on_its_way = self
+            .flights
+            .iter()
+            .filter_map(|flight| flight.after.as_ref())
+            .any(known);
+        let moved = self.head_moved(
+            place.id,
+            &value,
+            (self.acked.record.steps, self.acked.target),
+        );
         let was = (self.acked.version, self.acked.target);
         self.take(place, &value)?;
         if !on_its_way && was != (value.version, value.target) {
-            let fate = if was.1 == value.target { Fate::Replan } else { Fate::Fail(moved) };
+            let fate = if was.1 == value.target {
+                Fate::Replan
+            } else {
+                Fate::Fail(Box::new(moved))
+            };
             self.doom(0, &fate);
         }
         self.lease_owner = lease.filter(|lease| lease.held).map(|lease| lease.owner);

@@ -51,30 +51,46 @@ pub(crate) struct Planned<O> {
 /// The command id of a change that addresses `name`.
 pub(crate) fn command(name: &RefName, id: Option<&str>, payload: &Payload) -> Option<CommandKey> {
     let id = id?.to_owned();
-    Some(CommandKey { address: Address::Ref(name.clone()), id, payload: payload.finish() })
+    Some(CommandKey {
+        address: Address::Ref(name.clone()),
+        id,
+        payload: payload.finish(),
+    })
 }
 
 /// Submits the change.
 pub(crate) fn launch<O: Send + 'static>(thread: &Thread, verb: Verb<O>) -> Result<Pending<O>> {
-    if let Some(command) = &verb.command {
-        if let Some(bytes) = command.first(thread.store())? {
-            let _ = open(thread.tip()).adopt(&thread.place(), &bytes);
-            return Ok(Pending::done((verb.replay)(thread, &receipt::decode_one(&bytes)?)));
-        }
+    if let Some(command) = &verb.command
+        && let Some(bytes) = command.first(thread.store())?
+    {
+        let _ = open(thread.tip()).adopt(&thread.place(), &bytes);
+        return Ok(Pending::done((verb.replay)(
+            thread,
+            &receipt::decode_one(&bytes)?,
+        )));
     }
     submit(thread.clone(), Arc::new(verb), 0)
 }
 
-fn submit<O: Send + 'static>(thread: Thread, verb: Arc<Verb<O>>, attempt: u32) -> Result<Pending<O>> {
+fn submit<O: Send + 'static>(
+    thread: Thread,
+    verb: Arc<Verb<O>>,
+    attempt: u32,
+) -> Result<Pending<O>> {
     let store = thread.store();
     // Held until the commit is queued: the order of the calls is the order of the commits.
     let mut tip = open(thread.tip());
     tip.settle(&thread.place());
     let base = tip.pending(&thread.place())?;
-    if let Some(expected) = verb.expected_head {
-        if expected != base.target {
-            return Err(expected_elsewhere(&thread, &tip.label(thread.id()), &base, expected));
-        }
+    if let Some(expected) = verb.expected_head
+        && expected != base.target
+    {
+        return Err(expected_elsewhere(
+            &thread,
+            &tip.label(thread.id()),
+            &base,
+            expected,
+        ));
     }
     let planned = (verb.plan)(&thread, base.clone(), store.now_ms())?;
     let commit = Commit {
@@ -110,9 +126,9 @@ fn conclude<O: Send + 'static>(
 ) -> Outcome<O> {
     match verdict {
         Some(Verdict::Landed) => Outcome::Done(Ok(output)),
-        Some(Verdict::Replayed(bytes)) => {
-            Outcome::Done(receipt::decode_one(&bytes).and_then(|receipt| (verb.replay)(&thread, &receipt)))
-        }
+        Some(Verdict::Replayed(bytes)) => Outcome::Done(
+            receipt::decode_one(&bytes).and_then(|receipt| (verb.replay)(&thread, &receipt)),
+        ),
         Some(Verdict::Again) if attempt < ATTEMPTS_MAX => match submit(thread, verb, attempt + 1) {
             Ok(pending) => Outcome::Again(pending),
             Err(error) => Outcome::Done(Err(error)),
@@ -120,41 +136,78 @@ fn conclude<O: Send + 'static>(
         Some(Verdict::Failed(error)) => Outcome::Done(Err(error)),
         Some(Verdict::Again) | None => Outcome::Done(Err(match answer {
             Err(error) => error.into(),
-            Ok(_) => ThreadError::corrupt("thread", thread.id(), "a commit was answered and not judged"),
+            Ok(_) => ThreadError::corrupt(
+                "thread",
+                thread.id(),
+                "a commit was answered and not judged",
+            ),
         })),
     }
 }
 
 /// The move of the thread's own ref first, then the others.
-pub(crate) fn moves(name: &RefName, base: &Head, after: Option<&Head>, others: Vec<RefMove>) -> Result<Vec<RefMove>> {
+pub(crate) fn moves(
+    name: &RefName,
+    base: &Head,
+    after: Option<&Head>,
+    others: Vec<RefMove>,
+) -> Result<Vec<RefMove>> {
     let change = match after {
-        Some(head) => Change::Set { target: head.target, record: head.record.encode()? },
+        Some(head) => Change::Set {
+            target: head.target,
+            record: head.record.encode()?,
+        },
         None => Change::Delete,
     };
-    let expect = Expect::At { version: base.version, target: base.target };
-    let mut moves = vec![RefMove { name: name.clone(), expect, change }];
+    let expect = Expect::At {
+        version: base.version,
+        target: base.target,
+    };
+    let mut moves = vec![RefMove {
+        name: name.clone(),
+        expect,
+        change,
+    }];
     moves.extend(others);
     Ok(moves)
 }
 
 pub(crate) fn lease_token(thread: &Thread, leased: bool) -> Vec<LeaseToken> {
     match thread.lease_token() {
-        Some(token) if leased => vec![LeaseToken { name: thread.name().clone(), token }],
+        Some(token) if leased => vec![LeaseToken {
+            name: thread.name().clone(),
+            token,
+        }],
         _ => Vec::new(),
     }
 }
 
 fn expected_elsewhere(thread: &Thread, label: &str, base: &Head, expected: Cid) -> ThreadError {
     let expected_step = chain::read_step(thread.store(), &expected).map_or(0, |step| step.number);
-    ThreadError::HeadMoved { thread: label.to_owned(), at_step: base.record.steps, at: base.target, expected_step, expected }
+    ThreadError::HeadMoved {
+        thread: label.to_owned(),
+        at_step: base.record.steps,
+        at: base.target,
+        expected_step,
+        expected,
+    }
 }
 
 /// The steps that a receipt tells of, in order.
 pub(crate) fn replayed_steps(thread: &Thread, receipt: &Receipt) -> Result<Vec<Step>> {
-    let Some(cid) = receipt.cid else { return Ok(Vec::new()) };
+    let Some(cid) = receipt.cid else {
+        return Ok(Vec::new());
+    };
     let mut steps = vec![chain::read_step(thread.store(), &cid)?];
     while (steps.len() as u64) < receipt.count {
-        let Some(step) = steps.last().map(|step| chain::parent(thread.store(), step)).transpose()?.flatten() else { break };
+        let Some(step) = steps
+            .last()
+            .map(|step| chain::parent(thread.store(), step))
+            .transpose()?
+            .flatten()
+        else {
+            break;
+        };
         steps.push(step);
     }
     steps.reverse();
@@ -163,6 +216,8 @@ pub(crate) fn replayed_steps(thread: &Thread, receipt: &Receipt) -> Result<Vec<S
 
 /// The one step that a receipt tells of.
 pub(crate) fn replayed_step(thread: &Thread, receipt: &Receipt) -> Result<Step> {
-    let cid = receipt.cid.ok_or_else(|| ThreadError::corrupt("receipt", thread.id(), "it names no step"))?;
+    let cid = receipt
+        .cid
+        .ok_or_else(|| ThreadError::corrupt("receipt", thread.id(), "it names no step"))?;
     chain::read_step(thread.store(), &cid)
 }

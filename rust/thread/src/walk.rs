@@ -27,13 +27,21 @@ pub struct Steps {
 
 impl Steps {
     pub(crate) fn new(store: Arc<dyn Store>, head: Cid, first: u64, last: u64) -> Self {
-        Self { store, head, next: first, last, chunk: Vec::new() }
+        Self {
+            store,
+            head,
+            next: first,
+            last,
+            chunk: Vec::new(),
+        }
     }
 
     fn load(&mut self) -> Result<()> {
         let end = self.last.min(self.next.saturating_add(CHUNK_STEPS - 1));
-        let missing = || ThreadError::corrupt("thread head", self.head, format!("it has no step {end}"));
-        let mut at = find(&*self.store, read_step(&*self.store, &self.head)?, end)?.ok_or_else(missing)?;
+        let missing =
+            || ThreadError::corrupt("thread head", self.head, format!("it has no step {end}"));
+        let mut at =
+            find(&*self.store, read_step(&*self.store, &self.head)?, end)?.ok_or_else(missing)?;
         let mut chunk = Vec::with_capacity((end - self.next + 1) as usize);
         while at.number > self.next {
             let before = parent(&*self.store, &at)?;
@@ -79,7 +87,14 @@ enum From {
 
 impl Back {
     pub(crate) fn new(store: Arc<dyn Store>, head: Cid, len: u64) -> Self {
-        Self { store, from: if len == 0 { From::End } else { From::Node(head) } }
+        Self {
+            store,
+            from: if len == 0 {
+                From::End
+            } else {
+                From::Node(head)
+            },
+        }
     }
 }
 
