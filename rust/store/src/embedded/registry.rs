@@ -35,13 +35,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Core>> {
     fork::install();
     let _inside = fork::enter();
     let directory = Directory::find_or_make(path, options)?;
-    let lock = if options.read_only {
-        None
-    } else {
-        writable(&directory)?
-    };
     let (device, inode) = directory::device_inode(&directory)?;
-    let key = (device, inode, lock.is_some());
     let mut entries = open_entries();
     let here = |entry: &Entry| entry.core.generation == fork::generation();
     if !entries
@@ -50,6 +44,12 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Core>> {
     {
         directory.check_header()?;
     }
+    let lock = if options.read_only {
+        None
+    } else {
+        writable(&directory)?
+    };
+    let key = (device, inode, lock.is_some());
     // What a parent had open is left alone: dropping it would close the parent's files.
     let ours = entries
         .iter_mut()

@@ -206,6 +206,15 @@ impl WriterThread {
             None => self.transact(&inside, batch, &mut answers, &mut unused_files),
         };
         self.unlock();
+        // Before the answers: who is refused finds no trace. After an unknown end a row may name any file.
+        match &ended {
+            Ok(_) => {}
+            Err(StoreError::CommitUnknown { .. }) => unused_files.clear(),
+            Err(_) => unused_files = all_files,
+        }
+        for name in unused_files {
+            self.shared.blobs.remove(&name);
+        }
         match ended {
             Ok(done) => {
                 self.committed |= done.advanced;
@@ -216,20 +225,9 @@ impl WriterThread {
                 }
                 answers.into_iter().for_each(Answer::give);
             }
-            Err(error) => {
-                // After an unknown end a row may name any of the files.
-                unused_files = if matches!(error, StoreError::CommitUnknown { .. }) {
-                    Vec::new()
-                } else {
-                    all_files
-                };
-                answers
-                    .into_iter()
-                    .for_each(|answer| answer.failed(&error).give());
-            }
-        }
-        for name in unused_files {
-            self.shared.blobs.remove(&name);
+            Err(error) => answers
+                .into_iter()
+                .for_each(|answer| answer.failed(&error).give()),
         }
         self.checkpoint_if_long(&inside);
     }
