@@ -1,0 +1,24 @@
+"""The reference page names every public name, and every member of the classes that it describes."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import treering
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
+WORDS = set(re.findall(r"\w+", PAGE))
+DESCRIBED = ["Store", "Scope", "Threads", "Thread", "Step", "Commit", "ThreadDraft", "Blocks", "Pins", "Cid", "Diff"]
+
+
+@pytest.mark.parametrize("name", treering.__all__)
+def test_names(name: str) -> None:
+    assert name == "__version__" or name in WORDS
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_members(name: str) -> None:
+    members = {member for member, _ in inspect.getmembers(getattr(treering, name)) if not member.startswith("_")}
+    assert members - WORDS == set()
