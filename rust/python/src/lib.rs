@@ -1,1 +1,52 @@
-//! placeholder
+//! `treering._core`: the Rust core as a Python module.
+//!
+//! Promises: thin handles over the core; whatever is slow (disk, hashing, waiting) runs without the
+//! GIL; each error of the core is raised as its class of `treering.errors`.
+//! Never: no rule of blocks, commits or threads is decided here.
+
+use pyo3::prelude::*;
+
+mod batch;
+mod cid;
+mod codec;
+mod convert;
+mod decode;
+mod encode;
+mod error;
+mod head;
+mod keys;
+mod notifier;
+mod pending;
+mod step;
+mod store;
+mod thread;
+mod threads;
+
+/// What the Rust core offers to the Python API; users import from `treering`.
+#[pymodule(gil_used = true)]
+mod _core {
+    #[pymodule_export]
+    use crate::batch::BatchCore;
+    #[pymodule_export]
+    use crate::cid::PyCid;
+    #[pymodule_export]
+    use crate::codec::{collect_links, decode, encode, from_dag_json, to_dag_json};
+    #[pymodule_export]
+    use crate::pending::PyPending;
+    #[pymodule_export]
+    use crate::step::StepCore;
+    #[pymodule_export]
+    use crate::store::Core;
+    #[pymodule_export]
+    use crate::thread::{LeaseCore, StepIterator, ThreadCore, common_ancestor, diff, is_ancestor};
+    #[pymodule_export]
+    use crate::threads::ThreadsCore;
+
+    /// Version of the package.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// The newest format of a store's directory that this version reads.
+    #[pymodule_export]
+    const FORMAT: u64 = treering_store::embedded::FORMAT;
+}

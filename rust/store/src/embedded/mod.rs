@@ -61,6 +61,7 @@ use crate::store::{BlockInfo, Store};
 use crate::ticket::Ticket;
 use crate::verify;
 pub use options::OpenOptions;
+pub use schema::FORMAT;
 
 /// A handle on a store in a directory. Handles of one process on one directory share connections and
 /// writer; the last one that is closed or dropped ends them, after answering what is queued.

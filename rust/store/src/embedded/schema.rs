@@ -5,7 +5,7 @@ use rusqlite::Connection;
 /// `application_id` in the database's header: the ASCII bytes `ring`.
 pub(super) const APPLICATION_ID: u32 = 0x7269_6e67;
 /// The format that this version writes, and the newest it reads; also the header's `user_version`.
-pub(super) const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 1;
 
 /// Wide columns stand last in their row, so that reading the narrow ones touches no overflow page.
 const TABLES: &str = "

@@ -1,0 +1,205 @@
+//! `BatchCore`: the operations of one `scope.commit()`, drafted and then committed at once.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use treering_block::limits::Limits;
+use treering_store::Durability;
+use treering_thread::{Batch, BatchAnswer, Draft, ForkArgs, ForkAt};
+
+use crate::cid::PyCid;
+use crate::convert::{ByteString, Count, Signed, Text};
+use crate::encode::encode_within;
+use crate::error::{CoreError, Result};
+use crate::pending::PyPending;
+use crate::step::{NewStep, StepCore};
+use crate::thread::ThreadCore;
+use crate::threads::NewThread;
+
+/// The operations of one commit; nothing is written before `commit`.
+#[pyclass(frozen, name = "BatchCore", module = "treering._core")]
+pub struct BatchCore {
+    drafting: Mutex<Option<Drafting>>,
+    durability: Durability,
+}
+
+/// A batch, and where the steps of its answer come from.
+struct Drafting {
+    batch: Batch,
+    /// Steps of each draft so far, those that came with its start included.
+    steps_of: Vec<usize>,
+    /// For each step drafted by a call: its draft, and its place among the steps of that draft.
+    calls: Vec<(usize, usize)>,
+}
+
+impl Drafting {
+    /// A draft, new or known.
+    fn note_draft(&mut self, draft: Draft, steps: usize) -> usize {
+        let index = draft.index();
+        if index >= self.steps_of.len() {
+            self.steps_of.push(steps);
+        }
+        index
+    }
+
+    fn note_step(&mut self, draft: usize) {
+        if let Some(count) = self.steps_of.get_mut(draft) {
+            self.calls.push((draft, *count));
+            *count += 1;
+        }
+    }
+
+    /// For each call, the place of its step in the answer, whose steps stand by draft.
+    fn places(&self) -> Vec<usize> {
+        let offset = |draft: usize| -> usize { self.steps_of.iter().take(draft).sum() };
+        self.calls.iter().map(|(draft, nth)| offset(*draft) + nth).collect()
+    }
+}
+
+impl BatchCore {
+    pub fn new(batch: Batch, durability: Durability) -> Self {
+        Self {
+            drafting: Mutex::new(Some(Drafting {
+                batch,
+                steps_of: Vec::new(),
+                calls: Vec::new(),
+            })),
+            durability,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Drafting>> {
+        self.drafting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` on the drafts without the GIL, since it may read heads.
+    fn draft<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Drafting) -> Result<T> + Send) -> Result<T> {
+        py.detach(|| work(self.lock().as_mut().ok_or_else(committed)?))
+    }
+}
+
+#[pymethods]
+impl BatchCore {
+    /// A thread that will be started; its draft.
+    #[pyo3(signature = (args))]
+    fn start(&self, py: Python<'_>, args: NewThread) -> Result<usize> {
+        self.draft(py, |drafting| {
+            let steps = args.0.steps.len();
+            let draft = drafting.batch.start(args.0)?;
+            Ok(drafting.note_draft(draft, steps))
+        })
+    }
+
+    /// A thread that is there; its draft, the same for the same thread.
+    #[pyo3(signature = (thread))]
+    fn thread(&self, py: Python<'_>, thread: &ThreadCore) -> Result<usize> {
+        let thread = thread.thread();
+        self.draft(py, |drafting| {
+            let draft = drafting.batch.thread(thread)?;
+            Ok(drafting.note_draft(draft, 0))
+        })
+    }
+
+    /// The step that will follow.
+    #[pyo3(signature = (draft, step))]
+    fn append(&self, py: Python<'_>, draft: usize, step: NewStep) -> Result<StepCore> {
+        self.draft(py, |drafting| {
+            let step = drafting.batch.append(Draft::from_index(draft), step.0)?;
+            drafting.note_step(draft);
+            Ok(StepCore::new(step))
+        })
+    }
+
+    #[pyo3(signature = (draft, return_code, summary))]
+    fn finish(&self, py: Python<'_>, draft: usize, return_code: Signed, summary: Text) -> Result<StepCore> {
+        self.draft(py, |drafting| {
+            let step = drafting.batch.finish(Draft::from_index(draft), return_code.0, &summary)?;
+            drafting.note_step(draft);
+            Ok(StepCore::new(step))
+        })
+    }
+
+    /// A fork of a draft as it is now; its draft.
+    #[pyo3(signature = (draft, at, key, labels))]
+    fn fork(
+        &self,
+        py: Python<'_>,
+        draft: usize,
+        at: Option<Count>,
+        key: Option<Text>,
+        labels: Option<Bound<'_, PyAny>>,
+    ) -> Result<usize> {
+        let args = ForkArgs {
+            key: key.map(|Text(key)| key),
+            labels: crate::convert::labels(labels.as_ref())?,
+            ..ForkArgs::default()
+        };
+        let place = at.map_or(ForkAt::Head, |Count(step)| ForkAt::Step(step));
+        self.draft(py, |drafting| {
+            let draft = drafting.batch.fork(Draft::from_index(draft), place, args)?;
+            Ok(drafting.note_draft(draft, 0))
+        })
+    }
+
+    #[pyo3(signature = (data))]
+    fn put(&self, py: Python<'_>, data: ByteString) -> Result<PyCid> {
+        let bytes: &[u8] = &data;
+        self.draft(py, |drafting| Ok(PyCid::ours(drafting.batch.put(bytes))))
+    }
+
+    #[pyo3(signature = (value))]
+    fn put_node(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> Result<PyCid> {
+        let encoded = encode_within(value, Limits::NODE)?;
+        self.draft(py, |drafting| Ok(PyCid::ours(drafting.batch.put_node(encoded)?)))
+    }
+
+    /// Submits all of it. Answers {"replayed", "threads" (by draft), "steps" (by call), "position",
+    /// "new_blocks"}.
+    #[pyo3(signature = (command_id))]
+    fn commit(&self, py: Python<'_>, command_id: Option<Text>) -> Result<PyPending> {
+        let (pending, places) = py.detach(|| {
+            let drafting = self.lock().take().ok_or_else(committed)?;
+            let places = drafting.places();
+            let pending = drafting.batch.commit(command_id.as_deref(), self.durability)?;
+            Ok::<_, CoreError>((pending, places))
+        })?;
+        Ok(PyPending::of_thread(pending, move |py, answer| {
+            Ok(answer_object(py, answer, &places)?.into_any().unbind())
+        }))
+    }
+}
+
+fn committed() -> CoreError {
+    CoreError::Invalid {
+        what: "batch",
+        value: "committed".to_owned(),
+        rule: "a batch is committed once",
+    }
+}
+
+fn answer_object<'py>(py: Python<'py>, answer: BatchAnswer, places: &[usize]) -> PyResult<Bound<'py, PyDict>> {
+    let BatchAnswer {
+        replayed,
+        threads,
+        steps,
+        position,
+        new_blocks,
+    } = answer;
+    let threads = threads
+        .into_iter()
+        .map(|thread| ThreadCore::object(py, thread))
+        .collect::<PyResult<Vec<_>>>()?;
+    let steps = places
+        .iter()
+        .filter_map(|place| steps.get(*place))
+        .map(|step| StepCore::object(py, step.clone()))
+        .collect::<PyResult<Vec<_>>>()?;
+    let object = PyDict::new(py);
+    object.set_item("replayed", replayed)?;
+    object.set_item("threads", PyList::new(py, threads)?)?;
+    object.set_item("steps", PyList::new(py, steps)?)?;
+    object.set_item("position", position)?;
+    object.set_item("new_blocks", new_blocks)?;
+    Ok(object)
+}

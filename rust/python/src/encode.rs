@@ -1,0 +1,313 @@
+//! A Python object to DAG-CBOR, in one pass and without recursion.
+//!
+//! Promises: no Python code of the user runs while an object is written (subclasses of the built-in
+//! types count as those types, whatever they override), so it can not change under the writer; a
+//! cycle or a tower of lists ends at the depth limit, never at the stack's; an error names the place
+//! as a path (`$.a[3].b`).
+//! Never: it keeps no object and guesses no meaning; bytes that look like a CID are bytes.
+
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
+};
+use treering_block::limits::Limits;
+use treering_block::{CodecError, Encoded, Writer, canonical_key_order};
+
+use crate::cid::PyCid;
+use crate::error::CoreError;
+
+/// One value under the codec's own limits.
+pub fn encode(value: &Bound<'_, PyAny>) -> Result<Encoded, CoreError> {
+    encode_within(value, Limits::CODEC)
+}
+
+/// One value; it stops as soon as a limit is passed.
+pub fn encode_within(value: &Bound<'_, PyAny>, limits: Limits) -> Result<Encoded, CoreError> {
+    let mut encoder = Encoder {
+        writer: Writer::with_limits(limits),
+        frames: Vec::new(),
+        entries: Vec::new(),
+    };
+    if let Err(refusal) = encoder.run(value.clone()) {
+        return Err(CoreError::NotEncodable {
+            path: encoder.path(),
+            refusal,
+        });
+    }
+    encoder.writer.finish().map_err(CoreError::Codec)
+}
+
+/// Why a value has no encoding.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Its type has none.
+    Type(String),
+    /// A dict's key is not a str.
+    Key(String),
+    /// A str holds half of a surrogate pair, which UTF-8 can not.
+    Surrogate,
+    /// A number, a limit.
+    Codec(CodecError),
+    /// A list shrank meanwhile, in another thread.
+    Changed,
+}
+
+impl From<CodecError> for Refusal {
+    fn from(error: CodecError) -> Self {
+        Self::Codec(error)
+    }
+}
+
+/// An entry of a dict that is being written.
+struct Entry<'py> {
+    key: Bound<'py, PyString>,
+    value: Bound<'py, PyAny>,
+    /// The text of `key`.
+    text: *const str,
+}
+
+impl<'py> Entry<'py> {
+    fn new(key: &Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> Result<Self, Refusal> {
+        let Ok(key) = key.cast::<PyString>() else {
+            return Err(Refusal::Key(type_name(key)));
+        };
+        let text = std::ptr::from_ref(key.to_str().map_err(|_| Refusal::Surrogate)?);
+        Ok(Self {
+            key: key.clone(),
+            value,
+            text,
+        })
+    }
+
+    fn text(&self) -> &str {
+        debug_assert!(self.key.is_instance_of::<PyString>());
+        // SAFETY: the text lies in the str object (or in the UTF-8 form that it caches for its
+        // whole life); a str never changes; `key` keeps the object alive as long as `self`.
+        unsafe { &*self.text }
+    }
+}
+
+/// An open container, and how far it is written.
+enum Frame<'py> {
+    List {
+        list: Bound<'py, PyList>,
+        next: usize,
+    },
+    Tuple {
+        tuple: Bound<'py, PyTuple>,
+        next: usize,
+    },
+    /// Its entries are those of the shared stack from `base` on, in canonical order.
+    Map { base: usize, next: usize },
+}
+
+struct Encoder<'py> {
+    writer: Writer,
+    frames: Vec<Frame<'py>>,
+    /// Entries of all open dicts, the innermost last: no dict needs memory of its own.
+    entries: Vec<Entry<'py>>,
+}
+
+impl<'py> Encoder<'py> {
+    fn run(&mut self, value: Bound<'py, PyAny>) -> Result<(), Refusal> {
+        let mut due = Some(value);
+        while let Some(value) = due {
+            self.value(&value)?;
+            due = self.next()?;
+        }
+        Ok(())
+    }
+
+    /// The next value to write; closes containers that are done. None at the end.
+    fn next(&mut self) -> Result<Option<Bound<'py, PyAny>>, Refusal> {
+        while let Some(frame) = self.frames.last_mut() {
+            match frame {
+                Frame::List { list, next } => {
+                    if *next < list.len() {
+                        let item = list.get_item(*next).map_err(|_| Refusal::Changed)?;
+                        *next += 1;
+                        return Ok(Some(item));
+                    }
+                }
+                Frame::Tuple { tuple, next } => {
+                    if *next < tuple.len() {
+                        let item = tuple.get_item(*next).map_err(|_| Refusal::Changed)?;
+                        *next += 1;
+                        return Ok(Some(item));
+                    }
+                }
+                Frame::Map { base, next } => {
+                    if let Some(entry) = self.entries.get(*next) {
+                        *next += 1;
+                        self.writer.key(entry.text())?;
+                        return Ok(Some(entry.value.clone()));
+                    }
+                    self.entries.truncate(*base);
+                }
+            }
+            self.frames.pop();
+        }
+        Ok(None)
+    }
+
+    /// Writes a scalar or opens a container. The commonest exact types come first.
+    fn value(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Refusal> {
+        if let Ok(text) = value.cast_exact::<PyString>() {
+            return self.text(text);
+        }
+        if let Ok(dict) = value.cast_exact::<PyDict>() {
+            return self.dict(dict);
+        }
+        if let Ok(list) = value.cast_exact::<PyList>() {
+            return self.list(list);
+        }
+        if value.is_none() {
+            return Ok(self.writer.null()?);
+        }
+        // Before int: True is an int to Python.
+        if let Ok(flag) = value.cast_exact::<PyBool>() {
+            return Ok(self.writer.bool(flag.is_true())?);
+        }
+        if let Ok(int) = value.cast_exact::<PyInt>() {
+            return self.int(int);
+        }
+        if let Ok(cid) = value.cast_exact::<PyCid>() {
+            return Ok(cid.get().write(&mut self.writer)?);
+        }
+        if let Ok(float) = value.cast_exact::<PyFloat>() {
+            return Ok(self.writer.float(float.value())?);
+        }
+        if let Ok(bytes) = value.cast_exact::<PyBytes>() {
+            return Ok(self.writer.bytes(bytes.as_bytes())?);
+        }
+        self.rare(value)
+    }
+
+    /// Tuples, other byte containers and subclasses.
+    fn rare(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Refusal> {
+        if let Ok(tuple) = value.cast::<PyTuple>() {
+            self.writer.array(tuple.len())?;
+            self.frames.push(Frame::Tuple {
+                tuple: tuple.clone(),
+                next: 0,
+            });
+            return Ok(());
+        }
+        if let Ok(array) = value.cast::<PyByteArray>() {
+            return Ok(self.writer.bytes(&array.to_vec())?);
+        }
+        if value.is_instance_of::<PyMemoryView>() {
+            let copy = value.call_method0("tobytes").map_err(|_| Refusal::Changed)?;
+            let bytes = copy.cast::<PyBytes>().map_err(|_| Refusal::Changed)?;
+            return Ok(self.writer.bytes(bytes.as_bytes())?);
+        }
+        if let Ok(text) = value.cast::<PyString>() {
+            return self.text(text);
+        }
+        if let Ok(dict) = value.cast::<PyDict>() {
+            return self.dict(dict);
+        }
+        if let Ok(list) = value.cast::<PyList>() {
+            return self.list(list);
+        }
+        if let Ok(int) = value.cast::<PyInt>() {
+            return self.int(int);
+        }
+        if let Ok(float) = value.cast::<PyFloat>() {
+            return Ok(self.writer.float(float.value())?);
+        }
+        if let Ok(bytes) = value.cast::<PyBytes>() {
+            return Ok(self.writer.bytes(bytes.as_bytes())?);
+        }
+        Err(Refusal::Type(type_name(value)))
+    }
+
+    #[inline]
+    fn text(&mut self, text: &Bound<'py, PyString>) -> Result<(), Refusal> {
+        Ok(self.writer.str(text.to_str().map_err(|_| Refusal::Surrogate)?)?)
+    }
+
+    fn int(&mut self, int: &Bound<'py, PyInt>) -> Result<(), Refusal> {
+        if let Ok(small) = int.extract::<i64>() {
+            return Ok(self.writer.i64(small)?);
+        }
+        match int.extract::<i128>() {
+            Ok(large) => Ok(self.writer.int(large)?),
+            // Its decimal form may be long, and Python refuses to make the longest ones.
+            Err(_) => Err(Refusal::Codec(CodecError::IntRange {
+                value: "more than 128 bits".to_owned(),
+            })),
+        }
+    }
+
+    fn list(&mut self, list: &Bound<'py, PyList>) -> Result<(), Refusal> {
+        self.writer.array(list.len())?;
+        self.frames.push(Frame::List {
+            list: list.clone(),
+            next: 0,
+        });
+        Ok(())
+    }
+
+    fn dict(&mut self, dict: &Bound<'py, PyDict>) -> Result<(), Refusal> {
+        self.writer.map(dict.len())?;
+        let base = self.entries.len();
+        self.entries.reserve(dict.len());
+        for (key, value) in dict.iter() {
+            self.entries.push(Entry::new(&key, value)?);
+        }
+        if let Some(own) = self.entries.get_mut(base..) {
+            own.sort_unstable_by(|a, b| canonical_key_order(a.text(), b.text()));
+        }
+        self.frames.push(Frame::Map { base, next: base });
+        Ok(())
+    }
+
+    /// Where the writer stands, as `$.a[3].b`; the middle of a long path is left out.
+    fn path(&self) -> String {
+        const HEAD: usize = 16;
+        const TAIL: usize = 4;
+        let mut path = String::from("$");
+        for (depth, frame) in self.frames.iter().enumerate() {
+            if self.frames.len() > HEAD + TAIL && depth >= HEAD {
+                if depth == HEAD {
+                    path.push('…');
+                }
+                if depth + TAIL < self.frames.len() {
+                    continue;
+                }
+            }
+            match frame {
+                Frame::List { next, .. } | Frame::Tuple { next, .. } => {
+                    path.push_str(&format!("[{}]", next.saturating_sub(1)));
+                }
+                Frame::Map { next, .. } => {
+                    let entry = next.checked_sub(1).and_then(|at| self.entries.get(at));
+                    path.push_str(&key_segment(entry.map_or("", Entry::text)));
+                }
+            }
+        }
+        path
+    }
+}
+
+/// `.key`, or `["any key"]` where it is no name; a long key is cut.
+fn key_segment(key: &str) -> String {
+    let is_name = !key.is_empty()
+        && key.chars().all(|c| c == '_' || c.is_alphanumeric())
+        && !key.starts_with(|c: char| c.is_numeric());
+    let clipped: String = key.chars().take(48).collect();
+    let more = if clipped.len() < key.len() { "…" } else { "" };
+    if is_name {
+        format!(".{clipped}{more}")
+    } else {
+        format!("[{clipped:?}{more}]")
+    }
+}
+
+/// The type's name as a user would write it.
+fn type_name(value: &Bound<'_, PyAny>) -> String {
+    let kind = value.get_type();
+    let name = kind.fully_qualified_name();
+    name.map_or_else(|_| "object".to_owned(), |name| name.to_string())
+}

@@ -1,0 +1,170 @@
+//! `Pending`: a commit on its way, for callers that wait and for callers that are called.
+//!
+//! Promises: waiting releases the GIL and honours signals every 50 ms; an interrupted wait undoes
+//! nothing and can be repeated; the answer is given out once.
+//! Never: a callback runs Python on the thread that answers (that is the notifier's).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+use treering_store::{Committed, StoreError, Ticket};
+use treering_thread::{Outcome, Pending, ThreadError};
+
+use crate::error::{CoreError, Result};
+use crate::notifier;
+
+/// How long a wait goes on before signals are looked at.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// What an answer becomes in Python.
+pub type Shape<T> = Box<dyn FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send>;
+
+/// A commit whose answer has some type, and how that becomes an object.
+trait Awaited: Send {
+    fn ticket(&self) -> Ticket;
+    /// Waits for the answer if it is not there; called without the GIL.
+    fn settle(self: Box<Self>) -> Settled;
+}
+
+enum Settled {
+    Done(Box<dyn FnOnce(Python<'_>) -> Result<Py<PyAny>> + Send>),
+    Again(Box<dyn Awaited>),
+}
+
+struct OfThread<T> {
+    pending: Pending<T>,
+    shape: Shape<T>,
+}
+
+impl<T: Send + 'static> Awaited for OfThread<T> {
+    fn ticket(&self) -> Ticket {
+        self.pending.ticket().clone()
+    }
+
+    fn settle(self: Box<Self>) -> Settled {
+        let Self { pending, shape } = *self;
+        match pending.resolve() {
+            Outcome::Done(answer) => Settled::Done(Box::new(move |py| Ok(shape(py, answer?)?))),
+            Outcome::Again(pending) => Settled::Again(Box::new(Self { pending, shape })),
+        }
+    }
+}
+
+struct OfStore {
+    ticket: Ticket,
+    shape: Shape<Committed>,
+}
+
+impl Awaited for OfStore {
+    fn ticket(&self) -> Ticket {
+        self.ticket.clone()
+    }
+
+    fn settle(self: Box<Self>) -> Settled {
+        let Self { ticket, shape } = *self;
+        let answer: std::result::Result<Committed, StoreError> = ticket.wait();
+        Settled::Done(Box::new(move |py| Ok(shape(py, answer?)?)))
+    }
+}
+
+/// A commit on its way; dropping it changes nothing: the commit lands or not.
+#[pyclass(frozen, name = "Pending", module = "treering._core")]
+pub struct PyPending(Mutex<Option<Box<dyn Awaited>>>);
+
+impl PyPending {
+    /// A change of a thread.
+    pub fn of_thread<T: Send + 'static>(
+        pending: Pending<T>,
+        shape: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
+    ) -> Self {
+        Self::new(OfThread {
+            pending,
+            shape: Box::new(shape),
+        })
+    }
+
+    /// A change without an answer of its own.
+    pub fn of_nothing(pending: Pending<()>) -> Self {
+        Self::of_thread(pending, |py, ()| Ok(py.None()))
+    }
+
+    /// A commit that was submitted to the store itself.
+    pub fn of_store(
+        ticket: Ticket,
+        shape: impl FnOnce(Python<'_>, Committed) -> PyResult<Py<PyAny>> + Send + 'static,
+    ) -> Self {
+        Self::new(OfStore {
+            ticket,
+            shape: Box::new(shape),
+        })
+    }
+
+    fn new(awaited: impl Awaited + 'static) -> Self {
+        Self(Mutex::new(Some(Box::new(awaited))))
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Box<dyn Awaited>>> {
+        // Held for a move only, so a panic can not have left it half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ticket(&self) -> Result<Ticket> {
+        self.slot().as_ref().map(|awaited| awaited.ticket()).ok_or_else(given_out)
+    }
+
+    fn settle(&self, py: Python<'_>) -> Result<Settled> {
+        let awaited = self.slot().take().ok_or_else(given_out)?;
+        Ok(py.detach(|| awaited.settle()))
+    }
+}
+
+#[pymethods]
+impl PyPending {
+    #[classmethod]
+    fn __class_getitem__<'py>(class: &Bound<'py, PyType>, _item: &Bound<'py, PyAny>) -> Bound<'py, PyType> {
+        class.clone()
+    }
+
+    /// Waits for the answer and returns it, or raises what the commit failed with.
+    fn wait(&self, py: Python<'_>) -> Result<Py<PyAny>> {
+        loop {
+            let ticket = self.ticket()?;
+            while !py.detach(|| ticket.wait_for(SLICE).is_some()) {
+                py.check_signals()?;
+            }
+            match self.settle(py)? {
+                Settled::Done(shape) => return shape(py),
+                Settled::Again(next) => *self.slot() = Some(next),
+            }
+        }
+    }
+
+    /// Sets the result of `future` to None, in `loop`, once the answer is there.
+    #[pyo3(signature = (r#loop, future, /))]
+    fn notify(&self, py: Python<'_>, r#loop: Py<PyAny>, future: Py<PyAny>) -> Result<()> {
+        let deliver = notifier::deliver(py, r#loop, future)?;
+        self.ticket()?.on_answer(deliver);
+        Ok(())
+    }
+
+    /// The answer, once it is there: (True, answer), or (False, what to wait for instead).
+    fn resolve(&self, py: Python<'_>) -> Result<(bool, Py<PyAny>)> {
+        match self.settle(py)? {
+            Settled::Done(shape) => Ok((true, shape(py)?)),
+            Settled::Again(next) => {
+                let again = Py::new(py, Self(Mutex::new(Some(next))))?;
+                Ok((false, again.into_any()))
+            }
+        }
+    }
+}
+
+fn given_out() -> CoreError {
+    CoreError::Thread(ThreadError::Invalid {
+        field: "Pending",
+        value: "answered".to_owned(),
+        rule: "its answer was given out before; it is given once".to_owned(),
+    })
+}

@@ -1,0 +1,165 @@
+//! `StepCore`: one step as read, and the arguments of one to be written.
+
+use pyo3::prelude::*;
+use treering_block::Cid;
+use treering_thread::{AtMs, Step, StepArgs};
+
+use crate::cid::PyCid;
+use crate::convert::{ByteString, OurCid, Signed, Text, content, dict, map, our_cids, value_object};
+use crate::error::{CoreError, Result};
+
+/// One step as read: the state node's fields; content is read on demand.
+#[pyclass(frozen, name = "StepCore", module = "treering._core")]
+pub struct StepCore(Step);
+
+impl StepCore {
+    pub fn new(step: Step) -> Self {
+        Self(step)
+    }
+
+    /// The object of a step.
+    pub fn object(py: Python<'_>, step: Step) -> PyResult<Py<PyAny>> {
+        Ok(Py::new(py, Self(step))?.into_any())
+    }
+
+    /// The objects of steps, in order.
+    pub fn objects(py: Python<'_>, steps: Vec<Step>) -> PyResult<Vec<Py<Self>>> {
+        steps.into_iter().map(|step| Py::new(py, Self(step))).collect()
+    }
+}
+
+fn optional(cid: Option<Cid>) -> Option<PyCid> {
+    cid.map(PyCid::ours)
+}
+
+#[pymethods]
+impl StepCore {
+    #[getter]
+    fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    #[getter]
+    fn cid(&self) -> PyCid {
+        PyCid::ours(self.0.cid)
+    }
+
+    #[getter]
+    fn role(&self) -> &str {
+        &self.0.node.role
+    }
+
+    /// Decoded anew each time.
+    #[getter]
+    fn meta<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        value_object(py, &self.0.node.meta)
+    }
+
+    #[getter]
+    fn start(&self) -> PyCid {
+        PyCid::ours(self.0.node.start)
+    }
+
+    #[getter]
+    fn content(&self) -> PyCid {
+        PyCid::ours(self.0.node.content)
+    }
+
+    #[getter]
+    fn parent(&self) -> Option<PyCid> {
+        optional(self.0.node.parent)
+    }
+
+    #[getter]
+    fn jump(&self) -> Option<PyCid> {
+        optional(self.0.node.jump)
+    }
+
+    #[getter]
+    fn compact(&self) -> Option<PyCid> {
+        optional(self.0.node.compact)
+    }
+
+    #[getter]
+    fn child_thread(&self) -> Option<PyCid> {
+        optional(self.0.node.child_thread)
+    }
+
+    #[getter]
+    fn at_ms(&self) -> Option<i64> {
+        self.0.node.at_ms
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<StepCore {} {} {}>", self.0.number, self.0.node.role, self.0.cid.short())
+    }
+}
+
+/// A step to append, from the tuple (role, content, meta, artifacts, links, at_ms, child_thread).
+pub struct NewStep(pub StepArgs);
+
+type Fields<'py> = (
+    Text,
+    Bound<'py, PyAny>,
+    Option<Bound<'py, PyAny>>,
+    Option<Bound<'py, PyAny>>,
+    Vec<OurCid>,
+    Bound<'py, PyAny>,
+    Option<OurCid>,
+);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for NewStep {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let (role, said, meta, artifacts, links, at_ms, child_thread) = object.extract::<Fields<'py>>()?;
+        Ok(Self(StepArgs {
+            role: role.0,
+            content: content(&said)?,
+            meta: map(meta.as_ref())?,
+            artifacts: artifact_bytes(artifacts.as_ref())?,
+            links: our_cids(links),
+            at_ms: time(&at_ms)?,
+            child_thread: child_thread.map(|OurCid(cid)| cid),
+            expected_head: None,
+            command_id: None,
+        }))
+    }
+}
+
+/// The arguments of several steps.
+pub fn step_args(steps: Vec<NewStep>) -> Vec<StepArgs> {
+    steps.into_iter().map(|NewStep(step)| step).collect()
+}
+
+/// None for no time, `"now"` for the store's clock, an int for that time.
+fn time(value: &Bound<'_, PyAny>) -> Result<AtMs> {
+    if value.is_none() {
+        return Ok(AtMs::None);
+    }
+    match value.extract::<Text>() {
+        Ok(text) if &*text == "now" => Ok(AtMs::Now),
+        Ok(text) => Err(CoreError::Invalid {
+            what: "at_ms",
+            value: text.0,
+            rule: "it is Unix milliseconds, None or NOW",
+        }),
+        Err(_) => Ok(AtMs::At(value.extract::<Signed>()?.0)),
+    }
+}
+
+/// Named bytes; a str is stored as UTF-8.
+fn artifact_bytes(value: Option<&Bound<'_, PyAny>>) -> Result<Vec<(String, Vec<u8>)>> {
+    let Some(value) = value else {
+        return Ok(Vec::new());
+    };
+    let mut artifacts = Vec::new();
+    for (name, bytes) in dict(value)?.iter() {
+        let bytes = match bytes.extract::<Text>() {
+            Ok(text) => text.0.into_bytes(),
+            Err(_) => bytes.extract::<ByteString>()?.to_vec(),
+        };
+        artifacts.push((name.extract::<Text>()?.0, bytes));
+    }
+    Ok(artifacts)
+}

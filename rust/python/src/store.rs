@@ -1,0 +1,512 @@
+//! `Core`: one open store.
+//!
+//! Promises: every call that may touch the disk or hash runs without the GIL. Never: a rule of its
+//! own; what is refused here, the store refuses.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+use treering_block::limits::Limits;
+use treering_block::{BlockError, Block, Cid, CidPrefix, Codec, Encoded, Reader};
+use treering_store::{
+    Commit, Counters, Cursor, EmbeddedStore, Head, JournalEntry, MemoryStore, OpenOptions, Store, StoreError,
+    StoreStats, VerifyReport,
+};
+use treering_thread::content::{read_content_node, read_payload};
+use treering_thread::{Content, Threads, verify_threads};
+
+use crate::cid::PyCid;
+use crate::convert::{ByteString, Count, DurabilityName, OurCid, Text, bytes_object, our_cids, value_object};
+use crate::decode::{DecodeError, decode};
+use crate::encode::encode_within;
+use crate::error::{CoreError, Result};
+use crate::head;
+use crate::pending::PyPending;
+use crate::threads::ThreadsCore;
+
+/// CIDs that an ambiguous prefix names.
+const CANDIDATES_MAX: usize = 16;
+/// How long a watch goes on before signals are looked at.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// One open store; opening a directory twice in a process gives two handles on one.
+#[pyclass(frozen, name = "Core", module = "treering._core")]
+pub struct Core {
+    store: Arc<dyn Store>,
+    /// The same store, if it is one in a directory.
+    embedded: Option<Arc<EmbeddedStore>>,
+    closed: std::sync::atomic::AtomicBool,
+    gate: Arc<Gate>,
+}
+
+impl Core {
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    fn submit(
+        &self,
+        py: Python<'_>,
+        scope: String,
+        durability: DurabilityName,
+        block: impl FnOnce() -> std::result::Result<Block, BlockError> + Send,
+    ) -> Result<PyPending> {
+        let (cid, ticket) = py.detach(|| {
+            let block = block()?;
+            let cid = block.cid;
+            let ticket = self.store.submit(Commit {
+                scope,
+                blocks: vec![block],
+                holds: vec![cid],
+                durability: durability.0,
+                ..Commit::default()
+            });
+            Ok::<_, BlockError>((cid, ticket))
+        })?;
+        Ok(PyPending::of_store(ticket, move |py, _| {
+            Ok(Py::new(py, PyCid::ours(cid))?.into_any())
+        }))
+    }
+
+    fn gated(&self) -> Result<&EmbeddedStore> {
+        self.embedded.as_deref().ok_or(CoreError::Invalid {
+            what: "store",
+            value: self.store.location(),
+            rule: "a store in memory has no fsync to hold",
+        })
+    }
+}
+
+#[pymethods]
+impl Core {
+    #[staticmethod]
+    #[pyo3(signature = (path, create, read_only, lock_wait_ms))]
+    fn open(py: Python<'_>, path: Text, create: bool, read_only: bool, lock_wait_ms: Count) -> Result<Self> {
+        let options = OpenOptions {
+            create,
+            read_only,
+            lock_wait: Duration::from_millis(lock_wait_ms.0),
+            ..OpenOptions::default()
+        };
+        let store = Arc::new(py.detach(|| EmbeddedStore::open(&*path, &options))?);
+        Ok(Self {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            embedded: Some(store),
+            closed: false.into(),
+            gate: Arc::default(),
+        })
+    }
+
+    #[staticmethod]
+    fn memory() -> Self {
+        Self {
+            store: Arc::new(MemoryStore::new()),
+            embedded: None,
+            closed: false.into(),
+            gate: Arc::default(),
+        }
+    }
+
+    /// The directory, or `memory`.
+    #[getter]
+    fn location(&self) -> String {
+        self.store.location()
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.closed.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Answers what is queued, then refuses everything. Closing again does nothing.
+    fn close(&self, py: Python<'_>) -> Result<()> {
+        if self.closed.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            return Ok(());
+        }
+        // A test that holds an fsync must not hang at its end.
+        self.gate.open();
+        Ok(py.detach(|| self.store.close())?)
+    }
+
+    /// The threads of a scope.
+    #[pyo3(signature = (scope, durability))]
+    fn threads(&self, scope: Text, durability: DurabilityName) -> Result<ThreadsCore> {
+        let threads = Threads::new(Arc::clone(&self.store), &scope, durability.0)?;
+        Ok(ThreadsCore::new(threads))
+    }
+
+    /// Stores bytes.
+    #[pyo3(signature = (data, scope, durability))]
+    fn put(&self, py: Python<'_>, data: ByteString, scope: Text, durability: DurabilityName) -> Result<PyPending> {
+        let bytes: &[u8] = &data;
+        self.submit(py, scope.0, durability, || Ok(Block::raw(bytes)))
+    }
+
+    /// Stores a value as a node.
+    #[pyo3(signature = (value, scope, durability))]
+    fn put_node(
+        &self,
+        py: Python<'_>,
+        value: &Bound<'_, PyAny>,
+        scope: Text,
+        durability: DurabilityName,
+    ) -> Result<PyPending> {
+        let encoded: Encoded = encode_within(value, Limits::NODE)?;
+        self.submit(py, scope.0, durability, || Block::from_encoded(encoded))
+    }
+
+    #[pyo3(signature = (cid))]
+    fn get<'py>(&self, py: Python<'py>, cid: OurCid) -> Result<Bound<'py, PyAny>> {
+        let bytes = py.detach(|| self.store.get(&cid.0))?;
+        Ok(bytes_object(py, &bytes))
+    }
+
+    /// The value of a node.
+    #[pyo3(signature = (cid))]
+    fn get_node<'py>(&self, py: Python<'py>, cid: OurCid) -> Result<Bound<'py, PyAny>> {
+        let OurCid(cid) = cid;
+        if cid.codec() != Codec::DagCbor {
+            return Err(CoreError::Invalid {
+                what: "block",
+                value: cid.to_string(),
+                rule: "it holds bytes, not a node; use get",
+            });
+        }
+        let bytes = py.detach(|| self.store.get(&cid))?;
+        decode(py, Reader::new(&bytes)).map_err(|error| match error {
+            DecodeError::Codec(error) => BlockError::Codec(error).stored_in(cid).into(),
+            DecodeError::Python(error) => error.into(),
+        })
+    }
+
+    /// Which of them are there, in their order.
+    #[pyo3(signature = (cids))]
+    fn has_many(&self, py: Python<'_>, cids: Vec<OurCid>) -> Result<Vec<bool>> {
+        let cids = our_cids(cids);
+        Ok(py.detach(|| self.store.has_many(&cids))?)
+    }
+
+    /// The present block whose CID is this text or alone begins so.
+    #[pyo3(signature = (prefix))]
+    fn resolve(&self, py: Python<'_>, prefix: Text) -> Result<PyCid> {
+        let text = &*prefix;
+        if let Ok(cid) = text.parse::<Cid>() {
+            let present = py.detach(|| self.store.has_many(&[cid]))?;
+            return match present.first() {
+                Some(true) => Ok(PyCid::ours(cid)),
+                _ => Err(StoreError::BlockNotFound(cid).into()),
+            };
+        }
+        let parsed = CidPrefix::parse(text)?;
+        let candidates = py.detach(|| self.store.prefix(&parsed, CANDIDATES_MAX))?;
+        match candidates.as_slice() {
+            [] => Err(CoreError::NotFound {
+                what: "block whose CID begins with",
+                which: prefix.0,
+            }),
+            [cid] => Ok(PyCid::ours(*cid)),
+            _ => Err(StoreError::Ambiguous {
+                prefix: prefix.0,
+                candidates,
+            }
+            .into()),
+        }
+    }
+
+    /// What a content node says: `payload`, `artifacts` (name → CID), `refs`.
+    #[pyo3(signature = (cid))]
+    fn content<'py>(&self, py: Python<'py>, cid: OurCid) -> Result<Bound<'py, PyDict>> {
+        let (node, said) = py.detach(|| {
+            let node = read_content_node(&*self.store, &cid.0)?;
+            let said = read_payload(&*self.store, &node.payload)?;
+            Ok::<_, treering_thread::ThreadError>((node, said))
+        })?;
+        let payload = match &said {
+            Content::Text(text) => PyString::new(py, text).into_any(),
+            Content::Bytes(bytes) => bytes_object(py, bytes),
+            Content::Value(value) => value_object(py, value)?,
+        };
+        let artifacts = PyDict::new(py);
+        for (name, artifact) in &node.artifacts {
+            artifacts.set_item(name, PyCid::ours(*artifact))?;
+        }
+        let content = PyDict::new(py);
+        content.set_item("payload", payload)?;
+        content.set_item("artifacts", artifacts)?;
+        content.set_item("refs", cid_list(py, &node.refs)?)?;
+        Ok(content)
+    }
+
+    /// (ordinal, CID, size) of the blocks after an ordinal, 0 for the first.
+    #[pyo3(signature = (after, limit))]
+    fn blocks(&self, py: Python<'_>, after: Count, limit: usize) -> Result<Vec<(u64, PyCid, u64)>> {
+        let found = py.detach(|| self.store.blocks(after.0, limit))?;
+        Ok(found
+            .into_iter()
+            .map(|block| (block.ordinal, PyCid::ours(block.cid), block.size))
+            .collect())
+    }
+
+    /// (blocks reached, blocks missing), each once.
+    #[pyo3(signature = (roots))]
+    fn reachable<'py>(
+        &self,
+        py: Python<'py>,
+        roots: Vec<OurCid>,
+    ) -> Result<(Bound<'py, PyList>, Bound<'py, PyList>)> {
+        let roots = our_cids(roots);
+        let reached = py.detach(|| treering_store::reachable::reachable(&*self.store, &roots))?;
+        let mut missing: Vec<Cid> = reached.missing.into_iter().map(|(_, cid)| cid).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        Ok((cid_list(py, &reached.blocks)?, cid_list(py, &missing)?))
+    }
+
+    /// Scopes that have refs, in name order.
+    fn scopes(&self, py: Python<'_>) -> Result<Vec<String>> {
+        Ok(py.detach(|| self.store.scopes())?)
+    }
+
+    /// Commits after a cursor, None for the first ones, oldest first.
+    #[pyo3(signature = (after, limit))]
+    fn journal<'py>(&self, py: Python<'py>, after: Option<Text>, limit: usize) -> Result<Vec<Bound<'py, PyDict>>> {
+        let after = after.map(|text| text.parse::<Cursor>()).transpose()?;
+        let entries = py.detach(|| self.store.journal(after.as_ref(), limit))?;
+        entries.iter().map(|entry| Ok(entry_object(py, entry)?)).collect()
+    }
+
+    /// The cursor after the newest commit.
+    fn cursor(&self, py: Python<'_>) -> Result<String> {
+        Ok(py.detach(|| self.store.head())?.cursor().to_string())
+    }
+
+    /// The end of the journal as a text to write down elsewhere, for `verify`.
+    fn head(&self, py: Python<'_>) -> Result<String> {
+        Ok(head::text(&py.detach(|| self.store.head())?))
+    }
+
+    /// Waits until the journal is longer than `position` or time is up; its length.
+    #[pyo3(signature = (position, timeout_ms))]
+    fn watch(&self, py: Python<'_>, position: Count, timeout_ms: Count) -> Result<u64> {
+        let until = Instant::now() + Duration::from_millis(timeout_ms.0.min(24 * 3_600_000));
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let length = py.detach(|| self.store.watch(position.0, left.min(SLICE)))?;
+            if length > position.0 || left <= SLICE {
+                return Ok(length);
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// Checks everything; `since` is a `head` of before.
+    #[pyo3(signature = (since))]
+    fn verify<'py>(&self, py: Python<'py>, since: Option<Text>) -> Result<Bound<'py, PyDict>> {
+        let since: Option<Head> = since.map(|text| head::parse(&text)).transpose()?;
+        let report = py.detach(|| {
+            let mut report = self.store.verify(since.as_ref())?;
+            verify_threads(&*self.store, &mut report);
+            Ok::<_, StoreError>(report)
+        })?;
+        Ok(report_object(py, &report)?)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>> {
+        let stats = py.detach(|| self.store.stats())?;
+        Ok(stats_object(py, &stats)?)
+    }
+
+    fn counters<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>> {
+        Ok(counters_object(py, &self.store.counters())?)
+    }
+
+    /// The store's clock, Unix milliseconds.
+    fn now_ms(&self) -> i64 {
+        self.store.now_ms()
+    }
+
+    /// For tests: holds the fsync of the next commits until it is released.
+    fn hold_commit_sync(&self) -> Result<()> {
+        let store = self.gated()?;
+        self.gate.shut();
+        let gate = Arc::clone(&self.gate);
+        store.on_commit_sync(move || {
+            gate.pass();
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// For tests: lets the held fsync happen.
+    fn release_commit_sync(&self) -> Result<()> {
+        self.gated()?;
+        self.gate.open();
+        Ok(())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Core {}>", self.store.location())
+    }
+}
+
+/// Stands before the fsync of a commit, for tests.
+#[derive(Default)]
+struct Gate {
+    is_shut: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn shut(&self) {
+        *self.is_shut.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    fn open(&self) {
+        *self.is_shut.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let is_shut = self.is_shut.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.opened.wait_while(is_shut, |is_shut| *is_shut));
+    }
+}
+
+fn cid_list<'py>(py: Python<'py>, cids: &[Cid]) -> PyResult<Bound<'py, PyList>> {
+    PyList::new(py, cids.iter().copied().map(PyCid::ours))
+}
+
+fn entry_object<'py>(py: Python<'py>, entry: &JournalEntry) -> PyResult<Bound<'py, PyDict>> {
+    let moves = PyList::empty(py);
+    for change in &entry.moves {
+        let object = PyDict::new(py);
+        object.set_item("scope", change.name.scope())?;
+        object.set_item("kind", change.name.kind())?;
+        object.set_item("name", change.name.parts())?;
+        object.set_item("version", change.version)?;
+        object.set_item("target", change.target.map(PyCid::ours))?;
+        moves.append(object)?;
+    }
+    let place = Head {
+        position: entry.position,
+        chain: entry.chain,
+    };
+    let object = PyDict::new(py);
+    object.set_item("position", entry.position)?;
+    object.set_item("at_ms", entry.at_ms)?;
+    object.set_item("moves", moves)?;
+    object.set_item("cursor", place.cursor().to_string())?;
+    Ok(object)
+}
+
+fn report_object<'py>(py: Python<'py>, report: &VerifyReport) -> PyResult<Bound<'py, PyDict>> {
+    let VerifyReport {
+        blocks,
+        bytes,
+        links,
+        refs,
+        commits,
+        receipts,
+        threads,
+        steps,
+        findings,
+    } = report;
+    let finding_objects = PyList::empty(py);
+    for finding in findings {
+        let object = PyDict::new(py);
+        object.set_item("check", head::check_name(finding.check))?;
+        object.set_item("which", &finding.which)?;
+        object.set_item("detail", &finding.detail)?;
+        object.set_item("threads", &finding.threads)?;
+        finding_objects.append(object)?;
+    }
+    let object = PyDict::new(py);
+    for (name, count) in [
+        ("blocks", blocks),
+        ("bytes", bytes),
+        ("links", links),
+        ("refs", refs),
+        ("commits", commits),
+        ("receipts", receipts),
+        ("threads", threads),
+        ("steps", steps),
+    ] {
+        object.set_item(name, count)?;
+    }
+    object.set_item("findings", finding_objects)?;
+    Ok(object)
+}
+
+fn stats_object<'py>(py: Python<'py>, stats: &StoreStats) -> PyResult<Bound<'py, PyDict>> {
+    let StoreStats {
+        blocks,
+        nodes,
+        block_bytes,
+        links,
+        refs,
+        commits,
+        receipts,
+        holds,
+        database_bytes,
+        wal_bytes,
+        blob_files,
+        blob_bytes,
+    } = stats;
+    figures(
+        py,
+        &[
+            ("blocks", blocks),
+            ("nodes", nodes),
+            ("block_bytes", block_bytes),
+            ("links", links),
+            ("refs", refs),
+            ("commits", commits),
+            ("receipts", receipts),
+            ("holds", holds),
+            ("database_bytes", database_bytes),
+            ("wal_bytes", wal_bytes),
+            ("blob_files", blob_files),
+            ("blob_bytes", blob_bytes),
+        ],
+    )
+}
+
+fn counters_object<'py>(py: Python<'py>, counters: &Counters) -> PyResult<Bound<'py, PyDict>> {
+    let Counters {
+        blocks_read,
+        blocks_written,
+        block_bytes_written,
+        batches,
+        requests,
+        commit_syncs,
+        header_syncs,
+        checkpoint_syncs,
+        blob_syncs,
+        wal_bytes_written,
+    } = counters;
+    figures(
+        py,
+        &[
+            ("blocks_read", blocks_read),
+            ("blocks_written", blocks_written),
+            ("block_bytes_written", block_bytes_written),
+            ("batches", batches),
+            ("requests", requests),
+            ("commit_syncs", commit_syncs),
+            ("header_syncs", header_syncs),
+            ("checkpoint_syncs", checkpoint_syncs),
+            ("blob_syncs", blob_syncs),
+            ("wal_bytes_written", wal_bytes_written),
+        ],
+    )
+}
+
+fn figures<'py>(py: Python<'py>, figures: &[(&str, &u64)]) -> PyResult<Bound<'py, PyDict>> {
+    let object = PyDict::new(py);
+    for (name, figure) in figures {
+        object.set_item(name, figure)?;
+    }
+    Ok(object)
+}
