@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::error::{Result, StoreError};
 
@@ -17,9 +18,11 @@ pub const NAME_BYTES_MAX: usize = 1024;
 
 /// The name of a ref.
 ///
-/// Equality, order and hash are those of [`RefName::encoded`].
+/// Equality, order and hash are those of [`RefName::encoded`]. Cheap to clone.
 #[derive(Clone)]
-pub struct RefName {
+pub struct RefName(Arc<Parsed>);
+
+struct Parsed {
     scope: String,
     kind: String,
     parts: Vec<String>,
@@ -66,12 +69,12 @@ impl RefName {
                 actual: encoded.len() as u64,
             });
         }
-        Ok(Self {
+        Ok(Self(Arc::new(Parsed {
             scope: scope.to_owned(),
             kind: kind.to_owned(),
             parts: owned,
             encoded,
-        })
+        })))
     }
 
     /// The name that has this encoded text; the opposite of [`RefName::encoded`].
@@ -106,7 +109,7 @@ impl RefName {
             rest.split('/').map(unescaped).collect::<Result<_>>()?
         };
         let name = Self::new(&scope, kind, parts)?;
-        if name.encoded != text {
+        if name.0.encoded != text {
             return Err(wrong("it is not in its one canonical form"));
         }
         Ok(name)
@@ -114,23 +117,23 @@ impl RefName {
 
     /// The unit of isolation that the ref belongs to.
     pub fn scope(&self) -> &str {
-        &self.scope
+        &self.0.scope
     }
 
     /// What sort of ref it is: `thread`, `pin`, ….
     pub fn kind(&self) -> &str {
-        &self.kind
+        &self.0.kind
     }
 
     /// What tells it apart from the others of its kind; may be empty.
     pub fn parts(&self) -> &[String] {
-        &self.parts
+        &self.0.parts
     }
 
     /// `scope/kind/part/part`, everything but unreserved ASCII (RFC 3986: letters, digits, `-._~`)
     /// percent-encoded; `scope/kind/` for a name without parts. At most [`NAME_BYTES_MAX`] bytes.
     pub fn encoded(&self) -> &str {
-        &self.encoded
+        &self.0.encoded
     }
 }
 
@@ -221,7 +224,7 @@ fn unescape(segment: &str) -> Option<String> {
 
 impl PartialEq for RefName {
     fn eq(&self, other: &Self) -> bool {
-        self.encoded == other.encoded
+        self.0.encoded == other.0.encoded
     }
 }
 
@@ -235,32 +238,32 @@ impl PartialOrd for RefName {
 
 impl Ord for RefName {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.encoded.cmp(&other.encoded)
+        self.0.encoded.cmp(&other.0.encoded)
     }
 }
 
 impl Hash for RefName {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.encoded.hash(state);
+        self.0.encoded.hash(state);
     }
 }
 
 /// Lets an ordered map of names be searched by encoded text.
 impl Borrow<str> for RefName {
     fn borrow(&self) -> &str {
-        &self.encoded
+        &self.0.encoded
     }
 }
 
 impl fmt::Display for RefName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.encoded)
+        f.write_str(&self.0.encoded)
     }
 }
 
 impl fmt::Debug for RefName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RefName({})", self.encoded)
+        write!(f, "RefName({})", self.0.encoded)
     }
 }
 

@@ -265,14 +265,15 @@ fn check_links(evidence: &dyn Evidence, row: &BlockRow, links: &[Cid], report: &
             }
         }
     }
-    if let Ok(graph) = &row.links {
-        if ordinals.len() == links.len() && *graph != ordinals {
-            report.find(
-                Check::Links,
-                which.as_str(),
-                format!("its bytes link to ordinals {ordinals:?}, the graph says {graph:?}"),
-            );
-        }
+    if let Ok(graph) = &row.links
+        && ordinals.len() == links.len()
+        && *graph != ordinals
+    {
+        report.find(
+            Check::Links,
+            which.as_str(),
+            format!("its bytes link to ordinals {ordinals:?}, the graph says {graph:?}"),
+        );
     }
 }
 

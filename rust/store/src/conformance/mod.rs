@@ -60,11 +60,14 @@ pub trait Backend: Sync {
     }
 }
 
+/// Its name, and what panics if it fails.
+type Case = (&'static str, fn(&dyn Backend));
+
 /// Cases about one thing.
 pub struct Theme {
     /// What they are about, fit for the name of a test.
     pub name: &'static str,
-    cases: &'static [(&'static str, fn(&dyn Backend))],
+    cases: &'static [Case],
 }
 
 /// Everything. A backend's tests check that they ran as many.
