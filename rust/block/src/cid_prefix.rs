@@ -144,6 +144,10 @@ mod tests {
             assert!(error.to_string().contains("12 characters"), "{error}");
         }
         assert!(CidPrefix::parse(&format!("{text}a")).is_err());
+        // The last character's spare bits are zero, so the next character of the alphabet sets one.
+        let (rest, last) = text.split_at(58);
+        let next = char::from(last.as_bytes()[0] + 1);
+        assert!(CidPrefix::parse(&format!("{rest}{next}")).is_err());
     }
 
     proptest! {
