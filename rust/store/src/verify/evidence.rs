@@ -1,0 +1,96 @@
+//! What a backend shows to `verify`: its tables as they are.
+//!
+//! Promises: a broken row is handed over as [`Broken`] and hides no other row.
+//! Must never: judge; the checks stand in the modules beside.
+
+use std::sync::Arc;
+
+use treering_block::Cid;
+
+use crate::commit::RefValue;
+use crate::error::{Result, StoreError};
+use crate::findings::VerifyReport;
+use crate::journal::{JournalCommand, JournalRow};
+use crate::lease::LeaseState;
+use crate::name::RefName;
+
+/// A row that can not be read as what was written: which one, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The row, by what names it best: a CID, a ref, `ordinal 17`.
+    pub which: String,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// Takes the rows of a table one after the other.
+pub type Visit<'a, T> = &'a mut dyn FnMut(Result<T, Broken>);
+
+/// A block with what the backend keeps about it.
+#[derive(Clone, Debug)]
+pub struct BlockRow {
+    /// Its ordinal.
+    pub ordinal: u64,
+    /// Its name, as the row says.
+    pub cid: Cid,
+    /// Its size, as the row says.
+    pub size: u64,
+    /// The stored bytes, not yet checked against `cid`; Err says why they can't be had.
+    pub bytes: Result<Arc<[u8]>, String>,
+    /// What the graph table says that it links to; Err says why that can't be had.
+    pub links: Result<Vec<u64>, String>,
+}
+
+/// A hold as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldRow {
+    /// On whose behalf.
+    pub scope: String,
+    /// The held block.
+    pub ordinal: u64,
+    /// When it ends.
+    pub expires_at_ms: i64,
+}
+
+/// What a backend shows to [`verify`]: its tables as they are, in one snapshot.
+///
+/// A method that visits rows hands each broken row over as [`Broken`] and goes on; its own `Err` means that
+/// the table can not be read any further, which is a finding too and ends that table only.
+pub trait Evidence {
+    /// Checks what only this backend has (page structure, manifest rows, files without a row …) and adds
+    /// its findings.
+    fn own_checks(&self, report: &mut VerifyReport) -> Result<()>;
+    /// Every block, by growing ordinal. A graph row without its block is a [`Broken`], too.
+    fn blocks(&self, visit: Visit<'_, BlockRow>) -> Result<()>;
+    /// The ordinal that a look-up of this CID gives.
+    fn ordinal(&self, cid: &Cid) -> Result<Option<u64>>;
+    /// Whether a block row with this ordinal is there.
+    fn has_ordinal(&self, ordinal: u64) -> Result<bool>;
+    /// The ordinal that the next new block gets.
+    fn next_ordinal(&self) -> Result<u64>;
+    /// Every commit, by growing position.
+    fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()>;
+    /// Every ref, in any order: name, version, target, record.
+    fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()>;
+    /// Every receipt, in any order.
+    fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()>;
+    /// The receipt under a key: (payload digest, receipt).
+    fn receipt(&self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>>;
+    /// Every hold, in any order.
+    fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()>;
+    /// Every lease, as stored, in any order.
+    fn leases(&self, visit: Visit<'_, (RefName, LeaseState)>) -> Result<()>;
+}
+
+/// How an error of one row reads in a finding, for backends that build [`Broken`] from [`StoreError`].
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt { which, detail, .. } => Self { which, detail },
+            other => Self {
+                which: String::new(),
+                detail: other.to_string(),
+            },
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The journal by itself, and refs and receipts against what replaying it gives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use treering_block::Cid;
+
+use super::{Evidence, end_of_table};
+use crate::cursor::Head;
+use crate::findings::{Check, VerifyReport};
+use crate::journal::JournalRow;
+use crate::name::RefName;
+
+/// What the journal says that refs and receipts should be.
+pub(super) struct Replayed {
+    refs: BTreeMap<RefName, Stands>,
+    commands: u64,
+    /// Whether every commit could be read: otherwise a difference proves nothing.
+    whole: bool,
+}
+
+/// A ref, its record as a digest: what is compared, not kept.
+#[derive(PartialEq, Eq)]
+struct Stands {
+    version: u64,
+    target: Cid,
+    record: blake3::Hash,
+}
+
+pub(super) fn check_journal(
+    evidence: &dyn Evidence,
+    since: Option<&Head>,
+    report: &mut VerifyReport,
+) -> Replayed {
+    let mut replayed = Replayed {
+        refs: BTreeMap::new(),
+        commands: 0,
+        whole: true,
+    };
+    let mut previous = Head::default();
+    let mut last_at_ms = i64::MIN;
+    let mut chain_at_since = since.filter(|since| since.position == 0).map(|_| [0; 32]);
+    let ended = evidence.journal(&mut |row| {
+        let row = match row {
+            Ok(row) => row,
+            Err(broken) => {
+                replayed.whole = false;
+                report.broken(Check::Journal, broken);
+                return;
+            }
+        };
+        report.commits += 1;
+        let which = format!("commit {}", row.position);
+        for fault in row.faults(&previous) {
+            replayed.whole = false;
+            report.find(Check::Journal, which.as_str(), fault);
+        }
+        if row.at_ms < last_at_ms {
+            report.find(
+                Check::Journal,
+                which.as_str(),
+                "its time is before the previous commit's",
+            );
+        }
+        last_at_ms = row.at_ms;
+        previous = row.head();
+        if since.is_some_and(|since| since.position == row.position) {
+            chain_at_since = Some(row.chain);
+        }
+        replay(evidence, &row, &mut replayed, report);
+    });
+    if ended.is_err() {
+        replayed.whole = false;
+    }
+    end_of_table(report, Check::Journal, "journal", ended);
+    if let Some(since) = since {
+        match chain_at_since {
+            Some(chain) if chain == since.chain => {}
+            Some(_) => report.find(
+                Check::Journal,
+                format!("commit {}", since.position),
+                "the journal up to here is not what it was when this head was written down",
+            ),
+            None => report.find(
+                Check::Journal,
+                format!("commit {}", since.position),
+                format!(
+                    "the journal ends at {} and was longer when this head was written down",
+                    previous.position
+                ),
+            ),
+        }
+    }
+    replayed
+}
+
+fn replay(
+    evidence: &dyn Evidence,
+    row: &JournalRow,
+    replayed: &mut Replayed,
+    report: &mut VerifyReport,
+) {
+    let which = format!("commit {}", row.position);
+    let entry = match row.entry() {
+        Ok(entry) => entry,
+        Err(error) => {
+            replayed.whole = false;
+            report.find(Check::Journal, which, error.to_string());
+            return;
+        }
+    };
+    for moved in entry.moves {
+        let expected = replayed
+            .refs
+            .get(&moved.name)
+            .map_or(1, |stands| stands.version.saturating_add(1));
+        match (moved.target, moved.record) {
+            (Some(target), Some(record)) => {
+                if moved.version != expected && replayed.whole {
+                    report.find(
+                        Check::Journal,
+                        which.as_str(),
+                        format!(
+                            "{} goes to version {} where {expected} follows",
+                            moved.name, moved.version
+                        ),
+                    );
+                }
+                let stands = Stands {
+                    version: moved.version,
+                    target,
+                    record: blake3::hash(&record),
+                };
+                replayed.refs.insert(moved.name, stands);
+            }
+            _ => {
+                replayed.refs.remove(&moved.name);
+            }
+        }
+    }
+    let Some(command) = entry.command else { return };
+    replayed.commands += 1;
+    match evidence.receipt(&command.key) {
+        Ok(Some((payload, receipt)))
+            if payload == command.payload && receipt == command.receipt => {}
+        Ok(Some(_)) => report.find(
+            Check::Receipt,
+            which,
+            "the receipt that it left is not what it wrote",
+        ),
+        Ok(None) => report.find(Check::Receipt, which, "the receipt that it left is missing"),
+        Err(error) => report.find(
+            Check::Receipt,
+            which,
+            format!("the receipt that it left: {error}"),
+        ),
+    }
+}
+
+pub(super) fn check_refs(evidence: &dyn Evidence, replayed: &Replayed, report: &mut VerifyReport) {
+    let mut met = BTreeSet::new();
+    let ended = evidence.refs(&mut |row| {
+        let (name, value) = match row {
+            Ok(row) => row,
+            Err(broken) => {
+                // A row that can't be read is not missing as well.
+                met.extend(RefName::parse(&broken.which));
+                report.broken(Check::Ref, broken);
+                return;
+            }
+        };
+        report.refs += 1;
+        match evidence.ordinal(&value.target) {
+            Ok(Some(_)) => {}
+            Ok(None) => report.find(
+                Check::Ref,
+                name.to_string(),
+                format!("it points at {}, which is missing", value.target),
+            ),
+            Err(error) => report.find(Check::Ref, name.to_string(), error.to_string()),
+        }
+        let stands = Stands {
+            version: value.version,
+            target: value.target,
+            record: blake3::hash(&value.record),
+        };
+        if replayed.whole && replayed.refs.get(&name) != Some(&stands) {
+            report.find(
+                Check::RefHistory,
+                name.to_string(),
+                format!(
+                    "it stands at version {} ({}), which the journal does not say",
+                    value.version, value.target
+                ),
+            );
+        }
+        met.insert(name);
+    });
+    let read = ended.is_ok();
+    end_of_table(report, Check::Ref, "refs", ended);
+    if read && replayed.whole {
+        for name in replayed.refs.keys().filter(|name| !met.contains(*name)) {
+            report.find(
+                Check::RefHistory,
+                name.to_string(),
+                "the journal has it, the refs have not",
+            );
+        }
+    }
+}
+
+pub(super) fn check_receipts(
+    evidence: &dyn Evidence,
+    replayed: &Replayed,
+    report: &mut VerifyReport,
+) {
+    let mut damaged = 0;
+    let ended = evidence.receipts(&mut |row| match row {
+        Ok(_) => report.receipts += 1,
+        Err(broken) => {
+            damaged += 1;
+            report.broken(Check::Receipt, broken);
+        }
+    });
+    let read = ended.is_ok();
+    end_of_table(report, Check::Receipt, "receipts", ended);
+    // Each command of the journal was looked up above; what is over has no commit.
+    let stored = report.receipts.saturating_add(damaged);
+    if read && replayed.whole && stored > replayed.commands {
+        report.find(
+            Check::Receipt,
+            "receipts",
+            format!("{stored} are stored, the journal has {}", replayed.commands),
+        );
+    }
+}
