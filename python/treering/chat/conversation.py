@@ -15,6 +15,7 @@ from typing import Any
 
 from treering import Cid
 from treering.chat.reading import Refused, join_path, unkept
+from treering.codec import encode
 
 #: The workflow name of imported conversations.
 WORKFLOW = "chat"
@@ -85,7 +86,8 @@ def conversation_of(record: Any) -> Conversation:
         if (found := unkept(value, join_path("$", key), _REST_DEPTH)) is not None:
             raise Refused(*found)
     return Conversation(
-        digest=str(Cid.of_node(record)).removeprefix("bafyr4i"),
+        # Of the encoding, not of a node: a record may be larger than a node can be.
+        digest=str(Cid.of(encode(record))).removeprefix("bafkr4i"),
         prompt=prompt,
         parameters={"chat": chat, "record": rest},
         labels=_labels(rest),

@@ -9,12 +9,17 @@ Never: anything that the Python API can't do too.
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 __all__ = ["main", "run"]
 
 
 def main() -> None:
     """Runs the command line of this process and exits."""
+    for stream in (sys.stdout, sys.stderr):
+        # What people read must not fail for want of a character; data is written as UTF-8 wherever it goes.
+        if isinstance(stream, TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 

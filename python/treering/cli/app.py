@@ -70,19 +70,22 @@ def invoke(arguments: list[str]) -> int:
         code = get_command(app).main(args=arguments, prog_name="treering", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
-        if is_bare(error):
-            # A group without a command: its help is the answer, and it is not data.
-            sys.stderr.write(error.format_message().rstrip() + "\n")
-        else:
+        # A group without a command has shown its help: nothing to add.
+        if not is_bare(error):
             complain(error.format_message(), _usage_hint(error))
         return 2
-    except (typer.Abort, KeyboardInterrupt):
-        complain("interrupted", None)
-        return 130
+    except SystemExit as stop:
+        # The reader of our output (`| head`) has seen enough and left.
+        code = stop.code
     except BrokenPipeError:
-        # The reader (`| head`) has seen enough. Python would complain once more while it exits.
+        # The same, noticed at the last flush. Python would notice it once more while it exits.
         sys.stdout = None
-        return 0
+        return 1
+    except typer.Abort:
+        complain("not confirmed", None)
+        return 1
+    except KeyboardInterrupt:
+        return 130
     except (TreeringError, OSError, UnicodeError) as error:
         explain(error)
         return 1

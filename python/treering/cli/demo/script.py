@@ -59,8 +59,9 @@ def _import(stage: Stage, records: list[dict[str, Any]]) -> None:
     stage.run("thread", "export", "--all", "-o", "exported.json")
     stage.python(
         f"""
-import json
-json.load(open("exported.json")) == json.load(open("{_FILE}"))
+import json, pathlib
+read = lambda name: json.loads(pathlib.Path(name).read_text())
+read("exported.json") == read("{_FILE}")
 """
     )
     if stage.session["json"].loads(Path("exported.json").read_bytes()) != records:
@@ -95,7 +96,8 @@ review = retry.parameters["record"]["info"]["review"]
 calls = review["instead"]["tool_calls"]
 step = retry.append("assistant", None, meta={"tool_calls": calls})
 answer = '{"ticket": "LF-20815", "status": "refunded", "train": 12, "amount": 26.35}'
-step = retry.append("tool", answer, meta={"name": "refund_ticket", "tool_call_id": calls[0]["id"]})
+meta = {"name": "refund_ticket", "tool_call_id": calls[0]["id"]}
+step = retry.append("tool", answer, meta=meta)
 softer = retry.fork(key="softer-words")
 step = retry.append("assistant", "Done. 26.35 is on its way; Friday's journey is unchanged.")
 step = retry.finish(0, "way back refunded")

@@ -4,10 +4,12 @@ Promises: colour only where rich finds a terminal and NO_COLOR is unset; the sam
 ASCII drawing where the output's encoding has no box characters. Never: wraps or cuts what `--json` prints.
 """
 
+import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -57,16 +59,31 @@ def err() -> Console:
 
 def print_json(value: Any) -> None:
     """Prints one JSON document, on a terminal too without colour, so that it can be copied."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=_plain) + "\n")
+    with data_stream() as stream:
+        stream.write(json.dumps(value, ensure_ascii=False, indent=2, default=_plain) + "\n")
 
 
 def print_json_array(values: Iterable[Any]) -> None:
     """Prints a JSON array, one element a line, as the elements come."""
     empty = True
-    for value in values:
-        sys.stdout.write(("[\n" if empty else ",\n") + json.dumps(value, ensure_ascii=False, default=_plain))
-        empty = False
-    sys.stdout.write("[]\n" if empty else "\n]\n")
+    with data_stream() as stream:
+        for value in values:
+            stream.write(("[\n" if empty else ",\n") + json.dumps(value, ensure_ascii=False, default=_plain))
+            empty = False
+        stream.write("[]\n" if empty else "\n]\n")
+
+
+@contextmanager
+def data_stream() -> Iterator[TextIO]:
+    """stdout for data: UTF-8 with plain line feeds, whatever the terminal's encoding is."""
+    sys.stdout.flush()
+    stream = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="\n")
+    try:
+        yield stream
+        stream.flush()
+    finally:
+        # Without this the wrapper would close stdout when it goes.
+        stream.detach()
 
 
 def role_style(role: str) -> str:

@@ -1,5 +1,6 @@
 """What `verify` found, as a table and for `--json`."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from treering.verify import Finding, VerifyReport
 
 _PLACES_MAX = 5
+_CID = re.compile(r"\b(baf[ky]r4i[a-z2-7]{6})[a-z2-7]{46}\b")
 
 
 def print_findings(console: Console, report: "VerifyReport") -> None:
@@ -42,7 +44,7 @@ def print_findings(console: Console, report: "VerifyReport") -> None:
             short(finding.which),
             Text("\n").join(threads),
             "\n".join(steps),
-            one_line(finding.detail),
+            short(finding.detail),
         )
     console.print(table)
 
@@ -59,9 +61,9 @@ def findings_record(report: "VerifyReport") -> dict[str, Any]:
     }
 
 
-def short(which: str) -> str:
-    """A CID cut to what a person can type again, anything else on one line."""
-    return f"{which[:14]}…" if which.startswith(("bafyr4i", "bafkr4i")) and len(which) > 40 else one_line(which)
+def short(text: str) -> str:
+    """A text on one line, each CID in it cut to what a person can type again."""
+    return _CID.sub(r"\1…", one_line(text))
 
 
 def _finding_record(finding: "Finding") -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`treering thread import` and `treering thread export`."""
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -110,7 +109,10 @@ def _write_nodes(file: TextIO, threads: "list[Thread]") -> None:
 def _writing(path: Path | None) -> Iterator[TextIO]:
     """A file that appears whole or not at all; stdout where there is no path."""
     if path is None:
-        yield sys.stdout
+        from treering.cli.render.console import data_stream
+
+        with data_stream() as stream:
+            yield stream
         return
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
     try:

@@ -29,15 +29,16 @@ def fork(
     """Fork a thread: one new record, no new block, however long it is. Prints the fork's id."""
     if at is not None and before is not None:
         raise typer.BadParameter("--at and --before say different things; give one")
+    labels, which = parse_labels(label), _occurrence(occurrence)
     forked = (
         opening(context)
         .thread(thread_id)
         .fork(
             at=at,
             before=before,
-            occurrence=_occurrence(occurrence),
+            occurrence=which,
             key=key,
-            labels=parse_labels(label) or None,
+            labels=labels or None,
             max_rounds=max_rounds,
         )
     )

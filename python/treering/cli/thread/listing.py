@@ -38,9 +38,11 @@ def list_threads(
     as_json: AsJson = False,
 ) -> None:
     """List threads, the oldest first."""
-    threads = opening(context).threads()
-    found = threads.list(
-        status=None if status is None else status.value, workflow=workflow, day=day, labels=parse_labels(label) or None
+    labels = parse_labels(label)
+    found = (
+        opening(context)
+        .threads()
+        .list(status=None if status is None else status.value, workflow=workflow, day=day, labels=labels or None)
     )
     if as_json:
         from treering.cli.render.console import print_json_array

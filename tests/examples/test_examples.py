@@ -1,0 +1,77 @@
+"""The examples run, survive what they say they survive, and print what they promise."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import treering
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    ours = {key: value for key, value in os.environ.items() if key != "TREERING_DATA"}
+    return subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / name, *arguments],
+        env={**ours, **environment}, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kills", [(), (1,), (2, 1), (1, 1, 1, 1, 1), (5,)])
+def test_engine_survives_kills(tmp_path: Path, kills: tuple[int, ...]) -> None:
+    state = tmp_path / "state"
+    for steps in kills:
+        assert run("engine.py", state, "--die-after", str(steps)).returncode == -signal.SIGKILL
+    done = run("engine.py", state)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "1 planner · 1. reproduce  2. bisect  3. fix  (Fix the flaky test in tests/test_port.py)",
+        "2 coder · add a sleep",
+        "3 reviewer · a sleep only hides it",
+        "4 coder · wait for the port instead",
+        "5 reviewer · approved",
+        "6 __end__ · approved",
+    ]
+    assert run("engine.py", state).stdout == done.stdout
+    with treering.open(state) as store:
+        (thread,) = store.threads.list()
+        assert thread.status == "completed"
+        assert store.verify().ok
+
+
+def test_harness_on_the_shipped_conversations() -> None:
+    done = run("harness.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "conversations.json: 12 trials, 189 steps, 5 failed"
+    assert lines[1].split() == ["task", "trials", "passed", "pass^1", "pass^2", "pass^3"]
+    assert lines[-1].split() == ["all", "12", "7", "0.600", "0.267", "0.000"]
+
+
+def test_harness_on_the_real_conversations() -> None:
+    folder = os.environ.get("TREERING_DATA")
+    if not folder or not (Path(folder) / "tau-bench-airline-gpt-4o.json").exists():
+        pytest.skip("TREERING_DATA names no directory with tau-bench-airline-gpt-4o.json")
+    done = run("harness.py", TREERING_DATA=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].split() == ["all", "200", "84", "0.420", "0.273", "0.220", "0.200"]
+
+
+# Jupyter's packages warn about themselves; what is tested here is the notebook.
+@pytest.mark.filterwarnings("default")
+def test_tour() -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code), "committed without outputs"
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    printed = "".join(output.get("text", "") for cell in code for output in cell.outputs)
+    assert "common: step 1; then 1 step each" in printed
+    assert "12 threads, 189 steps, " in printed
+    assert "HeadMoved" not in printed
