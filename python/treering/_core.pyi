@@ -5,17 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Literal, TypeVar, final
 
 __all__ = [
+    "FORMAT",
+    "VERSION",
     "BatchCore",
     "Cid",
     "Core",
-    "FORMAT",
     "LeaseCore",
     "Pending",
     "StepCore",
     "StepIterator",
     "ThreadCore",
     "ThreadsCore",
-    "VERSION",
     "collect_links",
     "common_ancestor",
     "decode",
@@ -101,7 +101,15 @@ class StepCore:
 
 # A step to append: (role, content, meta, artifacts, links, at_ms, child_thread)
 # content: str is text, bytes are bytes, anything else is a DAG-CBOR value; at_ms: int, None (no time) or "now".
-_StepArgs = tuple[str, object, Mapping[str, object] | None, Mapping[str, bytes | str] | None, Sequence[Cid], int | None | Literal["now"], Cid | None]
+_StepArgs = tuple[
+    str,
+    object,
+    Mapping[str, object] | None,
+    Mapping[str, bytes | str] | None,
+    Sequence[Cid],
+    int | Literal["now"] | None,
+    Cid | None,
+]
 
 @final
 class ThreadCore:
@@ -110,8 +118,8 @@ class ThreadCore:
     @property
     def scope(self) -> str: ...
     def refresh(self) -> None: ...
-    # as last seen: id, key, workflow, status, created_at_ms, updated_at_ms, completed_at_ms, forked_from (id, step) | None,
-    # max_rounds, labels, head, start, steps, lease_owner
+    # As last seen: id, key, workflow, status, created_at_ms, updated_at_ms, completed_at_ms, forked_from
+    # (id, step) | None, max_rounds, labels, head, start, steps, return_code, error, lease_owner.
     def info(self) -> dict[str, Any]: ...
     def append(self, step: _StepArgs, expected_head: Cid | None, command_id: str | None) -> Pending[StepCore]: ...
     def extend(self, steps: Iterable[_StepArgs], command_id: str | None) -> Pending[list[StepCore]]: ...
@@ -171,7 +179,12 @@ class ThreadsCore:
     def get_or_start(self, args: Mapping[str, object]) -> Pending[tuple[ThreadCore, bool]]: ...
     def get(self, id_or_key: str) -> ThreadCore: ...
     def list(
-        self, status: str | None, workflow: str | None, day: str | None, labels: Mapping[str, object] | None, active: bool | None
+        self,
+        status: str | None,
+        workflow: str | None,
+        day: str | None,
+        labels: Mapping[str, object] | None,
+        active: bool | None,
     ) -> builtins.list[dict[str, Any]]: ...
     def batch(self) -> BatchCore: ...
     def pin_add(self, name: str, cid: Cid) -> Pending[None]: ...

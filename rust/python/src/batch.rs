@@ -53,7 +53,10 @@ impl Drafting {
     /// For each call, the place of its step in the answer, whose steps stand by draft.
     fn places(&self) -> Vec<usize> {
         let offset = |draft: usize| -> usize { self.steps_of.iter().take(draft).sum() };
-        self.calls.iter().map(|(draft, nth)| offset(*draft) + nth).collect()
+        self.calls
+            .iter()
+            .map(|(draft, nth)| offset(*draft) + nth)
+            .collect()
     }
 }
 
@@ -74,7 +77,11 @@ impl BatchCore {
     }
 
     /// Runs `work` on the drafts without the GIL, since it may read heads.
-    fn draft<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Drafting) -> Result<T> + Send) -> Result<T> {
+    fn draft<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Drafting) -> Result<T> + Send,
+    ) -> Result<T> {
         py.detach(|| work(self.lock().as_mut().ok_or_else(committed)?))
     }
 }
@@ -112,9 +119,17 @@ impl BatchCore {
     }
 
     #[pyo3(signature = (draft, return_code, summary))]
-    fn finish(&self, py: Python<'_>, draft: usize, return_code: Signed, summary: Text) -> Result<StepCore> {
+    fn finish(
+        &self,
+        py: Python<'_>,
+        draft: usize,
+        return_code: Signed,
+        summary: Text,
+    ) -> Result<StepCore> {
         self.draft(py, |drafting| {
-            let step = drafting.batch.finish(Draft::from_index(draft), return_code.0, &summary)?;
+            let step = drafting
+                .batch
+                .finish(Draft::from_index(draft), return_code.0, &summary)?;
             drafting.note_step(draft);
             Ok(StepCore::new(step))
         })
@@ -151,7 +166,9 @@ impl BatchCore {
     #[pyo3(signature = (value))]
     fn put_node(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> Result<PyCid> {
         let encoded = encode_within(value, Limits::NODE)?;
-        self.draft(py, |drafting| Ok(PyCid::ours(drafting.batch.put_node(encoded)?)))
+        self.draft(py, |drafting| {
+            Ok(PyCid::ours(drafting.batch.put_node(encoded)?))
+        })
     }
 
     /// Submits all of it. Answers {"replayed", "threads" (by draft), "steps" (by call), "position",
@@ -161,7 +178,9 @@ impl BatchCore {
         let (pending, places) = py.detach(|| {
             let drafting = self.lock().take().ok_or_else(committed)?;
             let places = drafting.places();
-            let pending = drafting.batch.commit(command_id.as_deref(), self.durability)?;
+            let pending = drafting
+                .batch
+                .commit(command_id.as_deref(), self.durability)?;
             Ok::<_, CoreError>((pending, places))
         })?;
         Ok(PyPending::of_thread(pending, move |py, answer| {
@@ -178,7 +197,11 @@ fn committed() -> CoreError {
     }
 }
 
-fn answer_object<'py>(py: Python<'py>, answer: BatchAnswer, places: &[usize]) -> PyResult<Bound<'py, PyDict>> {
+fn answer_object<'py>(
+    py: Python<'py>,
+    answer: BatchAnswer,
+    places: &[usize],
+) -> PyResult<Bound<'py, PyDict>> {
     let BatchAnswer {
         replayed,
         threads,

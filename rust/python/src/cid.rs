@@ -45,7 +45,10 @@ impl PyCid {
 
     /// The CID of a link that was read.
     pub fn from_link(link: &LinkRef<'_>) -> Self {
-        Self(link.ours().map_or_else(|| Held::Foreign(link.cid()), Held::Ours))
+        Self(
+            link.ours()
+                .map_or_else(|| Held::Foreign(link.cid()), Held::Ours),
+        )
     }
 
     /// The CID, if a store of ours can hold its block.
@@ -121,12 +124,12 @@ impl PyCid {
     #[staticmethod]
     #[pyo3(signature = (data, /))]
     fn from_bytes(data: ByteString) -> Result<Self> {
-        Cid::from_bytes(&data).map(Self::ours).or_else(|error| {
-            match AnyCid::try_from(&data[..]) {
+        Cid::from_bytes(&data)
+            .map(Self::ours)
+            .or_else(|error| match AnyCid::try_from(&data[..]) {
                 Ok(cid) if cid.to_bytes() == data[..] => Ok(Self::any(&cid)),
                 _ => Err(error.into()),
-            }
-        })
+            })
     }
 
     fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -138,8 +141,10 @@ impl PyCid {
     fn codec(&self) -> String {
         match &self.0 {
             Held::Ours(cid) => codec_name(cid.codec()).to_owned(),
-            Held::Foreign(cid) => Codec::from_code(cid.codec())
-                .map_or_else(|| format!("{:#x}", cid.codec()), |codec| codec_name(codec).to_owned()),
+            Held::Foreign(cid) => Codec::from_code(cid.codec()).map_or_else(
+                || format!("{:#x}", cid.codec()),
+                |codec| codec_name(codec).to_owned(),
+            ),
         }
     }
 
@@ -202,7 +207,10 @@ impl PyCid {
         }
     }
 
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
+    fn __reduce__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
         Ok((py.get_type::<Self>(), PyTuple::new(py, [self.text()])?))
     }
 }

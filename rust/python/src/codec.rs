@@ -25,7 +25,10 @@ pub fn decode(py: Python<'_>, data: ByteString) -> Result<Bound<'_, PyAny>> {
 /// Every link in a value, in order, each once.
 #[pyfunction]
 #[pyo3(signature = (value, /))]
-pub fn collect_links<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> Result<Bound<'py, PyList>> {
+pub fn collect_links<'py>(
+    py: Python<'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<Bound<'py, PyList>> {
     let encoded = crate::encode::encode(value)?;
     Ok(PyList::new(py, encoded.links().iter().map(PyCid::any))?)
 }

@@ -112,7 +112,10 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Signed {
 
 fn shown(value: &Bound<'_, PyAny>) -> String {
     // Python refuses to write out the longest integers.
-    value.str().map_or_else(|_| "int".to_owned(), |text| text.to_string_lossy().chars().take(64).collect())
+    value.str().map_or_else(
+        |_| "int".to_owned(),
+        |text| text.to_string_lossy().chars().take(64).collect(),
+    )
 }
 
 /// A CID of ours; a foreign one names no block that a store could hold.
@@ -123,7 +126,9 @@ impl<'a, 'py> FromPyObject<'a, 'py> for OurCid {
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         let cid = object.cast::<PyCid>()?.get();
-        cid.require_ours().map(Self).map_err(|error| CoreError::from(error).into())
+        cid.require_ours()
+            .map(Self)
+            .map_err(|error| CoreError::from(error).into())
     }
 }
 

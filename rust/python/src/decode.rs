@@ -23,7 +23,10 @@ enum Frame<'py> {
 }
 
 /// The value that `reader` stands before, which has to be the last.
-pub fn decode<'py>(py: Python<'py>, mut reader: Reader<'_>) -> Result<Bound<'py, PyAny>, DecodeError> {
+pub fn decode<'py>(
+    py: Python<'py>,
+    mut reader: Reader<'_>,
+) -> Result<Bound<'py, PyAny>, DecodeError> {
     let mut keys = Keys::borrow();
     let mut frames: Vec<Frame<'py>> = Vec::new();
     let mut items: Vec<Bound<'py, PyAny>> = Vec::new();

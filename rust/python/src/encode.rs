@@ -197,7 +197,9 @@ impl<'py> Encoder<'py> {
             return Ok(self.writer.bytes(&array.to_vec())?);
         }
         if value.is_instance_of::<PyMemoryView>() {
-            let copy = value.call_method0("tobytes").map_err(|_| Refusal::Changed)?;
+            let copy = value
+                .call_method0("tobytes")
+                .map_err(|_| Refusal::Changed)?;
             let bytes = copy.cast::<PyBytes>().map_err(|_| Refusal::Changed)?;
             return Ok(self.writer.bytes(bytes.as_bytes())?);
         }
@@ -224,7 +226,9 @@ impl<'py> Encoder<'py> {
 
     #[inline]
     fn text(&mut self, text: &Bound<'py, PyString>) -> Result<(), Refusal> {
-        Ok(self.writer.str(text.to_str().map_err(|_| Refusal::Surrogate)?)?)
+        Ok(self
+            .writer
+            .str(text.to_str().map_err(|_| Refusal::Surrogate)?)?)
     }
 
     fn int(&mut self, int: &Bound<'py, PyInt>) -> Result<(), Refusal> {

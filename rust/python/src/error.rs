@@ -71,7 +71,8 @@ impl Raised {
     }
 
     fn text(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.attributes.push((name, Attribute::Text(value.to_string())));
+        self.attributes
+            .push((name, Attribute::Text(value.to_string())));
         self
     }
 
@@ -96,12 +97,15 @@ impl Raised {
     }
 
     fn limit(self, what: impl ToString, limit: u64, actual: u64) -> Self {
-        self.text("what", what).number("limit", limit).number("actual", actual)
+        self.text("what", what)
+            .number("limit", limit)
+            .number("actual", actual)
     }
 
     fn into_py(self, py: Python<'_>) -> PyResult<PyErr> {
         static ERRORS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-        let errors = ERRORS.get_or_try_init(py, || py.import("treering.errors").map(Bound::unbind))?;
+        let errors =
+            ERRORS.get_or_try_init(py, || py.import("treering.errors").map(Bound::unbind))?;
         let attributes = PyDict::new(py);
         for (name, value) in self.attributes {
             match value {
@@ -109,13 +113,16 @@ impl Raised {
                 Attribute::Number(number) => attributes.set_item(name, number)?,
                 Attribute::Cid(cid) => attributes.set_item(name, PyCid::ours(cid))?,
                 Attribute::Cids(cids) => {
-                    attributes.set_item(name, PyList::new(py, cids.into_iter().map(PyCid::ours))?)?;
+                    attributes
+                        .set_item(name, PyList::new(py, cids.into_iter().map(PyCid::ours))?)?;
                 }
                 Attribute::Texts(texts) => attributes.set_item(name, texts)?,
             }
         }
         let class = errors.bind(py).getattr(self.class)?;
-        Ok(PyErr::from_value(class.call((self.message,), Some(&attributes))?))
+        Ok(PyErr::from_value(
+            class.call((self.message,), Some(&attributes))?,
+        ))
     }
 }
 
@@ -130,10 +137,12 @@ impl From<CoreError> for PyErr {
             CoreError::Thread(error) => of_thread(error),
             CoreError::NotEncodable { path, refusal } => of_refusal(path, refusal),
             CoreError::Invalid { what, value, rule } => {
-                Raised::new("Invalid", format!("{what} {value:?} is not valid: {rule}")).text("what", what)
+                Raised::new("Invalid", format!("{what} {value:?} is not valid: {rule}"))
+                    .text("what", what)
             }
             CoreError::NotFound { what, which } => {
-                Raised::new("NotFound", format!("no {what} {which:?} in this store")).text("which", which)
+                Raised::new("NotFound", format!("no {what} {which:?} in this store"))
+                    .text("which", which)
             }
         };
         // If the classes can not be imported, that is the error to show.
@@ -143,7 +152,9 @@ impl From<CoreError> for PyErr {
 
 fn of_cid(error: &CidError) -> Raised {
     match error {
-        CidError::Text { text, .. } | CidError::Prefix { text, .. } => Raised::new("Invalid", error).text("value", text),
+        CidError::Text { text, .. } | CidError::Prefix { text, .. } => {
+            Raised::new("Invalid", error).text("value", text)
+        }
         CidError::Foreign { cid, .. } => Raised::new("Invalid", error).text("value", cid),
         CidError::Bytes { .. } => Raised::new("Invalid", error),
     }
@@ -151,7 +162,11 @@ fn of_cid(error: &CidError) -> Raised {
 
 fn of_codec(error: &CodecError) -> Raised {
     match error {
-        CodecError::Limit { what, limit, actual } => Raised::new("LimitExceeded", error).limit(what, *limit, *actual),
+        CodecError::Limit {
+            what,
+            limit,
+            actual,
+        } => Raised::new("LimitExceeded", error).limit(what, *limit, *actual),
         CodecError::Truncated { offset, .. }
         | CodecError::Trailing { offset, .. }
         | CodecError::NotShortest { offset }
@@ -166,7 +181,9 @@ fn of_codec(error: &CodecError) -> Raised {
         | CodecError::KeyOrder { offset, .. }
         | CodecError::KeyTwice { offset, .. }
         | CodecError::Link { offset, .. }
-        | CodecError::Json { offset, .. } => Raised::new("Invalid", error).number("offset", *offset as u64),
+        | CodecError::Json { offset, .. } => {
+            Raised::new("Invalid", error).number("offset", *offset as u64)
+        }
         CodecError::IntRange { .. }
         | CodecError::NotFinite { .. }
         | CodecError::ReservedMap { .. }
@@ -181,11 +198,14 @@ fn of_block(error: &BlockError) -> Raised {
         BlockError::Field { field, .. } => Raised::new("Invalid", error).text("field", field),
         BlockError::Mismatch { cid, .. } | BlockError::Undecodable { cid, .. } => {
             debug_assert!(error.fault() == Fault::Stored);
-            Raised::new("Corrupt", error).text("which", cid).cid("cid", *cid)
+            Raised::new("Corrupt", error)
+                .text("which", cid)
+                .cid("cid", *cid)
         }
-        BlockError::IllTyped { cid, field, .. } => {
-            Raised::new("Corrupt", error).text("which", cid).cid("cid", *cid).text("field", field)
-        }
+        BlockError::IllTyped { cid, field, .. } => Raised::new("Corrupt", error)
+            .text("which", cid)
+            .cid("cid", *cid)
+            .text("field", field),
     }
 }
 
@@ -195,26 +215,50 @@ fn of_store(error: StoreError) -> Raised {
     match error {
         StoreError::BlockNotFound(cid) => raised("NotFound").cid("cid", cid),
         StoreError::RefNotFound(name) => raised("NotFound").text("ref", name),
-        StoreError::RefMoved { name, expected, actual } => {
+        StoreError::RefMoved {
+            name,
+            expected,
+            actual,
+        } => {
             let mut conflict = raised("VersionConflict").text("ref", name);
             match expected {
-                Expect::Version(version) | Expect::At { version, .. } => conflict = conflict.number("expected", version),
+                Expect::Version(version) | Expect::At { version, .. } => {
+                    conflict = conflict.number("expected", version)
+                }
                 Expect::Absent => conflict = conflict.number("expected", 0),
                 Expect::Any => {}
             }
             conflict.number("actual", actual.map_or(0, |value| value.version))
         }
         StoreError::CommandMismatch { id } => raised("CommandMismatch").text("command_id", id),
-        StoreError::LeaseHeld { name, holder } => raised("LeaseHeld").text("ref", name).text("holder", holder),
-        StoreError::LeaseLost { name, token, .. } => raised("LeaseLost").text("ref", name).number("token", token),
-        StoreError::LinkMissing { from, link } => raised("Invalid").text("source", from).cid("link", link),
-        StoreError::LimitExceeded { what, limit, actual } => raised("LimitExceeded").limit(what, limit, actual),
-        StoreError::Invalid { what, value, .. } => raised("Invalid").text("what", what).text("value", value),
-        StoreError::Ambiguous { prefix, candidates } => {
-            raised("Ambiguous").text("prefix", prefix).cids("candidates", candidates)
+        StoreError::LeaseHeld { name, holder } => {
+            raised("LeaseHeld").text("ref", name).text("holder", holder)
         }
-        StoreError::Corrupt { what, which, .. } => raised("Corrupt").text("what", what).text("which", which),
-        StoreError::NewerFormat { path, found, supported } => raised("NewerFormat")
+        StoreError::LeaseLost { name, token, .. } => {
+            raised("LeaseLost").text("ref", name).number("token", token)
+        }
+        StoreError::LinkMissing { from, link } => {
+            raised("Invalid").text("source", from).cid("link", link)
+        }
+        StoreError::LimitExceeded {
+            what,
+            limit,
+            actual,
+        } => raised("LimitExceeded").limit(what, limit, actual),
+        StoreError::Invalid { what, value, .. } => {
+            raised("Invalid").text("what", what).text("value", value)
+        }
+        StoreError::Ambiguous { prefix, candidates } => raised("Ambiguous")
+            .text("prefix", prefix)
+            .cids("candidates", candidates),
+        StoreError::Corrupt { what, which, .. } => {
+            raised("Corrupt").text("what", what).text("which", which)
+        }
+        StoreError::NewerFormat {
+            path,
+            found,
+            supported,
+        } => raised("NewerFormat")
             .text("path", path)
             .number("found", found)
             .number("supported", supported),
@@ -225,13 +269,19 @@ fn of_store(error: StoreError) -> Raised {
         StoreError::CommitUnknown { .. } => raised("CommitUnknown"),
         StoreError::ReadOnly => raised("ReadOnly"),
         StoreError::DiskFull => raised("DiskFull"),
-        StoreError::LockTimeout { waited_ms, holder } => {
-            raised("LockTimeout").number("waited_ms", waited_ms).text("holder", holder)
-        }
+        StoreError::LockTimeout { waited_ms, holder } => raised("LockTimeout")
+            .number("waited_ms", waited_ms)
+            .text("holder", holder),
         StoreError::Closed => raised("Closed"),
         StoreError::ForkedProcess => raised("ForkedProcess"),
-        StoreError::Io { action, path, source } => {
-            let unavailable = raised("Unavailable").text("action", action).text("path", path);
+        StoreError::Io {
+            action,
+            path,
+            source,
+        } => {
+            let unavailable = raised("Unavailable")
+                .text("action", action)
+                .text("path", path);
             match source.raw_os_error().map(u64::try_from) {
                 Some(Ok(errno)) => unavailable.number("errno", errno),
                 _ => unavailable,
@@ -246,27 +296,50 @@ fn of_thread(error: ThreadError) -> Raised {
     let raised = |class| Raised::new(class, &message);
     match error {
         ThreadError::NotFound { id } => raised("NotFound").text("thread", id),
-        ThreadError::HeadMoved { thread, at_step, at, expected_step, expected } => raised("HeadMoved")
+        ThreadError::HeadMoved {
+            thread,
+            at_step,
+            at,
+            expected_step,
+            expected,
+        } => raised("HeadMoved")
             .text("thread", thread)
             .number("at_step", at_step)
             .cid("at", at)
             .number("expected_step", expected_step)
             .cid("expected", expected),
-        ThreadError::AlreadyExists { key, thread } => raised("AlreadyExists").text("key", key).text("thread", thread),
-        ThreadError::WrongStatus { thread, status, verb } => raised("WrongStatus")
+        ThreadError::AlreadyExists { key, thread } => raised("AlreadyExists")
+            .text("key", key)
+            .text("thread", thread),
+        ThreadError::WrongStatus {
+            thread,
+            status,
+            verb,
+        } => raised("WrongStatus")
             .text("thread", thread)
             .text("status", status)
             .text("verb", verb),
-        ThreadError::UnknownRole { role, roles } => raised("NotFound").text("role", role).texts("roles", roles),
-        ThreadError::NoSuchStep { thread, asked, len } => {
-            raised("NotFound").text("thread", thread).number("asked", asked).number("len", len)
+        ThreadError::UnknownRole { role, roles } => {
+            raised("NotFound").text("role", role).texts("roles", roles)
         }
-        ThreadError::Ambiguous { prefix, candidates } => {
-            raised("Ambiguous").text("prefix", prefix).texts("candidates", candidates)
+        ThreadError::NoSuchStep { thread, asked, len } => raised("NotFound")
+            .text("thread", thread)
+            .number("asked", asked)
+            .number("len", len),
+        ThreadError::Ambiguous { prefix, candidates } => raised("Ambiguous")
+            .text("prefix", prefix)
+            .texts("candidates", candidates),
+        ThreadError::Invalid { field, value, .. } => {
+            raised("Invalid").text("what", field).text("value", value)
         }
-        ThreadError::Invalid { field, value, .. } => raised("Invalid").text("what", field).text("value", value),
-        ThreadError::LimitExceeded { what, limit, actual } => raised("LimitExceeded").limit(what, limit, actual),
-        ThreadError::Corrupt { what, which, .. } => raised("Corrupt").text("what", what).text("which", which),
+        ThreadError::LimitExceeded {
+            what,
+            limit,
+            actual,
+        } => raised("LimitExceeded").limit(what, limit, actual),
+        ThreadError::Corrupt { what, which, .. } => {
+            raised("Corrupt").text("what", what).text("which", which)
+        }
         ThreadError::Store(error) => of_store(error),
     }
 }

@@ -11,7 +11,11 @@ const CHAIN_CHARS: usize = 64;
 
 /// `h1-<position>-<chain in hex>`.
 pub fn text(head: &Head) -> String {
-    let chain: String = head.chain.iter().map(|byte| format!("{byte:02x}")).collect();
+    let chain: String = head
+        .chain
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("{PREFIX}{}-{chain}", head.position)
 }
 

@@ -33,7 +33,11 @@ impl Keys {
     /// The string of `text`.
     #[inline]
     pub fn get<'py>(&mut self, py: Python<'py>, text: &str) -> Bound<'py, PyString> {
-        let Some(slots) = self.0.as_deref_mut().filter(|_| text.len() <= KEY_BYTES_MAX) else {
+        let Some(slots) = self
+            .0
+            .as_deref_mut()
+            .filter(|_| text.len() <= KEY_BYTES_MAX)
+        else {
             return PyString::new(py, text);
         };
         if slots.is_empty() {

@@ -30,7 +30,11 @@ struct Notifier {
 static NOTIFIER: Mutex<Option<Notifier>> = Mutex::new(None);
 
 /// What to call, from any thread, to have `future` completed in its loop.
-pub fn deliver(_attached: Python<'_>, event_loop: Py<PyAny>, future: Py<PyAny>) -> Result<impl FnOnce() + Send + 'static> {
+pub fn deliver(
+    _attached: Python<'_>,
+    event_loop: Py<PyAny>,
+    future: Py<PyAny>,
+) -> Result<impl FnOnce() + Send + 'static> {
     let queue = queue()?;
     Ok(move || {
         // The other end is gone when the interpreter is: then nobody waits.
@@ -62,7 +66,9 @@ fn run(deliveries: &Receiver<Delivery>) {
         let delivered = Python::try_attach(|py| {
             // Whatever came while we waited for the GIL goes with it.
             let mut batches: Vec<(Py<PyAny>, Vec<Py<PyAny>>)> = Vec::new();
-            for Delivery { event_loop, future } in std::iter::once(first).chain(deliveries.try_iter()) {
+            for Delivery { event_loop, future } in
+                std::iter::once(first).chain(deliveries.try_iter())
+            {
                 match batches.iter_mut().find(|(known, _)| known.is(&event_loop)) {
                     Some((_, futures)) => futures.push(future),
                     None => batches.push((event_loop, vec![future])),
@@ -88,7 +94,10 @@ fn tell(event_loop: &Bound<'_, PyAny>, futures: Vec<Py<PyAny>>) -> PyResult<()> 
     let complete = COMPLETE.get_or_try_init(py, || {
         Ok::<_, PyErr>(wrap_pyfunction!(complete_futures, py)?.into_any().unbind())
     })?;
-    let told = event_loop.call_method1("call_soon_threadsafe", (complete, PyList::new(py, futures)?));
+    let told = event_loop.call_method1(
+        "call_soon_threadsafe",
+        (complete, PyList::new(py, futures)?),
+    );
     match told {
         Err(_) if event_loop.call_method0("is_closed")?.is_truthy()? => Ok(()),
         told => told.map(drop),

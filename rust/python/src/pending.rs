@@ -8,7 +8,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 use treering_store::{Committed, StoreError, Ticket};
 use treering_thread::{Outcome, Pending, ThreadError};
 
@@ -28,8 +27,11 @@ trait Awaited: Send {
     fn settle(self: Box<Self>) -> Settled;
 }
 
+/// Makes the object, or raises, once the GIL is held again.
+type Finish = Box<dyn FnOnce(Python<'_>) -> Result<Py<PyAny>> + Send>;
+
 enum Settled {
-    Done(Box<dyn FnOnce(Python<'_>) -> Result<Py<PyAny>> + Send>),
+    Done(Finish),
     Again(Box<dyn Awaited>),
 }
 
@@ -70,7 +72,7 @@ impl Awaited for OfStore {
 }
 
 /// A commit on its way; dropping it changes nothing: the commit lands or not.
-#[pyclass(frozen, name = "Pending", module = "treering._core")]
+#[pyclass(frozen, generic, name = "Pending", module = "treering._core")]
 pub struct PyPending(Mutex<Option<Box<dyn Awaited>>>);
 
 impl PyPending {
@@ -111,7 +113,10 @@ impl PyPending {
     }
 
     fn ticket(&self) -> Result<Ticket> {
-        self.slot().as_ref().map(|awaited| awaited.ticket()).ok_or_else(given_out)
+        self.slot()
+            .as_ref()
+            .map(|awaited| awaited.ticket())
+            .ok_or_else(given_out)
     }
 
     fn settle(&self, py: Python<'_>) -> Result<Settled> {
@@ -122,11 +127,6 @@ impl PyPending {
 
 #[pymethods]
 impl PyPending {
-    #[classmethod]
-    fn __class_getitem__<'py>(class: &Bound<'py, PyType>, _item: &Bound<'py, PyAny>) -> Bound<'py, PyType> {
-        class.clone()
-    }
-
     /// Waits for the answer and returns it, or raises what the commit failed with.
     fn wait(&self, py: Python<'_>) -> Result<Py<PyAny>> {
         loop {
@@ -135,7 +135,7 @@ impl PyPending {
                 py.check_signals()?;
             }
             match self.settle(py)? {
-                Settled::Done(shape) => return shape(py),
+                Settled::Done(finish) => return finish(py),
                 Settled::Again(next) => *self.slot() = Some(next),
             }
         }
@@ -152,7 +152,7 @@ impl PyPending {
     /// The answer, once it is there: (True, answer), or (False, what to wait for instead).
     fn resolve(&self, py: Python<'_>) -> Result<(bool, Py<PyAny>)> {
         match self.settle(py)? {
-            Settled::Done(shape) => Ok((true, shape(py)?)),
+            Settled::Done(finish) => Ok((true, finish(py)?)),
             Settled::Again(next) => {
                 let again = Py::new(py, Self(Mutex::new(Some(next))))?;
                 Ok((false, again.into_any()))

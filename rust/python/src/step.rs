@@ -5,7 +5,9 @@ use treering_block::Cid;
 use treering_thread::{AtMs, Step, StepArgs};
 
 use crate::cid::PyCid;
-use crate::convert::{ByteString, OurCid, Signed, Text, content, dict, map, our_cids, value_object};
+use crate::convert::{
+    ByteString, OurCid, Signed, Text, content, dict, map, our_cids, value_object,
+};
 use crate::error::{CoreError, Result};
 
 /// One step as read: the state node's fields; content is read on demand.
@@ -24,7 +26,10 @@ impl StepCore {
 
     /// The objects of steps, in order.
     pub fn objects(py: Python<'_>, steps: Vec<Step>) -> PyResult<Vec<Py<Self>>> {
-        steps.into_iter().map(|step| Py::new(py, Self(step))).collect()
+        steps
+            .into_iter()
+            .map(|step| Py::new(py, Self(step)))
+            .collect()
     }
 }
 
@@ -91,7 +96,12 @@ impl StepCore {
     }
 
     fn __repr__(&self) -> String {
-        format!("<StepCore {} {} {}>", self.0.number, self.0.node.role, self.0.cid.short())
+        format!(
+            "<StepCore {} {} {}>",
+            self.0.number,
+            self.0.node.role,
+            self.0.cid.short()
+        )
     }
 }
 
@@ -112,7 +122,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for NewStep {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let (role, said, meta, artifacts, links, at_ms, child_thread) = object.extract::<Fields<'py>>()?;
+        let (role, said, meta, artifacts, links, at_ms, child_thread) =
+            object.extract::<Fields<'py>>()?;
         Ok(Self(StepArgs {
             role: role.0,
             content: content(&said)?,

@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use treering_block::limits::Limits;
-use treering_block::{BlockError, Block, Cid, CidPrefix, Codec, Encoded, Reader};
+use treering_block::{Block, BlockError, Cid, CidPrefix, Codec, Encoded, Reader};
 use treering_store::{
-    Commit, Counters, Cursor, EmbeddedStore, Head, JournalEntry, MemoryStore, OpenOptions, Store, StoreError,
-    StoreStats, VerifyReport,
+    Commit, Counters, Cursor, EmbeddedStore, Head, JournalEntry, MemoryStore, OpenOptions, Store,
+    StoreError, StoreStats, VerifyReport,
 };
 use treering_thread::content::{read_content_node, read_payload};
 use treering_thread::{Content, Threads, verify_threads};
 
 use crate::cid::PyCid;
-use crate::convert::{ByteString, Count, DurabilityName, OurCid, Text, bytes_object, our_cids, value_object};
+use crate::convert::{
+    ByteString, Count, DurabilityName, OurCid, Text, bytes_object, our_cids, value_object,
+};
 use crate::decode::{DecodeError, decode};
 use crate::encode::encode_within;
 use crate::error::{CoreError, Result};
@@ -83,7 +85,13 @@ impl Core {
 impl Core {
     #[staticmethod]
     #[pyo3(signature = (path, create, read_only, lock_wait_ms))]
-    fn open(py: Python<'_>, path: Text, create: bool, read_only: bool, lock_wait_ms: Count) -> Result<Self> {
+    fn open(
+        py: Python<'_>,
+        path: Text,
+        create: bool,
+        read_only: bool,
+        lock_wait_ms: Count,
+    ) -> Result<Self> {
         let options = OpenOptions {
             create,
             read_only,
@@ -139,7 +147,13 @@ impl Core {
 
     /// Stores bytes.
     #[pyo3(signature = (data, scope, durability))]
-    fn put(&self, py: Python<'_>, data: ByteString, scope: Text, durability: DurabilityName) -> Result<PyPending> {
+    fn put(
+        &self,
+        py: Python<'_>,
+        data: ByteString,
+        scope: Text,
+        durability: DurabilityName,
+    ) -> Result<PyPending> {
         let bytes: &[u8] = &data;
         self.submit(py, scope.0, durability, || Ok(Block::raw(bytes)))
     }
@@ -271,10 +285,18 @@ impl Core {
 
     /// Commits after a cursor, None for the first ones, oldest first.
     #[pyo3(signature = (after, limit))]
-    fn journal<'py>(&self, py: Python<'py>, after: Option<Text>, limit: usize) -> Result<Vec<Bound<'py, PyDict>>> {
+    fn journal<'py>(
+        &self,
+        py: Python<'py>,
+        after: Option<Text>,
+        limit: usize,
+    ) -> Result<Vec<Bound<'py, PyDict>>> {
         let after = after.map(|text| text.parse::<Cursor>()).transpose()?;
         let entries = py.detach(|| self.store.journal(after.as_ref(), limit))?;
-        entries.iter().map(|entry| Ok(entry_object(py, entry)?)).collect()
+        entries
+            .iter()
+            .map(|entry| Ok(entry_object(py, entry)?))
+            .collect()
     }
 
     /// The cursor after the newest commit.

@@ -71,11 +71,19 @@ impl ThreadCore {
         let mut step = step.0;
         step.expected_head = expected_head.map(|OurCid(cid)| cid);
         step.command_id = command_id.map(|Text(id)| id);
-        Ok(PyPending::of_thread(py.detach(|| self.thread.append(step))?, StepCore::object))
+        Ok(PyPending::of_thread(
+            py.detach(|| self.thread.append(step))?,
+            StepCore::object,
+        ))
     }
 
     #[pyo3(signature = (steps, command_id))]
-    fn extend(&self, py: Python<'_>, steps: Vec<NewStep>, command_id: Option<Text>) -> Result<PyPending> {
+    fn extend(
+        &self,
+        py: Python<'_>,
+        steps: Vec<NewStep>,
+        command_id: Option<Text>,
+    ) -> Result<PyPending> {
         let steps = step_args(steps);
         let pending = py.detach(|| self.thread.extend(steps, command_id.as_deref()))?;
         Ok(PyPending::of_thread(pending, |py, steps| {
@@ -91,7 +99,10 @@ impl ThreadCore {
         summary: Text,
         command_id: Option<Text>,
     ) -> Result<PyPending> {
-        let pending = py.detach(|| self.thread.finish(return_code.0, &summary, command_id.as_deref()))?;
+        let pending = py.detach(|| {
+            self.thread
+                .finish(return_code.0, &summary, command_id.as_deref())
+        })?;
         Ok(PyPending::of_thread(pending, StepCore::object))
     }
 
@@ -121,7 +132,10 @@ impl ThreadCore {
     }
 
     #[pyo3(signature = (at, before, occurrence, key, labels, max_rounds, command_id))]
-    #[expect(clippy::too_many_arguments, reason = "the arguments of the verb, once, as Python gives them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the arguments of the verb, once, as Python gives them"
+    )]
     fn fork(
         &self,
         py: Python<'_>,
@@ -181,10 +195,18 @@ impl ThreadCore {
 
     /// (start, steps in order, content node that stands for what was before them).
     #[pyo3(signature = (last))]
-    fn context(&self, py: Python<'_>, last: Option<Count>) -> Result<(PyCid, Vec<Py<StepCore>>, Option<PyCid>)> {
+    fn context(
+        &self,
+        py: Python<'_>,
+        last: Option<Count>,
+    ) -> Result<(PyCid, Vec<Py<StepCore>>, Option<PyCid>)> {
         let context = py.detach(|| self.thread.context(last.map(|Count(last)| last)))?;
         let steps = StepCore::objects(py, context.steps)?;
-        Ok((PyCid::ours(context.start), steps, context.compact.map(PyCid::ours)))
+        Ok((
+            PyCid::ours(context.start),
+            steps,
+            context.compact.map(PyCid::ours),
+        ))
     }
 
     #[pyo3(signature = (owner))]
@@ -202,7 +224,11 @@ impl ThreadCore {
 }
 
 /// Where a fork begins, from the three ways to say it.
-pub fn fork_place(at: Option<Count>, before: Option<Text>, occurrence: &Bound<'_, PyAny>) -> Result<ForkAt> {
+pub fn fork_place(
+    at: Option<Count>,
+    before: Option<Text>,
+    occurrence: &Bound<'_, PyAny>,
+) -> Result<ForkAt> {
     match (at, before) {
         (Some(_), Some(role)) => Err(CoreError::Invalid {
             what: "before",
@@ -265,7 +291,10 @@ pub fn info_object<'py>(py: Python<'py>, info: &ThreadInfo) -> PyResult<Bound<'p
     seen.set_item("created_at_ms", created_at_ms)?;
     seen.set_item("updated_at_ms", updated_at_ms)?;
     seen.set_item("completed_at_ms", completed_at_ms)?;
-    seen.set_item("forked_from", forked_from.as_ref().map(|(thread, step)| (thread, step)))?;
+    seen.set_item(
+        "forked_from",
+        forked_from.as_ref().map(|(thread, step)| (thread, step)),
+    )?;
     seen.set_item("max_rounds", max_rounds)?;
     seen.set_item("head", PyCid::ours(*head))?;
     seen.set_item("steps", steps)?;
@@ -287,7 +316,11 @@ pub struct LeaseCore {
 impl LeaseCore {
     /// Gives it back; nothing happens if it was lost or given back before.
     fn release(&self, py: Python<'_>) -> Result<()> {
-        let guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let guard = self
+            .guard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         Ok(py.detach(|| guard.map_or(Ok(()), LeaseGuard::release))?)
     }
 }
@@ -373,9 +406,15 @@ impl StepIterator {
 /// The last node that both threads have: (step number, CID), 0 for the start.
 #[pyfunction]
 #[pyo3(signature = (a, b, /))]
-pub fn common_ancestor(py: Python<'_>, a: &ThreadCore, b: &ThreadCore) -> Result<Option<(u64, PyCid)>> {
+pub fn common_ancestor(
+    py: Python<'_>,
+    a: &ThreadCore,
+    b: &ThreadCore,
+) -> Result<Option<(u64, PyCid)>> {
     let (a, b) = (a.thread(), b.thread());
-    Ok(py.detach(|| treering_thread::common_ancestor(a, b))?.map(place))
+    Ok(py
+        .detach(|| treering_thread::common_ancestor(a, b))?
+        .map(place))
 }
 
 /// Whether the chain that ends in `b` goes through `a`.

@@ -39,10 +39,13 @@ impl ThreadsCore {
     #[pyo3(signature = (args))]
     fn get_or_start(&self, py: Python<'_>, args: NewThread) -> Result<PyPending> {
         let pending = py.detach(|| self.0.get_or_start(args.0))?;
-        Ok(PyPending::of_thread(pending, |py, (thread, started): (Thread, bool)| {
-            let found = (ThreadCore::object(py, thread)?, started);
-            Ok(found.into_pyobject(py)?.into_any().unbind())
-        }))
+        Ok(PyPending::of_thread(
+            pending,
+            |py, (thread, started): (Thread, bool)| {
+                let found = (ThreadCore::object(py, thread)?, started);
+                Ok(found.into_pyobject(py)?.into_any().unbind())
+            },
+        ))
     }
 
     #[pyo3(signature = (id_or_key))]
@@ -70,7 +73,9 @@ impl ThreadsCore {
             },
             workflow: workflow.map(|Text(name)| name),
             day: day.map(|Text(day)| day),
-            labels: crate::convert::labels(labels.as_ref())?.into_iter().collect(),
+            labels: crate::convert::labels(labels.as_ref())?
+                .into_iter()
+                .collect(),
             active,
         };
         let listed = py.detach(|| self.0.list(&filter))?;
@@ -99,7 +104,15 @@ impl ThreadsCore {
     #[pyo3(signature = (name, cid))]
     fn pin_add(&self, py: Python<'_>, name: Text, cid: OurCid) -> Result<PyPending> {
         let threads = &self.0;
-        let pending = py.detach(|| pins::add(threads.store(), threads.scope(), &name, cid.0, threads.durability()))?;
+        let pending = py.detach(|| {
+            pins::add(
+                threads.store(),
+                threads.scope(),
+                &name,
+                cid.0,
+                threads.durability(),
+            )
+        })?;
         Ok(PyPending::of_nothing(pending))
     }
 
@@ -107,13 +120,22 @@ impl ThreadsCore {
     fn pin_list(&self, py: Python<'_>) -> Result<Vec<(String, PyCid)>> {
         let threads = &self.0;
         let pins = py.detach(|| pins::list(&**threads.store(), threads.scope()))?;
-        pins.into_iter().map(|(name, cid)| Ok((name, PyCid::ours(cid?)))).collect()
+        pins.into_iter()
+            .map(|(name, cid)| Ok((name, PyCid::ours(cid?))))
+            .collect()
     }
 
     #[pyo3(signature = (name))]
     fn pin_rm(&self, py: Python<'_>, name: Text) -> Result<PyPending> {
         let threads = &self.0;
-        let pending = py.detach(|| pins::rm(threads.store(), threads.scope(), &name, threads.durability()))?;
+        let pending = py.detach(|| {
+            pins::rm(
+                threads.store(),
+                threads.scope(),
+                &name,
+                threads.durability(),
+            )
+        })?;
         Ok(PyPending::of_nothing(pending))
     }
 
@@ -144,7 +166,10 @@ impl<'a, 'py> FromPyObject<'a, 'py> for NewThread {
         let label_map = args.object("labels")?;
         Ok(Self(StartArgs {
             workflow,
-            prompt: args.object("prompt")?.map(|prompt| content(&prompt)).transpose()?,
+            prompt: args
+                .object("prompt")?
+                .map(|prompt| content(&prompt))
+                .transpose()?,
             key: args.get("key")?.map(|Text(key)| key),
             parameters: map(parameters.as_ref())?,
             labels: labels(label_map.as_ref())?,
