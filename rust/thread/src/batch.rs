@@ -18,6 +18,8 @@ use crate::error::{Result, ThreadError};
 use crate::fork::{Forked, Source, check_fork, digest_fork, forked};
 use crate::head::{Edit, Head};
 use crate::ident::THREAD_KEY;
+use crate::info::Status;
+use crate::jumps::Position;
 use crate::pending::{Outcome, Pending};
 use crate::plan::Prepared;
 use crate::receipt::{self, Receipt};
@@ -61,17 +63,22 @@ pub struct BatchAnswer {
     pub new_blocks: u64,
 }
 
-/// A thread as it will be.
+/// A thread as it will be: a chain in the store, and behind it steps of this batch.
 struct Line {
     id: String,
     /// The handle, of a thread that is there.
     thread: Option<Thread>,
-    /// The head that the drafts build on: of `thread`, or new.
+    /// The head that the edits build on: of `thread`, or new.
     base: Head,
     start: Cid,
     /// The head after all drafts; its record is put together at the commit.
     head: Head,
-    steps: Vec<Step>,
+    /// The last node of its chain that is in the store, and its number.
+    stored: (u64, Cid),
+    /// The steps behind that one, in order: first those of the draft that it was forked from.
+    fresh: Vec<Step>,
+    /// How many of them are not its own.
+    inherited: usize,
     edits: Vec<Edit>,
     ended: bool,
 }
@@ -85,12 +92,18 @@ impl Line {
         self.thread.is_none() || !self.edits.is_empty()
     }
 
+    /// The steps that this batch appends to it.
+    fn own(&self) -> &[Step] {
+        self.fresh.get(self.inherited..).unwrap_or_default()
+    }
+
     fn receipt(&self) -> Receipt {
+        let last = self.own().last();
         Receipt {
             thread: self.id.clone(),
-            cid: self.steps.last().map(|step| step.cid),
-            step: self.steps.last().map_or(0, |step| step.number),
-            count: self.steps.len() as u64,
+            cid: last.map(|step| step.cid),
+            step: last.map_or(0, |step| step.number),
+            count: self.own().len() as u64,
             started: self.thread.is_none(),
         }
     }
@@ -148,7 +161,9 @@ impl Batch {
             base: head.clone(),
             start,
             head,
-            steps,
+            stored: (0, start),
+            fresh: steps,
+            inherited: 0,
             edits: Vec::new(),
             ended: false,
         });
@@ -184,10 +199,12 @@ impl Batch {
             id: thread.id().to_owned(),
             thread: Some(thread.clone()),
             start,
-            ended: base.record.status == crate::info::Status::Completed,
+            ended: base.record.status == Status::Completed,
             head: base.clone(),
+            stored: (base.record.steps, base.target),
             base,
-            steps: Vec::new(),
+            fresh: Vec::new(),
+            inherited: 0,
             edits: Vec::new(),
         });
         Ok(Draft(self.lines.len() - 1))
@@ -214,7 +231,7 @@ impl Batch {
             if line.head.target != expected {
                 return Err(ThreadError::HeadMoved {
                     thread: line.label().to_owned(),
-                    at_step: line.base.record.steps + line.steps.len() as u64,
+                    at_step: line.head.record.steps,
                     at: line.head.target,
                     expected_step: 0,
                     expected,
@@ -262,7 +279,7 @@ impl Batch {
         let mut record = line.head.record.clone();
         record.steps = position.step;
         line.head = Head::at(line.head.version, position, record);
-        line.steps.extend(placed.iter().cloned());
+        line.fresh.extend(placed.iter().cloned());
         line.edits.push(edit);
         self.blocks.extend(blocks);
         self.payload
@@ -289,35 +306,46 @@ impl Batch {
             ));
         }
         let line = self.line(draft)?;
-        let started = line.thread.is_none();
+        let (stored, stored_head) = line.stored;
         let source = Source {
             store: &**self.threads.store(),
             label: line.label(),
-            head: line.base.target,
+            head: stored_head,
             start: line.start,
-            // A thread that this batch starts has nothing in the store.
-            stored: if started { 0 } else { line.base.record.steps },
-            fresh: &line.steps,
+            stored,
+            fresh: &line.fresh,
             ended: line.ended,
         };
         let (step, cid) = source.resolve(&at)?;
-        let Forked { id, head, start } = forked(
-            (&line.id, &line.base.record),
-            step,
-            cid,
-            line.start,
-            &args,
-            self.now_ms,
-        )?;
+        let from = (line.id.as_str(), &line.base.record);
+        let Forked {
+            id,
+            mut head,
+            start,
+        } = forked(from, step, cid, line.start, &args, self.now_ms)?;
+        let mut fresh = line.fresh.clone();
+        fresh.truncate(usize::try_from(step.saturating_sub(stored)).unwrap_or(usize::MAX));
+        let stored = if fresh.is_empty() {
+            (step, cid)
+        } else {
+            line.stored
+        };
+        if fresh.last().is_some() || step == 0 {
+            // Nothing of it is in the store yet: it can't be read from there.
+            head = Head::at(head.version, Position::of_fresh(start, &fresh), head.record);
+        }
         self.payload.text("fork").number(draft.0 as u64);
         digest_fork(&mut self.payload, &at, &args);
+        let inherited = fresh.len();
         self.lines.push(Line {
             id,
             thread: None,
             base: head.clone(),
             start,
             head,
-            steps: Vec::new(),
+            stored,
+            fresh,
+            inherited,
             edits: Vec::new(),
             ended: false,
         });
@@ -530,7 +558,7 @@ fn landed(batch: &Batch, committed: &Committed, fresh: Vec<(String, Head)>) -> R
         steps: batch
             .lines
             .iter()
-            .flat_map(|line| line.steps.iter().cloned())
+            .flat_map(|line| line.own().iter().cloned())
             .collect(),
         position: committed.position,
         new_blocks: committed.new_blocks,

@@ -5,6 +5,7 @@ use treering_store::Store;
 
 use crate::chain::{read_node, read_step};
 use crate::error::{Result, ThreadError};
+use crate::step::Step;
 
 /// The end of a chain.
 ///
@@ -54,6 +55,30 @@ impl Position {
             position.learn(store)?;
         }
         Ok(position)
+    }
+
+    /// The chain that ends with the last of `fresh`, contiguous steps that may not be in the store;
+    /// without any, the one that has no step. What lies before them is read when it is needed.
+    pub fn of_fresh(start: Cid, fresh: &[Step]) -> Self {
+        let Some(last) = fresh.last() else {
+            return Self::at_start(start);
+        };
+        let mut position = Self {
+            cid: last.cid,
+            step: last.number,
+            start,
+            jumps: Vec::new(),
+        };
+        let first = fresh.first().map_or(last.number, |step| step.number);
+        let mut at = Some(last);
+        while let Some((step, jump)) = at.and_then(|step| Some((step, step.node.jump?))) {
+            let target = jump_step(step.number);
+            position.jumps.push((target, jump));
+            at = target
+                .checked_sub(first)
+                .and_then(|index| fresh.get(usize::try_from(index).ok()?));
+        }
+        position
     }
 
     /// Reads one jump more.

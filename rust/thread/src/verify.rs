@@ -40,7 +40,7 @@ struct Seen {
 ///
 /// Reads each state node once; each content too when a block is broken. Memory: about 150 bytes a step.
 pub fn verify_threads(store: &dyn Store, report: &mut VerifyReport) {
-    let mut chains = Chains::new(store);
+    let mut chains = Chains::new(store, about_blocks(report).into_keys().collect());
     let mut threads = Vec::new();
     let scopes = match store.scopes() {
         Ok(scopes) => scopes,

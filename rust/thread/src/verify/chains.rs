@@ -29,7 +29,7 @@ pub(super) struct Chains<'a> {
     facts: Vec<Fact>,
     by_cid: HashMap<Cid, u32>,
     starts: Vec<Cid>,
-    /// Nodes that can't be read, each told once.
+    /// Broken blocks that there is a finding about.
     lost: HashSet<Cid>,
     /// Below a fact, nodes that can't be read: (step, CID).
     cuts: HashMap<u32, Vec<(u64, Cid)>>,
@@ -37,13 +37,14 @@ pub(super) struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    pub fn new(store: &'a dyn Store) -> Self {
+    /// `told`: blocks that there is a finding about already.
+    pub fn new(store: &'a dyn Store, told: HashSet<Cid>) -> Self {
         Self {
             store,
             facts: Vec::new(),
             by_cid: HashMap::new(),
             starts: Vec::new(),
-            lost: HashSet::new(),
+            lost: told,
             cuts: HashMap::new(),
             findings: Vec::new(),
         }

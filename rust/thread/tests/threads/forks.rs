@@ -1,0 +1,230 @@
+//! Forks: three forms, one record, no node.
+
+use treering_store::Store;
+use treering_thread::{
+    ForkArgs, ForkAt, Label, Occurrence, StartArgs, Thread, ThreadError, common_ancestor, diff,
+};
+
+use crate::{begun, fresh, grown, read, texts, timeless, written};
+
+fn fork(thread: &Thread, at: ForkAt) -> Result<Thread, ThreadError> {
+    thread.fork(at, ForkArgs::default())?.wait()
+}
+
+fn before(role: &str, occurrence: Occurrence) -> ForkAt {
+    ForkAt::Before {
+        role: role.into(),
+        occurrence,
+    }
+}
+
+fn loops() -> (std::sync::Arc<treering_store::MemoryStore>, Thread) {
+    let (store, _, threads) = fresh();
+    let thread = begun(&threads);
+    let steps = ["planner", "coder", "reviewer", "coder", "reviewer"]
+        .iter()
+        .enumerate();
+    thread
+        .extend(
+            steps
+                .map(|(n, role)| timeless(role, &format!("{}", n + 1)))
+                .collect(),
+            None,
+        )
+        .unwrap()
+        .wait()
+        .unwrap();
+    (store, thread)
+}
+
+#[test]
+fn a_fork_writes_one_record_and_no_node() {
+    let (store, _, threads) = fresh();
+    let thread = grown(&threads, 3000);
+    for at in [
+        ForkAt::Head,
+        ForkAt::Step(0),
+        ForkAt::Step(1),
+        ForkAt::Step(1500),
+        ForkAt::Step(3000),
+    ] {
+        let (fork, blocks, commits) = written(&*store, || fork(&thread, at.clone()).unwrap());
+        assert_eq!((blocks, commits), (0, 1), "{at:?}");
+        assert_eq!(
+            fork.info().forked_from,
+            Some((thread.id().to_owned(), fork.len()))
+        );
+        assert_eq!(fork.start_cid().unwrap(), thread.start_cid().unwrap());
+    }
+    assert!(matches!(
+        fork(&thread, ForkAt::Step(3001)),
+        Err(ThreadError::NoSuchStep {
+            asked: 3001,
+            len: 3000,
+            ..
+        })
+    ));
+    let (_, reads) = read(&*store, || {
+        fork(&threads.get(thread.id()).unwrap(), ForkAt::Step(777)).unwrap()
+    });
+    assert!(reads < 50, "{reads}");
+}
+
+#[test]
+fn a_fork_goes_its_own_way() {
+    let (_, thread) = loops();
+    let retry = fork(&thread, ForkAt::Step(1)).unwrap();
+    retry
+        .append(timeless("coder", "otherwise"))
+        .unwrap()
+        .wait()
+        .unwrap();
+    assert_eq!(texts(&retry), ["1", "otherwise"]);
+    assert_eq!(texts(&thread), ["1", "2", "3", "4", "5"]);
+    let again = fork(&retry, ForkAt::Head).unwrap();
+    again
+        .append(timeless("coder", "more"))
+        .unwrap()
+        .wait()
+        .unwrap();
+    assert_eq!(again.info().forked_from, Some((retry.id().to_owned(), 2)));
+    let apart = diff(&thread, &again).unwrap();
+    assert_eq!(apart.common, Some((1, thread.at(1).unwrap().cid)));
+    assert_eq!((apart.left.len(), apart.right.len()), (4, 2));
+    assert_eq!(
+        common_ancestor(&retry, &again).unwrap(),
+        Some((2, retry.head()))
+    );
+    let empty = fork(&thread, ForkAt::Step(0)).unwrap();
+    assert_eq!(
+        common_ancestor(&thread, &empty).unwrap(),
+        Some((0, thread.start_cid().unwrap()))
+    );
+    assert_eq!(
+        empty
+            .append(timeless("planner", "1"))
+            .unwrap()
+            .wait()
+            .unwrap()
+            .cid,
+        thread.at(1).unwrap().cid,
+        "shared"
+    );
+}
+
+#[test]
+fn before_redoes_a_role() {
+    let (_, thread) = loops();
+    let at = |at| fork(&thread, at).map(|fork| fork.len());
+    assert_eq!(at(before("coder", Occurrence::Last)).unwrap(), 3);
+    assert_eq!(at(before("coder", Occurrence::First)).unwrap(), 1);
+    assert_eq!(at(before("coder", Occurrence::Nth(2))).unwrap(), 3);
+    assert_eq!(at(before("planner", Occurrence::Last)).unwrap(), 0);
+    assert_eq!(at(before("reviewer", Occurrence::Last)).unwrap(), 4);
+    match at(before("tester", Occurrence::Last)) {
+        Err(ThreadError::UnknownRole { role, roles }) => {
+            assert_eq!(role, "tester");
+            let mut roles = roles;
+            roles.sort();
+            assert_eq!(roles, ["coder", "planner", "reviewer"]);
+        }
+        other => panic!("{other:?}"),
+    }
+    for nth in [0, 3] {
+        assert!(matches!(
+            at(before("coder", Occurrence::Nth(nth))),
+            Err(ThreadError::Invalid { .. })
+        ));
+    }
+}
+
+#[test]
+fn the_end_never_counts() {
+    let (store, thread) = loops();
+    let last = thread.head();
+    thread.finish(0, "done", None).unwrap().wait().unwrap();
+    let copy = fork(&thread, ForkAt::Head).unwrap();
+    assert_eq!((copy.len(), copy.head()), (5, last));
+    assert!(matches!(
+        fork(&thread, ForkAt::Step(6)),
+        Err(ThreadError::NoSuchStep {
+            asked: 6,
+            len: 5,
+            ..
+        })
+    ));
+    assert!(matches!(
+        fork(&thread, before("__end__", Occurrence::Last)),
+        Err(ThreadError::UnknownRole { .. })
+    ));
+    assert_eq!(
+        fork(&thread, before("reviewer", Occurrence::Last))
+            .unwrap()
+            .len(),
+        4
+    );
+    copy.append(timeless("coder", "6")).unwrap().wait().unwrap();
+    assert!(store.verify(None).unwrap().findings.is_empty());
+}
+
+#[test]
+fn a_fork_has_what_it_is_given() {
+    let (_, _, threads) = fresh();
+    let args = StartArgs {
+        key: Some("a".into()),
+        labels: [("trial".to_owned(), Label::Int(1))].into(),
+        max_rounds: Some(10),
+        ..StartArgs::new("w")
+    };
+    let thread = threads.start(args).unwrap().wait().unwrap();
+    let args = ForkArgs {
+        max_rounds: Some(3),
+        key: Some("b".into()),
+        labels: [("trial".to_owned(), Label::Int(2))].into(),
+        command_id: None,
+    };
+    let fork = thread
+        .fork(ForkAt::Head, args.clone())
+        .unwrap()
+        .wait()
+        .unwrap();
+    assert_eq!(threads.get("b").unwrap().id(), fork.id());
+    assert_eq!(fork.info().labels.get("trial"), Some(&Label::Int(2)));
+    assert_eq!(
+        (fork.max_rounds().unwrap(), thread.max_rounds().unwrap()),
+        (Some(3), Some(10))
+    );
+    let plain = fork
+        .fork(ForkAt::Head, ForkArgs::default())
+        .unwrap()
+        .wait()
+        .unwrap();
+    assert_eq!(
+        (
+            plain.max_rounds().unwrap(),
+            plain.key(),
+            plain.info().labels.len()
+        ),
+        (Some(3), None, 0)
+    );
+    assert!(matches!(
+        thread.fork(ForkAt::Head, args).unwrap().wait(),
+        Err(ThreadError::AlreadyExists { .. })
+    ));
+}
+
+#[test]
+fn a_shared_prefix_outlives_one_of_its_threads() {
+    let (_, thread) = loops();
+    let copy = fork(&thread, ForkAt::Step(3)).unwrap();
+    thread.rm(false, None).unwrap().wait().unwrap();
+    assert_eq!(texts(&copy), ["1", "2", "3"]);
+    assert_eq!(
+        copy.append(timeless("coder", "4"))
+            .unwrap()
+            .wait()
+            .unwrap()
+            .number,
+        4
+    );
+}
