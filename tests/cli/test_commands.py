@@ -26,7 +26,7 @@ def thread_id(cli: Cli, key: str) -> str:
 
 def test_version(cli: Cli) -> None:
     done = cli("--version")
-    assert (done.code, done.out) == (0, f"treering {treering.__version__} (store format 1)\n")
+    assert (done.code, done.out) == (0, f"treering {treering.__version__}\n")
 
 
 @pytest.mark.usefixtures("store")

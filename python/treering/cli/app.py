@@ -32,9 +32,9 @@ app: Final = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from treering._core import FORMAT, VERSION
+        from treering import __version__
 
-        typer.echo(f"treering {VERSION} (store format {FORMAT})")
+        typer.echo(f"treering {__version__}")
         raise typer.Exit
 
 

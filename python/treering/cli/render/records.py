@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from treering._core import Cid
+    from treering import Cid
     from treering.context import Context
     from treering.diff import Diff
     from treering.step import Step
