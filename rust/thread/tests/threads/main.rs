@@ -1,5 +1,12 @@
 //! The thread layer on a store in memory, by theme.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may end so, in the functions that tests share too"
+)]
+
 mod appends;
 mod batches;
 mod chains;
