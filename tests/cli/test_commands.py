@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import treering
+from treering.cli.demo.tamper import flip_byte
 
 from .conftest import Cli
 
@@ -335,6 +336,24 @@ class TestVerifyAndStats:
         report = parsed(cli, "verify", "--json")
         assert report["ok"] is True
         assert report["checked"]["threads"] == 4
+
+    def test_a_flipped_byte_is_named_with_its_threads_and_step(self, cli: Cli, store: Path) -> None:
+        ids = {parsed(cli, "thread", "show", key, "--json")["id"] for key in ("ticket-812", "second-try", "third-try")}
+        with treering.open(store) as opened:
+            content = str(opened.threads.get("ticket-812").at(1).node.content)
+        flip_byte(store, "1. reproduce")
+        done = cli("verify", "--json")
+        assert (done.code, done.err) == (1, "")
+        report = json.loads(done.out)
+        assert report["ok"] is False
+        (finding,) = [finding for finding in report["findings"] if finding["check"] == "block-bytes"]
+        assert finding["which"] == content
+        assert {(place["thread"], place["step"]) for place in finding["threads"]} == {(found, 1) for found in ids}
+        table = cli("verify")
+        assert table.code == 1
+        assert all(f"{found}     1" in table.out for found in ids)
+        shown = cli("thread", "log", "--graph", "ticket-812")
+        assert content in shown.out.replace("\n", "") or content[:12] in shown.out
 
     def test_since(self, cli: Cli, store: Path) -> None:
         head = parsed(cli, "stats", "--json")["head"]
