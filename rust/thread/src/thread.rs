@@ -485,8 +485,19 @@ impl Thread {
 
     /// All steps from the head as last seen back to step 1. Reads each once.
     pub fn back(&self) -> Back {
+        self.walk_back(1, None)
+    }
+
+    /// Steps `last` (None: the head as last seen) back to `first`, both included. O(log n) reads to the
+    /// first one that is given, then one a step.
+    pub fn walk_back(&self, first: u64, last: Option<u64>) -> Back {
         let (head, len) = self.seen(|head| (head.target, head.record.steps));
-        Back::new(self.shared_store(), head, len)
+        Back::new(
+            self.shared_store(),
+            head,
+            first.max(1),
+            last.map_or(len, |last| last.min(len)),
+        )
     }
 
     pub(crate) fn plan_steps(

@@ -73,28 +73,30 @@ impl Iterator for Steps {
     }
 }
 
-/// Steps from some step back to step 1; one read a step. After an `Err` it is at its end.
+/// Steps backwards; O(log n) reads to the first one, then one a step. After an `Err` it is at its end.
 pub struct Back {
     store: Arc<dyn Store>,
+    /// The last step that is given.
+    first: u64,
     from: From,
 }
 
 enum From {
-    Node(Cid),
+    /// That step of the chain that ends there.
+    Chain(Cid, u64),
+    /// The one before this.
     Step(Box<Step>),
     End,
 }
 
 impl Back {
-    pub(crate) fn new(store: Arc<dyn Store>, head: Cid, len: u64) -> Self {
-        Self {
-            store,
-            from: if len == 0 {
-                From::End
-            } else {
-                From::Node(head)
-            },
-        }
+    pub(crate) fn new(store: Arc<dyn Store>, head: Cid, first: u64, last: u64) -> Self {
+        let from = if last < first {
+            From::End
+        } else {
+            From::Chain(head, last)
+        };
+        Self { store, first, from }
     }
 }
 
@@ -103,11 +105,15 @@ impl Iterator for Back {
 
     fn next(&mut self) -> Option<Self::Item> {
         let step = match std::mem::replace(&mut self.from, From::End) {
-            From::Node(cid) => read_step(&*self.store, &cid).map(Some),
+            From::Chain(head, number) => {
+                read_step(&*self.store, &head).and_then(|step| find(&*self.store, step, number))
+            }
             From::Step(step) => parent(&*self.store, &step),
             From::End => Ok(None),
         };
-        if let Ok(Some(step)) = &step {
+        if let Ok(Some(step)) = &step
+            && step.number > self.first
+        {
             self.from = From::Step(Box::new(step.clone()));
         }
         step.transpose()

@@ -102,6 +102,18 @@ fn walks_agree_both_ways_and_in_parts() {
             .collect();
         assert_eq!(part, forward[first as usize - 1..last.min(1300) as usize]);
     }
+    for (first, last) in [(1, 1), (512, 513), (700, 5000), (0, 3)] {
+        let mut part: Vec<_> = thread
+            .walk_back(first, Some(last))
+            .map(|step| step.unwrap().cid)
+            .collect();
+        part.reverse();
+        assert_eq!(
+            part,
+            forward[(first as usize).max(1) - 1..last.min(1300) as usize]
+        );
+    }
+    assert_eq!(thread.walk_back(5, Some(4)).count(), 0);
     assert_eq!(thread.walk(5, Some(4)).count(), 0);
     assert_eq!(thread.walk(0, Some(2)).count(), 2);
     assert_eq!(thread.walk(1301, None).count(), 0);

@@ -17,6 +17,7 @@ mod forks;
 mod leases;
 mod limits;
 mod lookups;
+mod on_disk;
 mod pipeline;
 mod staged;
 mod verifying;

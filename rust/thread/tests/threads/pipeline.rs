@@ -1,10 +1,12 @@
 //! Many changes in flight through one handle: order, and what happens when one of them fails.
 
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use treering_block::Cid;
 use treering_store::{Durability, StoreError};
-use treering_thread::{Pending, Status, Step, StepArgs, Thread, ThreadError, Threads};
+use treering_thread::{Outcome, Pending, Status, Step, StepArgs, Thread, ThreadError, Threads};
 
 use crate::staged::Staged;
 use crate::{begun, texts, timeless};
@@ -387,4 +389,45 @@ fn two_writers_on_two_handles_lose_nothing() {
     all.sort();
     all.dedup();
     assert_eq!(all.len(), 100);
+}
+
+#[test]
+fn an_answer_can_be_asked_for_waited_for_and_called_back() {
+    let (store, threads, thread) = staged();
+    let other = threads.get(thread.id()).unwrap();
+    store.hold();
+    let failure = other.fail("meanwhile", None).unwrap();
+    let pending = append(&thread, "a");
+    let pending = match pending.wait_for(Duration::from_millis(5)) {
+        Err(pending) => pending,
+        Ok(answer) => panic!("nothing was applied: {answer:?}"),
+    };
+    let (called, calls) = channel();
+    let again = called.clone();
+    pending
+        .ticket()
+        .on_answer(move || called.send("first").unwrap());
+    assert!(calls.try_recv().is_err());
+    store.apply(2);
+    failure.wait().unwrap();
+    assert_eq!(calls.recv().unwrap(), "first");
+    // The record had changed meanwhile: a second commit is on its way.
+    let pending = match pending.resolve() {
+        Outcome::Again(pending) => pending,
+        Outcome::Done(answer) => panic!("{answer:?}"),
+    };
+    pending
+        .ticket()
+        .on_answer(move || again.send("second").unwrap());
+    store.apply(1);
+    assert_eq!(calls.recv().unwrap(), "second");
+    match pending.resolve() {
+        Outcome::Done(step) => assert_eq!(step.unwrap().number, 1),
+        Outcome::Again(_) => panic!("nothing has changed since"),
+    }
+    store.release();
+    let answer = append(&thread, "b")
+        .map(|step| Ok(step.number))
+        .wait_for(Duration::from_secs(5));
+    assert_eq!(answer.ok().map(Result::unwrap), Some(2));
 }
