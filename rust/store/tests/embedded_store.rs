@@ -1,5 +1,10 @@
 //! The store in a directory: what only it has, beyond the conformance suite.
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod embedded;
 

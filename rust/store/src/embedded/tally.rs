@@ -40,6 +40,8 @@ pub(super) struct Tally {
     header_written: AtomicBool,
     /// No fsync yet in this commit.
     before_first_sync: AtomicBool,
+    /// This commit's frames have reached their fsync.
+    frames_synced: AtomicBool,
     commit_sync_hook: RwLock<Option<Hook>>,
     log_write_hook: RwLock<Option<Hook>>,
     pub(super) blocks_read: AtomicU64,
@@ -63,6 +65,7 @@ impl Tally {
     }
 
     pub(super) fn enter(&self, phase: Phase) {
+        self.frames_synced.store(false, Relaxed);
         self.before_first_sync
             .store(phase == Phase::Commit, Relaxed);
         self.phase.store(phase as u8, Relaxed);
@@ -76,9 +79,9 @@ impl Tally {
         }
     }
 
-    /// Whether this commit has reached its fsync.
+    /// Whether this commit has reached the fsync of its frames, so that they may be on disk.
     pub(super) fn sync_reached(&self) -> bool {
-        !self.before_first_sync.load(Relaxed)
+        self.frames_synced.load(Relaxed)
     }
 
     /// Before each fsync of a commit's log, the first one only.
@@ -120,10 +123,12 @@ impl Tally {
     pub(super) fn before_sync(&self, kind: FileKind) -> io::Result<()> {
         match (self.phase(), kind) {
             (Phase::Commit, FileKind::Log) => {
+                let header = self.header_written.load(Relaxed);
+                self.frames_synced.fetch_or(!header, Relaxed);
                 if self.before_first_sync.swap(false, Relaxed) {
                     run(&self.commit_sync_hook)?;
                 }
-                if self.header_written.load(Relaxed) {
+                if header {
                     &self.header_syncs
                 } else {
                     &self.commit_syncs

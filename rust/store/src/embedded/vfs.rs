@@ -1,11 +1,19 @@
-//! A shim between SQLite and the file system: passes everything on, and tells [`Tally`] of every write
-//! and fsync of this store's files. The place for fault injection.
+//! A shim between SQLite and the file system: tells [`Tally`] of every write and fsync of this store's
+//! files, and gathers a commit's frames into one write of the log. The place for fault injection.
 //!
-//! Promises: the bytes and locks are the default VFS's, unchanged.
-//! Never: it keeps no file of its own and knows no SQL.
+//! SQLite writes each frame of the log in two pieces, of 24 and 4096 bytes. A commit of a dozen pages
+//! would cost two dozen system calls; gathered, it costs one. A frame whose header names a database size
+//! ends a commit (bytes 4..8, see SQLite's file format, section 4): with it everything gathered is
+//! written, before SQLite lets anybody see the commit.
+//!
+//! Promises: the bytes are those that SQLite wrote, in its order; whatever else it does with the log
+//! finds them there; an error of a late write is answered by the call that needed it done.
+//! Never: it keeps bytes back across an fsync or past the end of a commit.
 
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -111,6 +119,54 @@ struct ShimFile {
     base: ffi::sqlite3_file,
     context: &'static Context,
     kind: FileKind,
+    gathered: Gathered,
+    /// Our own descriptor of the log, for `fdatasync`: SQLite is built to call `fsync`, which writes the
+    /// file's times to the disk too, at the price of a second flush. None where there is none, and before
+    /// the first sync, which has a new log's directory entry to write as well.
+    ///
+    /// Closing it drops the process's POSIX locks on the log; SQLite takes none there (its locks are on
+    /// the database and on the log's index). It is the same file: SQLite's open database keeps everybody
+    /// from removing the log.
+    data_sync: Option<File>,
+    data_sync_due: bool,
+    path: Option<PathBuf>,
+}
+
+/// Bytes of the log that SQLite has written and the file has not.
+#[derive(Default)]
+struct Gathered {
+    offset: i64,
+    bytes: Vec<u8>,
+    /// The newest frame header ends a commit; its page is to come.
+    ends_commit: bool,
+}
+
+/// Bytes of a frame's header, before its page.
+const FRAME_HEADER_BYTES: usize = 24;
+/// A transaction larger than this is written in pieces.
+const GATHERED_BYTES_MAX: usize = 1 << 20;
+/// SQLite's own writes are at most one page of 64 KiB; its VFS takes a length modulo 128 KiB.
+const PIECE_BYTES_MAX: usize = 64 << 10;
+
+impl Gathered {
+    /// Takes one write. True: what is gathered is due.
+    fn take(&mut self, bytes: &[u8], offset: i64) -> bool {
+        if self.bytes.is_empty() {
+            self.offset = offset;
+        }
+        self.bytes.extend_from_slice(bytes);
+        if bytes.len() == FRAME_HEADER_BYTES {
+            self.ends_commit = bytes.get(4..8).is_some_and(|size| size != [0; 4]);
+            return false;
+        }
+        std::mem::take(&mut self.ends_commit) || self.bytes.len() >= GATHERED_BYTES_MAX
+    }
+
+    /// Whether a write at `offset` goes on where the last one ended.
+    fn continues_at(&self, offset: i64) -> bool {
+        i64::try_from(self.bytes.len())
+            .is_ok_and(|length| self.offset.checked_add(length) == Some(offset))
+    }
 }
 
 /// Size of [`ShimFile`], rounded up so that what follows is aligned for anything (SQLite allocates the
@@ -134,9 +190,44 @@ unsafe fn real_file(file: *mut ffi::sqlite3_file) -> *mut ffi::sqlite3_file {
 ///
 /// # Safety
 /// `open` succeeded on `file`, and it is not closed.
-unsafe fn shim_file<'a>(file: *mut ffi::sqlite3_file) -> &'a ShimFile {
-    // SAFETY: `open` wrote a `ShimFile` there; SQLite does not use a file after closing it.
-    unsafe { &*file.cast::<ShimFile>() }
+unsafe fn shim_file<'a>(file: *mut ffi::sqlite3_file) -> &'a mut ShimFile {
+    // SAFETY: `open` wrote a `ShimFile` there; SQLite does not use a file after closing it, and a
+    // connection (so each of its files) is used by one thread at a time. The reference ends with the
+    // method that asked for it.
+    unsafe { &mut *file.cast::<ShimFile>() }
+}
+
+/// Writes what is gathered. Whatever comes of it, nothing is gathered then: after an error SQLite rolls
+/// the transaction back and will write those frames anew.
+///
+/// # Safety
+/// As for [`shim_file`].
+unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
+    // SAFETY: by the contract.
+    let gathered = unsafe { &mut shim_file(file).gathered };
+    if gathered.bytes.is_empty() {
+        return ffi::SQLITE_OK;
+    }
+    gathered.ends_commit = false;
+    let mut offset = gathered.offset;
+    let mut code = ffi::SQLITE_OK;
+    for piece in gathered.bytes.chunks(PIECE_BYTES_MAX) {
+        // SAFETY: the pointer and length are of `piece`; the real file does not keep them.
+        code = unsafe {
+            real_write(
+                file,
+                piece.as_ptr().cast::<c_void>(),
+                c_int::try_from(piece.len()).unwrap_or(c_int::MAX),
+                offset,
+            )
+        };
+        if code != ffi::SQLITE_OK {
+            break;
+        }
+        offset = offset.saturating_add(i64::try_from(piece.len()).unwrap_or(i64::MAX));
+    }
+    gathered.bytes.clear();
+    code
 }
 
 /// # Safety
@@ -181,9 +272,37 @@ unsafe extern "C" fn open(
             },
             context,
             kind,
+            gathered: Gathered::default(),
+            data_sync: None,
+            path: path_of(name),
+            data_sync_due: kind == FileKind::Log && cfg!(target_os = "linux"),
         });
         code
     }
+}
+
+/// The name of a file that SQLite opens; None for a temporary one.
+///
+/// # Safety
+/// `name` is null or a text that ends with NUL.
+#[cfg(unix)]
+unsafe fn path_of(name: ffi::sqlite3_filename) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: by the contract.
+    let name = unsafe { std::ffi::CStr::from_ptr(name) };
+    Some(PathBuf::from(std::ffi::OsStr::from_bytes(name.to_bytes())))
+}
+
+/// Only used where `fdatasync` is.
+///
+/// # Safety
+/// None is needed.
+#[cfg(not(unix))]
+unsafe fn path_of(_name: ffi::sqlite3_filename) -> Option<PathBuf> {
+    None
 }
 
 /// Passes a call of a VFS method on to the real VFS.
@@ -228,12 +347,12 @@ macro_rules! pass_file {
     };
 }
 
-pass_file!(close, xClose, () -> c_int, ffi::SQLITE_OK);
-pass_file!(read, xRead, (out: *mut c_void, bytes: c_int, offset: ffi::sqlite3_int64) -> c_int, ffi::SQLITE_IOERR_READ);
+pass_file!(real_close, xClose, () -> c_int, ffi::SQLITE_OK);
+pass_file!(real_read, xRead, (out: *mut c_void, bytes: c_int, offset: ffi::sqlite3_int64) -> c_int, ffi::SQLITE_IOERR_READ);
 pass_file!(real_write, xWrite, (from: *const c_void, bytes: c_int, offset: ffi::sqlite3_int64) -> c_int, ffi::SQLITE_IOERR_WRITE);
-pass_file!(truncate, xTruncate, (size: ffi::sqlite3_int64) -> c_int, ffi::SQLITE_IOERR_TRUNCATE);
+pass_file!(real_truncate, xTruncate, (size: ffi::sqlite3_int64) -> c_int, ffi::SQLITE_IOERR_TRUNCATE);
 pass_file!(real_sync, xSync, (flags: c_int) -> c_int, ffi::SQLITE_IOERR_FSYNC);
-pass_file!(file_size, xFileSize, (out: *mut ffi::sqlite3_int64) -> c_int, ffi::SQLITE_IOERR_FSTAT);
+pass_file!(real_file_size, xFileSize, (out: *mut ffi::sqlite3_int64) -> c_int, ffi::SQLITE_IOERR_FSTAT);
 pass_file!(lock, xLock, (level: c_int) -> c_int, ffi::SQLITE_IOERR_LOCK);
 pass_file!(unlock, xUnlock, (level: c_int) -> c_int, ffi::SQLITE_IOERR_UNLOCK);
 pass_file!(check_reserved_lock, xCheckReservedLock, (out: *mut c_int) -> c_int, ffi::SQLITE_IOERR_CHECKRESERVEDLOCK);
@@ -253,27 +372,97 @@ unsafe extern "C" fn write(
 ) -> c_int {
     // SAFETY: SQLite calls on a file that `open` opened.
     let shim = unsafe { shim_file(file) };
+    let length = usize::try_from(bytes).unwrap_or(0);
     match shim
         .context
         .tally
-        .before_write(shim.kind, offset, u64::try_from(bytes).unwrap_or(0))
+        .before_write(shim.kind, offset, length as u64)
     {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::StorageFull => return ffi::SQLITE_FULL,
         Err(_) => return ffi::SQLITE_IOERR_WRITE,
     }
-    // SAFETY: the same call, passed on.
-    unsafe { real_write(file, from, bytes, offset) }
+    if shim.kind != FileKind::Log {
+        // SAFETY: the same call, passed on.
+        return unsafe { real_write(file, from, bytes, offset) };
+    }
+    if !shim.gathered.continues_at(offset) {
+        // SAFETY: as above.
+        let code = unsafe { flush(file) };
+        if code != ffi::SQLITE_OK {
+            return code;
+        }
+    }
+    // SAFETY: SQLite gives `bytes` bytes at `from`.
+    let written = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), length) };
+    // SAFETY: as above; `shim` of before is not used any more.
+    let shim = unsafe { shim_file(file) };
+    if shim.gathered.take(written, offset) {
+        // SAFETY: as above.
+        unsafe { flush(file) }
+    } else {
+        ffi::SQLITE_OK
+    }
 }
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     // SAFETY: SQLite calls on a file that `open` opened.
+    let code = unsafe { flush(file) };
+    if code != ffi::SQLITE_OK {
+        return code;
+    }
+    // SAFETY: as above.
     let shim = unsafe { shim_file(file) };
     if shim.context.tally.before_sync(shim.kind).is_err() {
         return ffi::SQLITE_IOERR_FSYNC;
     }
+    if let Some(log) = &shim.data_sync {
+        return if log.sync_data().is_ok() {
+            ffi::SQLITE_OK
+        } else {
+            ffi::SQLITE_IOERR_FSYNC
+        };
+    }
     // SAFETY: the same call, passed on.
-    unsafe { real_sync(file, flags) }
+    let code = unsafe { real_sync(file, flags) };
+    if code == ffi::SQLITE_OK && std::mem::take(&mut shim.data_sync_due) {
+        shim.data_sync = shim
+            .path
+            .take()
+            .and_then(|path| File::options().write(true).open(path).ok());
+    }
+    code
+}
+
+/// A call that must find the file as SQLite wrote it.
+macro_rules! after_flush {
+    ($name:ident, $real:ident, ($($arg:ident: $type:ty),*)) => {
+        unsafe extern "C" fn $name(file: *mut ffi::sqlite3_file, $($arg: $type),*) -> c_int {
+            // SAFETY: SQLite calls on a file that `open` opened; the same call, passed on.
+            unsafe {
+                match flush(file) {
+                    ffi::SQLITE_OK => $real(file, $($arg),*),
+                    code => code,
+                }
+            }
+        }
+    };
+}
+
+after_flush!(read, real_read, (out: *mut c_void, bytes: c_int, offset: ffi::sqlite3_int64));
+after_flush!(truncate, real_truncate, (size: ffi::sqlite3_int64));
+after_flush!(file_size, real_file_size, (out: *mut ffi::sqlite3_int64));
+
+unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
+    // SAFETY: SQLite calls on a file that `open` opened, for the last time: the buffer is dropped here.
+    unsafe {
+        // What is still gathered belongs to a transaction that never ended: nobody needs it.
+        let shim = shim_file(file);
+        drop(std::mem::take(&mut shim.gathered));
+        drop(shim.data_sync.take());
+        drop(shim.path.take());
+        real_close(file)
+    }
 }
 
 /// Version 2: no memory-mapped reads (a failing disk would be a signal instead of an error).

@@ -1,5 +1,5 @@
 //! What the tests of the store in a directory share.
-#![allow(dead_code, missing_docs)] // Each test binary uses its part.
+#![allow(dead_code, missing_docs, clippy::unwrap_used)] // Each test binary uses its part.
 
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
