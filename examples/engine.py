@@ -63,9 +63,9 @@ def run(store: treering.Store, die_after: int | None = None) -> treering.Thread:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Run a scripted workflow, durably.")
-    parser.add_argument("state", help="the store's directory")
+    parser.add_argument("state", nargs="?", help="the store's directory; in memory without it")
     parser.add_argument("--die-after", type=int, metavar="STEPS")
     arguments = parser.parse_args()
-    with treering.open(arguments.state) as store:
+    with treering.open(arguments.state) if arguments.state else treering.memory() as store:
         for step in run(store, arguments.die_after):
             print(step.number, step.role, "·", step.text)

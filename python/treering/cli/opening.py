@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class Opening:
-    """The global options of one call. A command that only reads never makes a store."""
+    """The global options of one call. A command that only reads opens the store for reading, and never makes one."""
 
     def __init__(self, path: Path, scope: str) -> None:
         self.path = path
         self.scope = scope
         self._store: Store | None = None
 
-    def store(self, *, create: bool = False) -> "Store":
-        """The store; `create` makes it if the directory isn't there yet."""
+    def store(self, *, write: bool = False, create: bool = False) -> "Store":
+        """The store; `write` opens it for a change, `create` for one that also makes it if it isn't there yet."""
         if self._store is None:
             import treering
 
@@ -31,16 +31,16 @@ class Opening:
                     f"no store: {self.path} is not there",
                     "treering thread import FILE makes one; --store PATH names another, treering demo shows one",
                 )
-            self._store = treering.open(self.path, create=create)
+            self._store = treering.open(self.path, create=create, read_only=not (write or create))
         return self._store
 
-    def threads(self, *, create: bool = False) -> "Threads":
+    def threads(self, *, write: bool = False, create: bool = False) -> "Threads":
         """The threads of the scope."""
-        return self.store(create=create).scope(self.scope).threads
+        return self.store(write=write, create=create).scope(self.scope).threads
 
-    def thread(self, id_or_key: str) -> "Thread":
+    def thread(self, id_or_key: str, *, write: bool = False) -> "Thread":
         """The thread of an id, the beginning of one, or a key."""
-        return self.threads().get(id_or_key)
+        return self.threads(write=write).get(id_or_key)
 
     def close(self) -> None:
         """Closes the store, if it was opened."""

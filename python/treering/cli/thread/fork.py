@@ -32,7 +32,7 @@ def fork(
     labels, which = parse_labels(label), _occurrence(occurrence)
     forked = (
         opening(context)
-        .thread(thread_id)
+        .thread(thread_id, write=True)
         .fork(
             at=at,
             before=before,

@@ -22,7 +22,7 @@ def rm(
     force: Annotated[bool, typer.Option("--force", help="Also if it is running.")] = False,
 ) -> None:
     """Remove a thread's record. Forks of it keep every step they share; its blocks stay until they are collected."""
-    thread = opening(context).thread(thread_id)
+    thread = opening(context).thread(thread_id, write=True)
     if not yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise CommandError(f"not removed: {thread.id}; nobody is there to ask", "pass --yes")
