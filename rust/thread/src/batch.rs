@@ -13,6 +13,7 @@ use treering_store::commit::Address;
 use treering_store::{Commit, Committed, Durability, LeaseToken, RefMove, StoreError};
 
 use crate::args::{ForkArgs, ForkAt, StartArgs, StepArgs};
+use crate::chain::read_step;
 use crate::command::{CommandKey, Payload};
 use crate::error::{Result, ThreadError};
 use crate::fork::{Forked, Source, check_fork, digest_fork, forked};
@@ -170,7 +171,7 @@ impl Batch {
         Ok(Draft(self.lines.len() - 1))
     }
 
-    /// A thread that is there; the same handle again is the same draft.
+    /// A thread that is there; the same thread again is the same draft.
     ///
     /// # Errors
     /// `Invalid` for a thread of another scope; `NotFound`, `Store` or `Corrupt` when its head can't be read.
@@ -229,11 +230,12 @@ impl Batch {
         if let Some(expected) = steps.first().and_then(|step| step.expected_head) {
             let line = self.line(draft)?;
             if line.head.target != expected {
+                let store = self.threads.store();
                 return Err(ThreadError::HeadMoved {
                     thread: line.label().to_owned(),
                     at_step: line.head.record.steps,
                     at: line.head.target,
-                    expected_step: 0,
+                    expected_step: read_step(&**store, &expected).map_or(0, |step| step.number),
                     expected,
                 });
             }

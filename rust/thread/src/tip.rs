@@ -170,7 +170,7 @@ impl Tip {
             }
             Ok(_) => {
                 match &flight.after {
-                    Some(head) if head.version > self.acked.version => self.acked = head.clone(),
+                    Some(head) if head.version >= self.acked.version => self.acked = head.clone(),
                     Some(_) => {}
                     None => self.gone = true,
                 }
@@ -309,6 +309,7 @@ impl Tip {
                 id: place.id.to_owned(),
             });
         };
+        self.gone = false;
         let known = |head: &Head| (head.version, head.target) == (value.version, value.target);
         let on_its_way = self
             .flights

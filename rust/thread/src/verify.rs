@@ -7,6 +7,7 @@
 
 mod chains;
 mod hurt;
+mod keys;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,8 @@ struct Seen {
     lost: Vec<(u64, Cid)>,
     /// Its failed node.
     failed: Option<Cid>,
+    /// What its record says, if that can be read.
+    record: Option<Record>,
 }
 
 /// Checks all threads of all scopes, adds what is wrong, and writes into every finding about a block,
@@ -47,7 +50,14 @@ pub fn verify_threads(store: &dyn Store, report: &mut VerifyReport) {
         Err(error) => return report.find(Check::Ref, "scopes", error.to_string()),
     };
     for scope in scopes {
+        let first = threads.len();
         check_scope(store, &scope, &mut chains, &mut threads, report);
+        keys::check(
+            store,
+            &scope,
+            threads.get(first..).unwrap_or_default(),
+            report,
+        );
     }
     report.steps += chains.len() as u64;
     report.findings.append(&mut chains.findings);
@@ -92,6 +102,7 @@ fn check_scope(
                         .ok()
                         .and_then(|name| store.read_ref(&name).ok().flatten())
                         .map(|value| value.target);
+                    seen.record = record;
                     threads.push(seen);
                 }
                 // The store's own check has a finding about the row: it learns whose it is.

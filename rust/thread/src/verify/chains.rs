@@ -91,6 +91,7 @@ impl<'a> Chains<'a> {
             start: None,
             lost: Vec::new(),
             failed: None,
+            record: None,
         };
         // Nodes above the last known one, top first.
         let mut stack: Vec<(Cid, StateNode)> = Vec::new();

@@ -354,3 +354,64 @@ fn a_record_that_does_not_fit_its_chain_is_named() {
             .any(|finding| finding.which.contains(sound.id()))
     );
 }
+
+#[test]
+fn a_key_that_names_no_thread_and_a_thread_without_its_key_are_named() {
+    let (store, threads, thread) = staged();
+    let keyed = |key: &str| {
+        let args = StartArgs {
+            key: Some(key.into()),
+            ..StartArgs::new("w")
+        };
+        threads.start(args).unwrap().wait().unwrap()
+    };
+    let (a, b) = (keyed("a"), keyed("b"));
+    assert_eq!(verify(&store).findings, []);
+    let key = |key: &str| RefName::new("main", "thread-key", [key]).unwrap();
+    let change = |name: RefName, change| {
+        let moves = vec![RefMove {
+            name,
+            expect: Expect::Any,
+            change,
+        }];
+        store
+            .submit(Commit {
+                scope: "main".into(),
+                moves,
+                ..Commit::default()
+            })
+            .wait()
+            .unwrap();
+    };
+    change(key("a"), Change::Delete);
+    let record = store.read_ref(&key("b")).unwrap().unwrap().record;
+    change(
+        key("c"),
+        Change::Set {
+            target: thread.head(),
+            record,
+        },
+    );
+    change(
+        key("d"),
+        Change::Set {
+            target: thread.head(),
+            record: vec![0],
+        },
+    );
+    let report = verify(&store);
+    let found: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| (finding.which.as_str(), finding.threads.clone()))
+        .collect();
+    let of_a = format!("main/thread/{}", a.id());
+    assert_eq!(
+        found,
+        [
+            ("main/thread-key/c", vec![(b.id().to_owned(), 0)]),
+            ("main/thread-key/d", vec![]),
+            (of_a.as_str(), vec![(a.id().to_owned(), 0)]),
+        ]
+    );
+}
