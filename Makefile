@@ -85,7 +85,7 @@ py: $(VENV)/.built ## tests of the Python API, the command line and the build it
 
 types: $(VENV)/.built ## mypy --strict on the package and a consumer, stubs against the compiled module
 	$(BIN)/mypy python/treering tests/typing
-	$(BIN)/stubtest --mypy-config-file pyproject.toml treering._core
+	$(BIN)/stubtest --mypy-config-file pyproject.toml treering._core treering.aio
 
 docs: $(VENV)/.built ## snippets of README and docs, and the examples, run as tests
 	$(PYTEST) tests/docs
@@ -93,12 +93,17 @@ docs: $(VENV)/.built ## snippets of README and docs, and the examples, run as te
 test-long: $(VENV)/.built ## what takes minutes, the wheel in a clean environment among it
 	$(PYTEST) tests -m long
 
-bench: $(VENV)/.built ## benchmarks of the Python API and of the core (read benches/README.md first)
-	$(PYTEST) benches --benchmark-only
-	cargo bench --locked
+bench: $(VENV)/.deps ## benchmarks of the Python API and of the core, optimised builds (read benches/README.md first)
+	rm -rf target/bench && mkdir -p target/bench
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin build --release --locked --interpreter $(BIN)/python --out target/bench
+	$(BIN)/python -m pip install --quiet --no-deps --no-index --target target/bench/site target/bench/*.whl
+	PYTHONPATH=target/bench/site $(PYTEST) benches -o pythonpath=benches --benchmark-only --benchmark-disable-gc \
+	  --benchmark-columns=median,iqr,rounds --benchmark-json=target/bench/python.json
+	$(BIN)/python benches/report.py target/bench/python.json
+	$(CARGO) bench --locked --package treering-bench
 
-gen: ## generated sources (there are none yet)
-	@echo "nothing is generated yet"
+gen: $(VENV)/.deps ## generated sources: the types of treering.aio
+	$(BIN)/python tools/gen_aio.py
 
 lock: ## renew requirements-dev.lock from requirements-dev.in (UPGRADE=1: newest versions)
 	PYTHON=$(PYTHON) tools/lock

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROUNDS, TEXT, durable_write_us
+from floors import ROUNDS, TEXT, durable_write_us
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import treering

@@ -7,7 +7,7 @@ from typing import Any
 
 import libipld
 import pytest
-from conftest import TEXT
+from floors import TEXT
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from treering import codec
@@ -23,7 +23,10 @@ STATE = {
 
 
 def shapes() -> list[Any]:
-    found = [pytest.param(STATE, id="1 KB node"), pytest.param({str(n): n for n in range(1000)}, id="map of 1,000 integers")]
+    found = [
+        pytest.param(STATE, id="1 KB node"),
+        pytest.param({str(n): n for n in range(1000)}, id="map of 1,000 integers"),
+    ]
     folder = os.environ.get("TREERING_DATA")
     for file in sorted(Path(folder).glob("*.json")) if folder else []:
         found.append(pytest.param(json.loads(file.read_text())[:20], id=f"20 records of {file.stem}"))

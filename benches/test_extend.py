@@ -5,7 +5,7 @@ import statistics
 import time
 from pathlib import Path
 
-from conftest import TEXT
+from floors import TEXT
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import treering
@@ -38,6 +38,8 @@ def test_relaxed_extend_at_a_million_steps(benchmark: BenchmarkFixture, folder: 
             "steps/s of the first 50,000": round(BATCH * len(first) / sum(first)),
             "steps/s of the last 50,000 (mean, checkpoints included)": round(BATCH * len(last) / sum(last)),
             "steps/s over the whole build": round(len(thread) / built),
-            "store bytes per step": round(sum(f.stat().st_size for f in (folder / "state").rglob("*") if f.is_file()) / len(thread)),
+            "store bytes per step": round(
+                sum(f.stat().st_size for f in (folder / "state").rglob("*") if f.is_file()) / len(thread)
+            ),
             "target": "≥ 15,000 steps/s",
         }

@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from conftest import ROUNDS, TEXT
+from floors import ROUNDS, TEXT
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import treering
@@ -15,7 +15,9 @@ NODES = 10_000
 def test_get_node(benchmark: BenchmarkFixture, store: treering.Store) -> None:
     """A 1 KB node out of 10,000, hash checked and decoded, page cache warm. Target: ≤ 8 µs."""
     put = store.scope("main", durability="relaxed").blocks.put_node
-    cids = [put({"role": "coder", "number": n, "text": TEXT[:900], "tags": ["a", "b"], "score": 0.5}) for n in range(NODES)]
+    cids = [
+        put({"role": "coder", "number": n, "text": TEXT[:900], "tags": ["a", "b"], "score": 0.5}) for n in range(NODES)
+    ]
     some = itertools.cycle(cids[:: NODES // ROUNDS])
     get_node = store.blocks.get_node
     for cid in cids:
