@@ -331,12 +331,15 @@ class Thread:
     def extend(self, steps: Iterable[StepLike], *, command_id: str | None = None) -> Op[list[Step]]:
         """Returns the new steps, durable: all were written in one commit, or none was.
 
-        A step is a `NewStep` or a pair (role, content).
+        A step is a `NewStep` or a pair (role, content); no step at all writes nothing.
 
         Errors:
             As `append`; LimitExceeded (`limit-exceeded`) also for more than one commit can hold.
         """
-        cores: list[StepCore] = yield self._to_write().extend([step_args(step) for step in steps], command_id)
+        args = [step_args(step) for step in steps]
+        if not args:
+            return []
+        cores: list[StepCore] = yield self._to_write().extend(args, command_id)
         return [self._step(core) for core in cores]
 
     @verb
@@ -365,6 +368,7 @@ class Thread:
 
         Errors:
             NotFound (`not-found`): no such step or role; the message names the roles there are.
+            Invalid (`invalid`): no such occurrence, or `at` and `before` together.
             AlreadyExists (`already-exists`): the key is taken.
         """
         core: ThreadCore = yield self._open().fork(at, before, occurrence, key, labels, max_rounds, command_id)
@@ -401,10 +405,11 @@ class Thread:
         yield self._open().rm(force, command_id)
 
     def lease(self, owner: str | None = None) -> Lease:
-        """Returns a context manager: inside it nobody else can write to the thread.
+        """Returns a context manager: inside it the thread is `running`, and nobody else can lease it.
 
-        `owner` is a label for others to read. Who holds it is known by process: the lease of a killed
-        one can be taken over, and what that one writes later raises `LeaseLost`.
+        Whoever works on a thread takes its lease first. `owner` is a label for others to read; who
+        holds it is known by process: the lease of a killed one can be taken over, and what an old
+        holder writes through this handle later raises `LeaseLost`.
 
         Errors:
             LeaseHeld (`lease-held`), on entering: somebody who is alive holds it.

@@ -67,9 +67,9 @@ def test_unknown_places_are_named(thread: Thread) -> None:
         thread.fork(before="tester")
     with pytest.raises(treering.NotFound):
         thread.fork(at=6)
-    with pytest.raises(treering.NotFound):
+    with pytest.raises(treering.Invalid, match="spoken 1 times"):
         thread.fork(before="planner", occurrence=2)
-    with pytest.raises(treering.Invalid):
+    with pytest.raises(treering.Invalid, match="not both"):
         thread.fork(at=1, before="coder")
 
 

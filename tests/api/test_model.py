@@ -36,7 +36,6 @@ class Handle:
 
     thread: Thread
     seen: int
-    seen_status: str
 
 
 class Model(RuleBasedStateMachine):
@@ -47,6 +46,7 @@ class Model(RuleBasedStateMachine):
         self.home = Path(tempfile.mkdtemp(prefix="treering-model-"))
         self.store: Store = treering.memory()
         self.expected: dict[str, Expected] = {}
+        self.removed: dict[str, Expected] = {}
         self.handles: list[Handle] = []
         self.commands = 0
         self.done: dict[str, list[int]] = {}
@@ -68,8 +68,7 @@ class Model(RuleBasedStateMachine):
         return handle, self.expected.get(handle.thread.id)
 
     def hold(self, thread: Thread) -> None:
-        expected = self.expected[thread.id]
-        self.handles.append(Handle(thread, len(expected.steps), expected.status))
+        self.handles.append(Handle(thread, len(self.expected[thread.id].steps)))
 
     @rule(prompt=st.text(max_size=5))
     def start(self, prompt: str) -> None:
@@ -105,8 +104,8 @@ class Model(RuleBasedStateMachine):
             assert handle.seen != len(expected.steps)
             return
         except treering.WrongStatus:
-            assert expected is not None
-            assert expected.over
+            # Said from what the handle has seen, also of a thread that was removed since.
+            assert (expected or self.removed[handle.thread.id]).over
             return
         assert expected is not None
         if repeated:
@@ -122,14 +121,10 @@ class Model(RuleBasedStateMachine):
     @rule(number=PICK, at=PICK)
     def fork(self, number: int, at: int) -> None:
         handle, expected = self.pick(number)
-        try:
-            # What a handle has not seen, it does not fork.
-            at %= handle.seen + 1
-            fork = handle.thread.fork(at=at)
-        except treering.NotFound:
-            assert expected is None
-            return
-        assert expected is not None
+        # A handle forks what it has seen; the steps of a removed thread are there until they are collected.
+        at %= handle.seen + 1
+        fork = handle.thread.fork(at=at)
+        expected = expected or self.removed[handle.thread.id]
         self.expected[fork.id] = Expected(expected.steps[:at])
         self.hold(fork)
         common = handle.thread.common_ancestor(fork)
@@ -144,8 +139,7 @@ class Model(RuleBasedStateMachine):
         except treering.NotFound:
             assert expected is None
         except treering.WrongStatus:
-            assert expected is not None
-            assert expected.over
+            assert (expected or self.removed[handle.thread.id]).over
         else:
             assert expected is not None
             expected.status = "cancelled"
@@ -172,7 +166,7 @@ class Model(RuleBasedStateMachine):
         handle, expected = self.pick(number)
         if len(self.expected) > 1 and expected is not None:
             handle.thread.rm()
-            del self.expected[handle.thread.id]
+            self.removed[handle.thread.id] = self.expected.pop(handle.thread.id)
 
     @rule()
     def reopen(self) -> None:
@@ -194,4 +188,4 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestModel.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

@@ -1,5 +1,7 @@
 """Threads: start, find, append, read, finish, fail, cancel, remove, lease."""
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -205,7 +207,15 @@ def test_keys(threads: Threads) -> None:
     other = threads.get_or_start("w", key="other")
     assert other != thread
     assert threads.get("other") == other
-    assert threads.get(thread.id[:24]) == thread or threads.get(thread.id) == thread
+    assert threads.get(thread.id) == thread
+    assert threads.get(thread.id.lower()) == thread
+
+
+def test_abbreviated_ids(threads: Threads) -> None:
+    thread = threads.start("w")
+    assert threads.get(thread.id[:4]) == thread
+    with pytest.raises(treering.NotFound):
+        threads.get(thread.id[:3])
 
 
 def test_scopes_share_nothing(store: Store) -> None:
@@ -316,21 +326,22 @@ def test_lease(threads: Threads) -> None:
         assert second.token is not None
 
 
-def test_a_lost_lease_can_not_append(threads: Threads) -> None:
-    thread = threads.start("w")
-    with thread.lease() as lease:
-        core = lease._core
-        assert core is not None
-        core.release()  # as somebody who takes it over would
-        taker = threads.get(thread.id)
-        with taker.lease():
-            taker.append("b", "taker's")
-            with pytest.raises(treering.Conflict):
-                thread.append("a", "too late")
-            thread.refresh()
-            with pytest.raises(treering.LeaseLost):
-                thread.append("a", "too late")
-    assert [step.text for step in threads.get(thread.id)] == ["taker's"]
+def test_a_lost_lease_can_not_append(tmp_path: Path) -> None:
+    take_over = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as connection:
+    assert connection.execute("DELETE FROM lease").rowcount == 1
+"""
+    with treering.open(tmp_path / "s") as store:
+        thread = store.threads.start("w")
+        with thread.lease():
+            thread.append("a", "mine")
+            command = [sys.executable, "-c", take_over, str(tmp_path / "s" / "store.db")]
+            subprocess.run(command, check=True)
+            for write in (lambda: thread.append("a", "too late"), thread.finish, lambda: thread.extend([("a", "x")])):
+                with pytest.raises(treering.LeaseLost):
+                    write()
+        assert [step.text for step in store.threads.get(thread.id)] == ["mine"]
 
 
 def test_compact_begins_contexts_anew(threads: Threads) -> None:
