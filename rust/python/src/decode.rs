@@ -28,7 +28,7 @@ pub fn decode<'py>(
     mut reader: Reader<'_>,
 ) -> Result<Bound<'py, PyAny>, DecodeError> {
     let mut keys = Keys::borrow();
-    let mut frames: Vec<Frame<'py>> = Vec::new();
+    let mut frames: Vec<Frame<'py>> = Vec::with_capacity(8);
     let mut items: Vec<Bound<'py, PyAny>> = Vec::new();
     loop {
         let mut value = match reader.next()? {

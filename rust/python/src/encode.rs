@@ -6,6 +6,8 @@
 //! as a path (`$.a[3].b`).
 //! Never: it keeps no object and guesses no meaning; bytes that look like a CID are bytes.
 
+use pyo3::PyTypeInfo;
+use pyo3::ffi::PyTypeObject;
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
@@ -25,8 +27,9 @@ pub fn encode(value: &Bound<'_, PyAny>) -> Result<Encoded, CoreError> {
 pub fn encode_within(value: &Bound<'_, PyAny>, limits: Limits) -> Result<Encoded, CoreError> {
     let mut encoder = Encoder {
         writer: Writer::with_limits(limits),
-        frames: Vec::new(),
-        entries: Vec::new(),
+        frames: Vec::with_capacity(8),
+        entries: Vec::with_capacity(32),
+        types: Types::new(value.py()),
     };
     if let Err(refusal) = encoder.run(value.clone()) {
         return Err(CoreError::NotEncodable {
@@ -106,6 +109,32 @@ struct Encoder<'py> {
     frames: Vec<Frame<'py>>,
     /// Entries of all open dicts, the innermost last: no dict needs memory of its own.
     entries: Vec<Entry<'py>>,
+    types: Types,
+}
+
+/// The common types, to tell them apart by one comparison each.
+struct Types {
+    str: *mut PyTypeObject,
+    dict: *mut PyTypeObject,
+    list: *mut PyTypeObject,
+    int: *mut PyTypeObject,
+    float: *mut PyTypeObject,
+    bool: *mut PyTypeObject,
+    cid: *mut PyTypeObject,
+}
+
+impl Types {
+    fn new(py: Python<'_>) -> Self {
+        Self {
+            str: PyString::type_object_raw(py),
+            dict: PyDict::type_object_raw(py),
+            list: PyList::type_object_raw(py),
+            int: PyInt::type_object_raw(py),
+            float: PyFloat::type_object_raw(py),
+            bool: PyBool::type_object_raw(py),
+            cid: PyCid::type_object_raw(py),
+        }
+    }
 }
 
 impl<'py> Encoder<'py> {
@@ -150,32 +179,48 @@ impl<'py> Encoder<'py> {
         Ok(None)
     }
 
-    /// Writes a scalar or opens a container. The commonest exact types come first.
+    /// Writes a scalar or opens a container, by exact type; the rest is for [`Self::rare`].
     fn value(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Refusal> {
-        if let Ok(text) = value.cast_exact::<PyString>() {
+        let kind = value.get_type_ptr();
+        let types = &self.types;
+        if kind == types.str
+            && let Ok(text) = value.cast_exact::<PyString>()
+        {
             return self.text(text);
         }
-        if let Ok(dict) = value.cast_exact::<PyDict>() {
+        if kind == types.dict
+            && let Ok(dict) = value.cast_exact::<PyDict>()
+        {
             return self.dict(dict);
         }
-        if let Ok(list) = value.cast_exact::<PyList>() {
+        if kind == types.list
+            && let Ok(list) = value.cast_exact::<PyList>()
+        {
             return self.list(list);
         }
+        if kind == types.int
+            && let Ok(int) = value.cast_exact::<PyInt>()
+        {
+            return self.int(int);
+        }
+        if kind == types.float
+            && let Ok(float) = value.cast_exact::<PyFloat>()
+        {
+            return Ok(self.writer.float(float.value())?);
+        }
+        // None and the two bools are single objects, and bool has no subclasses.
         if value.is_none() {
             return Ok(self.writer.null()?);
         }
-        // Before int: True is an int to Python.
-        if let Ok(flag) = value.cast_exact::<PyBool>() {
+        if kind == types.bool
+            && let Ok(flag) = value.cast_exact::<PyBool>()
+        {
             return Ok(self.writer.bool(flag.is_true())?);
         }
-        if let Ok(int) = value.cast_exact::<PyInt>() {
-            return self.int(int);
-        }
-        if let Ok(cid) = value.cast_exact::<PyCid>() {
+        if kind == types.cid
+            && let Ok(cid) = value.cast_exact::<PyCid>()
+        {
             return Ok(cid.get().write(&mut self.writer)?);
-        }
-        if let Ok(float) = value.cast_exact::<PyFloat>() {
-            return Ok(self.writer.float(float.value())?);
         }
         if let Ok(bytes) = value.cast_exact::<PyBytes>() {
             return Ok(self.writer.bytes(bytes.as_bytes())?);

@@ -58,23 +58,28 @@ impl Keys {
     }
 }
 
-/// Mixes the length with the first and the last eight bytes: enough to spread field names, and
-/// constant in time. A bad spread costs speed alone.
+/// Mixes the length with the first and the last bytes: enough to spread field names, and constant in
+/// time. A bad spread costs speed alone.
 #[inline]
 fn slot_of(text: &str) -> usize {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let bytes = text.as_bytes();
-    let mut head = [0; 8];
-    let mut tail = [0; 8];
-    for (to, from) in head.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    for (to, from) in tail.iter_mut().zip(bytes.iter().rev()) {
-        *to = *from;
-    }
-    let mixed = (u64::from_le_bytes(head) ^ bytes.len() as u64)
-        .wrapping_mul(ODD)
-        .rotate_left(29)
-        ^ u64::from_le_bytes(tail);
+    let (head, tail) = ends(text.as_bytes());
+    let mixed = (head ^ text.len() as u64).wrapping_mul(ODD).rotate_left(29) ^ tail;
     (mixed.wrapping_mul(ODD) >> (u64::BITS - SLOTS.trailing_zeros())) as usize
+}
+
+/// The first and the last eight bytes as numbers; of a shorter text as many as there are, overlapping.
+#[inline]
+fn ends(bytes: &[u8]) -> (u64, u64) {
+    if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return (u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
+    }
+    if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return (u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into());
+    }
+    if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return (u16::from_le_bytes(*head).into(), u16::from_le_bytes(*tail).into());
+    }
+    let only = bytes.first().copied().unwrap_or_default().into();
+    (only, only)
 }

@@ -39,8 +39,13 @@ const LINK_TAG: u64 = 42;
 ///
 /// That is the bytewise order of the encoded keys, since the head holds the length.
 #[must_use]
+#[inline]
 pub fn canonical_key_order(a: &str, b: &str) -> Ordering {
-    a.len()
-        .cmp(&b.len())
-        .then_with(|| a.as_bytes().cmp(b.as_bytes()))
+    canonical_byte_order(a.as_bytes(), b.as_bytes())
+}
+
+/// The same, of the keys' UTF-8.
+#[inline]
+fn canonical_byte_order(a: &[u8], b: &[u8]) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }

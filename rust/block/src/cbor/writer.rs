@@ -7,7 +7,7 @@
 
 use super::{
     ARRAY, BYTES, Encoded, LINK_TAG, LinkSet, MAP, NINT, SIMPLE, TAG, TEXT, UINT,
-    canonical_key_order,
+    canonical_byte_order,
 };
 use crate::error::{CodecError, LimitKind, clip};
 use crate::limits::Limits;
@@ -206,10 +206,7 @@ impl Writer {
             return Err(CodecError::Misuse("no key is due here"));
         };
         let last = frame.last_key.clone().and_then(|range| self.out.get(range));
-        // Keys were written from text, so they still are text.
-        match last
-            .map(|last| canonical_key_order(std::str::from_utf8(last).unwrap_or_default(), key))
-        {
+        match last.map(|last| canonical_byte_order(last, key.as_bytes())) {
             None | Some(Ordering::Less) => {}
             Some(Ordering::Equal) => {
                 return Err(CodecError::KeyTwice {
