@@ -6,6 +6,7 @@
 //! What it must never do: know how blocks are kept, run a workflow, or write the caller's clock into
 //! a node that asked for none.
 
+mod append;
 pub mod args;
 pub mod batch;
 pub mod chain;
@@ -14,6 +15,7 @@ pub mod content;
 pub mod context;
 mod control;
 pub mod diff;
+mod ending;
 pub mod error;
 pub mod fork;
 mod head;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use treering_block::{Block, Cid, Ipld, StartNode, cbor};
 use treering_store::{Change, Expect, RefMove, RefValue, Store, StoreError};
 
+use crate::append::prepare_all;
 use crate::args::{ContentArg, StartArgs};
 use crate::command::Payload;
 use crate::error::{Result, ThreadError};
@@ -16,7 +17,6 @@ use crate::limits::DEPTH_MAX;
 use crate::plan::{Prepared, content_blocks, digest_content};
 use crate::record::Record;
 use crate::step::Step;
-use crate::thread::prepare_all;
 
 /// A start that was checked and hashed.
 pub(crate) struct Starting {
