@@ -23,14 +23,15 @@ STATE = {
 
 
 def shapes() -> list[Any]:
-    found = [
+    folder = os.environ.get("TREERING_DATA")
+    return [
         pytest.param(STATE, id="1 KB node"),
         pytest.param({str(n): n for n in range(1000)}, id="map of 1,000 integers"),
+        *(
+            pytest.param(json.loads(file.read_text())[:20], id=f"20 records of {file.stem}")
+            for file in (sorted(Path(folder).glob("*.json")) if folder else [])
+        ),
     ]
-    folder = os.environ.get("TREERING_DATA")
-    for file in sorted(Path(folder).glob("*.json")) if folder else []:
-        found.append(pytest.param(json.loads(file.read_text())[:20], id=f"20 records of {file.stem}"))
-    return found
 
 
 @pytest.mark.parametrize("value", shapes())

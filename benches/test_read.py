@@ -1,7 +1,6 @@
 """Reading: a node by its CID, and the places of a long thread."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 from floors import ROUNDS, TEXT
