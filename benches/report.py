@@ -10,9 +10,8 @@ def main(path: Path) -> None:
     run: dict[str, Any] = json.loads(path.read_text())
     cpu = run["machine_info"].get("cpu", {}).get("brand_raw", "unknown processor")
     machine = run["machine_info"]
-    print(
-        f"{cpu}, {machine['system']} {machine['release']}, Python {machine['python_version']}, {run['datetime'][:10]}\n"
-    )
+    system = f"{machine['system']} {machine['release']}, Python {machine['python_version']}"
+    print(f"{cpu}, {system}, {run['datetime'][:10]}\n")
     print("| benchmark | median | rounds | beside it |\n|---|---:|---:|---|")
     for bench in run["benchmarks"]:
         name, stats = bench["name"].removeprefix("test_"), bench["stats"]
