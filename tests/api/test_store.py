@@ -170,3 +170,24 @@ def test_arguments_of_open(tmp_path: Path) -> None:
     store = treering.open(os.fsencode(tmp_path / "s").decode())
     assert store.path == str(tmp_path / "s")
     assert treering.memory().path is None
+
+
+def test_ctrl_c_stops_waiting_and_undoes_nothing(tmp_path: Path) -> None:
+    code = """
+import os, signal, sys, threading, time, treering
+store = treering.open(sys.argv[1])
+thread = store.threads.start("w")
+core = store._session.core
+core.hold_commit_sync()
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+began = time.monotonic()
+try:
+    thread.append("a", "x", command_id="c")
+except KeyboardInterrupt:
+    print("interrupted", time.monotonic() - began < 5)
+core.release_commit_sync()
+print(thread.append("a", "x", command_id="c").number, len(store.threads.get(thread.id)))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "s")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout.splitlines(), done.stderr) == (["interrupted True", "1 1"], "")
