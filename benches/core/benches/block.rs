@@ -10,7 +10,10 @@ use treering_block::{Block, Cid, Encoded, Ipld, check_node};
 fn value(bytes: usize) -> Ipld {
     let mut map = BTreeMap::new();
     for number in 0..bytes / 64 {
-        map.insert(format!("field-{number:06}"), Ipld::String("a sentence of forty-two characters here".into()));
+        map.insert(
+            format!("field-{number:06}"),
+            Ipld::String("a sentence of forty-two characters here".into()),
+        );
     }
     map.insert("step".into(), Ipld::Integer(12));
     map.insert("content".into(), Ipld::Link(Cid::of_raw(b"content").into()));
@@ -38,8 +41,12 @@ fn codec(bench: &mut Criterion) {
         group.bench_function(BenchmarkId::new("encode", size), |bench| {
             bench.iter(|| Encoded::from_ipld(black_box(&value)));
         });
-        group.bench_function(BenchmarkId::new("check", size), |bench| bench.iter(|| check_node(black_box(&bytes))));
-        group.bench_function(BenchmarkId::new("decode", size), |bench| bench.iter(|| black_box(&encoded).to_ipld()));
+        group.bench_function(BenchmarkId::new("check", size), |bench| {
+            bench.iter(|| check_node(black_box(&bytes)))
+        });
+        group.bench_function(BenchmarkId::new("decode", size), |bench| {
+            bench.iter(|| black_box(&encoded).to_ipld())
+        });
         group.bench_function(BenchmarkId::new("block", size), |bench| {
             bench.iter(|| Block::node(black_box(bytes.as_slice())));
         });

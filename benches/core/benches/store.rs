@@ -44,7 +44,10 @@ fn commits(bench: &mut Criterion) {
     let store = open(&folder.path().join("state"));
     let mut fresh = Fresh(0);
     let mut group = bench.benchmark_group("commit");
-    for (name, durability) in [("durable", Durability::Durable), ("relaxed", Durability::Relaxed)] {
+    for (name, durability) in [
+        ("durable", Durability::Durable),
+        ("relaxed", Durability::Relaxed),
+    ] {
         group.bench_function(format!("{name}, 2 blocks"), |bench| {
             bench.iter_batched(
                 || fresh.commit(2, durability),
@@ -69,8 +72,13 @@ fn commits(bench: &mut Criterion) {
 fn floor(bench: &mut Criterion) {
     let folder = folder();
     let path = folder.path().join("floor");
-    let mut file: File =
-        FileOptions::new().create(true).truncate(true).read(true).write(true).open(path).expect("a new file");
+    let mut file: File = FileOptions::new()
+        .create(true)
+        .truncate(true)
+        .read(true)
+        .write(true)
+        .open(path)
+        .expect("a new file");
     file.write_all(&vec![0; 4 << 20]).expect("room");
     file.sync_all().expect("synced");
     let data = vec![5; 32 << 10];
@@ -94,9 +102,16 @@ fn reads(bench: &mut Criterion) {
         store.submit(commit).wait().expect("committed");
     }
     let mut next = cids.iter().cycle();
-    bench.bench_function("get of 1,000 bytes out of 10,000 blocks, hash checked", |bench| {
-        bench.iter(|| store.get(next.next().expect("a cycle has no end")).expect("present"));
-    });
+    bench.bench_function(
+        "get of 1,000 bytes out of 10,000 blocks, hash checked",
+        |bench| {
+            bench.iter(|| {
+                store
+                    .get(next.next().expect("a cycle has no end"))
+                    .expect("present")
+            });
+        },
+    );
 }
 
 criterion_group!(benches, commits, floor, reads);
