@@ -4,6 +4,7 @@
 //! that durability rests on are checked, not assumed.
 //! Never: closing a connection checkpoints or removes the log (another process may be reading it).
 
+use std::cell::Cell;
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -11,19 +12,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 
 use super::fork::{self, Inside};
+use super::manifest_rows::Totals;
 use super::session::Session;
 use super::sqlite_error::map;
 use super::vfs::Shim;
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
+use crate::ledger::Tip;
 
 /// SQLite before this one had bugs in write-ahead logging that lose commits.
 const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
 /// Pages that the writer keeps: the digest index of about 3 million blocks (KiB, negative by SQLite's rule).
 const WRITER_CACHE_KIB: i64 = -98_304;
+/// A log that one huge commit made longer is cut to this when it starts anew. Not shorter: writing over
+/// a file is cheaper than making it grow.
+const LOG_FILE_BYTES_MAX: i64 = 64 << 20;
 const READER_CACHE_KIB: i64 = -16_384;
 /// Idle readers that are kept open.
 const READERS_IDLE_MAX: usize = 8;
@@ -52,6 +58,37 @@ pub(super) struct Connections {
 pub(super) struct Writer {
     pub(super) conn: Connection,
     durability: Durability,
+    /// What the newest transaction of this connection left, if it is still the newest of all.
+    known: Cell<Option<(u32, Known)>>,
+}
+
+/// What each transaction starts from; read once, then carried on.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    pub(super) totals: Totals,
+    pub(super) tip: Tip,
+}
+
+impl Writer {
+    /// What is known of the database inside a transaction; None when somebody else wrote since.
+    pub(super) fn known(&self) -> Option<Known> {
+        let (version, known) = self.known.take()?;
+        (self.data_version()? == version).then_some(known)
+    }
+
+    /// After COMMIT, before the connection looks at the database again.
+    pub(super) fn keep(&self, known: Known) {
+        self.known
+            .set(self.data_version().map(|version| (version, known)));
+    }
+
+    /// SQLite's number for what this connection sees: another one whenever anybody commits.
+    fn data_version(&self) -> Option<u32> {
+        let mut version = 0;
+        let asked = FileControl::DataVersion(&mut version);
+        self.conn.file_control(Some(MAIN_DB), asked).ok()?;
+        Some(version)
+    }
 }
 
 /// A connection that reads.
@@ -176,6 +213,8 @@ impl Connections {
         let conn = Connection::open_with_flags_and_vfs(&self.database, flags, self.shim.name())
             .map_err(failed)?;
         set_up(&conn, WRITER_CACHE_KIB).map_err(failed)?;
+        conn.pragma_update(None, "journal_size_limit", LOG_FILE_BYTES_MAX)
+            .map_err(failed)?;
         conn.pragma_update(None, "secure_delete", true)
             .map_err(failed)?;
         conn.pragma_update(None, "synchronous", "FULL")
@@ -198,6 +237,7 @@ impl Connections {
         Ok(Writer {
             conn,
             durability: Durability::Durable,
+            known: Cell::new(None),
         })
     }
 

@@ -52,6 +52,15 @@ impl<'c> Session<'c> {
         self.conn.execute_batch(sql).map_err(self.failed(action))
     }
 
+    /// Runs one statement without parameters or answers, prepared once per connection.
+    pub(super) fn run_prepared(self, sql: &str, action: &'static str) -> Result<()> {
+        self.conn
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map(drop)
+            .map_err(self.failed(action))
+    }
+
     /// The first column of the only row. Errors: as SQLite's.
     pub(super) fn number(self, sql: &str) -> Result<i64> {
         self.prepared(sql)?

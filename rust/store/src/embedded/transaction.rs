@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use treering_block::{Block, Cid, Codec};
 
+use super::connections::Known;
 use super::manifest_rows::Totals;
 use super::session::Session;
 use crate::commit::{Address, Change, RefValue};
@@ -33,14 +34,25 @@ pub(super) struct Transaction<'c> {
 
 impl<'c> Transaction<'c> {
     /// `session` has begun a transaction that may write.
-    pub(super) fn begin(session: Session<'c>, tiers: &'c [Arc<dyn Tier>]) -> Result<Self> {
-        let totals = session.totals()?;
+    /// `known`: what the database starts from, if the caller knows it to be true; else it is read.
+    pub(super) fn begin(
+        session: Session<'c>,
+        tiers: &'c [Arc<dyn Tier>],
+        known: Option<Known>,
+    ) -> Result<Self> {
+        let Known { totals, tip } = match known {
+            Some(known) => known,
+            None => Known {
+                totals: session.totals()?,
+                tip: session.tip_row()?,
+            },
+        };
         Ok(Self {
             session,
             tiers,
             totals,
             totals_at_begin: totals,
-            tip: session.tip_row()?,
+            tip,
             files: HashMap::new(),
             wrote: false,
             fault: None,
@@ -81,6 +93,14 @@ impl<'c> Transaction<'c> {
 
     pub(super) fn position(&self) -> u64 {
         self.tip.head.position
+    }
+
+    /// What the next transaction starts from if this one is committed.
+    pub(super) fn known(&self) -> Known {
+        Known {
+            totals: self.totals,
+            tip: self.tip,
+        }
     }
 
     /// Blocks and bytes that this transaction adds.

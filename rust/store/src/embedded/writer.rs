@@ -1,7 +1,7 @@
 //! The writer thread: takes what waits, commits it in one transaction, answers.
 //!
 //! Order of a batch: lock between processes, BEGIN, each request judged and booked, COMMIT (one fsync),
-//! unlock, ring, answer, checkpoint if the log is long. A request that is refused is answered alone.
+//! unlock, answer, ring, checkpoint if the log is long. A request that is refused is answered alone.
 //! Promises: what is answered as done is committed; what is answered as timed out or refused is not.
 //! Never: user code, or waiting for anybody, inside the transaction.
 
@@ -12,12 +12,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use treering_block::Cid;
 
+use super::connections::{Known, Writer};
 use super::core::Shared;
 use super::fork::{self, Inside};
 use super::lock::WriteLock;
 use super::queue::{LockWait, OwedTicket, Queue, Reply, Request, Wake, Work};
 use super::session::Session;
-use super::sqlite_error::{io_error, map};
+use super::sqlite_error::io_error;
 use super::tally::Phase;
 use super::transaction::Transaction;
 use crate::commit::{Commit, Committed, Durability};
@@ -76,6 +77,7 @@ struct Done {
     position: u64,
     advanced: bool,
     added: (u64, u64),
+    known: Known,
 }
 
 impl WriterThread {
@@ -220,10 +222,10 @@ impl WriterThread {
                 self.committed |= done.advanced;
                 tally.blocks_written.fetch_add(done.added.0, Relaxed);
                 tally.block_bytes_written.fetch_add(done.added.1, Relaxed);
+                answers.into_iter().for_each(Answer::give);
                 if done.advanced {
                     self.shared.bell.ring(done.position);
                 }
-                answers.into_iter().for_each(Answer::give);
             }
             Err(error) => answers
                 .into_iter()
@@ -258,12 +260,14 @@ impl WriterThread {
         };
         let session = Session::new(&writer.conn, shared.connections.database());
         shared.tally.enter(Phase::Commit);
-        let booked = self.book(session, batch, answers, unused_files);
+        let booked = self.book(&writer, session, batch, answers, unused_files);
         let ended = match booked {
-            Ok(done) => match session.conn.execute_batch("COMMIT") {
-                Ok(()) => Ok(done),
+            Ok(done) => match session.run_prepared("COMMIT", "commit to") {
+                Ok(()) => {
+                    writer.keep(done.known);
+                    Ok(done)
+                }
                 Err(error) => {
-                    let error = map(&error, "commit to", shared.connections.database());
                     // A full disk shows in a write, which comes before the fsync: the commit's last frame
                     // is not whole, so the log does not hold the commit.
                     if matches!(error, StoreError::DiskFull) && !shared.tally.sync_reached() {
@@ -297,6 +301,7 @@ impl WriterThread {
     /// BEGIN and every request, up to COMMIT.
     fn book(
         &self,
+        writer: &Writer,
         session: Session<'_>,
         batch: Vec<Request>,
         answers: &mut Vec<Answer>,
@@ -304,8 +309,8 @@ impl WriterThread {
     ) -> Result<Done> {
         let mut rest = batch.into_iter();
         let begun = session
-            .run("BEGIN IMMEDIATE", "begin a commit to")
-            .and_then(|()| Transaction::begin(session, &self.shared.tiers));
+            .run_prepared("BEGIN IMMEDIATE", "begin a commit to")
+            .and_then(|()| Transaction::begin(session, &self.shared.tiers, writer.known()));
         let ended = begun.and_then(|mut transaction| {
             let now_ms = self.shared.clock.now_ms();
             let before = transaction.position();
@@ -321,6 +326,7 @@ impl WriterThread {
                 position,
                 advanced: position > before,
                 added: transaction.added(),
+                known: transaction.known(),
             })
         });
         answers.extend(rest.map(unjudged));
