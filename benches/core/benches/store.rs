@@ -36,7 +36,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn open(path: &Path) -> EmbeddedStore {
-    EmbeddedStore::open(path, OpenOptions::default()).expect("a new store opens")
+    EmbeddedStore::open(path, &OpenOptions::default()).expect("a new store opens")
 }
 
 fn commits(bench: &mut Criterion) {
