@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import Iterable, Mapping, Sequence
+from types import GenericAlias
 from typing import Any, Final, Generic, Literal, TypeVar, final
 
 __all__ = [
@@ -70,6 +71,8 @@ class Pending(Generic[_T]):
 
     def wait(self) -> _T: ...
     def notify(self, loop: object, future: object, /) -> None: ...
+    @classmethod
+    def __class_getitem__(cls, key: object) -> GenericAlias: ...
     def resolve(self) -> tuple[Literal[True], _T] | tuple[Literal[False], Pending[_T]]: ...
 
 @final

@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyTuple, PyType};
 use treering_block::limits::Limits;
 use treering_block::{AnyCid, Block, Cid, CidError, Codec, CodecError, LinkRef, Writer};
 
-use crate::convert::ByteString;
+use crate::convert::{ByteString, Text};
 use crate::encode::encode_within;
 use crate::error::Result;
 
@@ -93,7 +93,8 @@ impl PyCid {
 impl PyCid {
     #[new]
     #[pyo3(signature = (text, /))]
-    fn new(text: &str) -> Result<Self> {
+    fn new(text: Text) -> Result<Self> {
+        let text = &*text;
         Cid::from_str(text).map(Self::ours).or_else(|error| {
             // A foreign CID is legal in a link; its text too must be the canonical one.
             match AnyCid::from_str(text) {
@@ -183,13 +184,13 @@ impl PyCid {
         format!("Cid('{}')", self.short())
     }
 
-    fn __richcmp__(&self, other: &Bound<'_, PyAny>, op: CompareOp) -> Option<bool> {
-        let other = other.cast_exact::<Self>().ok()?.get();
-        Some(match op {
+    // Anything but a Cid is NotImplemented: PyO3 answers that when `other` is none.
+    fn __richcmp__(&self, other: &Self, op: CompareOp) -> bool {
+        match op {
             CompareOp::Eq => self.0 == other.0,
             CompareOp::Ne => self.0 != other.0,
             _ => op.matches(self.order(other)),
-        })
+        }
     }
 
     fn __hash__(&self) -> u64 {

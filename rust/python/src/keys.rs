@@ -75,10 +75,16 @@ fn ends(bytes: &[u8]) -> (u64, u64) {
         return (u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
     }
     if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        return (u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into());
+        return (
+            u32::from_le_bytes(*head).into(),
+            u32::from_le_bytes(*tail).into(),
+        );
     }
     if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        return (u16::from_le_bytes(*head).into(), u16::from_le_bytes(*tail).into());
+        return (
+            u16::from_le_bytes(*head).into(),
+            u16::from_le_bytes(*tail).into(),
+        );
     }
     let only = bytes.first().copied().unwrap_or_default().into();
     (only, only)
