@@ -1,6 +1,5 @@
 """Each error of the core is raised as its class of `treering.errors`, with its attributes, and pickles."""
 
-import os
 import pickle
 import re
 import sqlite3
@@ -157,7 +156,7 @@ def test_a_directory_that_is_no_store_names_itself(tmp_path: Path) -> None:
     with pytest.raises(errors.Invalid) as caught:
         treering.open(tmp_path)
     assert caught.value.attributes["path"] == str(tmp_path)
-    assert os.listdir(tmp_path) == ["file"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
 def test_system_errors_keep_their_number(tmp_path: Path) -> None:
