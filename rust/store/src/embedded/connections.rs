@@ -29,7 +29,7 @@ const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
 const WRITER_CACHE_KIB: i64 = -98_304;
 /// A log that one huge commit made longer is cut to this when it starts anew. Not shorter: writing over
 /// a file is cheaper than making it grow.
-const LOG_FILE_BYTES_MAX: i64 = 64 << 20;
+const LOG_FILE_BYTES_MAX: i64 = 192 << 20;
 const READER_CACHE_KIB: i64 = -16_384;
 /// Idle readers that are kept open.
 const READERS_IDLE_MAX: usize = 8;

@@ -31,6 +31,8 @@ use crate::process::is_alive;
 /// A checkpoint follows the batch that makes the log longer than this. Longer logs write each index page
 /// less often into the database; shorter ones are read faster after a crash.
 const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
+/// A relaxed batch may make it this long: a bulk load wants throughput, and nobody waits for its fsync.
+const CHECKPOINT_RELAXED_LOG_BYTES: u64 = 128 << 20;
 /// While readers hold a checkpoint up, the next is tried after this much more log.
 const CHECKPOINT_RETRY_BYTES: u64 = 8 << 20;
 
@@ -42,7 +44,8 @@ pub(super) struct WriterThread {
     waiting: bool,
     /// This process's identity, for leases.
     identity: Identity,
-    checkpoint_at_bytes: u64,
+    /// Readers held the last checkpoint up: not before the log is this long.
+    checkpoint_retry_bytes: u64,
     committed: bool,
 }
 
@@ -88,7 +91,7 @@ impl WriterThread {
             lock,
             waiting: false,
             identity: Identity::current(),
-            checkpoint_at_bytes: CHECKPOINT_LOG_BYTES,
+            checkpoint_retry_bytes: 0,
             committed: false,
         }
     }
@@ -195,6 +198,14 @@ impl WriterThread {
         let tally = &self.shared.tally;
         tally.batches.fetch_add(1, Relaxed);
         tally.requests.fetch_add(batch.len() as u64, Relaxed);
+        let all_relaxed = batch
+            .iter()
+            .all(|request| request.durability() == Durability::Relaxed);
+        let durability = if all_relaxed {
+            Durability::Relaxed
+        } else {
+            Durability::Durable
+        };
         let all_files: Vec<String> = batch.iter().flat_map(Request::file_names).collect();
         let mut answers = Vec::with_capacity(batch.len());
         let mut unused_files = Vec::new();
@@ -205,7 +216,7 @@ impl WriterThread {
                 answers.extend(batch.into_iter().map(unjudged));
                 Err(StoreError::Poisoned { why })
             }
-            None => self.transact(&inside, batch, &mut answers, &mut unused_files),
+            None => self.transact(&inside, durability, batch, &mut answers, &mut unused_files),
         };
         self.unlock();
         // Before the answers: who is refused finds no trace. After an unknown end a row may name any file.
@@ -231,26 +242,19 @@ impl WriterThread {
                 .into_iter()
                 .for_each(|answer| answer.failed(&error).give()),
         }
-        self.checkpoint_if_long(&inside);
+        self.checkpoint_if_long(&inside, durability);
     }
 
     /// One transaction. On an error nothing of it is committed, but for `CommitUnknown`.
     fn transact(
         &self,
         inside: &Inside,
+        durability: Durability,
         batch: Vec<Request>,
         answers: &mut Vec<Answer>,
         unused_files: &mut Vec<String>,
     ) -> Result<Done> {
         let shared = &self.shared;
-        let all_relaxed = batch
-            .iter()
-            .all(|request| request.durability() == Durability::Relaxed);
-        let durability = if all_relaxed {
-            Durability::Relaxed
-        } else {
-            Durability::Durable
-        };
         let writer = match shared.connections.writer(inside, durability) {
             Ok(writer) => writer,
             Err(error) => {
@@ -380,12 +384,16 @@ impl WriterThread {
         })
     }
 
-    fn checkpoint_if_long(&mut self, inside: &Inside) {
+    fn checkpoint_if_long(&mut self, inside: &Inside, durability: Durability) {
         let log_bytes = self.shared.tally.log_bytes();
-        if log_bytes < self.checkpoint_at_bytes {
-            if log_bytes < CHECKPOINT_LOG_BYTES {
-                self.checkpoint_at_bytes = CHECKPOINT_LOG_BYTES;
-            }
+        let long = match durability {
+            Durability::Durable => CHECKPOINT_LOG_BYTES,
+            Durability::Relaxed => CHECKPOINT_RELAXED_LOG_BYTES,
+        };
+        if log_bytes < CHECKPOINT_LOG_BYTES {
+            self.checkpoint_retry_bytes = 0;
+        }
+        if log_bytes < long.max(self.checkpoint_retry_bytes) {
             return;
         }
         // Whole: the next commit starts the log anew. Not whole: readers still need its end.
@@ -396,8 +404,8 @@ impl WriterThread {
                 tracing::warn!(%error, "checkpoint failed; the log keeps everything");
                 false
             });
-        self.checkpoint_at_bytes = if whole {
-            CHECKPOINT_LOG_BYTES
+        self.checkpoint_retry_bytes = if whole {
+            0
         } else {
             log_bytes.saturating_add(CHECKPOINT_RETRY_BYTES)
         };
