@@ -6,6 +6,10 @@
 //! ends a commit (bytes 4..8, see SQLite's file format, section 4): with it everything gathered is
 //! written, before SQLite lets anybody see the commit.
 //!
+//! A transaction that outgrew the page cache has written some frames early and some twice: at its end
+//! SQLite goes back over them, reads each and writes its header anew, the commit's own last. No page
+//! follows such a header, so it is never kept back.
+//!
 //! Promises: the bytes are those that SQLite wrote, in its order; whatever else it does with the log
 //! finds them there; an error of a late write is answered by the call that needed it done.
 //! Never: it keeps bytes back across an fsync or past the end of a commit.
@@ -139,6 +143,8 @@ struct Gathered {
     bytes: Vec<u8>,
     /// The newest frame header ends a commit; its page is to come.
     ends_commit: bool,
+    /// Where SQLite read last: a header that is written there replaces the one that it read.
+    read_at: Option<i64>,
 }
 
 /// Bytes of a frame's header, before its page.
@@ -155,6 +161,10 @@ impl Gathered {
             self.offset = offset;
         }
         self.bytes.extend_from_slice(bytes);
+        let replaced = self.read_at.take() == Some(offset);
+        if bytes.len() == FRAME_HEADER_BYTES && replaced {
+            return true;
+        }
         if bytes.len() == FRAME_HEADER_BYTES {
             self.ends_commit = bytes.get(4..8).is_some_and(|size| size != [0; 4]);
             return false;
@@ -449,9 +459,22 @@ macro_rules! after_flush {
     };
 }
 
-after_flush!(read, real_read, (out: *mut c_void, bytes: c_int, offset: ffi::sqlite3_int64));
+after_flush!(read_file, real_read, (out: *mut c_void, bytes: c_int, offset: ffi::sqlite3_int64));
 after_flush!(truncate, real_truncate, (size: ffi::sqlite3_int64));
 after_flush!(file_size, real_file_size, (out: *mut ffi::sqlite3_int64));
+
+unsafe extern "C" fn read(
+    file: *mut ffi::sqlite3_file,
+    out: *mut c_void,
+    bytes: c_int,
+    offset: ffi::sqlite3_int64,
+) -> c_int {
+    // SAFETY: SQLite calls on a file that `open` opened; the same call, passed on.
+    unsafe {
+        shim_file(file).gathered.read_at = Some(offset);
+        read_file(file, out, bytes, offset)
+    }
+}
 
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: SQLite calls on a file that `open` opened, for the last time: the buffer is dropped here.
@@ -487,3 +510,37 @@ static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xFetch: None,
     xUnfetch: None,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(database_pages: u32) -> Vec<u8> {
+        let mut header = vec![0; FRAME_HEADER_BYTES];
+        header[4..8].copy_from_slice(&database_pages.to_be_bytes());
+        header
+    }
+
+    #[test]
+    fn what_ends_a_commit_is_due() {
+        let mut gathered = Gathered::default();
+        assert!(!gathered.take(&header(0), 32));
+        assert!(!gathered.take(&[1; 4096], 56));
+        assert!(gathered.continues_at(32 + 24 + 4096));
+        assert!(!gathered.take(&header(7), 4152));
+        assert!(gathered.take(&[2; 4096], 4176), "the commit's page");
+        assert_eq!(gathered.bytes.len(), 2 * (24 + 4096));
+    }
+
+    #[test]
+    fn a_header_that_replaces_one_is_not_kept_back() {
+        let mut gathered = Gathered {
+            read_at: Some(32),
+            ..Gathered::default()
+        };
+        assert!(gathered.take(&header(7), 32));
+        gathered.bytes.clear();
+        assert!(!gathered.take(&header(0), 8272), "this one is new");
+        assert!(!gathered.take(&[1; 4096], 8296));
+    }
+}
