@@ -75,7 +75,9 @@ impl<T: Send + 'static> Pending<T> {
     /// # Errors
     /// `Err(self)` when time was up.
     pub fn wait_for(self, timeout: Duration) -> Result<Result<T>, Self> {
-        let until = Instant::now() + timeout;
+        let Some(until) = Instant::now().checked_add(timeout) else {
+            return Ok(self.wait());
+        };
         let mut pending = self;
         loop {
             if pending
@@ -110,5 +112,16 @@ impl<T: Send + 'static> Pending<T> {
         change: impl FnOnce(T) -> Result<U> + Send + 'static,
     ) -> Pending<U> {
         self.then(|result| Outcome::Done(result.and_then(change)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_for_ever_is_waiting() {
+        let pending = Pending::done(Ok(7)).wait_for(Duration::MAX);
+        assert!(matches!(pending, Ok(Ok(7))));
     }
 }

@@ -133,15 +133,20 @@ impl Tip {
         slot
     }
 
-    /// Books every answer that has come.
+    /// Books every answer that has come, in the order of the flights.
+    ///
+    /// The store answers in that order, too. So the last one is asked first: where it has its answer, all
+    /// before it have theirs, and none is judged before what it builds on.
     pub fn settle(&mut self, place: &Place<'_>) {
+        let mut answers: Vec<Option<Result<Committed, StoreError>>> = self
+            .flights
+            .iter()
+            .rev()
+            .map(|flight| flight.ticket.poll())
+            .collect();
         let mut index = 0;
-        while let Some(flight) = self.flights.get(index) {
-            match flight
-                .ticket
-                .poll()
-                .and_then(|answer| Some((answer, self.flights.remove(index)?)))
-            {
+        while let Some(answer) = answers.pop() {
+            match answer.and_then(|answer| Some((answer, self.flights.remove(index)?))) {
                 None => index += 1,
                 Some((answer, flight)) => {
                     let verdict = self.judge(place, &flight, answer, index);
@@ -338,4 +343,64 @@ impl Tip {
 
 pub(crate) fn open<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(|broken| broken.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use treering_block::Block;
+    use treering_store::{Clock, MemoryStore};
+
+    use super::*;
+    use crate::record::Record;
+
+    /// The answers come from another thread, at any moment between two looks.
+    #[test]
+    fn no_flight_is_judged_before_what_it_builds_on() {
+        let store = MemoryStore::with_clock(Clock::manual(0));
+        let name = RefName::new("main", "thread", ["x"]).unwrap();
+        let place = Place {
+            store: &store,
+            id: "x",
+            name: &name,
+        };
+        let head = |version, text: &str| {
+            Head::new(
+                version,
+                Block::raw(text.as_bytes()).cid,
+                Record::new("w", None, Default::default(), 0),
+            )
+        };
+        let stands = RefValue {
+            version: 1,
+            target: head(1, "base").target,
+            record: head(1, "base").record.encode().unwrap(),
+        };
+        for round in 0..300 {
+            let mut tip = Tip::new(head(1, "base"), None);
+            let (first, second) = (Ticket::new(), Ticket::new());
+            let failed = tip.launch(first.clone(), &head(1, "base"), Some(head(2, "first")));
+            let behind = tip.launch(second.clone(), &head(2, "first"), Some(head(3, "second")));
+            let (expected, actual) = (treering_store::Expect::Any, Some(stands.clone()));
+            let moved = StoreError::RefMoved {
+                name: name.clone(),
+                expected,
+                actual,
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    first.answer(Err(StoreError::DiskFull));
+                    second.answer(Err(moved));
+                });
+                while !tip.flights.is_empty() {
+                    tip.settle(&place);
+                }
+            });
+            assert!(matches!(&*open(&failed), Some(Verdict::Failed(_))));
+            let verdict = open(&behind).take();
+            assert!(
+                matches!(verdict, Some(Verdict::Again)),
+                "round {round}: {verdict:?}"
+            );
+        }
+    }
 }
