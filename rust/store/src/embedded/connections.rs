@@ -30,7 +30,7 @@ const WRITER_CACHE_KIB: i64 = -98_304;
 /// A log that one huge commit made longer is cut to this when it starts anew. Not shorter: writing over
 /// a file is cheaper than making it grow.
 const LOG_FILE_BYTES_MAX: i64 = 192 << 20;
-const READER_CACHE_KIB: i64 = -16_384;
+const READER_CACHE_KIB: i64 = -8_192;
 /// Idle readers that are kept open.
 const READERS_IDLE_MAX: usize = 8;
 /// Nobody but us holds SQLite's own locks for long; a foreign SQLite on our file may.
