@@ -411,6 +411,8 @@ class TestVerifyAndStats:
         table = cli("verify")
         assert table.code == 1
         assert all(f"{found}     1" in table.out for found in ids)
+        figures = parsed(cli, "stats", "--json")
+        assert (figures["threads"], figures["unreadable_threads"]) == (1, 3)
         shown = cli("thread", "log", "--graph", "ticket-812")
         assert content in shown.out.replace("\n", "") or content[:12] in shown.out
 
