@@ -33,6 +33,7 @@ pub(super) struct Shared {
     pub(super) tally: Arc<Tally>,
     pub(super) clock: Clock,
     pub(super) tiers: Vec<Arc<dyn Tier>>,
+    pub(super) checkpoint_log_bytes: u64,
     poisoned: OnceLock<String>,
     pub(super) closed: AtomicBool,
 }
@@ -90,16 +91,17 @@ impl Core {
         };
         let tally = Arc::<Tally>::default();
         let database = directory.database();
-        let shim = Shim::register(Arc::clone(&tally))
+        let shim = Shim::register(Arc::clone(&tally), options.disk.clone())
             .map_err(|error| io_error("open", &database, error))?;
         let shared = Arc::new(Shared {
             root: directory.root().to_owned(),
             connections: Connections::new(database, directory.log(), mode, shim)?,
-            blobs: BlobFiles::new(directory.blobs(), Arc::clone(&tally)),
-            bell: Bell::new(&directory.bell(), mode == Mode::Write),
+            blobs: BlobFiles::new(directory.blobs(), Arc::clone(&tally), options.disk.clone()),
+            bell: Bell::new(&directory.bell(), mode == Mode::Write, &options.disk),
             tally,
             clock: options.clock.clone(),
             tiers: options.tiers.clone(),
+            checkpoint_log_bytes: options.checkpoint_log_bytes,
             poisoned: OnceLock::new(),
             closed: AtomicBool::new(false),
         });

@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::disk::{self, Disk};
+use super::file_system;
 use super::lock::WriteLock;
 use super::options::OpenOptions;
 use super::schema::{self, APPLICATION_ID, FORMAT};
 use super::session::Session;
 use super::sqlite_error::{io_error, map};
-use super::{file_system, sync};
+use super::vfs::Shim;
 use crate::error::{Result, StoreError};
 
 pub(super) const DATABASE: &str = "store.db";
@@ -63,13 +65,10 @@ impl Directory {
             if !create {
                 return Err(not_a_store(path, "there is no such directory"));
             }
-            fs::create_dir_all(path).map_err(|error| io_error("make", path, error))?;
-            if let Some(parent) = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-            {
-                sync::directory(parent).map_err(|error| io_error("sync", parent, error))?;
-            }
+            options
+                .disk
+                .make_directories(path)
+                .map_err(|error| io_error("make", path, error))?;
         }
         if !path.is_dir() {
             return Err(not_a_store(path, "it is a file, not a directory"));
@@ -82,7 +81,7 @@ impl Directory {
             if !create {
                 return Err(not_a_store(path, "it is empty"));
             }
-            directory.make()?;
+            directory.make(&options.disk)?;
         }
         Ok(directory)
     }
@@ -140,19 +139,19 @@ impl Directory {
     }
 
     /// Makes the store under the write lock: everything is on disk before `store.db` has its name.
-    fn make(&self) -> Result<()> {
+    fn make(&self, disk: &Disk) -> Result<()> {
         let io = |action: &'static str, path: &Path| {
             let path = path.to_owned();
             move |error: io::Error| io_error(action, &path, error)
         };
-        let lock = WriteLock::open(&self.lock())?;
+        let lock = WriteLock::open(&self.lock(), disk)?;
         lock.lock().map_err(io("lock", &self.lock()))?;
         if self.database().exists() {
             return Ok(()); // Another process was first.
         }
         for leftover in ["", "-journal", "-wal", "-shm"] {
             let path = self.root.join(format!("{DATABASE_NEW}{leftover}"));
-            match fs::remove_file(&path) {
+            match disk.remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(io_error("remove", &path, error));
                 }
@@ -161,7 +160,9 @@ impl Directory {
         }
         let new = self.root.join(DATABASE_NEW);
         let failed = |error: rusqlite::Error| map(&error, "make", &new);
-        let conn = Connection::open_with_flags(&new, OpenFlags::default()).map_err(failed)?;
+        let shim = Shim::register(Arc::default(), disk.clone()).map_err(io("make", &new))?;
+        let conn = Connection::open_with_flags_and_vfs(&new, OpenFlags::default(), shim.name())
+            .map_err(failed)?;
         let now_ms = crate::clock::Clock::system().now_ms();
         schema::create(&conn, |conn| {
             let session = Session::new(conn, &new);
@@ -173,11 +174,20 @@ impl Directory {
         })
         .map_err(failed)?;
         conn.close().map_err(|(_, error)| failed(error))?;
-        fs::create_dir_all(self.blobs()).map_err(io("make", &self.blobs()))?;
-        File::create(self.bell()).map_err(io("make", &self.bell()))?;
-        sync::file(&new).map_err(io("sync", &new))?;
-        fs::rename(&new, self.database()).map_err(io("rename", &new))?;
-        sync::directory(&self.root).map_err(io("sync", &self.root))
+        disk.make_directory(&self.blobs())
+            .map_err(io("make", &self.blobs()))?;
+        let mut bell = File::options();
+        bell.write(true).create(true).truncate(true);
+        disk.open(&self.bell(), &bell)
+            .map_err(io("make", &self.bell()))?;
+        disk.sync_file(&new).map_err(io("sync", &new))?;
+        // The directory itself, too: whoever made it may have died before its entry was on disk.
+        let parent = disk::parent(&self.root);
+        disk.sync_directory(parent).map_err(io("sync", parent))?;
+        disk.rename(&new, &self.database())
+            .map_err(io("rename", &new))?;
+        disk.sync_directory(&self.root)
+            .map_err(io("sync", &self.root))
     }
 }
 

@@ -28,9 +28,6 @@ use crate::ledger::{self, Ledger};
 use crate::name::RefName;
 use crate::process::is_alive;
 
-/// A checkpoint follows the batch that makes the log longer than this. Longer logs write each index page
-/// less often into the database; shorter ones are read faster after a crash.
-const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
 /// While readers hold a checkpoint up, the next is tried after this much more log.
 const CHECKPOINT_RETRY_BYTES: u64 = 8 << 20;
 
@@ -82,13 +79,14 @@ struct Done {
 
 impl WriterThread {
     pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>, lock: Arc<WriteLock>) -> Self {
+        let checkpoint_at_bytes = shared.checkpoint_log_bytes;
         Self {
             shared,
             queue,
             lock,
             waiting: false,
             identity: Identity::current(),
-            checkpoint_at_bytes: CHECKPOINT_LOG_BYTES,
+            checkpoint_at_bytes,
             committed: false,
         }
     }
@@ -383,8 +381,8 @@ impl WriterThread {
     fn checkpoint_if_long(&mut self, inside: &Inside) {
         let log_bytes = self.shared.tally.log_bytes();
         if log_bytes < self.checkpoint_at_bytes {
-            if log_bytes < CHECKPOINT_LOG_BYTES {
-                self.checkpoint_at_bytes = CHECKPOINT_LOG_BYTES;
+            if log_bytes < self.shared.checkpoint_log_bytes {
+                self.checkpoint_at_bytes = self.shared.checkpoint_log_bytes;
             }
             return;
         }
@@ -397,7 +395,7 @@ impl WriterThread {
                 false
             });
         self.checkpoint_at_bytes = if whole {
-            CHECKPOINT_LOG_BYTES
+            self.shared.checkpoint_log_bytes
         } else {
             log_bytes.saturating_add(CHECKPOINT_RETRY_BYTES)
         };
