@@ -67,6 +67,8 @@ pub(super) struct Writer {
 pub(super) struct Known {
     pub(super) totals: Totals,
     pub(super) tip: Tip,
+    /// Nothing of it can be lost to a power failure any more.
+    pub(super) on_disk: bool,
 }
 
 impl Writer {

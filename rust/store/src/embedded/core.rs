@@ -1,5 +1,6 @@
 //! What all handles on one directory share in a process: connections, files, the writer thread.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -9,14 +10,15 @@ use std::thread::{JoinHandle, ThreadId};
 use super::bell::Bell;
 use super::blob::BlobFiles;
 use super::connections::{Connections, Mode};
-use super::directory::Directory;
+use super::directory::{Directory, LOG};
+use super::disk::Disk;
 use super::fork::{self, Inside};
 use super::lock::WriteLock;
 use super::options::OpenOptions;
 use super::queue::Queue;
 use super::session::Session;
 use super::sqlite_error::io_error;
-use super::tally::{Phase, Tally};
+use super::tally::{FileKind, Phase, Tally};
 use super::vfs::Shim;
 use super::writer::WriterThread;
 use crate::clock::Clock;
@@ -34,6 +36,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) tiers: Vec<Arc<dyn Tier>>,
     pub(super) checkpoint_log_bytes: u64,
+    disk: Disk,
     poisoned: OnceLock<String>,
     pub(super) closed: AtomicBool,
 }
@@ -48,6 +51,17 @@ impl Shared {
     pub(super) fn poison(&self, why: &str) {
         tracing::error!(why, "the store refuses writes until it is reopened");
         self.poisoned.get_or_init(|| why.to_owned());
+    }
+
+    /// Waits until the log is on disk, whoever wrote it, and its name too. Errors: the system's.
+    pub(super) fn sync_log(&self) -> io::Result<()> {
+        self.tally.before_sync(FileKind::Log)?;
+        match self.disk.sync_file(&self.root.join(LOG)) {
+            // Everything is in the database, and was synced there before the log went.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => self.disk.sync_directory(&self.root),
+        }
     }
 
     /// Moves the log into the database. True: all of it, so that the log starts anew.
@@ -102,6 +116,7 @@ impl Core {
             clock: options.clock.clone(),
             tiers: options.tiers.clone(),
             checkpoint_log_bytes: options.checkpoint_log_bytes,
+            disk: options.disk.clone(),
             poisoned: OnceLock::new(),
             closed: AtomicBool::new(false),
         });

@@ -492,20 +492,22 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     }
     let op = shim.path.as_deref().map(|path| FileOp::Sync { path });
     let disk = &shim.context.disk;
-    match op.map_or(Ok(true), |op| disk.ask(&op)) {
-        Ok(true) => {}
-        Ok(false) => return ffi::SQLITE_OK,
-        Err(_) => return ffi::SQLITE_IOERR_FSYNC,
-    }
-    let code = match &shim.data_sync {
-        Some(log) if log.sync_data().is_ok() => ffi::SQLITE_OK,
-        Some(_) => ffi::SQLITE_IOERR_FSYNC,
-        // SAFETY: the same call, passed on.
-        None => unsafe { real_sync(file, flags) },
+    let code = match op.map_or(Ok(true), |op| disk.ask(&op)) {
+        Ok(true) => {
+            let code = match &shim.data_sync {
+                Some(log) if log.sync_data().is_ok() => ffi::SQLITE_OK,
+                Some(_) => ffi::SQLITE_IOERR_FSYNC,
+                // SAFETY: the same call, passed on.
+                None => unsafe { real_sync(file, flags) },
+            };
+            if let Some(op) = op {
+                disk.tell(&op, code == ffi::SQLITE_OK);
+            }
+            code
+        }
+        Ok(false) => ffi::SQLITE_OK,
+        Err(_) => ffi::SQLITE_IOERR_FSYNC,
     };
-    if let Some(op) = op {
-        disk.tell(&op, code == ffi::SQLITE_OK);
-    }
     // The default VFS syncs a journal's directory with its first sync, but hides what comes of it.
     if code == ffi::SQLITE_OK && shim.names_due {
         if shim.path.as_deref().is_some_and(|path| disk.sync_directory(parent(path)).is_err()) {

@@ -261,10 +261,7 @@ impl WriterThread {
         let booked = self.book(&writer, session, batch, answers, unused_files);
         let ended = match booked {
             Ok(done) => match session.run_prepared("COMMIT", "commit to") {
-                Ok(()) => {
-                    writer.keep(done.known);
-                    Ok(done)
-                }
+                Ok(()) => self.settle(&writer, durability, done),
                 Err(error) => {
                     // A full disk shows in a write, which comes before the fsync: the commit's last frame
                     // is not whole, so the log does not hold the commit.
@@ -294,6 +291,21 @@ impl WriterThread {
             writer.discard();
         }
         ended
+    }
+
+    /// After COMMIT: SQLite syncs what it wrote. A durable request that wrote nothing, because what it
+    /// asks for is there, may rest on relaxed commits, another process's too: those are synced now.
+    fn settle(&self, writer: &Writer, durability: Durability, mut done: Done) -> Result<Done> {
+        let shared = &self.shared;
+        done.known.on_disk |= shared.tally.sync_reached();
+        if durability == Durability::Durable && !done.known.on_disk {
+            shared.sync_log().map_err(|error| StoreError::CommitUnknown {
+                why: format!("what it rests on may not be on disk: {error}"),
+            })?;
+            done.known.on_disk = true;
+        }
+        writer.keep(done.known);
+        Ok(done)
     }
 
     /// BEGIN and every request, up to COMMIT.
