@@ -103,6 +103,13 @@ impl Core {
         } else {
             Mode::ReadOnly
         };
+        if mode == Mode::Write {
+            // Before a log stands beside the database: that the database is there tells nothing of its
+            // name being on disk. Whoever made it may have died, or failed, before that.
+            let root = directory.root();
+            let synced = options.disk.sync_directory(root);
+            synced.map_err(|error| io_error("sync", root, error))?;
+        }
         let tally = Arc::<Tally>::default();
         let database = directory.database();
         let shim = Shim::register(Arc::clone(&tally), options.disk.clone())

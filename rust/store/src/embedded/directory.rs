@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::disk::{self, Disk};
+use super::disk::Disk;
 use super::file_system;
 use super::lock::WriteLock;
 use super::options::OpenOptions;
@@ -181,14 +181,48 @@ impl Directory {
         disk.open(&self.bell(), &bell)
             .map_err(io("make", &self.bell()))?;
         disk.sync_file(&new).map_err(io("sync", &new))?;
-        // The directory itself, too: whoever made it may have died before its entry was on disk.
-        let parent = disk::parent(&self.root);
-        disk.sync_directory(parent).map_err(io("sync", parent))?;
+        sync_above(&self.root, disk)?;
+        // What a store has beside its database is there before the database has its name.
+        disk.sync_directory(&self.root)
+            .map_err(io("sync", &self.root))?;
         disk.rename(&new, &self.database())
             .map_err(io("rename", &new))?;
         disk.sync_directory(&self.root)
             .map_err(io("sync", &self.root))
     }
+}
+
+/// Waits until the names of a directory and of those above it are on disk, up to where its file system
+/// ends. That they are there tells nothing: whoever made them may have died, or failed, before their sync.
+/// One that may not be read was there before. Errors: `Io`.
+fn sync_above(root: &Path, disk: &Disk) -> Result<()> {
+    let Some(device) = device_of(root) else {
+        return Ok(());
+    };
+    for above in root.ancestors().skip(1) {
+        if device_of(above) != Some(device) {
+            break;
+        }
+        match disk.sync_directory(above) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+                return Err(io_error("sync", above, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn device_of(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).ok().map(|found| found.dev())
+}
+
+/// Windows writes entries with their directory.
+#[cfg(not(unix))]
+fn device_of(_path: &Path) -> Option<u64> {
+    None
 }
 
 fn not_a_store(path: &Path, why: &str) -> StoreError {

@@ -57,5 +57,14 @@ pub(super) fn create(
     conn.execute_batch(TABLES)?;
     fill(conn)?;
     conn.execute_batch("COMMIT")?;
-    conn.pragma_update(None, "journal_mode", "WAL")
+    // SQLite keeps the old mode, and answers it, when it can't change it.
+    let mode: String =
+        conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode == "wal" {
+        Ok(())
+    } else {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+        let why = format!("the journal mode stays {mode}");
+        Err(rusqlite::Error::SqliteFailure(code, Some(why)))
+    }
 }

@@ -127,6 +127,7 @@ pub fn is_one_of(store: &dyn Store, allowed: &[&str]) -> Result<usize, String> {
             .map(|line| format!("- {line}"))
             .chain(new.map(|line| format!("+ {line}")))
             .map(|line| line.chars().take(160).collect())
+            .take(12)
             .collect();
         format!(
             "it holds none of {} states; against the least:\n{}",
