@@ -27,7 +27,13 @@ const ANSWERED: &str = "answered ";
 /// The block of a writer's step: every fifth one a file of its own.
 fn step(writer: &str, number: u64) -> Block {
     let length = if number % 5 == 4 { 262_144 } else { 900 };
-    Block::raw([format!("{writer} {number} ").into_bytes(), bytes(number, length)].concat())
+    Block::raw(
+        [
+            format!("{writer} {number} ").into_bytes(),
+            bytes(number, length),
+        ]
+        .concat(),
+    )
 }
 
 /// What the child does; nothing when run as a test.
@@ -114,14 +120,25 @@ fn check(directory: &Path, answered: &[Option<u64>; 2]) -> u64 {
         let stands = store.read_ref(&name("main", writer)).unwrap();
         let version = stands.as_ref().map_or(0, |value| value.version);
         let least = answered.map_or(0, |number| number + 1);
-        assert!(version >= least, "{writer}: {least} answered, {version} there");
+        assert!(
+            version >= least,
+            "{writer}: {least} answered, {version} there"
+        );
         if let Some(value) = stands {
             let newest = step(writer, version - 1);
             assert_eq!(value.target, newest.cid);
             assert_eq!(store.get(&newest.cid).unwrap(), newest.bytes);
         }
-        let cids: Vec<_> = (0..version).map(|number| step(writer, number).cid).collect();
-        assert!(store.has_many(&cids).unwrap().into_iter().all(|there| there));
+        let cids: Vec<_> = (0..version)
+            .map(|number| step(writer, number).cid)
+            .collect();
+        assert!(
+            store
+                .has_many(&cids)
+                .unwrap()
+                .into_iter()
+                .all(|there| there)
+        );
     }
     store.head().unwrap().position
 }
@@ -141,7 +158,10 @@ fn kill_often(kills: u64) {
         }
         check(directory.path(), &answered);
     }
-    assert!(alive * 3 > kills, "only {alive} of {kills} children got to write");
+    assert!(
+        alive * 3 > kills,
+        "only {alive} of {kills} children got to write"
+    );
 }
 
 /// 25 times, or as often as the environment says.

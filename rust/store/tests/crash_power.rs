@@ -80,7 +80,10 @@ fn fail_everywhere(
 ) -> (usize, Vec<String>) {
     let (mut image, mut bounds) = (Image::new(), Bounds::default());
     let (mut crashes, mut faults) = (0, Vec::new());
-    let first = lived.trace.iter().position(|event| *event == Event::Mark(life::begun(0)));
+    let first = lived
+        .trace
+        .iter()
+        .position(|event| *event == Event::Mark(life::begun(0)));
     for (at, event) in lived.trace.iter().enumerate() {
         image.apply(event);
         bounds.note(event);
@@ -111,8 +114,17 @@ fn short(event: &Event) -> String {
 }
 
 fn assert_none(faults: &[String], crashes: usize) {
-    let shown = faults.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
-    assert!(faults.is_empty(), "{} of {crashes} crashes:\n{shown}", faults.len());
+    let shown = faults
+        .iter()
+        .take(5)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(
+        faults.is_empty(),
+        "{} of {crashes} crashes:\n{shown}",
+        faults.len()
+    );
 }
 
 /// Before a sync most can be lost; after an answer nothing may be.
@@ -141,7 +153,9 @@ fn any_sectors_lost_at_every_sync() {
         if is_moment(event, next) {
             let seed = at as u64 * 1000;
             let random = (0..8).map(|dice| Loss::Random(seed + dice));
-            random.chain((0..3).map(|dice| Loss::Torn(seed + 500 + dice))).collect()
+            random
+                .chain((0..3).map(|dice| Loss::Torn(seed + 500 + dice)))
+                .collect()
         } else {
             vec![]
         }
@@ -157,7 +171,9 @@ fn a_disk_that_forgets_is_found_out() {
         ("everything", |_| true),
         ("the log", |path| path.to_string_lossy().ends_with("-wal")),
         ("large blocks", |path| path.starts_with("deep/store/blobs")),
-        ("names", |path| !path.to_string_lossy().contains("store.db") && !path.starts_with("deep/store/blobs")),
+        ("names", |path| {
+            !path.to_string_lossy().contains("store.db") && !path.starts_with("deep/store/blobs")
+        }),
     ];
     for (what, rule) in forgotten {
         let lived = live(|recorder| recorder.forget_syncs(rule));

@@ -76,6 +76,11 @@ impl Shared {
                 Ok(busy == 0 && log == moved)
             });
         self.tally.enter(Phase::Other);
+        if ended.is_err() && self.tally.log_sync_failed() {
+            self.poison(
+                "a sync of the log failed in a checkpoint: relaxed commits may not be on disk",
+            );
+        }
         ended.map_err(session.failed("checkpoint"))
     }
 }
@@ -141,7 +146,7 @@ impl Core {
             writer_thread: None,
         };
         if let Some(lock) = lock {
-            core.redo_log(directory, &lock);
+            core.redo_log(directory, &lock, &options.disk)?;
             let thread = WriterThread::new(
                 Arc::clone(&core.shared),
                 Arc::clone(&core.queue),
@@ -158,20 +163,22 @@ impl Core {
     }
 
     /// After a failed fsync the kernel calls pages clean that never reached the disk, and the log reads
-    /// back well from memory. Writing what it says into the database, with an fsync that can fail anew,
-    /// is what makes it true. A log left by a living process is that one's to care for.
-    fn redo_log(&self, directory: &Directory, lock: &WriteLock) {
-        if !std::fs::metadata(directory.log()).is_ok_and(|log| log.len() > 0)
+    /// back well from memory. Commits behind such a gap would be lost with it, and a checkpoint would put
+    /// pages into the database that an older part of the log then undoes, each by itself. So the log is
+    /// written anew first, with an fsync that can fail anew. A log left by a living process is that one's
+    /// to care for. Errors: `DiskFull`, `Io`.
+    fn redo_log(&self, directory: &Directory, lock: &WriteLock, disk: &Disk) -> Result<()> {
+        let log = directory.log();
+        if !std::fs::metadata(&log).is_ok_and(|log| log.len() > 0)
             || !lock.try_lock().unwrap_or(false)
         {
-            return;
+            return Ok(());
         }
         let inside = fork::enter();
-        if let Err(error) = self.shared.checkpoint(&inside, "PASSIVE") {
-            tracing::warn!(%error, "the log of the last session stays as it is");
-        }
+        let written = disk.write_anew(&log);
         drop(inside);
         drop(lock.unlock());
+        written.map_err(|error| io_error("write anew", &log, error))
     }
 
     /// Answers what is queued, then stops. Called once, by the last handle.

@@ -7,7 +7,7 @@
 //! the log's index, temporary files).
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -213,6 +213,28 @@ impl Disk {
             let mut how = File::options();
             how.read(true).write(true).open(path)?.sync_all()
         })
+    }
+
+    /// Writes a file's bytes over themselves, and waits until they are on disk: after a failed sync the
+    /// kernel takes its pages for clean, and a sync alone would write nothing.
+    pub(super) fn write_anew(&self, path: &Path) -> io::Result<()> {
+        let mut file = File::options().read(true).write(true).open(path)?;
+        let mut piece = vec![0; 1 << 20];
+        let mut offset = 0;
+        loop {
+            file.seek(SeekFrom::Start(offset))?;
+            let length = file.read(&mut piece)?;
+            let Some(bytes) = piece.get(..length).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            let write = |bytes: &[u8]| {
+                file.seek(SeekFrom::Start(offset))?;
+                file.write_all(bytes)
+            };
+            self.write(Some(path), offset, bytes, write, |error| error)?;
+            offset = offset.saturating_add(length as u64);
+        }
+        self.sync(&FileOp::Sync { path }, || file.sync_all())
     }
 
     /// Waits until a directory's entries are on disk. Windows writes entries with their file.

@@ -57,9 +57,14 @@ pub(super) fn create(
     conn.execute_batch(TABLES)?;
     fill(conn)?;
     conn.execute_batch("COMMIT")?;
-    // SQLite keeps the old mode, and answers it, when it can't change it.
-    let mode: String =
-        conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    // SQLite keeps the old mode, and answers it, when it can't change it. That the change was not written
+    // it only says after that answer, so the statement is run to its end.
+    let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
     if mode == "wal" {
         Ok(())
     } else {

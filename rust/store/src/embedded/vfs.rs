@@ -219,7 +219,15 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
     let mut code = ffi::SQLITE_OK;
     for piece in gathered.bytes.chunks(PIECE_BYTES_MAX) {
         // SAFETY: by the contract.
-        code = unsafe { write_through(file, &shim.context.disk, shim.path.as_deref(), piece, offset) };
+        code = unsafe {
+            write_through(
+                file,
+                &shim.context.disk,
+                shim.path.as_deref(),
+                piece,
+                offset,
+            )
+        };
         if code != ffi::SQLITE_OK {
             break;
         }
@@ -250,7 +258,11 @@ unsafe fn write_through(
                 offset,
             )
         };
-        if code == ffi::SQLITE_OK { Ok(()) } else { Err(code) }
+        if code == ffi::SQLITE_OK {
+            Ok(())
+        } else {
+            Err(code)
+        }
     };
     let place = u64::try_from(offset).unwrap_or(0);
     match disk.write(path, place, bytes, write, |error| write_code(&error)) {
@@ -327,7 +339,8 @@ unsafe extern "C" fn open(
             gathered: Gathered::default(),
             data_sync: None,
             path,
-            names_due: create && (kind == FileKind::Log || flags & ffi::SQLITE_OPEN_MAIN_JOURNAL != 0),
+            names_due: create
+                && (kind == FileKind::Log || flags & ffi::SQLITE_OPEN_MAIN_JOURNAL != 0),
             data_sync_due: kind == FileKind::Log && cfg!(target_os = "linux"),
         });
         code
@@ -508,9 +521,16 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
         Ok(false) => ffi::SQLITE_OK,
         Err(_) => ffi::SQLITE_IOERR_FSYNC,
     };
+    if code != ffi::SQLITE_OK && shim.kind == FileKind::Log {
+        shim.context.tally.log_sync_fails();
+    }
     // The default VFS syncs a journal's directory with its first sync, but hides what comes of it.
     if code == ffi::SQLITE_OK && shim.names_due {
-        if shim.path.as_deref().is_some_and(|path| disk.sync_directory(parent(path)).is_err()) {
+        if shim
+            .path
+            .as_deref()
+            .is_some_and(|path| disk.sync_directory(parent(path)).is_err())
+        {
             return ffi::SQLITE_IOERR_DIR_FSYNC;
         }
         shim.names_due = false;
@@ -549,7 +569,9 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_i
     let length = u64::try_from(size).unwrap_or(0);
     let (context, path) = (shim.context, shim.path.clone());
     let disk = &context.disk;
-    let op = path.as_deref().map(|path| FileOp::SetLength { path, length });
+    let op = path
+        .as_deref()
+        .map(|path| FileOp::SetLength { path, length });
     if op.is_some_and(|op| disk.ask(&op).is_err()) {
         return ffi::SQLITE_IOERR_TRUNCATE;
     }

@@ -299,9 +299,11 @@ impl WriterThread {
         let shared = &self.shared;
         done.known.on_disk |= shared.tally.sync_reached();
         if durability == Durability::Durable && !done.known.on_disk {
-            shared.sync_log().map_err(|error| StoreError::CommitUnknown {
-                why: format!("what it rests on may not be on disk: {error}"),
-            })?;
+            shared
+                .sync_log()
+                .map_err(|error| StoreError::CommitUnknown {
+                    why: format!("what it rests on may not be on disk: {error}"),
+                })?;
             done.known.on_disk = true;
         }
         writer.keep(done.known);

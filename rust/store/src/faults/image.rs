@@ -210,8 +210,8 @@ impl Image {
                 Entry::Directory => fs::create_dir(&to)?,
                 Entry::File(inode) => {
                     let inode = self.inodes.get(*inode).cloned().unwrap_or_default();
-                    let bytes = inode
-                        .after_failure(|order, sector, of| chance.keeps(order, sector, of));
+                    let bytes =
+                        inode.after_failure(|order, sector, of| chance.keeps(order, sector, of));
                     fs::write(&to, bytes)?;
                 }
             }
@@ -295,7 +295,10 @@ mod tests {
             Event::Sync("a".into()),
         ]);
         assert_eq!(held(&image, Loss::All), []);
-        assert_eq!(held(&image, Loss::Nothing), [("a".into(), b"bytes".to_vec())]);
+        assert_eq!(
+            held(&image, Loss::Nothing),
+            [("a".into(), b"bytes".to_vec())]
+        );
         image.apply(&Event::SyncDirectory("".into()));
         assert_eq!(held(&image, Loss::All), [("a".into(), b"bytes".to_vec())]);
         image.apply(&Event::Rename {
@@ -333,7 +336,9 @@ mod tests {
             Event::SyncDirectory("".into()),
         ]);
         image.apply(&event_write("a", &bytes));
-        let all: Vec<_> = (0..20).map(|seed| held(&image, Loss::Random(seed))).collect();
+        let all: Vec<_> = (0..20)
+            .map(|seed| held(&image, Loss::Random(seed)))
+            .collect();
         assert_eq!(all[3], held(&image, Loss::Random(3)));
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert!(distinct.len() > 10);

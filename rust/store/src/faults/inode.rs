@@ -178,7 +178,7 @@ mod tests {
         });
         let expected = [vec![1; 512], vec![2; 412], vec![1; 100]].concat();
         assert_eq!(second_only, expected);
-        assert_eq!(inode.after_failure(|..| false), vec![1; 1024]);
+        assert_eq!(inode.after_failure(|_, _, _| false), vec![1; 1024]);
         inode.sync();
         assert_eq!(inode.losable().count(), 0);
     }
@@ -191,13 +191,13 @@ mod tests {
         written(&mut inode, 2, 512, 2, 512);
         inode.sync();
         assert_eq!(inode.losable().collect::<Vec<_>>(), [1]);
-        let lost = inode.after_failure(|..| false);
+        let lost = inode.after_failure(|_, _, _| false);
         assert_eq!(lost, [vec![0; 512], vec![2; 512]].concat());
         // Written over and synced, nothing of it is left to lose.
         written(&mut inode, 3, 0, 3, 512);
         inode.sync();
         for kept in [true, false] {
-            let file = inode.after_failure(|..| kept);
+            let file = inode.after_failure(|_, _, _| kept);
             assert_eq!(file, [vec![3; 512], vec![2; 512]].concat());
         }
     }
@@ -207,8 +207,8 @@ mod tests {
         let mut inode = Inode::on_disk(vec![7; 100]);
         inode.set_length(1, 10);
         written(&mut inode, 2, 10, 8, 5);
-        assert_eq!(inode.after_failure(|..| true).len(), 15);
-        assert_eq!(inode.after_failure(|order, ..| order == 2).len(), 100);
-        assert_eq!(inode.after_failure(|order, ..| order == 1).len(), 10);
+        assert_eq!(inode.after_failure(|_, _, _| true).len(), 15);
+        assert_eq!(inode.after_failure(|order, _, _| order == 2).len(), 100);
+        assert_eq!(inode.after_failure(|order, _, _| order == 1).len(), 10);
     }
 }

@@ -197,7 +197,11 @@ fn commit_of(act: Act) -> Option<Commit> {
             ..relaxed_step()
         },
         Act::PutPresent => main(relaxed_step().blocks),
-        Act::Wide => main((0..40).map(|seed| Block::raw(bytes(1000 + seed, 3000))).collect()),
+        Act::Wide => main(
+            (0..40)
+                .map(|seed| Block::raw(bytes(1000 + seed, 3000)))
+                .collect(),
+        ),
         Act::OtherScope => {
             let block = Block::raw(b"of another scope".to_vec());
             Commit {
@@ -281,9 +285,10 @@ impl Living {
                     (_, answer) => answer,
                 };
             }
-            (Act::Acquire, None) => {
-                self.store().lease_acquire(&name("main", "one"), "somebody").map(drop)
-            }
+            (Act::Acquire, None) => self
+                .store()
+                .lease_acquire(&name("main", "one"), "somebody")
+                .map(drop),
             (Act::Release, None) => {
                 let lease = treering_store::Lease {
                     name: name("main", "one"),

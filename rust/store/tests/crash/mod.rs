@@ -98,14 +98,22 @@ pub fn check_after_crash(directory: &Path, allowed: &[&str]) -> Result<usize, St
         blocks: vec![block],
         ..Commit::default()
     };
-    let done = store.submit(on).wait().map_err(|error| format!("no commit after it: {error}"))?;
+    let done = store
+        .submit(on)
+        .wait()
+        .map_err(|error| format!("no commit after it: {error}"))?;
     if done.position != before.position + 1 {
-        return Err(format!("commit {} after {}", done.position, before.position));
+        return Err(format!(
+            "commit {} after {}",
+            done.position, before.position
+        ));
     }
     store.close().map_err(|error| error.to_string())?;
     let store = EmbeddedStore::open(directory, &options)
         .map_err(|error| format!("it does not open a second time: {error}"))?;
-    let report = store.verify(Some(&before)).map_err(|error| error.to_string())?;
+    let report = store
+        .verify(Some(&before))
+        .map_err(|error| error.to_string())?;
     if !report.findings.is_empty() {
         return Err(format!("verify, after going on: {:#?}", report.findings));
     }
@@ -114,27 +122,36 @@ pub fn check_after_crash(directory: &Path, allowed: &[&str]) -> Result<usize, St
 
 /// Checks that an open store is sound and that its picture is one of these.
 pub fn is_one_of(store: &dyn Store, allowed: &[&str]) -> Result<usize, String> {
-    let report = store.verify(None).map_err(|error| format!("verify: {error}"))?;
+    let report = store
+        .verify(None)
+        .map_err(|error| format!("verify: {error}"))?;
     if !report.findings.is_empty() {
         return Err(format!("verify: {:#?}", report.findings));
     }
     let found = picture(store).map_err(|error| format!("it can not be read: {error}"))?;
-    allowed.iter().position(|picture| *picture == found).ok_or_else(|| {
-        let least = allowed.first().copied().unwrap_or_default();
-        let lost = least.lines().filter(|line| !found.lines().any(|other| other == *line));
-        let new = found.lines().filter(|line| !least.lines().any(|other| other == *line));
-        let shown: Vec<String> = lost
-            .map(|line| format!("- {line}"))
-            .chain(new.map(|line| format!("+ {line}")))
-            .map(|line| line.chars().take(160).collect())
-            .take(12)
-            .collect();
-        format!(
-            "it holds none of {} states; against the least:\n{}",
-            allowed.len(),
-            shown.join("\n")
-        )
-    })
+    allowed
+        .iter()
+        .position(|picture| *picture == found)
+        .ok_or_else(|| {
+            let least = allowed.first().copied().unwrap_or_default();
+            let lost = least
+                .lines()
+                .filter(|line| !found.lines().any(|other| other == *line));
+            let new = found
+                .lines()
+                .filter(|line| !least.lines().any(|other| other == *line));
+            let shown: Vec<String> = lost
+                .map(|line| format!("- {line}"))
+                .chain(new.map(|line| format!("+ {line}")))
+                .map(|line| line.chars().take(160).collect())
+                .take(12)
+                .collect();
+            format!(
+                "it holds none of {} states; against the least:\n{}",
+                allowed.len(),
+                shown.join("\n")
+            )
+        })
 }
 
 /// Lets the power fail at the image's moment, and checks what is left.
@@ -143,8 +160,7 @@ pub fn crash(image: &Image, loss: Loss, allowed: &[&str]) -> Result<usize, Strin
     image.materialise(loss, into.path()).unwrap();
     let above = into.path().join(ABOVE);
     std::fs::create_dir_all(&above).unwrap();
-    check_after_crash(&above.join("store"), allowed)
-        .map_err(|why| format!("{loss:?}: {why}"))
+    check_after_crash(&above.join("store"), allowed).map_err(|why| format!("{loss:?}: {why}"))
 }
 
 pub fn cid_of(bytes: &[u8]) -> Cid {
