@@ -12,6 +12,7 @@ pub mod conformance;
 pub mod cursor;
 pub mod embedded;
 pub mod error;
+pub mod faults;
 pub mod findings;
 pub mod journal;
 pub mod lease;
@@ -31,7 +32,7 @@ pub use commit::{
     Address, Change, Command, Commit, Committed, Durability, Expect, LeaseToken, RefMove, RefValue,
 };
 pub use cursor::{Cursor, Head};
-pub use embedded::{EmbeddedStore, OpenOptions};
+pub use embedded::{Disk, DiskLayer, EmbeddedStore, FileOp, OpenOptions, Verdict};
 pub use error::{Result, StoreError};
 pub use findings::{Check, Finding, VerifyReport};
 pub use journal::{JournalCommand, JournalEntry, JournalMove, JournalRow};

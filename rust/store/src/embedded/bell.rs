@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
+use super::disk::Disk;
 use super::lock::write_at;
 use crate::error::Result;
 
@@ -64,10 +65,12 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    pub(super) fn new(path: &Path, writable: bool) -> Self {
+    pub(super) fn new(path: &Path, writable: bool, disk: &Disk) -> Self {
+        let mut how = File::options();
+        how.write(true).create(true).truncate(false);
         // Without the file the store works; watchers of other processes are only slower.
         let file = writable
-            .then(|| File::options().write(true).create(true).truncate(false).open(path))
+            .then(|| disk.open(path, &how))
             .transpose()
             .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "no bell for other processes"))
             .unwrap_or(None);
@@ -155,8 +158,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("bell");
         File::create(&path).unwrap();
-        let ours = Bell::new(&path, true);
-        let theirs = Bell::new(&path, true);
+        let ours = Bell::new(&path, true, &Disk::system());
+        let theirs = Bell::new(&path, true, &Disk::system());
         let position = AtomicU64::new(4);
         std::thread::scope(|scope| {
             let started = Instant::now();
@@ -178,7 +181,7 @@ mod tests {
     #[test]
     fn a_watch_ends_in_time() {
         let directory = tempfile::tempdir().unwrap();
-        let bell = Bell::new(&directory.path().join("bell"), true);
+        let bell = Bell::new(&directory.path().join("bell"), true, &Disk::system());
         let started = Instant::now();
         assert_eq!(
             bell.watch(3, Duration::from_millis(60), || Ok(3)).unwrap(),

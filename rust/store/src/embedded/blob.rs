@@ -5,19 +5,19 @@
 //! the tree.
 //! Never: a file that a row names is changed or removed.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use treering_block::Block;
 use ulid::Ulid;
 
 use super::block_rows::{BlockRow, broken_bytes};
+use super::disk::Disk;
 use super::sqlite_error::io_error;
-use super::sync;
 use super::tally::Tally;
 use crate::error::Result;
 
@@ -25,20 +25,23 @@ use crate::error::Result;
 const TREE_SUFFIX: &str = ".obao";
 
 /// The folder `blobs/` of one store.
+#[derive(Clone)]
 pub(super) struct BlobFiles {
     root: PathBuf,
     tally: Arc<Tally>,
-    /// Folders whose entry in `blobs/` is known to be on disk. That a folder is there says nothing: who
-    /// made it may still be about to sync it, or may have died before.
-    synced_folders: [AtomicBool; 256],
+    disk: Disk,
+    /// Folders whose entry in the root is known to be on disk. That one is there tells nothing: whoever
+    /// made it may have died, or failed, before its entry was synced.
+    synced: Arc<Mutex<HashSet<String>>>,
 }
 
 impl BlobFiles {
-    pub(super) fn new(root: PathBuf, tally: Arc<Tally>) -> Self {
+    pub(super) fn new(root: PathBuf, tally: Arc<Tally>, disk: Disk) -> Self {
         Self {
             root,
             tally,
-            synced_folders: [const { AtomicBool::new(false) }; 256],
+            disk,
+            synced: Arc::default(),
         }
     }
 
@@ -48,10 +51,8 @@ impl BlobFiles {
         let hex = hex(block.cid.digest());
         let folder = hex.get(..2).unwrap_or_default();
         let name = format!("{folder}/{hex}-{}", Ulid::generate());
-        let directory = self.root.join(folder);
         let path = self.root.join(&name);
-        let first_byte = block.cid.digest().first().copied().unwrap_or_default();
-        let written = self.write_files(&directory, first_byte, &path, &block.bytes);
+        let written = self.write_files(folder, &path, &block.bytes);
         if written.is_err() {
             self.remove(&name);
         }
@@ -59,28 +60,22 @@ impl BlobFiles {
         Ok(name)
     }
 
-    fn write_files(
-        &self,
-        directory: &Path,
-        first_byte: u8,
-        path: &Path,
-        bytes: &[u8],
-    ) -> io::Result<()> {
+    fn write_files(&self, folder: &str, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let (tree, _) = bao::encode::outboard(bytes);
-        let synced = self.synced_folders.get(usize::from(first_byte));
-        if !synced.is_some_and(|synced| synced.load(Acquire)) || !directory.is_dir() {
-            fs::create_dir_all(directory)?;
-            self.counted(sync::directory(&self.root))?;
-            if let Some(synced) = synced {
-                synced.store(true, Release);
-            }
+        let directory = self.root.join(folder);
+        if !self.folders_synced().contains(folder) {
+            self.disk.make_directory(&directory)?;
+            self.counted(self.disk.sync_directory(&self.root))?;
+            self.folders_synced().insert(folder.to_owned());
         }
         for (path, content) in [(path.to_owned(), bytes), (tree_path(path), &tree)] {
-            let mut file = File::create_new(path)?;
-            file.write_all(content)?;
-            self.counted(file.sync_all())?;
+            self.counted(self.disk.write_new(&path, content))?;
         }
-        self.counted(sync::directory(directory))
+        self.counted(self.disk.sync_directory(&directory))
+    }
+
+    fn folders_synced(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.synced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn counted(&self, synced: io::Result<()>) -> io::Result<()> {
@@ -92,7 +87,7 @@ impl BlobFiles {
     pub(super) fn remove(&self, name: &str) {
         let path = self.root.join(name);
         for path in [tree_path(&path), path] {
-            match fs::remove_file(&path) {
+            match self.disk.remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(%error, path = %path.display(), "a file without a row stays behind");
                 }
@@ -256,7 +251,7 @@ mod tests {
 
     fn sample() -> (tempfile::TempDir, BlobFiles, Block, BlockRow) {
         let root = tempfile::tempdir().unwrap();
-        let files = BlobFiles::new(root.path().to_owned(), Arc::default());
+        let files = BlobFiles::new(root.path().to_owned(), Arc::default(), Disk::system());
         let bytes: Vec<u8> = (0..300_000u32).map(|place| (place % 251) as u8).collect();
         let block = Block::raw(bytes);
         let name = files.write(&block).unwrap();
@@ -342,18 +337,6 @@ mod tests {
                 "{name}"
             );
         }
-    }
-
-    #[test]
-    fn a_folder_that_somebody_else_made_is_synced_too() {
-        let (root, first, block, _row) = sample();
-        // Another process: to it the folder is there, and who made it may have died before its sync.
-        let other = BlobFiles::new(root.path().to_owned(), Arc::default());
-        for files in [&first, &other, &other] {
-            files.write(&block).unwrap();
-        }
-        assert_eq!(first.tally.counters().blob_syncs, 4 + 3);
-        assert_eq!(other.tally.counters().blob_syncs, 4 + 3);
     }
 
     #[test]

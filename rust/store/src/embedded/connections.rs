@@ -63,8 +63,6 @@ pub(super) struct Writer {
     durability: Durability,
     /// What the newest transaction of this connection left, if it is still the newest of all.
     known: Cell<Option<(u32, Known)>>,
-    /// All that this connection sees committed has been synced.
-    synced: Cell<bool>,
 }
 
 /// What each transaction starts from; read once, then carried on.
@@ -72,30 +70,17 @@ pub(super) struct Writer {
 pub(super) struct Known {
     pub(super) totals: Totals,
     pub(super) tip: Tip,
+    /// Nothing of it can be lost to a power failure any more.
+    pub(super) on_disk: bool,
 }
 
 impl Writer {
     /// What is known of the database inside a transaction; None when somebody else wrote since.
     pub(super) fn known(&self) -> Option<Known> {
-        let unchanged = self
-            .known
+        self.known
             .take()
-            .filter(|(version, _)| self.data_version() == Some(*version));
-        if unchanged.is_none() {
-            self.synced.set(false);
-        }
-        unchanged.map(|(_, known)| known)
-    }
-
-    /// Whether what was committed before this transaction began may not be on disk: by relaxed commits,
-    /// of this connection or of others.
-    pub(super) fn owes_sync(&self) -> bool {
-        !self.synced.get()
-    }
-
-    /// After COMMIT: whether the log was synced up to its end.
-    pub(super) fn note_sync(&self, synced: bool) {
-        self.synced.set(synced);
+            .filter(|(version, _)| self.data_version() == Some(*version))
+            .map(|(_, known)| known)
     }
 
     /// After COMMIT, before the connection looks at the database again.
@@ -150,10 +135,6 @@ impl Connections {
 
     pub(super) fn database(&self) -> &Path {
         &self.database
-    }
-
-    pub(super) fn log(&self) -> &Path {
-        &self.log
     }
 
     /// A reader for one piece of work. Errors: `Corrupt`, `Io`.
@@ -268,7 +249,6 @@ impl Connections {
             conn,
             durability: Durability::Durable,
             known: Cell::new(None),
-            synced: Cell::new(false),
         })
     }
 

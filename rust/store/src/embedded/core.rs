@@ -1,5 +1,6 @@
 //! What all handles on one directory share in a process: connections, files, the writer thread.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -10,14 +11,14 @@ use std::time::Duration;
 use super::bell::Bell;
 use super::blob::BlobFiles;
 use super::connections::{BUSY_WAIT, Connections, Mode};
-use super::directory::Directory;
+use super::directory::{Directory, LOG};
+use super::disk::Disk;
 use super::fork::{self, Inside};
 use super::lock::WriteLock;
 use super::options::OpenOptions;
 use super::queue::Queue;
 use super::session::Session;
 use super::sqlite_error::io_error;
-use super::sync;
 use super::tally::{Phase, Tally};
 use super::vfs::Shim;
 use super::writer::WriterThread;
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) tally: Arc<Tally>,
     pub(super) clock: Clock,
     pub(super) tiers: Vec<Arc<dyn Tier>>,
+    pub(super) checkpoint_log_bytes: u64,
+    disk: Disk,
     poisoned: OnceLock<String>,
     pub(super) closed: AtomicBool,
 }
@@ -49,6 +52,17 @@ impl Shared {
     pub(super) fn poison(&self, why: &str) {
         tracing::error!(why, "the store refuses writes until it is reopened");
         self.poisoned.get_or_init(|| why.to_owned());
+    }
+
+    /// Waits until the log is on disk, whoever wrote it, and its name too. Errors: the system's.
+    pub(super) fn sync_log(&self) -> io::Result<()> {
+        self.tally.before_own_sync()?;
+        match self.disk.sync_file(&self.root.join(LOG)) {
+            // Everything is in the database, and was synced there before the log went.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => self.disk.sync_directory(&self.root),
+        }
     }
 
     /// Moves the log into the database. True: all of it, so that the log starts anew. Never waits for
@@ -71,6 +85,11 @@ impl Shared {
                 Ok(busy == 0 && log == moved)
             });
         self.tally.enter(Phase::Other);
+        if ended.is_err() && self.tally.log_sync_failed() {
+            self.poison(
+                "a sync of the log failed in a checkpoint: relaxed commits may not be on disk",
+            );
+        }
         busy_wait(BUSY_WAIT)?;
         ended.map_err(session.failed("checkpoint"))
     }
@@ -99,18 +118,27 @@ impl Core {
         } else {
             Mode::ReadOnly
         };
+        if mode == Mode::Write {
+            // Before a log stands beside the database: that the database is there tells nothing of its
+            // name being on disk. Whoever made it may have died, or failed, before that.
+            let root = directory.root();
+            let synced = options.disk.sync_directory(root);
+            synced.map_err(|error| io_error("sync", root, error))?;
+        }
         let tally = Arc::<Tally>::default();
         let database = directory.database();
-        let shim = Shim::register(Arc::clone(&tally))
+        let shim = Shim::register(Arc::clone(&tally), options.disk.clone())
             .map_err(|error| io_error("open", &database, error))?;
         let shared = Arc::new(Shared {
             root: directory.root().to_owned(),
             connections: Connections::new(database, directory.log(), mode, shim)?,
-            blobs: BlobFiles::new(directory.blobs(), Arc::clone(&tally)),
-            bell: Bell::new(&directory.bell(), mode == Mode::Write),
+            blobs: BlobFiles::new(directory.blobs(), Arc::clone(&tally), options.disk.clone()),
+            bell: Bell::new(&directory.bell(), mode == Mode::Write, &options.disk),
             tally,
             clock: options.clock.clone(),
             tiers: options.tiers.clone(),
+            checkpoint_log_bytes: options.checkpoint_log_bytes,
+            disk: options.disk.clone(),
             poisoned: OnceLock::new(),
             closed: AtomicBool::new(false),
         });
@@ -128,7 +156,7 @@ impl Core {
             writer_thread: None,
         };
         if let Some(lock) = lock {
-            core.redo_log(directory, &lock);
+            core.redo_log(directory, &lock, &options.disk)?;
             let thread = WriterThread::new(
                 Arc::clone(&core.shared),
                 Arc::clone(&core.queue),
@@ -145,26 +173,22 @@ impl Core {
     }
 
     /// After a failed fsync the kernel calls pages clean that never reached the disk, and the log reads
-    /// back well from memory. Writing what it says into the database, with an fsync that can fail anew,
-    /// is what makes it true. The log is emptied then: what of it is on disk may end early, and would
-    /// put older pages over those just written. A log left by a living process is that one's to care for.
-    fn redo_log(&self, directory: &Directory, lock: &WriteLock) {
-        if !std::fs::metadata(directory.log()).is_ok_and(|log| log.len() > 0)
+    /// back well from memory. Commits behind such a gap would be lost with it, and a checkpoint would put
+    /// pages into the database that an older part of the log then undoes, each by itself. So the log is
+    /// written anew first, with an fsync that can fail anew. A log left by a living process is that one's
+    /// to care for. Errors: `DiskFull`, `Io`.
+    fn redo_log(&self, directory: &Directory, lock: &WriteLock, disk: &Disk) -> Result<()> {
+        let log = directory.log();
+        if !std::fs::metadata(&log).is_ok_and(|log| log.len() > 0)
             || !lock.try_lock().unwrap_or(false)
         {
-            return;
+            return Ok(());
         }
         let inside = fork::enter();
-        let log = directory.log();
-        let redone = self
-            .shared
-            .checkpoint(&inside, "TRUNCATE")
-            .and_then(|_| sync::data(&log).map_err(|error| io_error("sync", &log, error)));
-        if let Err(error) = redone {
-            tracing::warn!(%error, "the log of the last session stays as it is");
-        }
+        let written = disk.write_anew(&log);
         drop(inside);
         drop(lock.unlock());
+        written.map_err(|error| io_error("write anew", &log, error))
     }
 
     /// Answers what is queued, then stops. Called once, by the last handle.

@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::disk::Disk;
+use super::file_system;
 use super::lock::WriteLock;
 use super::options::OpenOptions;
 use super::schema::{self, APPLICATION_ID, FORMAT};
 use super::session::Session;
 use super::sqlite_error::{io_error, map};
-use super::{file_system, sync};
+use super::vfs::Shim;
 use crate::error::{Result, StoreError};
 
 pub(super) const DATABASE: &str = "store.db";
@@ -63,7 +65,10 @@ impl Directory {
             if !create {
                 return Err(not_a_store(path, "there is no such directory"));
             }
-            make_directories(path)?;
+            options
+                .disk
+                .make_directories(path)
+                .map_err(|error| io_error("make", path, error))?;
         }
         if !path.is_dir() {
             return Err(not_a_store(path, "it is a file, not a directory"));
@@ -76,7 +81,7 @@ impl Directory {
             if !create {
                 return Err(not_a_store(path, "it is empty"));
             }
-            directory.make()?;
+            directory.make(&options.disk)?;
         }
         Ok(directory)
     }
@@ -134,19 +139,19 @@ impl Directory {
     }
 
     /// Makes the store under the write lock: everything is on disk before `store.db` has its name.
-    fn make(&self) -> Result<()> {
+    fn make(&self, disk: &Disk) -> Result<()> {
         let io = |action: &'static str, path: &Path| {
             let path = path.to_owned();
             move |error: io::Error| io_error(action, &path, error)
         };
-        let lock = WriteLock::open(&self.lock())?;
+        let lock = WriteLock::open(&self.lock(), disk)?;
         lock.lock().map_err(io("lock", &self.lock()))?;
         if self.database().exists() {
             return Ok(()); // Another process was first.
         }
         for leftover in ["", "-journal", "-wal", "-shm"] {
             let path = self.root.join(format!("{DATABASE_NEW}{leftover}"));
-            match fs::remove_file(&path) {
+            match disk.remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(io_error("remove", &path, error));
                 }
@@ -155,7 +160,9 @@ impl Directory {
         }
         let new = self.root.join(DATABASE_NEW);
         let failed = |error: rusqlite::Error| map(&error, "make", &new);
-        let conn = Connection::open_with_flags(&new, OpenFlags::default()).map_err(failed)?;
+        let shim = Shim::register(Arc::default(), disk.clone()).map_err(io("make", &new))?;
+        let conn = Connection::open_with_flags_and_vfs(&new, OpenFlags::default(), shim.name())
+            .map_err(failed)?;
         let now_ms = crate::clock::Clock::system().now_ms();
         schema::create(&conn, |conn| {
             let session = Session::new(conn, &new);
@@ -167,23 +174,55 @@ impl Directory {
         })
         .map_err(failed)?;
         conn.close().map_err(|(_, error)| failed(error))?;
-        fs::create_dir_all(self.blobs()).map_err(io("make", &self.blobs()))?;
-        File::create(self.bell()).map_err(io("make", &self.bell()))?;
-        sync::file(&new).map_err(io("sync", &new))?;
-        fs::rename(&new, self.database()).map_err(io("rename", &new))?;
-        sync::directory(&self.root).map_err(io("sync", &self.root))
+        disk.make_directory(&self.blobs())
+            .map_err(io("make", &self.blobs()))?;
+        let mut bell = File::options();
+        bell.write(true).create(true).truncate(true);
+        disk.open(&self.bell(), &bell)
+            .map_err(io("make", &self.bell()))?;
+        disk.sync_file(&new).map_err(io("sync", &new))?;
+        sync_above(&self.root, disk)?;
+        // What a store has beside its database is there before the database has its name.
+        disk.sync_directory(&self.root)
+            .map_err(io("sync", &self.root))?;
+        disk.rename(&new, &self.database())
+            .map_err(io("rename", &new))?;
+        disk.sync_directory(&self.root)
+            .map_err(io("sync", &self.root))
     }
 }
 
-/// Makes a directory and those above it that are absent; each entry is on disk then. Errors: `Io`.
-fn make_directories(path: &Path) -> Result<()> {
-    let path = std::path::absolute(path).map_err(|error| io_error("make", path, error))?;
-    let absent: Vec<&Path> = path.ancestors().take_while(|up| !up.exists()).collect();
-    fs::create_dir_all(&path).map_err(|error| io_error("make", &path, error))?;
-    for parent in absent.into_iter().rev().filter_map(Path::parent) {
-        sync::directory(parent).map_err(|error| io_error("sync", parent, error))?;
+/// Waits until the names of a directory and of those above it are on disk, up to where its file system
+/// ends. That they are there tells nothing: whoever made them may have died, or failed, before their sync.
+/// One that may not be read was there before. Errors: `Io`.
+fn sync_above(root: &Path, disk: &Disk) -> Result<()> {
+    let Some(device) = device_of(root) else {
+        return Ok(());
+    };
+    for above in root.ancestors().skip(1) {
+        if device_of(above) != Some(device) {
+            break;
+        }
+        match disk.sync_directory(above) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+                return Err(io_error("sync", above, error));
+            }
+            _ => {}
+        }
     }
     Ok(())
+}
+
+#[cfg(unix)]
+fn device_of(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).ok().map(|found| found.dev())
+}
+
+/// Windows writes entries with their directory.
+#[cfg(not(unix))]
+fn device_of(_path: &Path) -> Option<u64> {
+    None
 }
 
 fn not_a_store(path: &Path, why: &str) -> StoreError {

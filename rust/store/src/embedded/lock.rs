@@ -7,6 +7,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::disk::Disk;
 use super::fork::{self, LockFilePlace};
 use super::sqlite_error::io_error;
 use crate::error::Result;
@@ -25,13 +26,11 @@ pub(super) struct WriteLock {
 
 impl WriteLock {
     /// Opens the lock file, making it if absent. Errors: `Io`.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
+    pub(super) fn open(path: &Path, disk: &Disk) -> Result<Self> {
+        let mut how = File::options();
+        how.read(true).write(true).create(true).truncate(false);
+        let file = disk
+            .open(path, &how)
             .map_err(|error| io_error("open", path, error))?;
         let own = format!("process {}\n", std::process::id());
         Ok(Self {

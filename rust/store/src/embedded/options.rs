@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::disk::Disk;
 use crate::clock::Clock;
 use crate::tier::Tier;
 
@@ -22,7 +23,16 @@ pub struct OpenOptions {
     /// Places that are asked for blocks after the hot tables, in order. The first to open a directory in
     /// a process decides for all.
     pub tiers: Vec<Arc<dyn Tier>>,
+    /// A checkpoint follows the batch that makes the log longer than this. Longer logs write each index
+    /// page less often into the database; shorter ones are read faster after a crash.
+    pub checkpoint_log_bytes: u64,
+    /// What stands between the store and its files: nothing, or a test's layer. The first to open a
+    /// directory in a process decides for all.
+    pub disk: Disk,
 }
+
+/// 32 MiB.
+const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
 
 impl Default for OpenOptions {
     fn default() -> Self {
@@ -32,6 +42,8 @@ impl Default for OpenOptions {
             lock_wait: Duration::from_secs(30),
             clock: Clock::system(),
             tiers: Vec::new(),
+            checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
+            disk: Disk::system(),
         }
     }
 }
@@ -44,6 +56,7 @@ impl fmt::Debug for OpenOptions {
             .field("lock_wait", &self.lock_wait)
             .field("clock", &self.clock)
             .field("tiers", &self.tiers.len())
-            .finish()
+            .field("checkpoint_log_bytes", &self.checkpoint_log_bytes)
+            .finish_non_exhaustive()
     }
 }

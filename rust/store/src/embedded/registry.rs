@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::connections::Mode;
 use super::core::{Core, Shared};
 use super::directory::{self, Directory};
+use super::disk::Disk;
 use super::fork;
 use super::lock::WriteLock;
 use super::options::OpenOptions;
@@ -49,7 +50,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Core>> {
     let lock = if options.read_only {
         None
     } else {
-        writable(&directory)?
+        writable(&directory, &options.disk)?
     };
     let key = (device, inode, lock.is_some());
     // What a parent had open is left alone: dropping it would close the parent's files.
@@ -102,11 +103,11 @@ pub(super) fn release(core: &Arc<Core>) {
 }
 
 /// The write lock's file, or None where this process may not write. Errors: `Io`.
-fn writable(directory: &Directory) -> Result<Option<WriteLock>> {
+fn writable(directory: &Directory, disk: &Disk) -> Result<Option<WriteLock>> {
     if !directory::may_write_database(directory) {
         return Ok(None);
     }
-    match WriteLock::open(&directory.lock()) {
+    match WriteLock::open(&directory.lock(), disk) {
         Ok(lock) => Ok(Some(lock)),
         Err(error) if directory::is_read_only(&error) => Ok(None),
         Err(error) => Err(error),

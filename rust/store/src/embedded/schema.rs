@@ -57,5 +57,19 @@ pub(super) fn create(
     conn.execute_batch(TABLES)?;
     fill(conn)?;
     conn.execute_batch("COMMIT")?;
-    conn.pragma_update(None, "journal_mode", "WAL")
+    // SQLite keeps the old mode, and answers it, when it can't change it. That the change was not written
+    // it only says after that answer, so the statement is run to its end.
+    let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    if mode == "wal" {
+        Ok(())
+    } else {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+        let why = format!("the journal mode stays {mode}");
+        Err(rusqlite::Error::SqliteFailure(code, Some(why)))
+    }
 }

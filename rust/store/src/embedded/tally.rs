@@ -42,6 +42,8 @@ pub(super) struct Tally {
     before_first_sync: AtomicBool,
     /// This commit's frames have reached their fsync.
     frames_synced: AtomicBool,
+    /// An fsync of the log failed: later ones do not write what that one should have.
+    log_sync_failed: AtomicBool,
     commit_sync_hook: RwLock<Option<Hook>>,
     log_write_hook: RwLock<Option<Hook>>,
     pub(super) blocks_read: AtomicU64,
@@ -62,6 +64,16 @@ impl Tally {
     /// Length of the log that is in use (its file may be longer), as of this store's newest commit.
     pub(super) fn log_bytes(&self) -> u64 {
         self.log_end.load(Relaxed)
+    }
+
+    /// An fsync of the log failed.
+    pub(super) fn log_sync_fails(&self) {
+        self.log_sync_failed.store(true, Relaxed);
+    }
+
+    /// Whether any fsync of the log has failed so far.
+    pub(super) fn log_sync_failed(&self) -> bool {
+        self.log_sync_failed.load(Relaxed)
     }
 
     pub(super) fn enter(&self, phase: Phase) {

@@ -25,6 +25,8 @@ pub(super) struct Transaction<'c> {
     totals: Totals,
     totals_at_begin: Totals,
     tip: Tip,
+    /// Nothing was written here, and what was before is on disk.
+    on_disk: bool,
     /// Files of this request's large blocks.
     files: HashMap<Cid, String>,
     /// The request has written something.
@@ -40,11 +42,16 @@ impl<'c> Transaction<'c> {
         tiers: &'c [Arc<dyn Tier>],
         known: Option<Known>,
     ) -> Result<Self> {
-        let Known { totals, tip } = match known {
+        let Known {
+            totals,
+            tip,
+            on_disk,
+        } = match known {
             Some(known) => known,
             None => Known {
                 totals: session.totals()?,
                 tip: session.tip_row()?,
+                on_disk: false,
             },
         };
         Ok(Self {
@@ -53,6 +60,7 @@ impl<'c> Transaction<'c> {
             totals,
             totals_at_begin: totals,
             tip,
+            on_disk,
             files: HashMap::new(),
             wrote: false,
             fault: None,
@@ -100,6 +108,7 @@ impl<'c> Transaction<'c> {
         Known {
             totals: self.totals,
             tip: self.tip,
+            on_disk: self.on_disk,
         }
     }
 
@@ -117,6 +126,7 @@ impl<'c> Transaction<'c> {
 
     fn writing(&mut self, write: impl FnOnce(Session<'c>) -> Result<()>) -> Result<()> {
         self.wrote = true;
+        self.on_disk = false;
         write(self.session)
     }
 }

@@ -1,5 +1,5 @@
 //! A shim between SQLite and the file system: tells [`Tally`] of every write and fsync of this store's
-//! files, and gathers a commit's frames into one write of the log. The place for fault injection.
+//! files, asks [`Disk`] before each, and gathers a commit's frames into one write of the log.
 //!
 //! SQLite writes each frame of the log in two pieces, of 24 and 4096 bytes. A commit of a dozen pages
 //! would cost two dozen system calls; gathered, it costs one. A frame whose header names a database size
@@ -17,13 +17,14 @@
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::ffi;
 
+use super::disk::{Disk, FileOp, parent};
 use super::tally::{FileKind, Tally};
 
 /// One registered VFS. SQLite may use it as long as the process lives (a connection that fails to close
@@ -36,6 +37,7 @@ pub(super) struct Shim {
 
 struct Context {
     tally: Arc<Tally>,
+    disk: Disk,
     real: *mut ffi::sqlite3_vfs,
 }
 
@@ -47,7 +49,7 @@ unsafe impl Sync for Shim {}
 
 impl Shim {
     /// Registers a VFS of its own for one open store.
-    pub(super) fn register(tally: Arc<Tally>) -> io::Result<Self> {
+    pub(super) fn register(tally: Arc<Tally>, disk: Disk) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let name = format!("treering-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         // SAFETY: initialises SQLite's globals; a null name asks for the default VFS, which lives as
@@ -62,7 +64,7 @@ impl Shim {
             return Err(io::Error::other("SQLite has no default file system"));
         }
         let c_name = CString::new(name.as_str()).map_err(io::Error::other)?;
-        let context: &'static Context = Box::leak(Box::new(Context { tally, real }));
+        let context: &'static Context = Box::leak(Box::new(Context { tally, disk, real }));
         // SAFETY: `real` is a valid VFS, see above.
         let (os_file, path_max) = unsafe { ((*real).szOsFile, (*real).mxPathname) };
         let shim_size = c_int::try_from(FILE_BYTES).map_err(io::Error::other)?;
@@ -133,6 +135,9 @@ struct ShimFile {
     /// from removing the log.
     data_sync: Option<File>,
     data_sync_due: bool,
+    /// A journal whose name may not be on disk yet.
+    names_due: bool,
+    /// None of a temporary file.
     path: Option<PathBuf>,
 }
 
@@ -214,7 +219,8 @@ unsafe fn shim_file<'a>(file: *mut ffi::sqlite3_file) -> &'a mut ShimFile {
 /// As for [`shim_file`].
 unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: by the contract.
-    let gathered = unsafe { &mut shim_file(file).gathered };
+    let shim = unsafe { shim_file(file) };
+    let gathered = &mut shim.gathered;
     if gathered.bytes.is_empty() {
         return ffi::SQLITE_OK;
     }
@@ -222,12 +228,13 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
     let mut offset = gathered.offset;
     let mut code = ffi::SQLITE_OK;
     for piece in gathered.bytes.chunks(PIECE_BYTES_MAX) {
-        // SAFETY: the pointer and length are of `piece`; the real file does not keep them.
+        // SAFETY: by the contract.
         code = unsafe {
-            real_write(
+            write_through(
                 file,
-                piece.as_ptr().cast::<c_void>(),
-                c_int::try_from(piece.len()).unwrap_or(c_int::MAX),
+                &shim.context.disk,
+                shim.path.as_deref(),
+                piece,
                 offset,
             )
         };
@@ -238,6 +245,49 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
     }
     gathered.bytes.clear();
     code
+}
+
+/// Writes bytes to the real file, if the disk's layer lets them through.
+///
+/// # Safety
+/// As for [`shim_file`].
+unsafe fn write_through(
+    file: *mut ffi::sqlite3_file,
+    disk: &Disk,
+    path: Option<&Path>,
+    bytes: &[u8],
+    offset: i64,
+) -> c_int {
+    let write = |bytes: &[u8]| {
+        // SAFETY: the pointer and length are of `bytes`; the real file does not keep them.
+        let code = unsafe {
+            real_write(
+                file,
+                bytes.as_ptr().cast::<c_void>(),
+                c_int::try_from(bytes.len()).unwrap_or(c_int::MAX),
+                offset,
+            )
+        };
+        if code == ffi::SQLITE_OK {
+            Ok(())
+        } else {
+            Err(code)
+        }
+    };
+    let place = u64::try_from(offset).unwrap_or(0);
+    match disk.write(path, place, bytes, write, |error| write_code(&error)) {
+        Ok(()) => ffi::SQLITE_OK,
+        Err(code) => code,
+    }
+}
+
+/// What SQLite is told of a write that failed.
+fn write_code(error: &io::Error) -> c_int {
+    if error.kind() == io::ErrorKind::StorageFull {
+        ffi::SQLITE_FULL
+    } else {
+        ffi::SQLITE_IOERR_WRITE
+    }
 }
 
 /// # Safety
@@ -261,10 +311,24 @@ unsafe extern "C" fn open(
         (*file).pMethods = ptr::null();
         let real = real_file(file);
         (*real).pMethods = ptr::null();
+        // What SQLite removes on closing is temporary.
+        let path = if flags & ffi::SQLITE_OPEN_DELETEONCLOSE == 0 {
+            path_of(name)
+        } else {
+            None
+        };
+        let create = flags & ffi::SQLITE_OPEN_CREATE != 0;
+        let op = path.as_deref().map(|path| FileOp::Open { path, create });
+        if op.is_some_and(|op| context.disk.ask(&op).is_err()) {
+            return ffi::SQLITE_CANTOPEN;
+        }
         let Some(real_open) = (*context.real).xOpen else {
             return ffi::SQLITE_CANTOPEN;
         };
         let code = real_open(context.real, name, real, flags, out_flags);
+        if let Some(op) = op {
+            context.disk.tell(&op, code == ffi::SQLITE_OK);
+        }
         // By SQLite's contract xClose is due iff pMethods was set, even when xOpen failed.
         if (*real).pMethods.is_null() {
             return code;
@@ -284,7 +348,9 @@ unsafe extern "C" fn open(
             kind,
             gathered: Gathered::default(),
             data_sync: None,
-            path: path_of(name),
+            path,
+            names_due: create
+                && (kind == FileKind::Log || flags & ffi::SQLITE_OPEN_MAIN_JOURNAL != 0),
             data_sync_due: kind == FileKind::Log && cfg!(target_os = "linux"),
         });
         code
@@ -295,24 +361,21 @@ unsafe extern "C" fn open(
 ///
 /// # Safety
 /// `name` is null or a text that ends with NUL.
-#[cfg(unix)]
-unsafe fn path_of(name: ffi::sqlite3_filename) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStrExt;
+unsafe fn path_of(name: *const c_char) -> Option<PathBuf> {
     if name.is_null() {
         return None;
     }
     // SAFETY: by the contract.
     let name = unsafe { std::ffi::CStr::from_ptr(name) };
-    Some(PathBuf::from(std::ffi::OsStr::from_bytes(name.to_bytes())))
-}
-
-/// Only used where `fdatasync` is.
-///
-/// # Safety
-/// None is needed.
-#[cfg(not(unix))]
-unsafe fn path_of(_name: ffi::sqlite3_filename) -> Option<PathBuf> {
-    None
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        Some(std::ffi::OsStr::from_bytes(name.to_bytes()).into())
+    }
+    #[cfg(not(unix))]
+    {
+        name.to_str().ok().map(PathBuf::from)
+    }
 }
 
 /// Passes a call of a VFS method on to the real VFS.
@@ -331,7 +394,7 @@ macro_rules! pass_vfs {
     };
 }
 
-pass_vfs!(delete, xDelete, (name: *const c_char, sync_dir: c_int) -> c_int, ffi::SQLITE_IOERR_DELETE);
+pass_vfs!(real_delete, xDelete, (name: *const c_char, sync_dir: c_int) -> c_int, ffi::SQLITE_IOERR_DELETE);
 pass_vfs!(access, xAccess, (name: *const c_char, flags: c_int, out: *mut c_int) -> c_int, ffi::SQLITE_IOERR_ACCESS);
 pass_vfs!(full_pathname, xFullPathname, (name: *const c_char, length: c_int, out: *mut c_char) -> c_int, ffi::SQLITE_CANTOPEN);
 pass_vfs!(randomness, xRandomness, (length: c_int, out: *mut c_char) -> c_int, 0);
@@ -339,6 +402,31 @@ pass_vfs!(sleep, xSleep, (microseconds: c_int) -> c_int, 0);
 pass_vfs!(current_time, xCurrentTime, (out: *mut f64) -> c_int, ffi::SQLITE_ERROR);
 pass_vfs!(get_last_error, xGetLastError, (length: c_int, out: *mut c_char) -> c_int, 0);
 pass_vfs!(current_time_int64, xCurrentTimeInt64, (out: *mut ffi::sqlite3_int64) -> c_int, ffi::SQLITE_ERROR);
+
+unsafe extern "C" fn delete(
+    vfs: *mut ffi::sqlite3_vfs,
+    name: *const c_char,
+    sync_directory: c_int,
+) -> c_int {
+    // SAFETY: SQLite calls with our VFS and a text that ends with NUL; the same call, passed on.
+    unsafe {
+        let disk = &context_of(vfs).disk;
+        let Some(path) = path_of(name) else {
+            return real_delete(vfs, name, sync_directory);
+        };
+        let op = FileOp::Remove { path: &path };
+        if disk.ask(&op).is_err() {
+            return ffi::SQLITE_IOERR_DELETE;
+        }
+        let code = real_delete(vfs, name, sync_directory);
+        disk.tell(&op, code == ffi::SQLITE_OK);
+        if code == ffi::SQLITE_OK && sync_directory != 0 {
+            let path = parent(&path);
+            disk.tell(&FileOp::SyncDirectory { path }, true);
+        }
+        code
+    }
+}
 
 /// Passes a call of a file method on to the real file.
 macro_rules! pass_file {
@@ -383,18 +471,19 @@ unsafe extern "C" fn write(
     // SAFETY: SQLite calls on a file that `open` opened.
     let shim = unsafe { shim_file(file) };
     let length = usize::try_from(bytes).unwrap_or(0);
-    match shim
+    let counted = shim
         .context
         .tally
-        .before_write(shim.kind, offset, length as u64)
-    {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => return ffi::SQLITE_FULL,
-        Err(_) => return ffi::SQLITE_IOERR_WRITE,
+        .before_write(shim.kind, offset, length as u64);
+    if let Err(error) = counted {
+        return write_code(&error);
     }
+    // SAFETY: SQLite gives `bytes` bytes at `from`.
+    let written = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), length) };
     if shim.kind != FileKind::Log {
+        let (disk, path) = (&shim.context.disk, shim.path.as_deref());
         // SAFETY: the same call, passed on.
-        return unsafe { real_write(file, from, bytes, offset) };
+        return unsafe { write_through(file, disk, path, written, offset) };
     }
     if !shim.gathered.continues_at(offset) {
         // SAFETY: as above.
@@ -403,8 +492,6 @@ unsafe extern "C" fn write(
             return code;
         }
     }
-    // SAFETY: SQLite gives `bytes` bytes at `from`.
-    let written = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), length) };
     // SAFETY: as above; `shim` of before is not used any more.
     let shim = unsafe { shim_file(file) };
     if shim.gathered.take(written, offset) {
@@ -426,19 +513,42 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     if shim.context.tally.before_sync(shim.kind).is_err() {
         return ffi::SQLITE_IOERR_FSYNC;
     }
-    if let Some(log) = &shim.data_sync {
-        return if log.sync_data().is_ok() {
-            ffi::SQLITE_OK
-        } else {
-            ffi::SQLITE_IOERR_FSYNC
-        };
+    let op = shim.path.as_deref().map(|path| FileOp::Sync { path });
+    let disk = &shim.context.disk;
+    let code = match op.map_or(Ok(true), |op| disk.ask(&op)) {
+        Ok(true) => {
+            let code = match &shim.data_sync {
+                Some(log) if log.sync_data().is_ok() => ffi::SQLITE_OK,
+                Some(_) => ffi::SQLITE_IOERR_FSYNC,
+                // SAFETY: the same call, passed on.
+                None => unsafe { real_sync(file, flags) },
+            };
+            if let Some(op) = op {
+                disk.tell(&op, code == ffi::SQLITE_OK);
+            }
+            code
+        }
+        Ok(false) => ffi::SQLITE_OK,
+        Err(_) => ffi::SQLITE_IOERR_FSYNC,
+    };
+    if code != ffi::SQLITE_OK && shim.kind == FileKind::Log {
+        shim.context.tally.log_sync_fails();
     }
-    // SAFETY: the same call, passed on.
-    let code = unsafe { real_sync(file, flags) };
+    // The default VFS syncs a journal's directory with its first sync, but hides what comes of it.
+    if code == ffi::SQLITE_OK && shim.names_due {
+        if shim
+            .path
+            .as_deref()
+            .is_some_and(|path| disk.sync_directory(parent(path)).is_err())
+        {
+            return ffi::SQLITE_IOERR_DIR_FSYNC;
+        }
+        shim.names_due = false;
+    }
     if code == ffi::SQLITE_OK && std::mem::take(&mut shim.data_sync_due) {
         shim.data_sync = shim
             .path
-            .take()
+            .as_deref()
             .and_then(|path| File::options().write(true).open(path).ok());
     }
     code
@@ -460,7 +570,7 @@ macro_rules! after_flush {
 }
 
 after_flush!(read_file, real_read, (out: *mut c_void, bytes: c_int, offset: ffi::sqlite3_int64));
-after_flush!(truncate, real_truncate, (size: ffi::sqlite3_int64));
+after_flush!(cut, real_truncate, (size: ffi::sqlite3_int64));
 after_flush!(file_size, real_file_size, (out: *mut ffi::sqlite3_int64));
 
 unsafe extern "C" fn read(
@@ -474,6 +584,26 @@ unsafe extern "C" fn read(
         shim_file(file).gathered.read_at = Some(offset);
         read_file(file, out, bytes, offset)
     }
+}
+
+unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
+    // SAFETY: SQLite calls on a file that `open` opened. The borrow ends before `cut`.
+    let shim = unsafe { shim_file(file) };
+    let length = u64::try_from(size).unwrap_or(0);
+    let (context, path) = (shim.context, shim.path.clone());
+    let disk = &context.disk;
+    let op = path
+        .as_deref()
+        .map(|path| FileOp::SetLength { path, length });
+    if op.is_some_and(|op| disk.ask(&op).is_err()) {
+        return ffi::SQLITE_IOERR_TRUNCATE;
+    }
+    // SAFETY: as above.
+    let code = unsafe { cut(file, size) };
+    if let Some(op) = op {
+        disk.tell(&op, code == ffi::SQLITE_OK);
+    }
+    code
 }
 
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {

@@ -19,7 +19,6 @@ use super::lock::WriteLock;
 use super::queue::{LockWait, OwedTicket, Queue, Reply, Request, Wake, Work};
 use super::session::Session;
 use super::sqlite_error::io_error;
-use super::sync;
 use super::tally::Phase;
 use super::transaction::Transaction;
 use crate::commit::{Commit, Committed, Durability};
@@ -29,11 +28,9 @@ use crate::ledger::{self, Ledger};
 use crate::name::RefName;
 use crate::process::is_alive;
 
-/// A checkpoint follows the batch that makes the log longer than this. Longer logs write each index page
-/// less often into the database; shorter ones are read faster after a crash.
-const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
-/// A relaxed batch may make it this long: a bulk load wants throughput, and nobody waits for its fsync.
-const CHECKPOINT_RELAXED_LOG_BYTES: u64 = 128 << 20;
+/// A relaxed batch may make the log this many times longer before it is checkpointed: a bulk load wants
+/// throughput, and nobody waits for its fsync.
+const RELAXED_LOG_FACTOR: u64 = 4;
 /// While readers hold a checkpoint up, the next is tried after this much more log.
 const CHECKPOINT_RETRY_BYTES: u64 = 8 << 20;
 
@@ -268,10 +265,7 @@ impl WriterThread {
         let booked = self.book(&writer, session, batch, answers, unused_files);
         let ended = match booked {
             Ok(done) => match session.run_prepared("COMMIT", "commit to") {
-                Ok(()) => self.sync_what_is_owed(&writer, durability).map(|()| {
-                    writer.keep(done.known);
-                    done
-                }),
+                Ok(()) => self.settle(&writer, durability, done),
                 Err(error) => {
                     // A full disk shows in a write, which comes before the fsync: the commit's last frame
                     // is not whole, so the log does not hold the commit.
@@ -304,25 +298,21 @@ impl WriterThread {
         ended
     }
 
-    /// A durable answer stands for all that it rests on: where this commit had nothing to write, so that
-    /// SQLite had nothing to sync, relaxed commits before it may have left something.
-    fn sync_what_is_owed(&self, writer: &Writer, durability: Durability) -> Result<()> {
-        let tally = &self.shared.tally;
-        if durability == Durability::Relaxed {
-            writer.note_sync(false);
-            return Ok(());
-        }
-        if writer.owes_sync() && !tally.sync_reached() {
-            let log = self.shared.connections.log();
-            tally
-                .before_own_sync()
-                .and_then(|()| sync::data(log))
+    /// After COMMIT: SQLite syncs what it wrote. A durable request that wrote nothing, because what it
+    /// asks for is there, may rest on relaxed commits, another process's too: those are synced now.
+    fn settle(&self, writer: &Writer, durability: Durability, mut done: Done) -> Result<Done> {
+        let shared = &self.shared;
+        done.known.on_disk |= shared.tally.sync_reached();
+        if durability == Durability::Durable && !done.known.on_disk {
+            shared
+                .sync_log()
                 .map_err(|error| StoreError::CommitUnknown {
-                    why: format!("cannot sync {}: {error}", log.display()),
+                    why: format!("what it rests on may not be on disk: {error}"),
                 })?;
+            done.known.on_disk = true;
         }
-        writer.note_sync(true);
-        Ok(())
+        writer.keep(done.known);
+        Ok(done)
     }
 
     /// BEGIN and every request, up to COMMIT.
@@ -414,10 +404,13 @@ impl WriterThread {
         }
         let log_bytes = self.shared.tally.log_bytes();
         let long = match durability {
-            Durability::Durable => CHECKPOINT_LOG_BYTES,
-            Durability::Relaxed => CHECKPOINT_RELAXED_LOG_BYTES,
+            Durability::Durable => self.shared.checkpoint_log_bytes,
+            Durability::Relaxed => self
+                .shared
+                .checkpoint_log_bytes
+                .saturating_mul(RELAXED_LOG_FACTOR),
         };
-        if log_bytes < CHECKPOINT_LOG_BYTES {
+        if log_bytes < self.shared.checkpoint_log_bytes {
             self.checkpoint_retry_bytes = 0;
         }
         if log_bytes < long.max(self.checkpoint_retry_bytes) {
