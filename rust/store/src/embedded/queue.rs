@@ -16,6 +16,8 @@ use crate::lease::Lease;
 use crate::name::RefName;
 use crate::ticket::Ticket;
 
+use super::gc::TransactionWork;
+
 /// At most so many requests in one transaction …
 const BATCH_REQUESTS_MAX: usize = 1024;
 /// … and so many bytes of blocks; a larger request goes alone.
@@ -36,6 +38,12 @@ pub(super) enum Work {
     },
     Release {
         lease: Lease,
+        reply: Reply<()>,
+    },
+    /// Housekeeping of the store's own: never a caller's code.
+    Change {
+        work: TransactionWork,
+        durability: Durability,
         reply: Reply<()>,
     },
 }
@@ -85,7 +93,7 @@ impl Request {
                 .map(|block| block.bytes.len())
                 .filter(|size| *size < BLOB_BYTES_MIN)
                 .sum::<usize>() as u64,
-            Work::Acquire { .. } | Work::Release { .. } => 0,
+            Work::Acquire { .. } | Work::Release { .. } | Work::Change { .. } => 0,
         };
         Self {
             work,
@@ -99,6 +107,7 @@ impl Request {
     pub(super) fn durability(&self) -> Durability {
         match &self.work {
             Work::Commit { commit, .. } => commit.durability,
+            Work::Change { durability, .. } => *durability,
             Work::Acquire { .. } | Work::Release { .. } => Durability::Relaxed,
         }
     }
@@ -116,7 +125,7 @@ impl Request {
         match self.work {
             Work::Commit { ticket, .. } => ticket.0.answer(Err(error)),
             Work::Acquire { reply, .. } => reply.answer(Err(error)),
-            Work::Release { reply, .. } => reply.answer(Err(error)),
+            Work::Release { reply, .. } | Work::Change { reply, .. } => reply.answer(Err(error)),
         }
     }
 
@@ -124,7 +133,7 @@ impl Request {
     pub(super) fn file_names(&self) -> Vec<String> {
         match &self.work {
             Work::Commit { files, .. } => files.values().cloned().collect(),
-            Work::Acquire { .. } | Work::Release { .. } => Vec::new(),
+            Work::Acquire { .. } | Work::Release { .. } | Work::Change { .. } => Vec::new(),
         }
     }
 }
