@@ -100,7 +100,7 @@ impl EmbeddedStore {
             .connections
             .reading(|session| session.find_block(cid))?;
         if let Some(row) = row.filter(|row| row.file.is_some()) {
-            match self.from_file(cid, row, |row| shared.blobs.read_range(row, offset, length))? {
+            match self.read_file(cid, row, |row| shared.blobs.read_range(row, offset, length))? {
                 Some(bytes) => {
                     shared.tally.blocks_read.fetch_add(1, Relaxed);
                     return Ok(bytes);
@@ -158,7 +158,7 @@ impl EmbeddedStore {
 
     /// Reads a block's file. Between its row and its file a collection may have taken both, and somebody
     /// may have put the block again since: then there is another row, or none.
-    fn from_file<T>(
+    fn read_file<T>(
         &self,
         cid: &Cid,
         row: BlockRow,
@@ -281,7 +281,7 @@ impl Store for EmbeddedStore {
             .reading(|session| session.load_block(cid))?
         {
             Some(Bytes::Here(bytes)) => Some(bytes),
-            Some(Bytes::File(row)) => self.from_file(cid, row, |row| shared.blobs.read(row))?,
+            Some(Bytes::File(row)) => self.read_file(cid, row, |row| shared.blobs.read(row))?,
             None => None,
         };
         let mut tiers = shared.tiers.iter();
