@@ -183,7 +183,7 @@ class Thread:
     @property
     def start(self) -> StartNode:
         """The node where it begins; reads one block."""
-        return read_start(self._home.session, self._open().info()["start"])
+        return read_start(self._home.session, self._open().start())
 
     @property
     def prompt(self) -> Any:

@@ -10,6 +10,7 @@ from treering._calls import Op, read, verb
 from treering._core import Cid, ThreadCore
 from treering._family import SYNC, Family
 from treering._session import Home
+from treering.errors import Invalid
 from treering.step import StepLike, step_args
 from treering.thread import Seen, Status, Thread
 
@@ -167,7 +168,15 @@ def start_args(
 
 
 def _day(day: date | str | None) -> str | None:
-    return day.isoformat()[:10] if isinstance(day, date) else day
+    if day is None or isinstance(day, date):
+        return None if day is None else day.isoformat()[:10]
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        raise Invalid(
+            f"day {day!r} is not valid: it is a day of the calendar, YYYY-MM-DD", what="day", value=day
+        ) from None
+    return day
 
 
 SYNC.Threads = Threads

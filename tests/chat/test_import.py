@@ -1,11 +1,12 @@
 """Conversations in and out: each record one thread in one commit, the export equal value for value."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import treering
@@ -140,6 +141,42 @@ def test_the_mapping_loses_nothing(rest: dict[str, Any], name: str, messages: li
     assert to_record(taken.prompt, taken.parameters, taken.messages) == record
 
 
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(
+        st.builds(
+            lambda rest, name, messages: {**rest, name: messages},
+            st.dictionaries(st.text().filter(lambda key: key not in ("messages", "traj")), _values, max_size=4),
+            st.sampled_from(["messages", "traj"]),
+            st.lists(_messages, max_size=4),
+        ),
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_in_and_out_and_in_again_loses_nothing(records: list[Any], lines: bool) -> None:
+    def text(values: list[Any]) -> str:
+        texts = [chat.chat_json(value) for value in values]
+        return "\n".join(texts) if lines else f"[{','.join(texts)}]"
+
+    def through(values: list[Any]) -> list[Any]:
+        with tempfile.TemporaryDirectory() as folder, treering.memory() as store:
+            path = Path(folder) / "log"
+            path.write_text(text(values), encoding="utf-8", newline="\n")
+            report = chat.import_file(store.threads, path)
+            assert (report.threads_new, report.refused) == (len(values), ())
+            assert chat.import_file(store.threads, path).blocks_written == 0
+            return chat.export(store.threads)
+
+    def exact(values: list[Any]) -> str:
+        # Tells 1 from 1.0 and from true, and 0.0 from -0.0, as == does not.
+        return json.dumps(values, sort_keys=True)
+
+    once = through(records)
+    assert exact(once) == exact(records)
+    assert exact(through(once)) == exact(records)
+
+
 @pytest.mark.parametrize(
     ("record", "path", "reason"),
     [
@@ -153,6 +190,7 @@ def test_the_mapping_loses_nothing(rest: dict[str, Any], name: str, messages: li
         ({"messages": [say(" ", content="a")]}, "$.messages[0].role", "blank"),
         ({"messages": [say("__start__", content="a")]}, "$.messages[0].role", "reserved"),
         ({"messages": [say("user"), say("__end__", content="a")]}, "$.messages[1].role", "reserved"),
+        ({"messages": [say("__fork__", content="a")]}, "$.messages[0].role", "reserved"),
         ({"messages": [say("r" * 257)]}, "$.messages[0].role", "256 bytes"),
     ],
 )
@@ -185,6 +223,36 @@ def test_depth_is_counted_where_a_value_will_stand(store: treering.Store, tmp_pa
     assert refusal.record == 2
     assert refusal.path.startswith("$.info[0]")
     assert chat.export(store.threads) == [fits]
+
+
+def test_depth_of_a_system_message_is_counted_where_it_will_stand(store: treering.Store, tmp_path: Path) -> None:
+    def record(levels: int) -> Any:
+        return {"messages": [say("system", content="p", extra=json.loads("[" * levels + "]" * levels))]}
+
+    report = imported(store, tmp_path, record(124), record(125))
+    (refusal,) = report.refused
+    assert (report.threads_new, refusal.record) == (1, 2)
+    assert refusal.path.startswith("$.messages[0].extra[0]")
+    assert chat.export(store.threads) == [record(124)]
+
+
+@pytest.mark.parametrize(
+    ("record", "path"),
+    [
+        ({"messages": [say("user"), say("user", content="a", tool_calls=["x" * 1_100_000])]}, "$.messages[1]"),
+        ({"traj": [say("system", content="a", note="x" * 1_100_000)]}, "$.traj[0]"),
+        ({"messages": [say("user", content=["x"] * 600_000), say("user")]}, "$.messages[0].content"),
+        ({"messages": [say("user", content="x" * 3_000_000)], "info": ["x" * 1_100_000]}, "$"),
+    ],
+)
+def test_what_is_too_large_for_a_node_is_refused_with_its_path(
+    store: treering.Store, tmp_path: Path, record: Any, path: str
+) -> None:
+    report = imported(store, tmp_path, record)
+    (refusal,) = report.refused
+    assert (refusal.record, refusal.path) == (1, path)
+    assert "limit" in refusal.reason
+    assert store.threads.list() == []
 
 
 def test_a_record_over_a_node_s_size_is_refused_alone(store: treering.Store, tmp_path: Path) -> None:
@@ -227,6 +295,25 @@ def test_a_thread_that_was_never_imported_exports_too(store: treering.Store) -> 
             "messages": [say("system", content="Is it right?"), say("coder", content="yes", sure=0.7)],
         }
     ]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"chat": {"list": "messages"}, "record": "mine"},
+        {"chat": {"list": "messages"}, "record": [1]},
+        {"chat": {"list": "messages"}},
+        {"chat": {"list": ["messages"]}, "record": {}},
+        {"chat": {"list": "messages", "system": 7}, "record": {}},
+        {"chat": {"list": "messages", "temperature": 0.7}, "record": {}},
+        {"chat": {"list": "messages"}, "record": {}, "more": 1},
+    ],
+)
+def test_parameters_that_only_look_like_an_import_s_are_parameters(
+    store: treering.Store, parameters: dict[str, Any]
+) -> None:
+    thread = store.threads.start("w", parameters=parameters)
+    assert chat.export([thread]) == [{**parameters, "messages": []}]
 
 
 def test_order_of_threads_is_order_of_records(store: treering.Store, tmp_path: Path) -> None:

@@ -1,17 +1,21 @@
 """Chat logs are read to the letter: what can't be kept is named, what stands behind it still comes out."""
 
 import json
+import os
+import tracemalloc
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from treering import Invalid
-from treering.chat.reading import Record, Refusal, open_log
+from treering.chat.reading import ChatLog, Record, Refusal, open_log
 
 
 def read(path: Path, text: str | bytes) -> list[Record | Refusal]:
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
-    return list(open_log(path).records)
+    with open_log(path) as log:
+        return list(log.records)
 
 
 @pytest.fixture
@@ -111,10 +115,42 @@ def test_a_byte_order_mark_is_no_content(path: Path) -> None:
     assert [item.value for item in read(path, "\ufeff" + '{"a": 1}\n') if isinstance(item, Record)] == [{"a": 1}]
 
 
-def test_lines_are_read_as_they_are_asked_for(path: Path) -> None:
-    path.write_text('{"a": 1}\n' * 3 + "broken\n")
-    log = open_log(path)
-    assert log.total is None
-    assert isinstance(next(log.records), Record)
-    path.write_text('{"a": 1}\n')
-    assert len(list(log.records)) < 4
+def test_lines_are_read_as_they_are_asked_for_from_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading, opened = ThreadPoolExecutor(1), Future[ChatLog]()
+
+    def first() -> Record | Refusal:
+        opened.set_result(open_log(path))
+        return next(opened.result().records)
+
+    record = reading.submit(first)
+    with path.open("wb", buffering=0) as writing:
+        writing.write(b'\xef\xbb\xbf\n {"a": 1}\n')
+        # The writer is not done; the first record is there all the same.
+        assert record.result(timeout=10) == Record(1, {"a": 1}, line=2)
+        writing.write(b'{"a": 2}')
+    with opened.result() as log:
+        assert log.total is None
+        assert list(log.records) == [Record(2, {"a": 2}, line=3)]
+    reading.shutdown()
+
+
+def test_an_object_over_several_lines_is_no_record(path: Path) -> None:
+    with pytest.raises(Invalid, match="an object over several lines"):
+        read(path, json.dumps({"messages": []}, indent=2))
+    # A line that is cut is another thing: the others can be kept.
+    assert [type(item) for item in read(path, '{"messages": \n{"messages": []}')] == [Refusal, Record]
+
+
+def test_finding_the_end_of_what_is_too_deep_takes_no_memory(path: Path) -> None:
+    text = '{"a": ' + "[" * 100_000 + json.dumps('\\"]' * 500_000) + "]" * 100_000 + "}"
+    path.write_text(f'[{text}, {{"a": 1}}]')
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        with open_log(path) as log:
+            assert [type(item) for item in log.records] == [Refusal, Record]
+        assert tracemalloc.get_traced_memory()[1] < 10 * size
+    finally:
+        tracemalloc.stop()

@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import treering
+import treering.chat
 from treering.cli.demo.tamper import flip_byte
 
 from .conftest import Cli
@@ -64,6 +66,20 @@ class TestList:
     def test_nothing_found_is_said_on_stderr(self, cli: Cli) -> None:
         done = cli("thread", "list", "--status", "failed")
         assert (done.code, done.out, done.err) == (0, "", "no threads match\n")
+        assert cli("thread", "list", "--workflow", "").err == "no threads match\n"
+
+    @pytest.mark.parametrize("columns", [20, 60, 80])
+    def test_a_narrow_terminal_cuts_nothing(
+        self, cli: Cli, store: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+    ) -> None:
+        with treering.open(store) as opened:
+            opened.threads.start("long", key="with-many", labels={f"label-{n}": "x" * 200 for n in range(8)})
+            ids = [thread.id for thread in opened.threads.list()]
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = cli("thread", "list").out.splitlines()
+        assert [line.split()[0] for line in lines if line[:2] in ("ID", "01")] == ["ID", *ids]
+        assert "".join(line.strip() for line in lines if line.startswith("  ")).startswith("reward=0")
+        assert len(lines) < 40, "labels take a few lines"
 
 
 @pytest.mark.usefixtures("store")
@@ -253,6 +269,43 @@ class TestExchange:
         assert json.loads(Path("out.json").read_bytes()) == list(self.RECORDS)
         assert [path.name for path in Path().iterdir() if "out.json" in path.name] == ["out.json"]
 
+    def test_dash_is_stdin_and_stdout(self, store: Path) -> None:
+        command = f"{sys.executable} -m treering.cli --store new thread"
+        (store.parent / "log.json").write_text("\n".join(json.dumps(record) for record in self.RECORDS))
+        done = subprocess.run(
+            ["bash", "-c", f"cat log.json | {command} import - >&2 && {command} export --all -o -"],
+            cwd=store.parent, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, json.loads(done.stdout)) == (0, list(self.RECORDS))
+        assert not (store.parent / "-").exists()
+
+    @pytest.mark.usefixtures("store")
+    def test_an_export_never_replaces_what_is_no_file(self, cli: Cli) -> None:
+        Path("real.json").touch()
+        Path("link.json").symlink_to("real.json")
+        os.mkfifo("pipe")
+        with ThreadPoolExecutor(1) as reader:
+            reading = reader.submit(Path("pipe").read_bytes)
+            assert cli("thread", "export", "--all", "-o", "pipe").code == 0
+            assert len(json.loads(reading.result(timeout=10))) == 4
+        assert Path("pipe").is_fifo()
+        assert cli("thread", "export", "--all", "-o", "link.json").code == 0
+        assert Path("link.json").is_symlink()
+        assert len(json.loads(Path("real.json").read_bytes())) == 4
+
+    def test_two_processes_that_import_one_file(self, tmp_path: Path) -> None:
+        records = [{"n": number, "messages": [{"role": "user", "content": "hi"}]} for number in range(300)]
+        (tmp_path / "log.json").write_text(json.dumps(records))
+        command = [sys.executable, "-m", "treering.cli", "--store", "s", "thread", "import", "log.json", "--json"]
+        both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) for _ in range(2)]
+        reports = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+        assert [process.returncode for process in both] == [0, 0]
+        assert sum(report["threads_new"] for report in reports) == 300
+        assert sum(report["threads_there"] for report in reports) == 300
+        with treering.open(tmp_path / "s") as store:
+            assert sorted(record["n"] for record in treering.chat.export(store.threads)) == list(range(300))
+            assert store.verify().ok
+
     def test_some_refused(self, cli: Cli) -> None:
         Path("log.jsonl").write_text('{"messages": []}\n{"messages": [{"role": "__end__"}]}\nbroken\n')
         done = cli("thread", "import", "log.jsonl")
@@ -315,6 +368,13 @@ class TestBlocks:
             "cid": cid, "codec": "raw", "size": 6, "value": "hello\n",
         }  # fmt: skip
         assert parsed(cli, "block", "get", node, "--json")["value"] == {"n": 1, "to": {"/": cid}}
+
+    def test_dash_is_stdin(self, tmp_path: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "treering.cli", "block", "put", "-"],
+            cwd=tmp_path, input=b"hello", capture_output=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout.decode().strip()) == (0, str(treering.Cid.of(b"hello")))
 
     def test_raw_bytes(self, cli: Cli, store: Path) -> None:
         with treering.open(store) as opened:

@@ -57,9 +57,49 @@ def test_an_ambiguous_id_lists_candidates(cli: Cli, store: Path) -> None:
     done = cli("thread", "show", common)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("error: ")
-    hint = done.err.splitlines()[1]
-    assert hint.startswith("hint: it could be ")
-    assert all(thread_id in done.err for thread_id in ids)
+    assert all(done.err.count(thread_id) == 1 for thread_id in ids)
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("how", [["--at", "99"], ["--before", "nobody"]])
+def test_a_hint_is_about_what_is_missing(cli: Cli, how: list[str]) -> None:
+    done = cli("thread", "fork", "ticket-812", *how)
+    assert (done.code, done.out) == (1, "")
+    assert len(done.err.splitlines()) == 1
+    assert "thread list" in cli("thread", "fork", "ticket-999", *how).err
+
+
+@pytest.mark.parametrize("data", [b"\x00\x01", b'[{"messages": []}', b'{\n "messages": []\n}', b"[\xff]"])
+def test_what_is_no_chat_log_makes_no_store(cli: Cli, data: bytes) -> None:
+    Path("log.json").write_bytes(data)
+    done = cli("thread", "import", "log.json")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: ")
+    assert [path.name for path in Path().iterdir()] == ["log.json"]
+
+
+@pytest.mark.usefixtures("store")
+def test_a_file_that_can_not_be_written(cli: Cli) -> None:
+    done = cli("thread", "export", "--all", "-o", "absent/out.json")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"error: no such directory: {Path('absent').resolve()}\n"
+
+
+@pytest.mark.usefixtures("store")
+def test_days_that_are_none(cli: Cli) -> None:
+    for day in ("yesterday", "2026-02-30", "2026-1-1"):
+        done = cli("thread", "list", "--day", day)
+        assert (done.code, done.out) == (1, "")
+        assert day in done.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_under_stdout(store: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m treering.cli --store {store} thread list --json > /dev/full"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
 
 
 @pytest.mark.usefixtures("store")
@@ -85,6 +125,8 @@ def test_an_absent_block(cli: Cli) -> None:
         ["thread", "fork", "x", "--occurrence", "third"],
         ["thread", "fork", "x", "--at", "-1"],
         ["thread", "import", "absent.json"],
+        ["thread", "import", "."],
+        ["block", "put", "absent"],
         ["block", "get", "--raw", "--json", "bafkr4i"],
     ],
 )

@@ -9,10 +9,11 @@ records = chat.export(store.threads)        # equal to the file's, value for val
 """
 
 from treering.chat.exporting import chat_json, export, export_thread, nodes_json
-from treering.chat.importing import ImportReport, Progress, import_file
-from treering.chat.reading import Refusal
+from treering.chat.importing import ImportReport, Progress, import_file, import_log
+from treering.chat.reading import ChatLog, Refusal, open_log
 
 __all__ = [
+    "ChatLog",
     "ImportReport",
     "Progress",
     "Refusal",
@@ -20,5 +21,7 @@ __all__ = [
     "export",
     "export_thread",
     "import_file",
+    "import_log",
     "nodes_json",
+    "open_log",
 ]

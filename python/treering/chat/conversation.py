@@ -19,8 +19,6 @@ from treering.codec import encode
 
 #: The workflow name of imported conversations.
 WORKFLOW = "chat"
-#: Roles that the engine keeps for itself.
-RESERVED_ROLES = frozenset({"__start__", "__end__"})
 #: What a message list may be called; the first that a record has is the one.
 LIST_NAMES = ("messages", "traj")
 #: In a step's meta: the message had no `content` key.
@@ -33,6 +31,8 @@ _LABEL_TEXT_BYTES_MAX = 256
 _LABELS_BYTES_MAX = 2048
 #: Where the rest of a record stands in the start node: node, parameters, record, then its members.
 _REST_DEPTH = 4
+#: Where the rest of the system message does: node, parameters, chat, system, then its members.
+_SYSTEM_DEPTH = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,11 @@ def conversation_of(record: Any) -> Conversation:
         prompt = system.get("content")
         if prompt is not None:
             del system["content"]
+        _check_depth(system, join_path(path, 0), _SYSTEM_DEPTH)
         chat["system"] = system
         listed = listed[1:]
     rest = {key: value for key, value in record.items() if key != name}
-    for key, value in rest.items():
-        if (found := unkept(value, join_path("$", key), _REST_DEPTH)) is not None:
-            raise Refused(*found)
+    _check_depth(rest, "$", _REST_DEPTH)
     return Conversation(
         # Of the encoding, not of a node: a record may be larger than a node can be.
         digest=str(Cid.of(encode(record))).removeprefix("bafkr4i"),
@@ -98,17 +97,15 @@ def conversation_of(record: Any) -> Conversation:
 def to_record(prompt: Any, parameters: Mapping[str, Any], messages: Iterable[Message]) -> dict[str, Any]:
     """Builds the record again.
 
-    A thread that no import made has no `chat` parameter: its prompt becomes a system message, its parameters the rest
-    of the record.
+    A thread that no import made has other parameters: they become the rest of the record, its prompt a system message.
     """
     listed: list[dict[str, Any]] = []
-    chat = parameters.get("chat")
-    if isinstance(chat, Mapping) and chat.get("list") in LIST_NAMES:
+    if _is_imported(parameters):
+        chat = parameters["chat"]
         name = str(chat["list"])
-        rest = dict(parameters.get("record") or {})
-        system = chat.get("system")
-        if isinstance(system, Mapping):
-            listed.append({"role": "system", **({} if prompt is None else {"content": prompt}), **system})
+        rest = dict(parameters["record"])
+        if "system" in chat:
+            listed.append({"role": "system", **({} if prompt is None else {"content": prompt}), **chat["system"]})
     else:
         name = "messages"
         rest = dict(parameters)
@@ -116,6 +113,26 @@ def to_record(prompt: Any, parameters: Mapping[str, Any], messages: Iterable[Mes
             listed.append({"role": "system", "content": prompt})
     listed.extend(_to_message(message) for message in messages)
     return {**rest, name: listed}
+
+
+def largest_part(record: Mapping[str, Any]) -> str:
+    """The JSON path of what makes a record too large for its nodes; `$` where it is all beside the messages."""
+    name = next(name for name in LIST_NAMES if name in record)
+    parts = {"$": {key: value for key, value in record.items() if key != name}}
+    for index, message in enumerate(record[name]):
+        path = join_path(f"$.{name}", index)
+        content = message.get("content")
+        parts[path] = {key: value for key, value in message.items() if key != "content"}
+        # A text has a block of its own where it is long.
+        parts[join_path(path, "content")] = {} if isinstance(content, str) else {"content": content}
+    return max(parts, key=lambda path: len(encode(parts[path])))
+
+
+def _check_depth(members: Mapping[str, Any], path: str, depth: int) -> None:
+    """Refuses what is not too deep in the record, but will be in the node that it goes to."""
+    for key, value in members.items():
+        if (found := unkept(value, join_path(path, key), depth)) is not None:
+            raise Refused(*found)
 
 
 def _check_message(message: Any, path: str) -> None:
@@ -130,8 +147,21 @@ def _check_message(message: Any, path: str) -> None:
         raise Refused(f"{path}.role", "a role can't be blank")
     if len(role.encode()) > _ROLE_BYTES_MAX:
         raise Refused(f"{path}.role", f"a role has at most {_ROLE_BYTES_MAX} bytes")
-    if role in RESERVED_ROLES:
+    if role.startswith("__") and role.endswith("__"):
         raise Refused(f"{path}.role", f"the role {role} is reserved")
+
+
+def _is_imported(parameters: Mapping[str, Any]) -> bool:
+    """Whether the parameters are those that an import writes, whoever wrote them."""
+    chat, rest = parameters.get("chat"), parameters.get("record")
+    return (
+        parameters.keys() == {"chat", "record"}
+        and isinstance(chat, Mapping)
+        and isinstance(rest, Mapping)
+        and chat.get("list") in LIST_NAMES
+        and chat.keys() <= {"list", "system"}
+        and isinstance(chat.get("system", {}), Mapping)
+    )
 
 
 def _message(message: Mapping[str, Any]) -> Message:

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from treering._calls import call_of
 from treering._core import Pending
-from treering.chat.conversation import WORKFLOW, Conversation, conversation_of
-from treering.chat.reading import Record, Refusal, Refused, open_log
-from treering.errors import AlreadyExists, Corrupt, Invalid, NotFound
+from treering.chat.conversation import WORKFLOW, Conversation, conversation_of, largest_part
+from treering.chat.reading import ChatLog, Record, Refusal, Refused, open_log
+from treering.errors import AlreadyExists, Corrupt, Invalid, LimitExceeded, NotFound
 from treering.step import NewStep
 from treering.thread import Thread
 from treering.threads import Threads
@@ -76,7 +76,16 @@ def import_file(
         Invalid (`invalid`): the file is no chat log, or an array that is cut; nothing was imported.
         OSError: the file can't be read.
     """
-    return _Import(threads, progress).run(Path(path))
+    with open_log(Path(path)) as log:
+        return import_log(threads, log, progress=progress)
+
+
+def import_log(threads: Threads, log: ChatLog, *, progress: Callable[[Progress], None] | None = None) -> ImportReport:
+    """Returns what was imported from an opened chat log; see `import_file`.
+
+    Whoever opens the log first learns that a file is none before there is a store to import it into.
+    """
+    return _Import(threads, progress).run(log)
 
 
 class _Import:
@@ -88,8 +97,7 @@ class _Import:
         self._refused: list[Refusal] = []
         self._new = self._there = self._steps = 0
 
-    def run(self, path: Path) -> ImportReport:
-        log = open_log(path)
+    def run(self, log: ChatLog) -> ImportReport:
         before = self._blocks_written()
         records = 0
         for item in log.records:
@@ -127,7 +135,7 @@ class _Import:
         except Refused as refused:
             self._refuse(record, refused.path, refused.reason)
         except (Invalid, Corrupt) as error:
-            self._refuse(record, "$", str(error))
+            self._refuse_for(record, error)
 
     def _settle(self) -> None:
         """Waits for the oldest start."""
@@ -138,7 +146,7 @@ class _Import:
             # Another import of the same file runs beside this one.
             self._there += 1
         except Invalid as error:
-            self._refuse(flight.record, "$", str(error))
+            self._refuse_for(flight.record, error)
         else:
             try:
                 flight.op.send(answer)
@@ -152,6 +160,10 @@ class _Import:
         except NotFound:
             return False
         return True
+
+    def _refuse_for(self, record: Record, error: Invalid | Corrupt) -> None:
+        path = largest_part(record.value) if isinstance(error, LimitExceeded) else "$"
+        self._refuse(record, path, str(error))
 
     def _refuse(self, record: Record, path: str, reason: str) -> None:
         self._refused.append(Refusal(record.number, path, reason, record.line))

@@ -1,8 +1,8 @@
 """Reads chat logs: a JSON array or JSON Lines, one conversation a record.
 
 Promises: every record comes out once, in the file's order, as parsed JSON or as a `Refusal` that says where in the
-file and where in the record it can't be kept; a record that can't be kept never hides the ones behind it; JSON Lines
-are read line by line. A broken array is refused whole, since what stands behind the break is guesswork.
+file and where in the record it can't be kept; a record that can't be kept never hides the ones behind it. JSON Lines
+are read line by line, from a pipe too; a broken array is refused whole, since what follows the break is guesswork.
 
 Never: repairs, rounds or drops anything. What Python's parser would let through silently (a key given twice, NaN,
 1e999, lone surrogates) is marked while parsing and refused here.
@@ -12,8 +12,10 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO
 
 from treering.errors import Invalid
@@ -24,7 +26,10 @@ DEPTH_MAX = 128
 _DIGITS_MAX = 20
 _INT_MIN, _INT_MAX = -(2**64), 2**64 - 1
 _SPACE = re.compile(r"[ \t\r\n]*")
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+#: Possessive, so that a long string takes no memory for ways back.
+_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+_SPACES = (b" ", b"\t", b"\r", b"\n")
+_MARK = b"\xef\xbb\xbf"
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 
@@ -66,30 +71,56 @@ class _Unkept:
 
 @dataclass(frozen=True, slots=True)
 class ChatLog:
-    """The records of a file, in order, to iterate once; `total` is their number, None where only the end tells."""
+    """The records of a file, in order, to iterate once; `total` is their number, None where only the end tells.
+
+    Close it, or use it in a `with` block: JSON Lines are read from the open file.
+    """
 
     records: Iterator[Record | Refusal]
     total: int | None
+    _file: BinaryIO | None = field(default=None, repr=False)
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> "ChatLog":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def open_log(path: Path) -> ChatLog:
-    """Opens a chat log. An array is parsed whole here; JSON Lines are read while they are iterated.
+    """Opens a chat log, a pipe too. An array is parsed whole here; JSON Lines are read while they are iterated.
 
     Raises `Invalid` for a file that is neither, and for an array that is cut or broken; `OSError` as `open` does.
     """
-    with path.open("rb") as file:
-        start, first = _first_character(file)
-        if first == b"[":
-            records = list(_array(path, file.read()))
-            return ChatLog(iter(records), len(records))
-    if first == b"":
-        return ChatLog(iter(()), 0)
-    if first == b"{":
-        return ChatLog(_lines(path, start), None)
-    raise Invalid(
-        f"not a chat log: {path} begins with {first.decode('utf-8', 'replace')!r}; "
-        "expected a JSON array, or JSON Lines with one object a line"
-    )
+    file = path.open("rb")
+    try:
+        before, first = _first_character(file)
+        if first == b"{":
+            line = first + file.readline()
+            if line.strip() == b"{":
+                raise Invalid(
+                    f"not a chat log: {path} holds an object over several lines; "
+                    "a record stands on a line of its own, or is an element of an array"
+                )
+            return ChatLog(_lines(line, 1 + before.count(b"\n"), file), None, file)
+        records = list(_array(path, before + first + file.read())) if first == b"[" else []
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    if first not in (b"[", b""):
+        raise Invalid(
+            f"not a chat log: {path} begins with {first.decode('utf-8', 'replace')!r}; "
+            "expected a JSON array, or JSON Lines with one object a line"
+        )
+    return ChatLog(iter(records), len(records))
 
 
 def join_path(path: str, key: str | int) -> str:
@@ -101,15 +132,16 @@ def join_path(path: str, key: str | int) -> str:
     return f"{path}[{json.dumps(key)}]"
 
 
-def _first_character(file: BinaryIO) -> tuple[int, bytes]:
-    """Where the text begins, behind a byte order mark, and its first byte that isn't white space."""
-    start = 3 if file.read(3) == b"\xef\xbb\xbf" else 0
-    file.seek(start)
-    while byte := file.read(1):
-        if not byte.isspace():
-            file.seek(-1, 1)
-            return start, byte
-    return start, b""
+def _first_character(file: BinaryIO) -> tuple[bytes, bytes]:
+    """The white space at the beginning, without a byte order mark, and the first byte that isn't; never goes back."""
+    byte = file.read(1)
+    if byte == _MARK[:1] and file.read(2) == _MARK[1:]:
+        byte = file.read(1)
+    before = bytearray()
+    while byte in _SPACES:
+        before += byte
+        byte = file.read(1)
+    return bytes(before), byte
 
 
 def _array(path: Path, data: bytes) -> Iterator[Record | Refusal]:
@@ -125,7 +157,7 @@ def _array(path: Path, data: bytes) -> Iterator[Record | Refusal]:
 
 
 def _array_elements(text: str) -> Iterator[Record | Refusal]:
-    at = _skip_space(text, 1)
+    at = _skip_space(text, _skip_space(text, 0) + 1)
     number = 0
     if text[at : at + 1] != "]":
         while True:
@@ -148,14 +180,12 @@ def _array_elements(text: str) -> Iterator[Record | Refusal]:
         raise json.JSONDecodeError("something follows the array", text, at)
 
 
-def _lines(path: Path, start: int) -> Iterator[Record | Refusal]:
+def _lines(first: bytes, first_line: int, file: BinaryIO) -> Iterator[Record | Refusal]:
     number = 0
-    with path.open("rb") as file:
-        file.seek(start)
-        for line, data in enumerate(file, 1):
-            if data.strip():
-                number += 1
-                yield _line(number, line, data)
+    for line, data in enumerate(chain((first,), file), first_line):
+        if data.strip():
+            number += 1
+            yield _line(number, line, data)
 
 
 def _line(number: int, line: int, data: bytes) -> Record | Refusal:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from treering.cli.opening import Opening, opening
-from treering.cli.options import AsJson, examples
+from treering.cli.options import AsJson, examples, input_path
 
 if TYPE_CHECKING:
     from treering import Cid
@@ -38,12 +38,12 @@ def put(
     context: typer.Context,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", exists=True, dir_okay=False, allow_dash=True, help="Default: stdin."),
+        typer.Argument(metavar="[FILE]", dir_okay=False, help="Default, and -: stdin."),
     ] = None,
     node: Annotated[bool, typer.Option("--node", help="The input is DAG-JSON; store it as a node.")] = False,
 ) -> None:
     """Store bytes and print their CID. The same bytes are stored once. They are held for 24 hours."""
-    data = sys.stdin.buffer.read() if file is None or str(file) == "-" else file.read_bytes()
+    data = sys.stdin.buffer.read() if file is None else input_path(file).read_bytes()
     blocks = opening(context).store(create=True).blocks
     if node:
         from treering.codec import from_dag_json

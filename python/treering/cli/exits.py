@@ -46,8 +46,8 @@ def complain(message: str, hint: str | None) -> None:
 def explain(error: Exception) -> None:
     """Prints an error of the library or of the system."""
     message = str(error)
-    if isinstance(error, OSError) and not isinstance(error, TreeringError):
-        message = f"{error.strerror or message}: {error.filename}" if error.filename else message
+    if isinstance(error, OSError) and not isinstance(error, TreeringError) and error.strerror:
+        message = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     complain(message, _hint(error))
 
 
@@ -61,14 +61,15 @@ def _hint(error: Exception) -> str | None:
     if isinstance(given, str):
         return given
     if isinstance(error, Ambiguous):
-        candidates = ", ".join(str(candidate) for candidate in getattr(error, "candidates", ()))
-        return f"it could be {candidates}" if candidates else None
+        candidates = [str(candidate) for candidate in getattr(error, "candidates", ())]
+        named = all(candidate in str(error) for candidate in candidates)
+        return None if named else f"it could be {', '.join(candidates)}"
     if isinstance(error, WrongStatus) and getattr(error, "status", "") == "running":
         return "cancel it first, or pass --force"
     if isinstance(error, LeaseHeld):
         return "it is freed when its owner ends; `treering thread show ID` names the owner"
     if isinstance(error, ReadOnly):
         return "commands that write need a directory that can be written"
-    if isinstance(error, NotFound) and "thread" in str(error).split(":")[0]:
+    if isinstance(error, NotFound) and error.attributes.keys() == {"thread"}:
         return "treering thread list shows the threads there are"
     return None

@@ -1,6 +1,7 @@
 """Arguments and options that several commands share, and what their texts mean."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +25,18 @@ def examples(*lines: str) -> str:
     """The end of a command's help: how it is called, a line each."""
     # An empty line keeps two lines apart; one feed alone would join them.
     return "\n\n".join(["Examples:", *(f"  $ {line}" for line in lines)])
+
+
+def input_path(given: Path) -> Path:
+    """The file that a FILE argument means; `-` is stdin. Raises a usage error where there is none.
+
+    Typer's own check is not used: the versions of it that stand on pydantic look for a file called `-`.
+    """
+    if str(given) == "-":
+        return Path("/dev/stdin")
+    if not given.exists():
+        raise typer.BadParameter(f"file '{given}' does not exist.", param_hint="FILE")
+    return given
 
 
 def parse_labels(labels: list[str] | None) -> dict[str, str | int | float | bool | None]:

@@ -70,16 +70,14 @@ struct Entry<'py> {
 }
 
 impl<'py> Entry<'py> {
-    fn new(key: &Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> Result<Self, Refusal> {
-        let Ok(key) = key.cast::<PyString>() else {
-            return Err(Refusal::Key(type_name(key)));
-        };
+    fn new(key: Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> Result<Self, Refusal> {
+        // The exact type first: that is one comparison, the other asks for the type's flags.
+        let key = key
+            .cast_into_exact::<PyString>()
+            .or_else(|other| other.into_inner().cast_into::<PyString>())
+            .map_err(|other| Refusal::Key(type_name(&other.into_inner())))?;
         let text = std::ptr::from_ref(key.to_str().map_err(|_| Refusal::Surrogate)?);
-        Ok(Self {
-            key: key.clone(),
-            value,
-            text,
-        })
+        Ok(Self { key, value, text })
     }
 
     fn text(&self) -> &str {
@@ -95,10 +93,12 @@ enum Frame<'py> {
     List {
         list: Bound<'py, PyList>,
         next: usize,
+        length: usize,
     },
     Tuple {
         tuple: Bound<'py, PyTuple>,
         next: usize,
+        length: usize,
     },
     /// Its entries are those of the shared stack from `base` on, in canonical order.
     Map { base: usize, next: usize },
@@ -151,15 +151,19 @@ impl<'py> Encoder<'py> {
     fn next(&mut self) -> Result<Option<Bound<'py, PyAny>>, Refusal> {
         while let Some(frame) = self.frames.last_mut() {
             match frame {
-                Frame::List { list, next } => {
-                    if *next < list.len() {
+                Frame::List { list, next, length } => {
+                    if *next < *length {
                         let item = list.get_item(*next).map_err(|_| Refusal::Changed)?;
                         *next += 1;
                         return Ok(Some(item));
                     }
                 }
-                Frame::Tuple { tuple, next } => {
-                    if *next < tuple.len() {
+                Frame::Tuple {
+                    tuple,
+                    next,
+                    length,
+                } => {
+                    if *next < *length {
                         let item = tuple.get_item(*next).map_err(|_| Refusal::Changed)?;
                         *next += 1;
                         return Ok(Some(item));
@@ -231,10 +235,12 @@ impl<'py> Encoder<'py> {
     /// Tuples, other byte containers and subclasses.
     fn rare(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Refusal> {
         if let Ok(tuple) = value.cast::<PyTuple>() {
-            self.writer.array(tuple.len())?;
+            let length = tuple.len();
+            self.writer.array(length)?;
             self.frames.push(Frame::Tuple {
                 tuple: tuple.clone(),
                 next: 0,
+                length,
             });
             return Ok(());
         }
@@ -290,20 +296,23 @@ impl<'py> Encoder<'py> {
     }
 
     fn list(&mut self, list: &Bound<'py, PyList>) -> Result<(), Refusal> {
-        self.writer.array(list.len())?;
+        let length = list.len();
+        self.writer.array(length)?;
         self.frames.push(Frame::List {
             list: list.clone(),
             next: 0,
+            length,
         });
         Ok(())
     }
 
     fn dict(&mut self, dict: &Bound<'py, PyDict>) -> Result<(), Refusal> {
-        self.writer.map(dict.len())?;
+        let length = dict.len();
+        self.writer.map(length)?;
         let base = self.entries.len();
-        self.entries.reserve(dict.len());
+        self.entries.reserve(length);
         for (key, value) in dict.iter() {
-            self.entries.push(Entry::new(&key, value)?);
+            self.entries.push(Entry::new(key, value)?);
         }
         if let Some(own) = self.entries.get_mut(base..) {
             own.sort_unstable_by(|a, b| canonical_key_order(a.text(), b.text()));

@@ -1,6 +1,7 @@
 //! `StepCore`: one step as read, and the arguments of one to be written.
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use treering_block::Cid;
 use treering_thread::{AtMs, Step, StepArgs};
 
@@ -166,9 +167,10 @@ fn artifact_bytes(value: Option<&Bound<'_, PyAny>>) -> Result<Vec<(String, Vec<u
     };
     let mut artifacts = Vec::new();
     for (name, bytes) in dict(value)?.iter() {
-        let bytes = match bytes.extract::<Text>() {
-            Ok(text) => text.0.into_bytes(),
-            Err(_) => bytes.extract::<ByteString>()?.to_vec(),
+        let bytes = if bytes.is_instance_of::<PyString>() {
+            bytes.extract::<Text>()?.0.into_bytes()
+        } else {
+            bytes.extract::<ByteString>()?.to_vec()
         };
         artifacts.push((name.extract::<Text>()?.0, bytes));
     }

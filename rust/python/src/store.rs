@@ -81,6 +81,13 @@ impl Core {
     }
 }
 
+impl Drop for Core {
+    fn drop(&mut self) {
+        // Whoever ends the store waits for its writer, which may stand before the gate.
+        self.gate.open();
+    }
+}
+
 #[pymethods]
 impl Core {
     #[staticmethod]

@@ -52,12 +52,15 @@ impl ThreadCore {
         Ok(py.detach(|| self.thread.refresh())?)
     }
 
-    /// What was last seen, by name.
+    /// What was last seen, by name. Reads nothing.
     fn info<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>> {
-        let (info, start) = py.detach(|| (self.thread.info(), self.thread.start_cid()));
-        let seen = info_object(py, &info)?;
-        seen.set_item("start", PyCid::ours(start?))?;
-        Ok(seen)
+        let info = py.detach(|| self.thread.info());
+        Ok(info_object(py, &info)?)
+    }
+
+    /// The start node's name. At most two reads, once.
+    fn start(&self, py: Python<'_>) -> Result<PyCid> {
+        Ok(PyCid::ours(py.detach(|| self.thread.start_cid())?))
     }
 
     #[pyo3(signature = (step, expected_head, command_id))]
@@ -178,19 +181,28 @@ impl ThreadCore {
 
     /// Steps `first` to `last`, both included, None for the newest.
     #[pyo3(signature = (first, last, reverse))]
-    fn walk(&self, first: Count, last: Option<Count>, reverse: bool) -> StepIterator {
+    fn walk(
+        &self,
+        py: Python<'_>,
+        first: Count,
+        last: Option<Count>,
+        reverse: bool,
+    ) -> StepIterator {
         let (first, last) = (first.0.max(1), last.map(|Count(last)| last));
-        StepIterator(Mutex::new(if reverse {
-            let newest = self.thread.len();
-            Walk::Back {
-                thread: self.thread.clone(),
-                first,
-                next: last.map_or(newest, |last| last.min(newest)),
-                chunk: Vec::new(),
+        // Even what was last seen is behind a lock that an append may hold.
+        let walk = py.detach(|| match reverse {
+            true => {
+                let newest = self.thread.len();
+                Walk::Back {
+                    thread: self.thread.clone(),
+                    first,
+                    next: last.map_or(newest, |last| last.min(newest)),
+                    chunk: Vec::new(),
+                }
             }
-        } else {
-            Walk::Forth(self.thread.walk(first, last))
-        }))
+            false => Walk::Forth(self.thread.walk(first, last)),
+        });
+        StepIterator(Mutex::new(walk))
     }
 
     /// (start, steps in order, content node that stands for what was before them).

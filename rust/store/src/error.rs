@@ -86,7 +86,7 @@ pub enum StoreError {
         rule: String,
     },
     /// A prefix that more than one CID starts with.
-    #[error("{prefix} is the start of {} CIDs; type more of it", candidates.len())]
+    #[error("{prefix} is the start of several CIDs; type more of it")]
     Ambiguous {
         /// The prefix.
         prefix: String,

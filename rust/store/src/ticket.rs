@@ -1,5 +1,6 @@
 //! The answer to a submitted commit, when it comes. Sync callers wait on it, async callers are called.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -43,8 +44,11 @@ impl Ticket {
             state.callback.take()
         };
         ready.notify_all();
-        if let Some(callback) = callback {
-            callback();
+        // Whoever answers goes on: a caller's panic must not take a store's writer along.
+        if let Some(callback) = callback
+            && catch_unwind(AssertUnwindSafe(callback)).is_err()
+        {
+            tracing::error!("the callback of a ticket panicked");
         }
     }
 

@@ -10,10 +10,11 @@ mod embedded;
 
 use std::path::Path;
 use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
-use embedded::{bytes, commit, name, open, put, relaxed};
+use embedded::{bytes, command, commit, hold_syncs, name, open, put, relaxed};
 use treering_block::{Block, Cid};
-use treering_store::{Change, Commit, Expect, RefMove, Store};
+use treering_store::{Change, Commit, Expect, RefMove, Store, StoreError};
 
 /// What a killed process leaves: the files as they are, without the log's index, which is in memory.
 fn killed(from: &Path, to: &Path) {
@@ -24,11 +25,12 @@ fn killed(from: &Path, to: &Path) {
 }
 
 /// A commit of as many and as fat refs as there may be; their names fall anywhere in the table.
-fn wide(seed: u64, target: Cid) -> Commit {
+fn wide(target: Cid) -> Commit {
     let mut commit = relaxed(commit());
-    for number in seed * 20_000..(seed + 1) * 20_000 {
+    for number in 0..20_000u64 {
+        let long = blake3::hash(&number.to_le_bytes()).to_string().repeat(15);
         commit.moves.push(RefMove {
-            name: name(&blake3::hash(&number.to_le_bytes()).to_string()),
+            name: name(&long),
             expect: Expect::Absent,
             change: Change::Set {
                 target,
@@ -46,24 +48,160 @@ fn a_killed_process_keeps_a_relaxed_commit_that_outgrew_the_cache() {
     let (alive, dead) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = open(alive.path());
     let target = Block::raw(b"target".to_vec());
-    let first = store.submit(put(vec![target.clone()]));
-    // The writer waits here until all that follows is queued: they become one transaction.
-    let (queued, go_on) = channel::<()>();
-    first.on_answer(move || drop(go_on.recv()));
-    let tickets: Vec<_> = (0..2)
-        .map(|seed| store.submit(wide(seed, target.cid)))
-        .collect();
+    store.submit(put(vec![target.clone()])).wait().unwrap();
+    let ticket = store.submit(wide(target.cid));
     // Killed right after the answer: on the writer's thread, before a checkpoint reads the log again.
     let (from, to) = (alive.path().to_owned(), dead.path().to_owned());
     let (copied, copy) = channel();
-    tickets[0].on_answer(move || {
+    ticket.on_answer(move || {
         killed(&from, &to);
         copied.send(()).unwrap();
     });
-    queued.send(()).unwrap();
     copy.recv().unwrap();
-    assert_eq!(tickets[1].wait().unwrap().position, 3);
+    assert_eq!(ticket.wait().unwrap().position, 2);
     let left = open(dead.path());
     assert_eq!(left.head().unwrap(), store.head().unwrap());
     assert_eq!(left.verify(None).unwrap().findings, []);
+}
+
+/// What was answered as durable outlives the machine, also where nothing was left to write.
+#[test]
+fn a_durable_command_that_was_relaxed_before_is_synced() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store
+        .submit(put(vec![Block::raw(bytes(0, 100))]))
+        .wait()
+        .unwrap();
+    let mut once = put(vec![Block::raw(bytes(1, 100))]);
+    once.command = command("id", 7);
+    store.submit(relaxed(once.clone())).wait().unwrap();
+    let before = store.counters();
+    let again = store.submit(relaxed(once.clone())).wait().unwrap();
+    assert_eq!(again.replay, Some(vec![7]));
+    assert_eq!(
+        store.counters().commit_syncs,
+        before.commit_syncs,
+        "relaxed"
+    );
+    store.submit(once.clone()).wait().unwrap();
+    assert_eq!(store.counters().commit_syncs, before.commit_syncs + 1);
+    store.submit(once).wait().unwrap();
+    assert_eq!(
+        store.counters().commit_syncs,
+        before.commit_syncs + 1,
+        "once is enough"
+    );
+    assert_eq!(store.counters().wal_bytes_written, before.wal_bytes_written);
+}
+
+/// The sync that makes it true may fail: then it is not true.
+#[test]
+fn a_durable_answer_without_its_sync_is_not_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut once = put(vec![Block::raw(bytes(1, 100))]);
+    once.command = command("id", 7);
+    store.submit(relaxed(once.clone())).wait().unwrap();
+    store.on_commit_sync(|| Err(std::io::Error::other("the disk is gone")));
+    let unknown = store.submit(once.clone()).wait();
+    assert!(
+        matches!(unknown, Err(StoreError::CommitUnknown { .. })),
+        "{unknown:?}"
+    );
+    let refused = store.submit(once).wait();
+    assert!(
+        matches!(refused, Err(StoreError::Poisoned { .. })),
+        "{refused:?}"
+    );
+}
+
+/// Another process may be reading for minutes: nobody waits for it to end.
+#[test]
+fn closing_does_not_wait_for_who_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store
+        .submit(put(vec![Block::raw(bytes(0, 100))]))
+        .wait()
+        .unwrap();
+    let reader = rusqlite::Connection::open(directory.path().join("store.db")).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM block;")
+        .unwrap();
+    store
+        .submit(put(vec![Block::raw(bytes(1, 100))]))
+        .wait()
+        .unwrap();
+    let started = Instant::now();
+    store.close().unwrap();
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    drop(reader);
+    assert_eq!(open(directory.path()).verify(None).unwrap().findings, []);
+}
+
+/// A panic of one caller is not the others' loss.
+#[test]
+fn a_callback_that_panics_stops_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let first = store.submit(put(vec![Block::raw(bytes(0, 100))]));
+    first.on_answer(|| std::thread::sleep(Duration::from_millis(200)));
+    let second = store.submit(put(vec![Block::raw(bytes(1, 100))]));
+    second.on_answer(|| panic!("as planned"));
+    second.wait().unwrap();
+    store
+        .submit(put(vec![Block::raw(bytes(2, 100))]))
+        .wait()
+        .unwrap();
+}
+
+/// SQLite's lock on the database keeps other programs from removing the log. POSIX drops it when any
+/// descriptor of the file is closed, so opening again must not look into the file while a store closes.
+#[cfg(target_os = "linux")]
+#[test]
+fn opening_while_closing_drops_no_lock() {
+    use std::os::unix::fs::MetadataExt;
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store
+        .submit(put(vec![Block::raw(bytes(0, 100))]))
+        .wait()
+        .unwrap();
+    let inode = std::fs::metadata(directory.path().join("store.db"))
+        .unwrap()
+        .ino();
+    let locked = || {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let place = format!(":{inode} ");
+        locks
+            .lines()
+            .any(|line| line.contains("POSIX") && line.contains(&place))
+    };
+    assert!(locked(), "or this test can not tell");
+    let release = hold_syncs(&store);
+    let waiting = store.submit(put(vec![Block::raw(bytes(1, 100))]));
+    std::thread::scope(|scope| {
+        let closing = scope.spawn(|| store.close().unwrap());
+        // The last handle is gone, the writer is still inside its fsync.
+        while !matches!(store.head(), Err(StoreError::Closed)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        let again = open(directory.path());
+        let locked_while_closing = locked();
+        release.send(()).unwrap();
+        closing.join().unwrap();
+        assert!(locked_while_closing && locked());
+        waiting.wait().unwrap();
+        assert_eq!(again.head().unwrap().position, 2);
+        again
+            .submit(put(vec![Block::raw(bytes(2, 100))]))
+            .wait()
+            .unwrap();
+    });
 }

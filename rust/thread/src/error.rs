@@ -72,7 +72,7 @@ pub enum ThreadError {
         len: u64,
     },
     /// A prefix of several ids.
-    #[error("{prefix:?} is the start of {} thread ids; type more of it: {}", candidates.len(), candidates.join(", "))]
+    #[error("{prefix:?} is the start of several thread ids; type more of it: {}", candidates.join(", "))]
     Ambiguous {
         /// What was asked for.
         prefix: String,

@@ -1,7 +1,7 @@
 """Threads as a table, and one thread with its context."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,24 +17,55 @@ if TYPE_CHECKING:
     from treering.thread import Thread
 
 _PROMPT_LINES_MAX = 10
+_HEADS = ("ID", "STATUS", "STEPS", "WORKFLOW", "KEY OR ORIGIN")
+_STEPS = 2
+_GAP = 2
+#: Of a thread's labels a list shows so much; `thread show` shows all.
+_LABELS_WIDTH_MAX = 100
+#: Labels stand beside the row where they have so much room.
+_LABELS_WIDTH_MIN = 16
 
 
-def thread_table(threads: Iterable["Thread"]) -> Table:
-    """One row a thread, in the order given; where room is short, the labels go on under themselves."""
+def print_threads(console: Console, threads: Iterable["Thread"]) -> None:
+    """One row a thread, in the order given.
+
+    Labels go on under themselves, or under the whole row where there is no room beside it. Nothing is cut that tells
+    threads apart: the IDs of one moment differ in their last characters alone.
+    """
     rows = [_row(thread) for thread in threads]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="faint")
-    table.add_column("ID", no_wrap=True)
-    table.add_column("STATUS", no_wrap=True)
-    table.add_column("STEPS", justify="right", no_wrap=True)
-    table.add_column("WORKFLOW", no_wrap=True)
     # Keys that an import made say nothing to a person; without others the column goes.
     named = any(row[4].plain for row in rows)
-    if named:
-        table.add_column("KEY OR ORIGIN", no_wrap=True)
-    table.add_column("LABELS", overflow="fold")
+    shown = (0, 1, 2, 3, 4) if named else (0, 1, 2, 3)
+    heads = [Text(_HEADS[column], "faint") for column in shown]
+    widths = [max(cell.cell_len for cell in (head, *(row[at] for row in rows))) for at, head in enumerate(heads)]
+    beside = sum(widths) + _GAP * len(widths)
+    under = beside if console.width - beside >= _LABELS_WIDTH_MIN else _GAP
+    if any(row[5].plain for row in rows) and under == beside:
+        heads.append(Text("LABELS", "faint"))
+    console.print(_line(heads, widths), soft_wrap=True)
     for row in rows:
-        table.add_row(*(row if named else (*row[:4], row[5])))
-    return table
+        line = _line([row[at] for at in shown], widths)
+        labels = shorten(row[5], _LABELS_WIDTH_MAX).wrap(console, max(1, console.width - under), overflow="fold")
+        if under == beside and row[5].plain:
+            line.pad_right(beside - line.cell_len)
+            line.append_text(labels.pop(0))
+        line.rstrip()
+        console.print(line, soft_wrap=True)
+        for more in labels if row[5].plain else ():
+            more.rstrip()
+            console.print(Text(" " * under).append_text(more), soft_wrap=True)
+
+
+def _line(cells: Sequence[Text], widths: Sequence[int]) -> Text:
+    """Cells side by side; a last one that has no width is as long as it is."""
+    line = Text()
+    for at, cell in enumerate(cells):
+        width = widths[at] if at < len(widths) else cell.cell_len
+        padding = " " * (width - cell.cell_len)
+        gap = " " * _GAP if at + 1 < len(cells) else ""
+        line.append(padding if at == _STEPS else "").append_text(cell).append(("" if at == _STEPS else padding) + gap)
+    line.rstrip()
+    return line
 
 
 def _row(thread: "Thread") -> tuple[Text, Text, Text, Text, Text, Text]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
+from treering.cli.exits import CommandError
 from treering.cli.opening import opening
-from treering.cli.options import AsJson, examples
+from treering.cli.options import AsJson, examples, input_path
 
 if TYPE_CHECKING:
     from treering.thread import Thread
@@ -37,7 +38,8 @@ class Format(StrEnum):
 def import_threads(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A JSON array or JSON Lines.")
+        Path,
+        typer.Argument(metavar="FILE", dir_okay=False, help="A JSON array or JSON Lines; - is stdin."),
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -49,9 +51,12 @@ def import_threads(
     from treering import chat
     from treering.cli.render.exchange import print_refused, print_report, report_record, watching
 
-    threads = opening(context).threads(create=True)
-    with watching(file.name) as progress:
-        report = chat.import_file(threads, file, progress=progress)
+    path = input_path(file)
+    with chat.open_log(path) as log:
+        # Only now: a file that is no chat log makes no store.
+        threads = opening(context).threads(create=True)
+        with watching(path.name) as progress:
+            report = chat.import_log(threads, log, progress=progress)
     if as_json:
         from treering.cli.render.console import print_json
 
@@ -75,7 +80,10 @@ def export_threads(
             "--format", help="chat: the records that an import reads. json: nodes as DAG-JSON, one thread a line."
         ),
     ] = Format.CHAT,
-    output: Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help="Write to this file.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", dir_okay=False, help="Write to this file; - is stdout."),
+    ] = None,
 ) -> None:
     """Export threads, rebuilt from their nodes."""
     if bool(ids) == everything:
@@ -107,13 +115,21 @@ def _write_nodes(file: TextIO, threads: "list[Thread]") -> None:
 
 @contextmanager
 def _writing(path: Path | None) -> Iterator[TextIO]:
-    """A file that appears whole or not at all; stdout where there is no path."""
-    if path is None:
+    """A file that appears whole or not at all; stdout where there is no path; a device or pipe as it is."""
+    if path is None or str(path) == "-":
         from treering.cli.render.console import data_stream
 
         with data_stream() as stream:
             yield stream
         return
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        # What replaces a file would put one in the place of /dev/null.
+        with path.open("w", encoding="utf-8", newline="\n") as stream:
+            yield stream
+        return
+    if not path.parent.is_dir():
+        raise CommandError(f"no such directory: {path.parent}")
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:

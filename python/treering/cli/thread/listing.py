@@ -51,9 +51,10 @@ def list_threads(
         print_json_array(thread_record(thread) for thread in found)
         return
     from treering.cli.render.console import err, out
-    from treering.cli.render.threads import thread_table
+    from treering.cli.render.threads import print_threads
 
+    filtered = any(given is not None for given in (status, workflow, day)) or label
     if found:
-        out().print(thread_table(found))
+        print_threads(out(), found)
     else:
-        err().print("no threads" + (" match" if status or workflow or day or label else " yet"), style="faint")
+        err().print("no threads" + (" match" if filtered else " yet"), style="faint")

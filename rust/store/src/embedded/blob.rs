@@ -9,7 +9,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use treering_block::Block;
 use ulid::Ulid;
@@ -24,15 +25,21 @@ use crate::error::Result;
 const TREE_SUFFIX: &str = ".obao";
 
 /// The folder `blobs/` of one store.
-#[derive(Clone)]
 pub(super) struct BlobFiles {
     root: PathBuf,
     tally: Arc<Tally>,
+    /// Folders whose entry in `blobs/` is known to be on disk. That a folder is there says nothing: who
+    /// made it may still be about to sync it, or may have died before.
+    synced_folders: [AtomicBool; 256],
 }
 
 impl BlobFiles {
     pub(super) fn new(root: PathBuf, tally: Arc<Tally>) -> Self {
-        Self { root, tally }
+        Self {
+            root,
+            tally,
+            synced_folders: [const { AtomicBool::new(false) }; 256],
+        }
     }
 
     /// Writes a block's bytes and tree, and returns the name for its row. Errors: `DiskFull`, `Io`;
@@ -43,7 +50,8 @@ impl BlobFiles {
         let name = format!("{folder}/{hex}-{}", Ulid::generate());
         let directory = self.root.join(folder);
         let path = self.root.join(&name);
-        let written = self.write_files(&directory, &path, &block.bytes);
+        let first_byte = block.cid.digest().first().copied().unwrap_or_default();
+        let written = self.write_files(&directory, first_byte, &path, &block.bytes);
         if written.is_err() {
             self.remove(&name);
         }
@@ -51,11 +59,21 @@ impl BlobFiles {
         Ok(name)
     }
 
-    fn write_files(&self, directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn write_files(
+        &self,
+        directory: &Path,
+        first_byte: u8,
+        path: &Path,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         let (tree, _) = bao::encode::outboard(bytes);
-        if !directory.is_dir() {
+        let synced = self.synced_folders.get(usize::from(first_byte));
+        if !synced.is_some_and(|synced| synced.load(Acquire)) || !directory.is_dir() {
             fs::create_dir_all(directory)?;
             self.counted(sync::directory(&self.root))?;
+            if let Some(synced) = synced {
+                synced.store(true, Release);
+            }
         }
         for (path, content) in [(path.to_owned(), bytes), (tree_path(path), &tree)] {
             let mut file = File::create_new(path)?;
@@ -324,6 +342,18 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn a_folder_that_somebody_else_made_is_synced_too() {
+        let (root, first, block, _row) = sample();
+        // Another process: to it the folder is there, and who made it may have died before its sync.
+        let other = BlobFiles::new(root.path().to_owned(), Arc::default());
+        for files in [&first, &other, &other] {
+            files.write(&block).unwrap();
+        }
+        assert_eq!(first.tally.counters().blob_syncs, 4 + 3);
+        assert_eq!(other.tally.counters().blob_syncs, 4 + 3);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,11 +32,11 @@ const WRITER_CACHE_KIB: i64 = -98_304;
 /// A log that one huge commit made longer is cut to this when it starts anew. Not shorter: writing over
 /// a file is cheaper than making it grow.
 const LOG_FILE_BYTES_MAX: i64 = 192 << 20;
-const READER_CACHE_KIB: i64 = -16_384;
+const READER_CACHE_KIB: i64 = -8_192;
 /// Idle readers that are kept open.
 const READERS_IDLE_MAX: usize = 8;
 /// Nobody but us holds SQLite's own locks for long; a foreign SQLite on our file may.
-const BUSY_WAIT: Duration = Duration::from_secs(10);
+pub(super) const BUSY_WAIT: Duration = Duration::from_secs(10);
 
 /// How the database may be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(super) enum Mode {
 pub(super) struct Connections {
     // Connections first: they are dropped before what they use.
     readers: Mutex<Vec<Reader>>,
+    /// The store is closed: a reader that is still out is not kept when it comes back.
+    closed: AtomicBool,
     writer: Mutex<Option<Writer>>,
     database: PathBuf,
     log: PathBuf,
@@ -61,6 +64,8 @@ pub(super) struct Writer {
     durability: Durability,
     /// What the newest transaction of this connection left, if it is still the newest of all.
     known: Cell<Option<(u32, Known)>>,
+    /// All that this connection sees committed has been synced.
+    synced: Cell<bool>,
 }
 
 /// What each transaction starts from; read once, then carried on.
@@ -73,8 +78,25 @@ pub(super) struct Known {
 impl Writer {
     /// What is known of the database inside a transaction; None when somebody else wrote since.
     pub(super) fn known(&self) -> Option<Known> {
-        let (version, known) = self.known.take()?;
-        (self.data_version()? == version).then_some(known)
+        let unchanged = self
+            .known
+            .take()
+            .filter(|(version, _)| self.data_version() == Some(*version));
+        if unchanged.is_none() {
+            self.synced.set(false);
+        }
+        unchanged.map(|(_, known)| known)
+    }
+
+    /// Whether what was committed before this transaction began may not be on disk: by relaxed commits,
+    /// of this connection or of others.
+    pub(super) fn owes_sync(&self) -> bool {
+        !self.synced.get()
+    }
+
+    /// After COMMIT: whether the log was synced up to its end.
+    pub(super) fn note_sync(&self, synced: bool) {
+        self.synced.set(synced);
     }
 
     /// After COMMIT, before the connection looks at the database again.
@@ -127,6 +149,7 @@ impl Connections {
         }
         Ok(Self {
             readers: Mutex::default(),
+            closed: AtomicBool::new(false),
             writer: Mutex::default(),
             database,
             log,
@@ -137,6 +160,10 @@ impl Connections {
 
     pub(super) fn database(&self) -> &Path {
         &self.database
+    }
+
+    pub(super) fn log(&self) -> &Path {
+        &self.log
     }
 
     /// A reader for one piece of work. Errors: `Corrupt`, `Io`.
@@ -202,13 +229,16 @@ impl Connections {
         Ok(WriterGuard(slot))
     }
 
-    /// Closes everything; what is used next is opened again.
+    /// Closes everything for good: what is still in use goes when it is given back.
     pub(super) fn close_all(&self, _inside: &Inside) {
-        lock(&self.readers).clear();
+        let mut readers = lock(&self.readers);
+        self.closed.store(true, SeqCst);
+        readers.clear();
+        drop(readers);
         *lock(&self.writer) = None;
     }
 
-    /// Before a fork: nobody is inside, so no mutex is held.
+    /// Before a fork: nobody is inside, so no mutex is held. What is used next is opened again.
     pub(super) fn close_for_fork(&self) {
         lock(&self.readers).clear();
         *lock(&self.writer) = None;
@@ -252,6 +282,7 @@ impl Connections {
             conn,
             durability: Durability::Durable,
             known: Cell::new(None),
+            synced: Cell::new(false),
         })
     }
 
@@ -389,7 +420,7 @@ impl Drop for ReadSession<'_> {
         // A connection left inside a transaction (an error in between) is not for the next one.
         if reader.conn.is_autocommit() {
             let mut idle = lock(&self.connections.readers);
-            if idle.len() < READERS_IDLE_MAX {
+            if idle.len() < READERS_IDLE_MAX && !self.connections.closed.load(SeqCst) {
                 idle.push(reader);
             }
         }

@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
+use std::time::Duration;
 
 use super::bell::Bell;
 use super::blob::BlobFiles;
-use super::connections::{Connections, Mode};
+use super::connections::{BUSY_WAIT, Connections, Mode};
 use super::directory::Directory;
 use super::fork::{self, Inside};
 use super::lock::WriteLock;
@@ -49,10 +50,18 @@ impl Shared {
         self.poisoned.get_or_init(|| why.to_owned());
     }
 
-    /// Moves the log into the database. True: all of it, so that the log starts anew.
+    /// Moves the log into the database. True: all of it, so that the log starts anew. Never waits for
+    /// who reads or writes: then it moves what it can.
     pub(super) fn checkpoint(&self, inside: &Inside, mode: &str) -> Result<bool> {
         let writer = self.connections.writer(inside, Durability::Durable)?;
         let session = Session::new(&writer.conn, self.connections.database());
+        let busy_wait = |wait| {
+            session
+                .conn
+                .busy_timeout(wait)
+                .map_err(session.failed("set up"))
+        };
+        busy_wait(Duration::ZERO)?;
         self.tally.enter(Phase::Checkpoint);
         let ended = session
             .conn
@@ -61,6 +70,7 @@ impl Shared {
                 Ok(busy == 0 && log == moved)
             });
         self.tally.enter(Phase::Other);
+        busy_wait(BUSY_WAIT)?;
         ended.map_err(session.failed("checkpoint"))
     }
 }

@@ -63,13 +63,7 @@ impl Directory {
             if !create {
                 return Err(not_a_store(path, "there is no such directory"));
             }
-            fs::create_dir_all(path).map_err(|error| io_error("make", path, error))?;
-            if let Some(parent) = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-            {
-                sync::directory(parent).map_err(|error| io_error("sync", parent, error))?;
-            }
+            make_directories(path)?;
         }
         if !path.is_dir() {
             return Err(not_a_store(path, "it is a file, not a directory"));
@@ -179,6 +173,17 @@ impl Directory {
         fs::rename(&new, self.database()).map_err(io("rename", &new))?;
         sync::directory(&self.root).map_err(io("sync", &self.root))
     }
+}
+
+/// Makes a directory and those above it that are absent; each entry is on disk then. Errors: `Io`.
+fn make_directories(path: &Path) -> Result<()> {
+    let path = std::path::absolute(path).map_err(|error| io_error("make", path, error))?;
+    let absent: Vec<&Path> = path.ancestors().take_while(|up| !up.exists()).collect();
+    fs::create_dir_all(&path).map_err(|error| io_error("make", &path, error))?;
+    for parent in absent.into_iter().rev().filter_map(Path::parent) {
+        sync::directory(parent).map_err(|error| io_error("sync", parent, error))?;
+    }
+    Ok(())
 }
 
 fn not_a_store(path: &Path, why: &str) -> StoreError {

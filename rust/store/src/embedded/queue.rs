@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use treering_block::Cid;
 
-use crate::commit::{BLOB_BYTES_MIN, Commit, Durability};
+use crate::commit::{BLOB_BYTES_MIN, Change, Commit, Durability};
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::name::RefName;
@@ -20,8 +20,11 @@ use super::gc::TransactionWork;
 
 /// At most so many requests in one transaction …
 const BATCH_REQUESTS_MAX: usize = 1024;
-/// … and so many bytes of blocks; a larger request goes alone.
+/// … and so many bytes of blocks and records; a larger request goes alone.
 const BATCH_BYTES_MAX: u64 = 8 << 20;
+
+/// Who waits for the lock without an end looks this often; a grant wakes him at once.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// What is to be done.
 pub(super) enum Work {
@@ -87,12 +90,16 @@ impl<T> Reply<T> {
 impl Request {
     pub(super) fn new(work: Work, lock_wait: Duration) -> Self {
         let bytes = match &work {
-            Work::Commit { commit, .. } => commit
-                .blocks
-                .iter()
-                .map(|block| block.bytes.len())
-                .filter(|size| *size < BLOB_BYTES_MIN)
-                .sum::<usize>() as u64,
+            Work::Commit { commit, .. } => {
+                let blocks = commit.blocks.iter().map(|block| block.bytes.len());
+                let blocks: usize = blocks.filter(|size| *size < BLOB_BYTES_MIN).sum();
+                // Written twice: to the refs and to the journal.
+                let records = commit.moves.iter().map(|step| match &step.change {
+                    Change::Set { record, .. } => 2 * (record.len() + step.name.encoded().len()),
+                    Change::Delete => 0,
+                });
+                (blocks + records.sum::<usize>()) as u64
+            }
             Work::Acquire { .. } | Work::Release { .. } | Work::Change { .. } => 0,
         };
         Self {
@@ -112,8 +119,9 @@ impl Request {
         }
     }
 
-    fn deadline(&self) -> Instant {
-        self.queued + self.lock_wait
+    /// When its time is over; None: never.
+    fn deadline(&self) -> Option<Instant> {
+        self.queued.checked_add(self.lock_wait)
     }
 
     pub(super) fn waited(&self) -> Duration {
@@ -235,18 +243,15 @@ impl Queue {
             let now = Instant::now();
             let (expired, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut state.requests)
                 .into_iter()
-                .partition(|request| request.deadline() <= now);
+                .partition(|request| request.deadline().is_some_and(|end| end <= now));
             state.requests = waiting.into();
-            let next = state.requests.iter().map(Request::deadline).min();
-            match next {
-                Some(next) if expired.is_empty() => {
-                    let waited = self
-                        .changed
-                        .wait_timeout(state, next.saturating_duration_since(now));
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
-                _ => return LockWait::Expired(expired),
+            if state.requests.is_empty() || !expired.is_empty() {
+                return LockWait::Expired(expired);
             }
+            let next = state.requests.iter().filter_map(Request::deadline).min();
+            let wait = next.map_or(LOOK_AGAIN, |next| next.saturating_duration_since(now));
+            let waited = self.changed.wait_timeout(state, wait);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -314,6 +319,18 @@ mod tests {
         }
         assert_eq!(queue.take_batch().len(), 40);
         assert_eq!(queue.take_batch().len(), 1);
+    }
+
+    #[test]
+    fn who_waits_without_an_end_gets_the_lock() {
+        let queue = Queue::default();
+        assert!(queue.push(request(1, Duration::MAX).0).is_ok());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| queue.wait_for_grant());
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(queue.grant(Ok(())));
+            assert!(matches!(waiting.join().unwrap(), LockWait::Granted(Ok(()))));
+        });
     }
 
     #[test]

@@ -20,6 +20,8 @@ struct Entry {
     core: Arc<Core>,
     /// Apart from the core, so that the fork handler never becomes its last owner.
     shared: Weak<Shared>,
+    /// 0 while it is being closed. It stands here until its files are closed: before that nobody may open
+    /// and close the database by other means, and a fork must close its connections.
     handles: usize,
 }
 
@@ -69,9 +71,10 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Core>> {
 }
 
 impl Entry {
-    /// A poisoned core is not handed out again: opening anew is how a caller gets out of it.
+    /// A core that is being closed is not handed out again, nor a poisoned one: opening anew is how a
+    /// caller gets out of it.
     fn is_sound(&self) -> bool {
-        self.core.shared.poisoned().is_none()
+        self.handles > 0 && self.core.shared.poisoned().is_none()
     }
 }
 
@@ -86,16 +89,15 @@ pub(super) fn release(core: &Arc<Core>) {
         else {
             return;
         };
-        match entries.get_mut(at) {
-            Some(entry) if entry.handles > 1 => {
-                entry.handles -= 1;
-                None
-            }
-            _ => Some(entries.swap_remove(at)),
-        }
+        entries.get_mut(at).is_some_and(|entry| {
+            entry.handles = entry.handles.saturating_sub(1);
+            entry.handles == 0
+        })
     };
-    if let Some(entry) = last {
-        entry.core.close();
+    if last {
+        core.close();
+        let _inside = fork::enter();
+        open_entries().retain(|entry| !Arc::ptr_eq(&entry.core, core));
     }
 }
 

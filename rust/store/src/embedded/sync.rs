@@ -13,6 +13,17 @@ pub(super) fn file(path: &Path) -> io::Result<()> {
         .sync_all()
 }
 
+/// Waits until the bytes of an existing file, and its length, are on disk. A file that is absent has none.
+///
+/// Closing the descriptor drops the POSIX locks that this process has on the file.
+pub(super) fn data(path: &Path) -> io::Result<()> {
+    match File::options().write(true).open(path) {
+        Ok(file) => file.sync_data(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Waits until the directory's entries are on disk.
 #[cfg(unix)]
 pub(super) fn directory(path: &Path) -> io::Result<()> {

@@ -141,6 +141,12 @@ impl Tally {
         Ok(())
     }
 
+    /// The writer is about to fsync the log itself: a commit that wrote nothing answers for those before.
+    pub(super) fn before_own_sync(&self) -> io::Result<()> {
+        self.header_written.store(false, Relaxed);
+        self.before_sync(FileKind::Log)
+    }
+
     pub(super) fn counters(&self) -> Counters {
         Counters {
             blocks_read: self.blocks_read.load(Relaxed),

@@ -19,6 +19,7 @@ use super::lock::WriteLock;
 use super::queue::{LockWait, OwedTicket, Queue, Reply, Request, Wake, Work};
 use super::session::Session;
 use super::sqlite_error::io_error;
+use super::sync;
 use super::tally::Phase;
 use super::transaction::Transaction;
 use crate::commit::{Commit, Committed, Durability};
@@ -269,10 +270,10 @@ impl WriterThread {
         let booked = self.book(&writer, session, batch, answers, unused_files);
         let ended = match booked {
             Ok(done) => match session.run_prepared("COMMIT", "commit to") {
-                Ok(()) => {
+                Ok(()) => self.sync_what_is_owed(&writer, durability).map(|()| {
                     writer.keep(done.known);
-                    Ok(done)
-                }
+                    done
+                }),
                 Err(error) => {
                     // A full disk shows in a write, which comes before the fsync: the commit's last frame
                     // is not whole, so the log does not hold the commit.
@@ -288,21 +289,43 @@ impl WriterThread {
             },
             Err(error) => Err(error),
         };
-        if ended.is_err()
+        // Closing the connection rolls back, too.
+        let stuck = ended.is_err()
             && !session.conn.is_autocommit()
-            && session.conn.execute_batch("ROLLBACK").is_err()
-        {
-            // The connection is closed below; closing rolls back.
-            shared.tally.enter(Phase::Other);
-            writer.discard();
-            return ended;
-        }
+            && session.conn.execute_batch("ROLLBACK").is_err();
         shared.tally.enter(Phase::Other);
-        if let Err(StoreError::CommitUnknown { why }) = &ended {
+        let unknown = match &ended {
+            Err(StoreError::CommitUnknown { why }) => Some(why),
+            _ => None,
+        };
+        if let Some(why) = unknown {
             shared.poison(why);
+        }
+        if stuck || unknown.is_some() {
             writer.discard();
         }
         ended
+    }
+
+    /// A durable answer stands for all that it rests on: where this commit had nothing to write, so that
+    /// SQLite had nothing to sync, relaxed commits before it may have left something.
+    fn sync_what_is_owed(&self, writer: &Writer, durability: Durability) -> Result<()> {
+        let tally = &self.shared.tally;
+        if durability == Durability::Relaxed {
+            writer.note_sync(false);
+            return Ok(());
+        }
+        if writer.owes_sync() && !tally.sync_reached() {
+            let log = self.shared.connections.log();
+            tally
+                .before_own_sync()
+                .and_then(|()| sync::data(log))
+                .map_err(|error| StoreError::CommitUnknown {
+                    why: format!("cannot sync {}: {error}", log.display()),
+                })?;
+        }
+        writer.note_sync(true);
+        Ok(())
     }
 
     /// BEGIN and every request, up to COMMIT.
@@ -403,6 +426,10 @@ impl WriterThread {
     }
 
     fn checkpoint_if_long(&mut self, inside: &Inside, durability: Durability) {
+        if self.shared.poisoned().is_some() {
+            // What the log holds on disk is in doubt: the next session moves it, with an fsync of its own.
+            return;
+        }
         let log_bytes = self.shared.tally.log_bytes();
         let long = match durability {
             Durability::Durable => CHECKPOINT_LOG_BYTES,
