@@ -137,7 +137,7 @@ fn a_store_that_is_killed_between_any_two_steps_is_whole_and_is_collected_later(
 fn aborts(plant: &str, named: &str) {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
-    let filled = fill(&store);
+    fill(&store);
     // Something that would go first of all, if anything went.
     let ended = Block::raw(bytes(9, 100));
     store.submit(put(vec![ended.clone()])).wait().unwrap();
@@ -174,14 +174,6 @@ fn aborts(plant: &str, named: &str) {
     store.close().unwrap();
     let conn = Connection::open(directory.path().join("store.db")).unwrap();
     assert_eq!(counts(&conn), before, "{plant}: nothing was deleted");
-    drop(conn);
-    let store = open(directory.path());
-    let cids: Vec<Cid> = filled.orphans.iter().map(|block| block.cid).collect();
-    assert_eq!(
-        store.has_many(&cids).unwrap().len(),
-        4,
-        "the orphans are still looked up"
-    );
     assert_eq!(blob_files(directory.path()), 2);
 }
 
@@ -189,10 +181,7 @@ fn aborts(plant: &str, named: &str) {
 #[test]
 fn anything_broken_stops_a_collection_before_its_first_change() {
     aborts("UPDATE ref SET record = x'00'", "ref row main/thread/kept");
-    aborts(
-        "UPDATE ref SET target = (SELECT target FROM ref) || x'00'",
-        "ref row main/thread/kept",
-    );
+    aborts("UPDATE ref SET target = x'00'", "ref row main/thread/kept");
     aborts(
         "UPDATE graph SET links = x'' WHERE ordinal = 3",
         "graph row 3",

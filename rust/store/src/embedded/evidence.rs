@@ -44,18 +44,21 @@ impl Snapshot<'_> {
                 .payload(row.ordinal)
                 .map(|payload| payload.unwrap_or_default().into())
         };
-        if row.file.is_some() && bytes.is_err() && self.is_gone(row.ordinal) {
-            // Collected since this snapshot: its file went after its row.
-            return;
-        }
-        if let (Ok(bytes), true) = (&bytes, row.file.is_some())
-            && row.cid.matches(bytes)
-            && let Some(detail) = self.blobs.tree_fault(&row, bytes)
-        {
-            visit(Err(Broken {
-                which: row.cid.to_string(),
-                detail,
-            }));
+        if row.file.is_some() {
+            let fault = match &bytes {
+                Ok(bytes) if row.cid.matches(bytes) => self.blobs.tree_fault(&row, bytes),
+                _ => None,
+            };
+            if (bytes.is_err() || fault.is_some()) && self.is_gone(row.ordinal) {
+                // Collected since this snapshot: its file went after its row.
+                return;
+            }
+            if let Some(detail) = fault {
+                visit(Err(Broken {
+                    which: row.cid.to_string(),
+                    detail,
+                }));
+            }
         }
         visit(Ok(verify::BlockRow {
             ordinal: row.ordinal,
