@@ -234,9 +234,42 @@ fn verify_names_a_broken_page_of_the_dead_and_no_read_goes_past_it() {
     assert!(store.gc(&REAL).is_err());
 }
 
-/// A file that a second row names, as a bulk import or damage may leave it, is not removed with the first.
+/// What a crash leaves beside the rows goes a day later; nothing else does.
 #[test]
-fn a_duplicate_digest_that_shares_a_file_keeps_it() {
+fn files_without_a_row_go_when_they_are_old() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let filled = fill(&store);
+    let folder = directory.path().join("blobs/ab");
+    std::fs::create_dir_all(&folder).unwrap();
+    let hex = "ab".repeat(32);
+    let young = ulid::Ulid::generate();
+    let old = ulid::Ulid::from_parts(1_000_000, 7);
+    let stray = |name: String| folder.join(name);
+    let goes = [
+        stray(format!("{hex}-{old}")),
+        stray(format!("{hex}-{old}.obao")),
+    ];
+    let stays = [
+        stray(format!("{hex}-{young}")),
+        stray(format!("{hex}-{young}.obao")),
+        stray("notes.txt".into()),
+        stray(format!("{}-{old}", "cd".repeat(32))),
+    ];
+    for path in goes.iter().chain(&stays) {
+        std::fs::write(path, "x").unwrap();
+    }
+    store.gc(&DRY).unwrap();
+    assert!(goes.iter().all(|path| path.exists()));
+    store.gc(&REAL).unwrap();
+    assert!(!goes.iter().any(|path| path.exists()));
+    assert!(stays.iter().all(|path| path.exists()));
+    assert_whole(&store, &filled.top);
+}
+
+/// A live row beside a dead one of the same digest keeps its own file.
+#[test]
+fn a_duplicate_digest_keeps_its_file() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let filled = fill(&store);

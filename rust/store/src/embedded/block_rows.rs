@@ -391,6 +391,13 @@ impl Session<'_> {
             .map_err(|error| self.unread(error))
     }
 
+    /// Whether a row names this file, a dead one too.
+    pub(super) fn names_file(self, digest: &[u8; 32], file: &str) -> Result<bool> {
+        self.prepared("SELECT 1 FROM block WHERE key8 = ?1 AND file = ?2")?
+            .exists(params![key8(digest), file])
+            .map_err(|error| self.unread(error))
+    }
+
     /// Deletes both rows of a block. True: there was one.
     pub(super) fn delete_block_rows(self, ordinal: u64) -> Result<bool> {
         let ordinal = to_sql(ordinal);

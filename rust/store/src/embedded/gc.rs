@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use treering_block::{Cid, Codec};
 
 use super::EmbeddedStore;
+use super::blob::{digest_and_time, without_tree_suffix};
 use super::queue::Work;
 use super::session::Session;
+use super::sqlite_error::io_error;
 use super::transaction::Transaction;
+use crate::clock::Clock;
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
 use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Purged, View};
-use crate::store::Store;
+use crate::store::{HOLD_MS, Store};
 use crate::tier::Tier;
 
 /// A small transaction deletes rows for no longer than this, so that no writer waits for it.
@@ -277,6 +280,29 @@ impl Ground for EmbeddedStore {
         for name in names {
             self.core.shared.blobs.remove(name);
         }
+    }
+
+    /// What a crash left between a file and its commit, or between a row's deletion and its file's. By the
+    /// machine's clock, since the files' names are.
+    fn remove_stray_files(&self) -> Result<()> {
+        let shared = &self.usable()?.shared;
+        let listed = shared
+            .blobs
+            .list()
+            .map_err(|error| io_error("list", &shared.root, error))?;
+        let now_ms = Clock::system().now_ms();
+        for (file, _) in listed {
+            let name = without_tree_suffix(&file);
+            let Some((digest, written_ms)) = digest_and_time(name) else {
+                continue;
+            };
+            if now_ms.saturating_sub(written_ms) > HOLD_MS
+                && !self.reading(|session| session.names_file(&digest, name))?
+            {
+                shared.blobs.remove(name);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -283,6 +283,7 @@ impl<'g> Collection<'g> {
             next = ordinal.saturating_add(1);
         }
         let Some(first) = ordinals.first().copied() else {
+            self.ground.remove_stray_files()?;
             return Ok(Phase::Done);
         };
         let given = ordinals.clone();

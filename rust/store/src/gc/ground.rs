@@ -126,4 +126,6 @@ pub trait Ground: Sync {
     fn change(&self, durability: Durability, work: Change) -> Result<()>;
     /// Removes files whose rows are gone.
     fn remove_files(&self, names: &[String]);
+    /// Removes files that have lain about without a row for longer than any commit can wait.
+    fn remove_stray_files(&self) -> Result<()>;
 }

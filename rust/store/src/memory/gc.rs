@@ -24,6 +24,10 @@ impl Ground for MemoryStore {
     }
 
     fn remove_files(&self, _: &[String]) {}
+
+    fn remove_stray_files(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl View for State {
