@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import treering
+import treering.chat
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 WORDS = set(re.findall(r"\w+", PAGE))
@@ -16,6 +17,11 @@ DESCRIBED = ["Store", "Scope", "Threads", "Thread", "Step", "Commit", "ThreadDra
 @pytest.mark.parametrize("name", treering.__all__)
 def test_names(name: str) -> None:
     assert name == "__version__" or name in WORDS
+
+
+@pytest.mark.parametrize("name", treering.chat.__all__)
+def test_chat_names(name: str) -> None:
+    assert name in WORDS
 
 
 @pytest.mark.parametrize("name", DESCRIBED)

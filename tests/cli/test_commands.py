@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -284,11 +283,11 @@ class TestExchange:
         Path("real.json").touch()
         Path("link.json").symlink_to("real.json")
         os.mkfifo("pipe")
-        with ThreadPoolExecutor(1) as reader:
-            reading = reader.submit(Path("pipe").read_bytes)
-            assert cli("thread", "export", "--all", "-o", "pipe").code == 0
-            assert len(json.loads(reading.result(timeout=10))) == 4
+        reading = os.open("pipe", os.O_RDWR | os.O_NONBLOCK)
+        assert cli("thread", "export", "--all", "-o", "pipe").code == 0
         assert Path("pipe").is_fifo()
+        assert len(json.loads(os.read(reading, 1 << 16))) == 4
+        os.close(reading)
         assert cli("thread", "export", "--all", "-o", "link.json").code == 0
         assert Path("link.json").is_symlink()
         assert len(json.loads(Path("real.json").read_bytes())) == 4
@@ -412,6 +411,8 @@ class TestVerifyAndStats:
         table = cli("verify")
         assert table.code == 1
         assert all(f"{found}     1" in table.out for found in ids)
+        figures = parsed(cli, "stats", "--json")
+        assert (figures["threads"], figures["unreadable_threads"]) == (1, 3)
         shown = cli("thread", "log", "--graph", "ticket-812")
         assert content in shown.out.replace("\n", "") or content[:12] in shown.out
 

@@ -6,6 +6,7 @@ import typer
 
 from treering.cli.opening import opening
 from treering.cli.options import AsJson, examples
+from treering.errors import Corrupt
 
 if TYPE_CHECKING:
     from treering import Store
@@ -40,12 +41,13 @@ def measure(store: "Store") -> dict[str, Any]:
     unreadable = 0
     for name in store.scopes():
         for thread in store.scope(name).threads.list():
-            if thread.status == "corrupt":
+            try:
+                length, cids = len(thread), store.reachable([thread.head])[0]
+            except Corrupt:
                 unreadable += 1
                 continue
             threads += 1
-            steps += len(thread)
-            cids = store.reachable([thread.head])[0]
+            steps += length
             alone += sum(sizes.get(cid, 0) for cid in cids)
             reached.update(cids)
     stored = sum(sizes.get(cid, 0) for cid in reached)

@@ -20,6 +20,7 @@ enum Fault {
     ListsBackwards,
     KeepsBlocksOfRefusedCommits,
     IgnoresVersions,
+    IgnoresTargets,
     ForgetsReceipts,
     SkipsACommit,
     NeverWaits,
@@ -43,6 +44,11 @@ impl Store for Faulty {
         for step in &mut commit.moves {
             if self.has(Fault::IgnoresVersions) && matches!(step.expect, Expect::Version(_)) {
                 step.expect = Expect::Any;
+            }
+            if let (true, Expect::At { version, .. }) =
+                (self.has(Fault::IgnoresTargets), &step.expect)
+            {
+                step.expect = Expect::Version(*version);
             }
             if let Change::Set { record, .. } = &mut step.change
                 && self.has(Fault::CutsRecords)
@@ -196,6 +202,7 @@ fn each_theme_finds_its_fault_and_nothing_else() {
         (Fault::GivesOtherBytes, "blocks"),
         (Fault::PrefixStopsEarly, "prefixes"),
         (Fault::ListsBackwards, "refs"),
+        (Fault::IgnoresTargets, "refs"),
         (Fault::KeepsBlocksOfRefusedCommits, "commits"),
         (Fault::IgnoresVersions, "concurrency"),
         (Fault::ForgetsReceipts, "commands"),

@@ -12,6 +12,7 @@ use crate::store::Store;
 cases!("refs":
     versions_grow_by_one,
     expectations_are_kept,
+    the_same_version_of_another_history_is_not_it,
     a_removed_ref_starts_again,
     removing_what_is_absent_is_nothing,
     records_come_back,
@@ -87,6 +88,49 @@ fn expectations_are_kept(backend: &dyn Backend) {
             }
         }
     }
+    assert_sound(&*store);
+}
+
+/// Versions start again when a ref is made again, so a number alone may be met by somebody else's change.
+fn the_same_version_of_another_history_is_not_it(backend: &dyn Backend) {
+    let store = begun(backend);
+    let name = name("x");
+    let at = |version, target: &str| Expect::At {
+        version,
+        target: raw(target).cid,
+    };
+    let refused = |expect: Expect| {
+        for step in [
+            set(&name, expect.clone(), raw("b").cid),
+            remove(&name, expect.clone()),
+        ] {
+            match refusal(&*store, moving(step)) {
+                StoreError::RefMoved {
+                    expected, actual, ..
+                } => {
+                    assert_eq!(expected, expect);
+                    assert_eq!(actual, store.read_ref(&name).unwrap());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    refused(at(0, "a"));
+    refused(at(1, "a"));
+    done(&*store, moving(set(&name, Expect::Absent, raw("a").cid)));
+    refused(at(1, "b"));
+    refused(at(2, "a"));
+    refused(at(0, "a"));
+    let moved = done(&*store, moving(set(&name, at(1, "a"), raw("b").cid)));
+    assert_eq!(moved.versions, [2]);
+    // The same target at a later version is not it, either.
+    done(&*store, moving(set(&name, at(2, "b"), raw("a").cid)));
+    refused(at(1, "a"));
+    done(&*store, moving(remove(&name, at(3, "a"))));
+    assert_eq!(store.read_ref(&name).unwrap(), None);
+    done(&*store, moving(set(&name, Expect::Absent, raw("b").cid)));
+    refused(at(1, "a"));
+    done(&*store, moving(set(&name, at(1, "b"), raw("a").cid)));
     assert_sound(&*store);
 }
 

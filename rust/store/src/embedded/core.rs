@@ -17,6 +17,7 @@ use super::options::OpenOptions;
 use super::queue::Queue;
 use super::session::Session;
 use super::sqlite_error::io_error;
+use super::sync;
 use super::tally::{Phase, Tally};
 use super::vfs::Shim;
 use super::writer::WriterThread;
@@ -145,7 +146,8 @@ impl Core {
 
     /// After a failed fsync the kernel calls pages clean that never reached the disk, and the log reads
     /// back well from memory. Writing what it says into the database, with an fsync that can fail anew,
-    /// is what makes it true. A log left by a living process is that one's to care for.
+    /// is what makes it true. The log is emptied then: what of it is on disk may end early, and would
+    /// put older pages over those just written. A log left by a living process is that one's to care for.
     fn redo_log(&self, directory: &Directory, lock: &WriteLock) {
         if !std::fs::metadata(directory.log()).is_ok_and(|log| log.len() > 0)
             || !lock.try_lock().unwrap_or(false)
@@ -153,7 +155,12 @@ impl Core {
             return;
         }
         let inside = fork::enter();
-        if let Err(error) = self.shared.checkpoint(&inside, "PASSIVE") {
+        let log = directory.log();
+        let redone = self
+            .shared
+            .checkpoint(&inside, "TRUNCATE")
+            .and_then(|_| sync::data(&log).map_err(|error| io_error("sync", &log, error)));
+        if let Err(error) = redone {
             tracing::warn!(%error, "the log of the last session stays as it is");
         }
         drop(inside);
