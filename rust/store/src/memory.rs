@@ -5,6 +5,7 @@
 //! Must never: call out (a ticket's callback, a waiting watcher) while it holds its lock.
 
 mod evidence;
+mod gc;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,14 @@ use crate::commit::{Address, Commit, Committed, RefValue, receipt_key};
 use crate::cursor::{Cursor, Head};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
+use crate::gc::{Collection, GcOptions};
 use crate::journal::{JournalEntry, JournalRow};
 use crate::lease::{self, Identity, Lease, LeaseState};
 use crate::ledger;
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
 use crate::process::is_alive;
 use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Store};
+use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
 use crate::verify;
 use state::State;
@@ -136,11 +138,9 @@ impl Store for MemoryStore {
 
     fn blocks(&self, after: u64, limit: usize) -> Result<Vec<BlockInfo>> {
         let inner = self.open()?;
-        let later = inner
+        Ok(inner
             .state
-            .blocks
-            .range((Bound::Excluded(after), Bound::Unbounded));
-        Ok(later
+            .live_after(after)
             .take(limit)
             .map(|(ordinal, stored)| BlockInfo {
                 ordinal: *ordinal,
@@ -268,6 +268,58 @@ impl Store for MemoryStore {
     fn lease_state(&self, name: &RefName) -> Result<Option<LeaseState>> {
         let stored = self.open()?.state.leases.get(name).cloned();
         Ok(stored.map(|state| state.observed(self.clock.now_ms(), is_alive)))
+    }
+
+    fn holds(&self, scope: &str, after: u64, limit: usize) -> Result<Vec<Hold>> {
+        check_scope(scope)?;
+        let inner = self.open()?;
+        let later = inner
+            .state
+            .holds
+            .range((after.saturating_add(1), String::new())..);
+        Ok(later
+            .filter(|((_, of), _)| of == scope)
+            .filter_map(|((ordinal, _), expires_at_ms)| {
+                Some(Hold {
+                    ordinal: *ordinal,
+                    cid: inner.state.blocks.get(ordinal)?.cid,
+                    expires_at_ms: *expires_at_ms,
+                })
+            })
+            .take(limit)
+            .collect())
+    }
+
+    fn extend_hold(&self, scope: &str, cid: &Cid, until_ms: i64) -> Result<i64> {
+        check_scope(scope)?;
+        let mut inner = self.open()?;
+        let ordinal = *inner
+            .state
+            .ordinals
+            .get(cid)
+            .ok_or(StoreError::BlockNotFound(*cid))?;
+        let held = inner
+            .state
+            .holds
+            .entry((ordinal, scope.to_owned()))
+            .or_insert(until_ms);
+        *held = until_ms.max(*held);
+        Ok(*held)
+    }
+
+    fn release_hold(&self, scope: &str, cid: &Cid) -> Result<bool> {
+        check_scope(scope)?;
+        let mut inner = self.open()?;
+        let state = &mut inner.state;
+        let Some(ordinal) = state.ordinals.get(cid).copied() else {
+            return Ok(false);
+        };
+        Ok(state.holds.remove(&(ordinal, scope.to_owned())).is_some())
+    }
+
+    fn collection(&self, options: &GcOptions) -> Result<Collection<'_>> {
+        drop(self.open()?);
+        Ok(Collection::new(self, options))
     }
 
     fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {

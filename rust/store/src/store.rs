@@ -9,6 +9,7 @@ use crate::commit::{Address, Commit, RefValue};
 use crate::cursor::{Cursor, Head};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
+use crate::gc::{Collection, GcOptions, GcReport};
 use crate::journal::JournalEntry;
 use crate::lease::{Lease, LeaseState};
 use crate::name::RefName;
@@ -27,6 +28,18 @@ pub struct BlockInfo {
     pub cid: Cid,
     /// Bytes of the block.
     pub size: u64,
+}
+
+/// A block that is kept without a ref.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The held block's ordinal.
+    pub ordinal: u64,
+    /// The held block.
+    pub cid: Cid,
+    /// When the hold ends, Unix milliseconds by the store's clock. One that has ended keeps nothing; the
+    /// next collection removes it.
+    pub expires_at_ms: i64,
 }
 
 /// At most this many candidates are named by [`StoreError::Ambiguous`].
@@ -117,6 +130,28 @@ pub trait Store: Send + Sync {
     fn lease_release(&self, lease: &Lease) -> Result<()>;
     /// The newest lease of the ref, whoever has or had it; None if there never was one.
     fn lease_state(&self, name: &RefName) -> Result<Option<LeaseState>>;
+
+    /// Holds of a scope on blocks with a greater ordinal than `after` (0: from the first), by growing
+    /// ordinal, at most `limit`.
+    fn holds(&self, scope: &str, after: u64, limit: usize) -> Result<Vec<Hold>>;
+    /// Holds a block that is there until `until_ms` at least, whether it was held or not: the later of two
+    /// ends wins. Returns the end.
+    ///
+    /// Errors: `BlockNotFound`.
+    fn extend_hold(&self, scope: &str, cid: &Cid, until_ms: i64) -> Result<i64>;
+    /// Ends the scope's hold of a block now. False: there was none.
+    fn release_hold(&self, scope: &str, cid: &Cid) -> Result<bool>;
+
+    /// Makes every block absent that no ref and no hold reaches, then deletes it. Writers go on meanwhile;
+    /// what they put, link to, hold or move refs to before its one short moment under the write lock stays.
+    /// Several may run at once. O(blocks + links), a few bits of memory for each ordinal.
+    ///
+    /// Errors: `Corrupt` naming the row or ref that is broken; nothing was collected then.
+    fn gc(&self, options: &GcOptions) -> Result<GcReport> {
+        self.collection(options)?.run()
+    }
+    /// The same, to be taken step by step by the caller: spread over time, or given up half-way.
+    fn collection(&self, options: &GcOptions) -> Result<Collection<'_>>;
 
     /// Re-hashes every block and checks links, ordinals, rows, refs, receipts and the journal chain; see
     /// [`crate::verify::verify`]. `since`: also proves that the journal up to there is what it was.

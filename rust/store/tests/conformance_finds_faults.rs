@@ -7,8 +7,9 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 use treering_store::conformance::{Backend, run, theme};
 use treering_store::{
-    Address, BlockInfo, Change, Clock, Commit, Counters, Cursor, Expect, Head, JournalEntry, Lease,
-    LeaseState, MemoryStore, RefName, RefValue, Result, Store, StoreStats, Ticket, VerifyReport,
+    Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, Expect, GcOptions,
+    Head, Hold, JournalEntry, Lease, LeaseState, MemoryStore, RefName, RefValue, Result, Store,
+    StoreStats, Ticket, VerifyReport,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +26,7 @@ enum Fault {
     NeverWaits,
     RepeatsTokens,
     CutsRecords,
+    ForgetsHolds,
     ComesBackEmpty,
     NeverCloses,
 }
@@ -53,6 +55,9 @@ impl Store for Faulty {
             {
                 record.truncate(4096);
             }
+        }
+        if self.has(Fault::ForgetsHolds) {
+            commit.holds.clear();
         }
         if self.has(Fault::ForgetsReceipts) {
             commit.command = None;
@@ -146,6 +151,18 @@ impl Store for Faulty {
     fn lease_state(&self, name: &RefName) -> Result<Option<LeaseState>> {
         self.0.lease_state(name)
     }
+    fn holds(&self, scope: &str, after: u64, limit: usize) -> Result<Vec<Hold>> {
+        self.0.holds(scope, after, limit)
+    }
+    fn extend_hold(&self, scope: &str, cid: &Cid, until_ms: i64) -> Result<i64> {
+        self.0.extend_hold(scope, cid, until_ms)
+    }
+    fn release_hold(&self, scope: &str, cid: &Cid) -> Result<bool> {
+        self.0.release_hold(scope, cid)
+    }
+    fn collection(&self, options: &GcOptions) -> Result<Collection<'_>> {
+        self.0.collection(options)
+    }
     fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {
         self.0.verify(since)
     }
@@ -193,6 +210,7 @@ fn each_theme_finds_its_fault_and_nothing_else() {
         (Fault::NeverWaits, "watching"),
         (Fault::RepeatsTokens, "leases"),
         (Fault::CutsRecords, "limits"),
+        (Fault::ForgetsHolds, "gc"),
         (Fault::ComesBackEmpty, "reopening"),
         (Fault::NeverCloses, "closing"),
     ] {

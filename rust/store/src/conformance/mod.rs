@@ -34,6 +34,7 @@ mod closing;
 mod commands;
 mod commits;
 mod concurrency;
+mod gc;
 mod journal;
 mod leases;
 mod limits;
@@ -82,6 +83,7 @@ pub const THEMES: &[Theme] = &[
     watching::THEME,
     leases::THEME,
     limits::THEME,
+    gc::THEME,
     reopening::THEME,
     closing::THEME,
 ];
@@ -115,11 +117,11 @@ pub fn theme(name: &str) -> &'static Theme {
 #[macro_export]
 macro_rules! conformance {
     ($backend:expr) => {
-        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, commands, journal, watching, leases, limits, reopening, closing);
+        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, commands, journal, watching, leases, limits, gc, reopening, closing);
 
         #[test]
         fn every_theme_runs() {
-            assert_eq!($crate::conformance::THEMES.len(), 12);
+            assert_eq!($crate::conformance::THEMES.len(), 13);
         }
     };
     ($backend:expr => $($theme:ident),+) => {

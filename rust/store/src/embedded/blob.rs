@@ -222,6 +222,17 @@ pub(super) fn without_tree_suffix(name: &str) -> &str {
     name.strip_suffix(TREE_SUFFIX).unwrap_or(name)
 }
 
+/// What the name of one of our files says: the digest, and when it was written (Unix milliseconds).
+pub(super) fn digest_and_time(name: &str) -> Option<([u8; 32], i64)> {
+    let (folder, rest) = name.split_once('/')?;
+    let (hex, upload) = rest.split_once('-')?;
+    let digest = blake3::Hash::from_hex(hex).ok()?;
+    let written: Ulid = upload.parse().ok()?;
+    let ours = hex.get(..2) == Some(folder);
+    let written_ms = i64::try_from(written.timestamp_ms()).ok()?;
+    ours.then_some((*digest.as_bytes(), written_ms))
+}
+
 fn tree_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(TREE_SUFFIX);

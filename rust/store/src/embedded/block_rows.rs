@@ -13,6 +13,7 @@ use super::links_codec;
 use super::row_check::{RowCheck, Table, corrupt};
 use super::session::Session;
 use crate::error::{Result, StoreError};
+use crate::gc::{Bitmap, Figures, GraphPage};
 use crate::store::BlockInfo;
 
 /// A block's row without its payload, checked.
@@ -114,7 +115,7 @@ impl Session<'_> {
             .map_err(|error| self.unread(error))?;
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
             let found = read_row(self, row)?;
-            if found.cid == *cid {
+            if found.cid == *cid && !self.is_dead(row, DEAD_COLUMN, found.ordinal)? {
                 return Ok(Some(found));
             }
         }
@@ -129,13 +130,13 @@ impl Session<'_> {
             .map_err(|error| self.unread(error))?;
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
             let found = read_row(self, row)?;
-            if found.cid != *cid {
+            if found.cid != *cid || self.is_dead(row, DEAD_COLUMN, found.ordinal)? {
                 continue;
             }
             if found.file.is_some() {
                 return Ok(Some(Bytes::File(found)));
             }
-            let payload = row.get_ref(7).map_err(|error| self.unread(error))?;
+            let payload = row.get_ref(9).map_err(|error| self.unread(error))?;
             let payload = payload
                 .as_blob()
                 .map_err(|_| broken_bytes(cid, "its row has no bytes"))?;
@@ -161,9 +162,9 @@ impl Session<'_> {
             if found.len() >= limit && newest_key != Some(key) {
                 break;
             }
-            let cid = read_row(self, row)?.cid;
-            if prefix.matches(&cid) {
-                found.push(cid);
+            let read = read_row(self, row)?;
+            if prefix.matches(&read.cid) && !self.is_dead(row, DEAD_COLUMN, read.ordinal)? {
+                found.push(read.cid);
                 newest_key = Some(key);
             }
         }
@@ -173,7 +174,7 @@ impl Session<'_> {
         Ok(found)
     }
 
-    /// Rows after that ordinal, in order; each checked on its own.
+    /// Rows of the living after that ordinal, in order; each checked on its own.
     pub(super) fn blocks_after(
         self,
         after: u64,
@@ -181,12 +182,20 @@ impl Session<'_> {
     ) -> Result<Vec<(u64, Result<BlockRow>)>> {
         let mut statement = self.prepared(sql::AFTER)?;
         let mut rows = statement
-            .query([to_sql(after), limit_sql(limit)])
+            .query([to_sql(after)])
             .map_err(|error| self.unread(error))?;
         let mut found = Vec::new();
-        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+        // Cut here and not by SQLite, since the dead do not count.
+        while found.len() < limit
+            && let Some(row) = rows.next().map_err(|error| self.unread(error))?
+        {
             let ordinal: i64 = row.get(0).map_err(|error| self.unread(error))?;
-            found.push((ordinal.cast_unsigned(), read_row(self, row)));
+            let ordinal = ordinal.cast_unsigned();
+            match self.is_dead(row, DEAD_COLUMN, ordinal) {
+                Ok(true) => {}
+                Ok(false) => found.push((ordinal, read_row(self, row))),
+                Err(error) => found.push((ordinal, Err(error))),
+            }
         }
         Ok(found)
     }
@@ -198,15 +207,17 @@ impl Session<'_> {
             .map_err(|error| self.unread(error))
     }
 
-    /// The CID of an ordinal; None when no row has it.
+    /// The CID of an ordinal; None when no row has it or the block is dead.
     pub(super) fn cid_of(self, ordinal: u64) -> Result<Option<Cid>> {
         let mut statement = self.prepared(sql::ONE)?;
         let mut rows = statement
             .query([to_sql(ordinal)])
             .map_err(|error| self.unread(error))?;
         match rows.next().map_err(|error| self.unread(error))? {
-            Some(row) => Ok(Some(read_row(self, row)?.cid)),
-            None => Ok(None),
+            Some(row) if !self.is_dead(row, DEAD_COLUMN, ordinal)? => {
+                Ok(Some(read_row(self, row)?.cid))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -264,10 +275,150 @@ impl Session<'_> {
             .get(0)
             .and_then(|links| Ok((links, row.get(1)?)))
             .map_err(|error| self.unread(error))?;
-        links_check(to_sql(ordinal), &encoded).expect(&stored, ordinal)?;
-        links_codec::decode(ordinal, &encoded)
-            .map_err(|detail| corrupt(Table::Graph, ordinal, detail))
+        read_links(ordinal, &encoded, &stored)
     }
+
+    /// Graph rows below `below`, falling, at most `limit`; those that `dead` has are not decoded.
+    pub(super) fn graph_rows_down(
+        self,
+        below: u64,
+        limit: usize,
+        dead: &Bitmap,
+    ) -> Result<GraphPage> {
+        let mut page = GraphPage::default();
+        let mut statement = self.prepared(
+            "SELECT ordinal, links, chk FROM graph WHERE ordinal < ?1 ORDER BY ordinal DESC LIMIT ?2",
+        )?;
+        let mut rows = statement
+            .query([to_sql(below), limit_sql(limit)])
+            .map_err(|error| self.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let ordinal = self.graph_ordinal(row)?;
+            if dead.contains(ordinal) {
+                page.push_dead(ordinal);
+            } else {
+                page.push(ordinal, &self.graph_links(row, ordinal)?);
+            }
+        }
+        Ok(page)
+    }
+
+    /// Every graph row from `from` on, growing.
+    pub(super) fn graph_rows_from(
+        self,
+        from: u64,
+        visit: &mut dyn FnMut(u64, &[u64]) -> Result<()>,
+    ) -> Result<()> {
+        let mut statement = self.prepared(
+            "SELECT ordinal, links, chk FROM graph WHERE ordinal >= ?1 ORDER BY ordinal",
+        )?;
+        let mut rows = statement
+            .query([to_sql(from)])
+            .map_err(|error| self.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let ordinal = self.graph_ordinal(row)?;
+            visit(ordinal, &self.graph_links(row, ordinal)?)?;
+        }
+        Ok(())
+    }
+
+    fn graph_ordinal(self, row: &Row<'_>) -> Result<u64> {
+        let ordinal: i64 = row.get(0).map_err(|error| self.unread(error))?;
+        u64::try_from(ordinal)
+            .map_err(|_| corrupt(Table::Graph, ordinal, "its ordinal is negative"))
+    }
+
+    fn graph_links(self, row: &Row<'_>, ordinal: u64) -> Result<Vec<u64>> {
+        let blob = |column| {
+            row.get_ref(column)
+                .map_err(|error| self.unread(error))?
+                .as_blob()
+                .map_err(|_| corrupt(Table::Graph, ordinal, "a column is not bytes"))
+        };
+        read_links(ordinal, blob(1)?, blob(2)?)
+    }
+
+    /// The row with this ordinal, dead or not.
+    pub(super) fn block_at(self, ordinal: u64) -> Result<Option<BlockRow>> {
+        let mut statement = self.prepared(sql::ONE)?;
+        let mut rows = statement
+            .query([to_sql(ordinal)])
+            .map_err(|error| self.unread(error))?;
+        let row = rows.next().map_err(|error| self.unread(error))?;
+        row.map(|row| read_row(self, row)).transpose()
+    }
+
+    /// Whether the block with this ordinal has a row and is dead.
+    pub(super) fn is_dead_row(self, ordinal: u64) -> Result<bool> {
+        let mut statement = self.prepared(sql::ONE)?;
+        let mut rows = statement
+            .query([to_sql(ordinal)])
+            .map_err(|error| self.unread(error))?;
+        match rows.next().map_err(|error| self.unread(error))? {
+            Some(row) => self.is_dead(row, DEAD_COLUMN, ordinal),
+            None => Ok(false),
+        }
+    }
+
+    /// The blocks that are there, counted; rows that are broken too.
+    pub(super) fn count_living(self) -> Result<Figures> {
+        let dead = self.dead_ordinals()?;
+        let mut counted = Figures::default();
+        let mut statement = self.prepared("SELECT ordinal, codec, size FROM block NOT INDEXED")?;
+        let mut rows = statement.query([]).map_err(|error| self.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let (ordinal, codec, size): (i64, i64, i64) = row
+                .get(0)
+                .and_then(|ordinal| Ok((ordinal, row.get(1)?, row.get(2)?)))
+                .map_err(|error| self.unread(error))?;
+            if !dead.contains(ordinal.cast_unsigned()) {
+                counted.blocks += 1;
+                counted.nodes += u64::from(codec == i64::from(Codec::DagCbor.code()));
+                counted.bytes = counted.bytes.saturating_add(size.cast_unsigned());
+            }
+        }
+        Ok(counted)
+    }
+
+    /// Whether a row other than this one names its file.
+    pub(super) fn file_is_shared(self, row: &BlockRow) -> Result<bool> {
+        self.prepared("SELECT 1 FROM block WHERE key8 = ?1 AND file = ?2 AND ordinal <> ?3")?
+            .exists(params![
+                key8(row.cid.digest()),
+                row.file,
+                to_sql(row.ordinal)
+            ])
+            .map_err(|error| self.unread(error))
+    }
+
+    /// Whether a row names this file, a dead one too.
+    pub(super) fn names_file(self, digest: &[u8; 32], file: &str) -> Result<bool> {
+        self.prepared("SELECT 1 FROM block WHERE key8 = ?1 AND file = ?2")?
+            .exists(params![key8(digest), file])
+            .map_err(|error| self.unread(error))
+    }
+
+    /// Deletes both rows of a block. True: there was one.
+    pub(super) fn delete_block_rows(self, ordinal: u64) -> Result<bool> {
+        let ordinal = to_sql(ordinal);
+        let mut deleted = 0;
+        for sql in [
+            "DELETE FROM graph WHERE ordinal = ?1",
+            "DELETE FROM block WHERE ordinal = ?1",
+        ] {
+            deleted = self
+                .prepared(sql)?
+                .execute([ordinal])
+                .map_err(|error| self.unwritten(error))?;
+        }
+        Ok(deleted > 0)
+    }
+}
+
+/// Decodes and checks the columns links, chk of the graph.
+fn read_links(ordinal: u64, encoded: &[u8], stored: &[u8]) -> Result<Vec<u64>> {
+    links_check(to_sql(ordinal), encoded).expect(stored, ordinal)?;
+    links_codec::decode(ordinal, encoded).map_err(|detail| corrupt(Table::Graph, ordinal, detail))
 }
 
 /// `Corrupt` for the bytes of a block.
@@ -294,16 +445,27 @@ impl From<&BlockRow> for BlockInfo {
     }
 }
 
+/// Where the columns of the joined page of `dead` are in every select of [`sql`].
+const DEAD_COLUMN: usize = 7;
+
 mod sql {
-    //! The selects; each starts with the same columns, which [`super::read_row`] reads.
-    pub(super) const FIND: &str =
-        "SELECT ordinal, codec, size, file, chk, digest, key8 FROM block WHERE key8 = ?1";
-    pub(super) const LOAD: &str =
-        "SELECT ordinal, codec, size, file, chk, digest, key8, payload FROM block WHERE key8 = ?1";
-    pub(super) const PREFIX: &str = "SELECT ordinal, codec, size, file, chk, digest, key8 FROM block WHERE key8 BETWEEN ?1 AND ?2 ORDER BY key8";
-    pub(super) const AFTER: &str = "SELECT ordinal, codec, size, file, chk, digest, key8 FROM block WHERE ordinal > ?1 ORDER BY ordinal LIMIT ?2";
-    pub(super) const ONE: &str =
-        "SELECT ordinal, codec, size, file, chk, digest, key8 FROM block WHERE ordinal = ?1";
+    //! The selects; each starts with the same columns, which [`super::read_row`] reads, followed by those
+    //! of the page that says whether the block is dead (2048 ordinals a page).
+    macro_rules! select {
+        ($more:literal, $rest:literal) => {
+            concat!(
+                "SELECT b.ordinal, b.codec, b.size, b.file, b.chk, b.digest, b.key8, d.bits, d.chk",
+                $more,
+                " FROM block b LEFT JOIN dead d ON d.page = b.ordinal >> 11 ",
+                $rest
+            )
+        };
+    }
+    pub(super) const FIND: &str = select!("", "WHERE b.key8 = ?1");
+    pub(super) const LOAD: &str = select!(", b.payload", "WHERE b.key8 = ?1");
+    pub(super) const PREFIX: &str = select!("", "WHERE b.key8 BETWEEN ?1 AND ?2 ORDER BY b.key8");
+    pub(super) const AFTER: &str = select!("", "WHERE b.ordinal > ?1 ORDER BY b.ordinal");
+    pub(super) const ONE: &str = select!("", "WHERE b.ordinal = ?1");
 }
 
 #[cfg(test)]

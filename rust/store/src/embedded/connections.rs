@@ -15,6 +15,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 
+use super::dead_rows;
 use super::fork::{self, Inside};
 use super::manifest_rows::Totals;
 use super::session::Session;
@@ -104,6 +105,15 @@ struct Reader {
     /// Set on one that was opened without locks, because nothing can be written beside a database on a
     /// read-only disk: what the database looked like then.
     unlocked: Option<FileLook>,
+    /// Set on one that was opened before the store had the table of the dead.
+    knows_no_dead: bool,
+}
+
+impl Reader {
+    /// Whether it sees all that there is: the table of the dead may have been made since.
+    fn is_current(&self) -> bool {
+        !self.knows_no_dead || matches!(dead_rows::exist(&self.conn), Ok(false))
+    }
 }
 
 /// Tells whether a file was changed.
@@ -143,7 +153,8 @@ impl Connections {
         let idle = lock(&self.readers).pop();
         let reader = match idle {
             Some(reader)
-                if reader.unlocked.is_none() || reader.unlocked == self.unlocked_look() =>
+                if (reader.unlocked.is_none() || reader.unlocked == self.unlocked_look())
+                    && reader.is_current() =>
             {
                 reader
             }
@@ -230,6 +241,9 @@ impl Connections {
             .map_err(failed)?;
         conn.pragma_update(None, "synchronous", "FULL")
             .map_err(failed)?;
+        if !dead_rows::exist(&conn).map_err(failed)? {
+            conn.execute_batch(dead_rows::CREATE).map_err(failed)?;
+        }
         let mode: String = conn
             .pragma_query_value(None, "journal_mode", |row| row.get(0))
             .map_err(failed)?;
@@ -262,15 +276,17 @@ impl Connections {
         let opened = Connection::open_with_flags_and_vfs(&self.database, flags, self.shim.name())
             .and_then(|conn| {
                 set_up(&conn, READER_CACHE_KIB)?;
-                conn.pragma_update(None, "query_only", true)?;
                 // The first read is what finds out whether the log and its index can be opened.
                 conn.query_row("SELECT count(*) FROM manifest", [], |_| Ok(()))?;
-                Ok(conn)
+                let knows_no_dead = without_dead(&conn)?;
+                conn.pragma_update(None, "query_only", true)?;
+                Ok((conn, knows_no_dead))
             });
         match opened {
-            Ok(conn) => Ok(Reader {
+            Ok((conn, knows_no_dead)) => Ok(Reader {
                 conn,
                 unlocked: None,
+                knows_no_dead,
             }),
             Err(error) if self.mode == Mode::ReadOnly => match self.unlocked_look() {
                 Some(look) => self.open_unlocked(look).map_err(failed),
@@ -288,10 +304,12 @@ impl Connections {
         let uri = format!("file:{}?immutable=1", uri_path(&self.database));
         let conn = Connection::open_with_flags_and_vfs(uri, flags, self.shim.name())?;
         set_up(&conn, READER_CACHE_KIB)?;
+        let knows_no_dead = without_dead(&conn)?;
         conn.pragma_update(None, "query_only", true)?;
         Ok(Reader {
             conn,
             unlocked: Some(look),
+            knows_no_dead,
         })
     }
 
@@ -320,6 +338,16 @@ fn set_up(conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", cache_kib)
+}
+
+/// On a store that was made before there was a table of the dead, an empty one takes its place for this
+/// connection. True: it did.
+fn without_dead(conn: &Connection) -> rusqlite::Result<bool> {
+    let absent = !dead_rows::exist(conn)?;
+    if absent {
+        conn.execute_batch(dead_rows::CREATE_NONE)?;
+    }
+    Ok(absent)
 }
 
 /// A path in an SQLite URI.

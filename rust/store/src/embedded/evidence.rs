@@ -9,6 +9,7 @@ use treering_block::Cid;
 
 use super::blob::BlobFiles;
 use super::block_rows::BlockRow;
+use super::connections::Connections;
 use super::manifest_rows::KEYS;
 use super::row_check::Table;
 use super::session::Session;
@@ -29,6 +30,8 @@ const STRUCTURE_FINDINGS_MAX: usize = 100;
 pub(super) struct Snapshot<'c> {
     pub(super) session: Session<'c>,
     pub(super) blobs: &'c BlobFiles,
+    /// For a second look at what is there now.
+    pub(super) connections: &'c Connections,
     pub(super) tiers: &'c [Arc<dyn Tier>],
 }
 
@@ -41,14 +44,21 @@ impl Snapshot<'_> {
                 .payload(row.ordinal)
                 .map(|payload| payload.unwrap_or_default().into())
         };
-        if let (Ok(bytes), true) = (&bytes, row.file.is_some())
-            && row.cid.matches(bytes)
-            && let Some(detail) = self.blobs.tree_fault(&row, bytes)
-        {
-            visit(Err(Broken {
-                which: row.cid.to_string(),
-                detail,
-            }));
+        if row.file.is_some() {
+            let fault = match &bytes {
+                Ok(bytes) if row.cid.matches(bytes) => self.blobs.tree_fault(&row, bytes),
+                _ => None,
+            };
+            if (bytes.is_err() || fault.is_some()) && self.is_gone(row.ordinal) {
+                // Collected since this snapshot: its file went after its row.
+                return;
+            }
+            if let Some(detail) = fault {
+                visit(Err(Broken {
+                    which: row.cid.to_string(),
+                    detail,
+                }));
+            }
         }
         visit(Ok(verify::BlockRow {
             ordinal: row.ordinal,
@@ -60,6 +70,33 @@ impl Snapshot<'_> {
                 .links(row.ordinal)
                 .map_err(|error| error.to_string()),
         }));
+    }
+
+    /// Whether the store has lost this row since the snapshot.
+    fn is_gone(&self, ordinal: u64) -> bool {
+        self.connections
+            .reading(|session| session.cid_of(ordinal))
+            .is_ok_and(|found| found.is_none())
+    }
+
+    /// The pages of the dead, and what the living number.
+    fn check_dead(&self, report: &mut VerifyReport) {
+        if let Err(error) = self.session.gc_generation() {
+            let Broken { which, detail } = error.into();
+            report.find(
+                Check::Manifest,
+                format!("{} {which}", Table::Manifest.row_name()),
+                detail,
+            );
+        }
+        if let Err(error) = self.session.dead_ordinals() {
+            let Broken { which, detail } = error.into();
+            report.find(
+                Check::BlockRow,
+                format!("{} {which}", Table::Dead.row_name()),
+                detail,
+            );
+        }
     }
 
     /// SQLite's own check of pages, cells and indexes.
@@ -82,23 +119,14 @@ impl Snapshot<'_> {
     /// The totals against what they total.
     fn check_totals(&self, report: &mut VerifyReport) -> Result<()> {
         let totals = self.session.totals()?;
-        let counted = |sql: &str| self.session.number(sql).map(i64::cast_unsigned);
+        // Without the pages of the dead nothing can be counted; that they are broken is a finding.
+        let Ok(counted) = self.session.count_living() else {
+            return Ok(());
+        };
         for (what, total, counted) in [
-            (
-                "blocks",
-                totals.blocks,
-                counted("SELECT count(*) FROM block NOT INDEXED")?,
-            ),
-            (
-                "nodes",
-                totals.nodes,
-                counted("SELECT count(*) FROM block WHERE codec = 0x71")?,
-            ),
-            (
-                "block bytes",
-                totals.block_bytes,
-                counted("SELECT coalesce(sum(size), 0) FROM block")?,
-            ),
+            ("blocks", totals.blocks, counted.blocks),
+            ("nodes", totals.nodes, counted.nodes),
+            ("block bytes", totals.block_bytes, counted.bytes),
         ] {
             if total != counted {
                 report.find(
@@ -149,6 +177,7 @@ impl Evidence for Snapshot<'_> {
                 );
             }
         }
+        self.check_dead(report);
         if self.session.totals().is_ok() {
             self.check_totals(report)?;
         }

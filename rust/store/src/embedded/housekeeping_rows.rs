@@ -88,6 +88,20 @@ fn read_lease(session: Session<'_>, name: &str, row: &Row<'_>) -> Result<LeaseSt
     Ok(state)
 }
 
+/// Reads ordinal, scope, expires_at_ms, chk.
+fn read_hold(session: Session<'_>, row: &Row<'_>) -> Result<(u64, String, i64)> {
+    let unread = |error| session.unread(error);
+    let ordinal: i64 = row.get(0).map_err(unread)?;
+    let scope: String = row.get(1).map_err(unread)?;
+    let expires_at_ms: i64 = row.get(2).map_err(unread)?;
+    let stored: Vec<u8> = row.get(3).map_err(unread)?;
+    let which = format!("{ordinal} of scope {scope}");
+    hold_check(ordinal, &scope, expires_at_ms).expect(&stored, &which)?;
+    let ordinal = u64::try_from(ordinal)
+        .map_err(|_| corrupt(Table::Hold, &which, "its ordinal is negative"))?;
+    Ok((ordinal, scope, expires_at_ms))
+}
+
 const LEASE_COLUMNS: &str = "SELECT name, token, owner, boot_id, pid_namespace, pid, start_time, expires_at_ms, held, chk FROM lease";
 
 impl Session<'_> {
@@ -188,6 +202,74 @@ impl Session<'_> {
             found.push((ordinal.cast_unsigned(), scope, checked));
         }
         Ok(found)
+    }
+
+    /// Every hold below that ordinal: ordinal, end. Errors: `Corrupt` for the first row that is broken.
+    pub(super) fn each_hold(
+        self,
+        below: u64,
+        visit: &mut dyn FnMut(u64, i64) -> Result<()>,
+    ) -> Result<()> {
+        let mut statement = self.prepared(
+            "SELECT ordinal, scope, expires_at_ms, chk FROM hold WHERE ordinal < ?1 ORDER BY ordinal, scope",
+        )?;
+        let mut rows = statement
+            .query([to_sql(below)])
+            .map_err(|error| self.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let (ordinal, _, expires_at_ms) = read_hold(self, row)?;
+            visit(ordinal, expires_at_ms)?;
+        }
+        Ok(())
+    }
+
+    /// A scope's holds after that ordinal: ordinal, end.
+    pub(super) fn holds_of(self, of: &str, after: u64, limit: usize) -> Result<Vec<(u64, i64)>> {
+        let mut statement = self.prepared(
+            "SELECT ordinal, scope, expires_at_ms, chk FROM hold WHERE ordinal > ?1 AND scope = ?2
+             ORDER BY ordinal LIMIT ?3",
+        )?;
+        let mut rows = statement
+            .query(params![to_sql(after), of, limit_sql(limit)])
+            .map_err(|error| self.unread(error))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let (ordinal, _, expires_at_ms) = read_hold(self, row)?;
+            found.push((ordinal, expires_at_ms));
+        }
+        Ok(found)
+    }
+
+    /// When the scope's hold on that ordinal ends; None for no hold.
+    pub(super) fn hold_end(self, ordinal: u64, scope: &str) -> Result<Option<i64>> {
+        let mut statement = self.prepared(
+            "SELECT ordinal, scope, expires_at_ms, chk FROM hold WHERE ordinal = ?1 AND scope = ?2",
+        )?;
+        let mut rows = statement
+            .query(params![to_sql(ordinal), scope])
+            .map_err(|error| self.unread(error))?;
+        match rows.next().map_err(|error| self.unread(error))? {
+            Some(row) => read_hold(self, row).map(|(_, _, end)| Some(end)),
+            None => Ok(None),
+        }
+    }
+
+    /// True: there was one.
+    pub(super) fn delete_hold(self, ordinal: u64, scope: &str) -> Result<bool> {
+        self.prepared("DELETE FROM hold WHERE ordinal = ?1 AND scope = ?2")?
+            .execute(params![to_sql(ordinal), scope])
+            .map(|deleted| deleted > 0)
+            .map_err(|error| self.unwritten(error))
+    }
+
+    /// Removes holds that ended then or before, at most `limit`; returns how many.
+    pub(super) fn delete_ended_holds(self, until_ms: i64, limit: usize) -> Result<usize> {
+        self.prepared(
+            "DELETE FROM hold WHERE (ordinal, scope) IN
+             (SELECT ordinal, scope FROM hold WHERE expires_at_ms <= ?1 LIMIT ?2)",
+        )?
+        .execute(params![until_ms, limit_sql(limit)])
+        .map_err(|error| self.unwritten(error))
     }
 
     pub(super) fn lease_row(self, name: &RefName) -> Result<Option<LeaseState>> {

@@ -17,6 +17,9 @@ const KEY_CREATED_AT_MS: &str = "created_at_ms";
 /// [`Totals`].
 const KEY_TOTALS: &str = "totals";
 
+/// How many collections have buried blocks, u64 little-endian; absent for none.
+pub(super) const KEY_GENERATION: &str = "gc_generation";
+
 /// Every key that a store has.
 pub(super) const KEYS: [&str; 4] = [KEY_CREATED_AT_MS, KEY_FORMAT, KEY_STORE_ID, KEY_TOTALS];
 
@@ -94,17 +97,42 @@ impl Session<'_> {
 
     /// The checked value. Errors: `Corrupt` when the row is missing or broken.
     pub(super) fn read_manifest(self, key: &str) -> Result<Vec<u8>> {
+        self.read_optional_manifest(key)?
+            .ok_or_else(|| corrupt(Table::Manifest, key, "the row is missing"))
+    }
+
+    /// The checked value, None when there is none. Errors: `Corrupt` when the row is broken.
+    fn read_optional_manifest(self, key: &str) -> Result<Option<Vec<u8>>> {
         let mut statement = self.prepared("SELECT value, chk FROM manifest WHERE key = ?1")?;
         let mut rows = statement.query([key]).map_err(|error| self.unread(error))?;
         let Some(row) = rows.next().map_err(|error| self.unread(error))? else {
-            return Err(corrupt(Table::Manifest, key, "the row is missing"));
+            return Ok(None);
         };
         let (value, stored): (Vec<u8>, Vec<u8>) = row
             .get(0)
             .and_then(|value| Ok((value, row.get(1)?)))
             .map_err(|error| self.unread(error))?;
         check(key, &value).expect(&stored, key)?;
-        Ok(value)
+        Ok(Some(value))
+    }
+
+    /// How many collections have buried blocks.
+    pub(super) fn gc_generation(self) -> Result<u64> {
+        let Some(value) = self.read_optional_manifest(KEY_GENERATION)? else {
+            return Ok(0);
+        };
+        let bytes = value.try_into().map_err(|_| {
+            corrupt(
+                Table::Manifest,
+                KEY_GENERATION,
+                "it has not the length of a number",
+            )
+        })?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    pub(super) fn write_gc_generation(self, generation: u64) -> Result<()> {
+        self.write_manifest(KEY_GENERATION, &generation.to_le_bytes())
     }
 
     /// Whether every row is there and whole.

@@ -10,11 +10,13 @@ mod blob;
 mod block_rows;
 mod connections;
 mod core;
+mod dead_rows;
 mod directory;
 mod disk;
 mod evidence;
 mod file_system;
 mod fork;
+mod gc;
 mod housekeeping_rows;
 mod journal_rows;
 mod links_codec;
@@ -43,21 +45,23 @@ use std::{fmt, io};
 
 use treering_block::{Cid, CidPrefix};
 
-use self::block_rows::{Bytes, broken_bytes};
+use self::block_rows::{BlockRow, Bytes, broken_bytes};
 use self::core::Core;
 use self::evidence::Snapshot;
 use self::queue::{OwedTicket, Reply, Request, Work};
 use self::session::Session;
-use crate::commit::{Address, BLOB_BYTES_MIN, Commit, RefValue, receipt_key};
+use crate::commit::{Address, BLOB_BYTES_MIN, Commit, Durability, RefValue, receipt_key};
 use crate::cursor::{Cursor, Head};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
+use crate::gc::{Collection, GcOptions};
 use crate::journal::JournalEntry;
 use crate::lease::{Lease, LeaseState};
+use crate::ledger::Ledger;
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
 use crate::process::is_alive;
 use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Store};
+use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
 use crate::verify;
 pub use disk::{Disk, DiskLayer, FileOp, Verdict};
@@ -97,9 +101,13 @@ impl EmbeddedStore {
             .connections
             .reading(|session| session.find_block(cid))?;
         if let Some(row) = row.filter(|row| row.file.is_some()) {
-            let bytes = shared.blobs.read_range(&row, offset, length)?;
-            shared.tally.blocks_read.fetch_add(1, Relaxed);
-            return Ok(bytes);
+            match self.read_file(cid, row, |row| shared.blobs.read_range(row, offset, length))? {
+                Some(bytes) => {
+                    shared.tally.blocks_read.fetch_add(1, Relaxed);
+                    return Ok(bytes);
+                }
+                None => return Err(StoreError::BlockNotFound(*cid)),
+            }
         }
         let whole = self.get(cid)?;
         let start = usize::try_from(offset)
@@ -147,6 +155,28 @@ impl EmbeddedStore {
 
     fn reading<T>(&self, work: impl Fn(Session<'_>) -> Result<T>) -> Result<T> {
         self.usable()?.shared.connections.reading(work)
+    }
+
+    /// Reads a block's file. Between its row and its file a collection may have taken both, and somebody
+    /// may have put the block again since: then there is another row, or none.
+    fn read_file<T>(
+        &self,
+        cid: &Cid,
+        row: BlockRow,
+        read: impl Fn(&BlockRow) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut row = row;
+        loop {
+            let error = match read(&row) {
+                Ok(bytes) => return Ok(Some(bytes)),
+                Err(error) => error,
+            };
+            match self.reading(|session| session.find_block(cid))? {
+                Some(now) if now.ordinal > row.ordinal && now.file.is_some() => row = now,
+                Some(_) => return Err(error),
+                None => return Ok(None),
+            }
+        }
     }
 
     /// What may write, if it may.
@@ -252,7 +282,7 @@ impl Store for EmbeddedStore {
             .reading(|session| session.load_block(cid))?
         {
             Some(Bytes::Here(bytes)) => Some(bytes),
-            Some(Bytes::File(row)) => Some(shared.blobs.read(&row)?),
+            Some(Bytes::File(row)) => self.read_file(cid, row, |row| shared.blobs.read(row))?,
             None => None,
         };
         let mut tiers = shared.tiers.iter();
@@ -425,6 +455,71 @@ impl Store for EmbeddedStore {
         Ok(stored.map(|state| state.observed(self.now_ms(), is_alive)))
     }
 
+    fn holds(&self, scope: &str, after: u64, limit: usize) -> Result<Vec<Hold>> {
+        check_scope(scope)?;
+        let tiers = &self.usable()?.shared.tiers;
+        self.reading(|session| {
+            let mut holds = Vec::new();
+            for (ordinal, expires_at_ms) in session.holds_of(scope, after, limit)? {
+                let mut cid = session.cid_of(ordinal)?;
+                for tier in tiers {
+                    if cid.is_none() {
+                        let first = tier
+                            .blocks(ordinal.saturating_sub(1), 1)?
+                            .into_iter()
+                            .next();
+                        cid = first
+                            .filter(|info| info.ordinal == ordinal)
+                            .map(|info| info.cid);
+                    }
+                }
+                holds.extend(cid.map(|cid| Hold {
+                    ordinal,
+                    cid,
+                    expires_at_ms,
+                }));
+            }
+            Ok(holds)
+        })
+    }
+
+    fn extend_hold(&self, scope: &str, cid: &Cid, until_ms: i64) -> Result<i64> {
+        check_scope(scope)?;
+        let (scope, cid) = (scope.to_owned(), *cid);
+        self.in_transaction(Durability::Durable, move |transaction| {
+            let ordinal =
+                Ledger::ordinal(transaction, &cid)?.ok_or(StoreError::BlockNotFound(cid))?;
+            transaction.insert_hold(&scope, ordinal, until_ms)?;
+            let end = transaction.session().hold_end(ordinal, &scope)?;
+            Ok(end.unwrap_or(until_ms))
+        })
+    }
+
+    fn release_hold(&self, scope: &str, cid: &Cid) -> Result<bool> {
+        check_scope(scope)?;
+        let (scope, cid) = (scope.to_owned(), *cid);
+        self.in_transaction(Durability::Durable, move |transaction| {
+            let Some(ordinal) = Ledger::ordinal(transaction, &cid)? else {
+                return Ok(false);
+            };
+            let mut released = false;
+            transaction.writing(|session| {
+                released = session.delete_hold(ordinal, &scope)?;
+                Ok(())
+            })?;
+            Ok(released)
+        })
+    }
+
+    fn collection(&self, options: &GcOptions) -> Result<Collection<'_>> {
+        if options.dry_run {
+            self.usable()?;
+        } else {
+            self.writable()?;
+        }
+        Ok(Collection::new(self, options))
+    }
+
     /// In one snapshot; a fork in another thread waits until it ends.
     fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {
         let shared = &self.usable()?.shared;
@@ -433,6 +528,7 @@ impl Store for EmbeddedStore {
             let snapshot = Snapshot {
                 session,
                 blobs: &shared.blobs,
+                connections: &shared.connections,
                 tiers: &shared.tiers,
             };
             let report = verify::verify(&snapshot, since);

@@ -16,6 +16,8 @@ use crate::lease::Lease;
 use crate::name::RefName;
 use crate::ticket::Ticket;
 
+use super::gc::TransactionWork;
+
 /// At most so many requests in one transaction …
 const BATCH_REQUESTS_MAX: usize = 1024;
 /// … and so many bytes of blocks and records; a larger request goes alone.
@@ -39,6 +41,12 @@ pub(super) enum Work {
     },
     Release {
         lease: Lease,
+        reply: Reply<()>,
+    },
+    /// Housekeeping of the store's own: never a caller's code.
+    Change {
+        work: TransactionWork,
+        durability: Durability,
         reply: Reply<()>,
     },
 }
@@ -92,7 +100,7 @@ impl Request {
                 });
                 (blocks + records.sum::<usize>()) as u64
             }
-            Work::Acquire { .. } | Work::Release { .. } => 0,
+            Work::Acquire { .. } | Work::Release { .. } | Work::Change { .. } => 0,
         };
         Self {
             work,
@@ -106,6 +114,7 @@ impl Request {
     pub(super) fn durability(&self) -> Durability {
         match &self.work {
             Work::Commit { commit, .. } => commit.durability,
+            Work::Change { durability, .. } => *durability,
             Work::Acquire { .. } | Work::Release { .. } => Durability::Relaxed,
         }
     }
@@ -124,7 +133,7 @@ impl Request {
         match self.work {
             Work::Commit { ticket, .. } => ticket.0.answer(Err(error)),
             Work::Acquire { reply, .. } => reply.answer(Err(error)),
-            Work::Release { reply, .. } => reply.answer(Err(error)),
+            Work::Release { reply, .. } | Work::Change { reply, .. } => reply.answer(Err(error)),
         }
     }
 
@@ -132,7 +141,7 @@ impl Request {
     pub(super) fn file_names(&self) -> Vec<String> {
         match &self.work {
             Work::Commit { files, .. } => files.values().cloned().collect(),
-            Work::Acquire { .. } | Work::Release { .. } => Vec::new(),
+            Work::Acquire { .. } | Work::Release { .. } | Work::Change { .. } => Vec::new(),
         }
     }
 }

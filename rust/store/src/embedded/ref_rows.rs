@@ -108,6 +108,18 @@ impl Session<'_> {
         Ok(found)
     }
 
+    /// Every ref's name as stored and target. Errors: `Corrupt` for the first row that is broken.
+    pub(super) fn each_ref(self, visit: &mut dyn FnMut(&str, Cid) -> Result<()>) -> Result<()> {
+        let mut statement =
+            self.prepared("SELECT name, version, target, position, chk, record FROM ref")?;
+        let mut rows = statement.query([]).map_err(|error| self.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let name: String = row.get(0).map_err(|error| self.unread(error))?;
+            visit(&name, read_row(self, &name, row)?.target)?;
+        }
+        Ok(())
+    }
+
     /// The first name that is not smaller.
     pub(super) fn first_ref_from(self, from: &str) -> Result<Option<String>> {
         self.prepared("SELECT name FROM ref WHERE name >= ?1 ORDER BY name LIMIT 1")?

@@ -25,6 +25,7 @@ pub(super) enum Table {
     Receipt,
     Hold,
     Lease,
+    Dead,
 }
 
 impl Table {
@@ -38,6 +39,7 @@ impl Table {
             Self::Receipt => "receipt",
             Self::Hold => "hold",
             Self::Lease => "lease",
+            Self::Dead => "dead",
         }
     }
 
@@ -51,12 +53,13 @@ impl Table {
             Self::Receipt => "receipt row",
             Self::Hold => "hold row",
             Self::Lease => "lease row",
+            Self::Dead => "dead row",
         }
     }
 
     fn key(self) -> &'static ContextKey {
         // Deriving the key costs two hashes; once per table and process is enough.
-        static KEYS: [OnceLock<ContextKey>; 7] = [const { OnceLock::new() }; 7];
+        static KEYS: [OnceLock<ContextKey>; 8] = [const { OnceLock::new() }; 8];
         let slot = match self {
             Self::Manifest => &KEYS[0],
             Self::Block => &KEYS[1],
@@ -65,6 +68,7 @@ impl Table {
             Self::Receipt => &KEYS[4],
             Self::Hold => &KEYS[5],
             Self::Lease => &KEYS[6],
+            Self::Dead => &KEYS[7],
         };
         slot.get_or_init(|| hash_derive_key_context(&format!("treering v1 row {}", self.name())))
     }

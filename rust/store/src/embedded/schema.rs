@@ -2,6 +2,8 @@
 
 use rusqlite::Connection;
 
+use super::dead_rows;
+
 /// `application_id` in the database's header: the ASCII bytes `ring`.
 pub(super) const APPLICATION_ID: u32 = 0x7269_6e67;
 /// The format that this version writes, and the newest it reads; also the header's `user_version`.
@@ -55,6 +57,7 @@ pub(super) fn create(
     conn.pragma_update(None, "user_version", FORMAT.cast_signed())?;
     conn.execute_batch("BEGIN IMMEDIATE")?;
     conn.execute_batch(TABLES)?;
+    conn.execute_batch(dead_rows::CREATE)?;
     fill(conn)?;
     conn.execute_batch("COMMIT")?;
     // SQLite keeps the old mode, and answers it, when it can't change it. That the change was not written

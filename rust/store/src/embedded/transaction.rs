@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use treering_block::{Block, Cid, Codec};
 
+use super::blob::BlobFiles;
 use super::connections::Known;
+use super::gc::Moment;
 use super::manifest_rows::Totals;
 use super::session::Session;
-use crate::commit::{Address, Change, RefValue};
+use crate::commit::{Address, BLOB_BYTES_MIN, Change, RefValue};
 use crate::error::{Result, StoreError};
+use crate::gc::Figures;
 use crate::journal::JournalRow;
 use crate::lease::LeaseState;
 use crate::ledger::{Ledger, Tip};
@@ -22,6 +25,7 @@ use crate::tier::Tier;
 pub(super) struct Transaction<'c> {
     session: Session<'c>,
     tiers: &'c [Arc<dyn Tier>],
+    blobs: &'c BlobFiles,
     totals: Totals,
     totals_at_begin: Totals,
     tip: Tip,
@@ -31,6 +35,10 @@ pub(super) struct Transaction<'c> {
     files: HashMap<Cid, String>,
     /// The request has written something.
     wrote: bool,
+    /// Blocks and bytes stored.
+    added: (u64, u64),
+    /// Files written under the lock.
+    late_files: Vec<String>,
     fault: Option<StoreError>,
 }
 
@@ -40,6 +48,7 @@ impl<'c> Transaction<'c> {
     pub(super) fn begin(
         session: Session<'c>,
         tiers: &'c [Arc<dyn Tier>],
+        blobs: &'c BlobFiles,
         known: Option<Known>,
     ) -> Result<Self> {
         let Known {
@@ -57,12 +66,15 @@ impl<'c> Transaction<'c> {
         Ok(Self {
             session,
             tiers,
+            blobs,
             totals,
             totals_at_begin: totals,
             tip,
             on_disk,
             files: HashMap::new(),
             wrote: false,
+            added: (0, 0),
+            late_files: Vec::new(),
             fault: None,
         })
     }
@@ -114,17 +126,52 @@ impl<'c> Transaction<'c> {
 
     /// Blocks and bytes that this transaction adds.
     pub(super) fn added(&self) -> (u64, u64) {
-        (
-            self.totals
-                .blocks
-                .saturating_sub(self.totals_at_begin.blocks),
-            self.totals
-                .block_bytes
-                .saturating_sub(self.totals_at_begin.block_bytes),
-        )
+        self.added
     }
 
-    fn writing(&mut self, write: impl FnOnce(Session<'c>) -> Result<()>) -> Result<()> {
+    /// Files that were written under the lock: without a row unless this transaction is committed.
+    pub(super) fn late_files(&self) -> &[String] {
+        &self.late_files
+    }
+
+    /// The store as this transaction has made it so far.
+    pub(super) fn moment(&self) -> Moment<'c> {
+        Moment {
+            session: self.session,
+            tiers: self.tiers,
+            next_ordinal: self.totals.next_ordinal,
+            blocks: self.totals.blocks,
+        }
+    }
+
+    pub(super) fn session(&self) -> Session<'c> {
+        self.session
+    }
+
+    /// Blocks have become absent.
+    pub(super) fn subtract(&mut self, gone: Figures) {
+        let totals = &mut self.totals;
+        totals.blocks = totals.blocks.saturating_sub(gone.blocks);
+        totals.nodes = totals.nodes.saturating_sub(gone.nodes);
+        totals.block_bytes = totals.block_bytes.saturating_sub(gone.bytes);
+        totals.links = totals.links.saturating_sub(gone.links);
+    }
+
+    /// The name of a large block's file. The caller found the block present and wrote none; if a collection
+    /// took it away since, it is written now, under the lock.
+    fn file_of(&mut self, block: &Block) -> Result<Option<String>> {
+        // Taken out: a file that is still here after the request belongs to no row.
+        match self.files.remove(&block.cid) {
+            None if block.bytes.len() >= BLOB_BYTES_MIN => {
+                let name = self.blobs.write(block)?;
+                self.late_files.push(name.clone());
+                Ok(Some(name))
+            }
+            file => Ok(file),
+        }
+    }
+
+    pub(super) fn writing(&mut self, write: impl FnOnce(Session<'c>) -> Result<()>) -> Result<()> {
         self.wrote = true;
         self.on_disk = false;
         write(self.session)
@@ -162,8 +209,7 @@ impl Ledger for Transaction<'_> {
 
     fn insert_block(&mut self, block: &Block, links: &[u64]) -> Result<u64> {
         let ordinal = self.totals.next_ordinal;
-        // Taken out: a file that is still here after the request belongs to no row.
-        let file = self.files.remove(&block.cid);
+        let file = self.file_of(block)?;
         self.writing(|session| {
             session.insert_block_row(ordinal, &block.cid, &block.bytes, file.as_deref())?;
             session.insert_links(ordinal, links)
@@ -174,6 +220,8 @@ impl Ledger for Transaction<'_> {
         totals.nodes += u64::from(block.cid.codec() == Codec::DagCbor);
         totals.block_bytes += block.bytes.len() as u64;
         totals.links += links.len() as u64;
+        self.added.0 += 1;
+        self.added.1 += block.bytes.len() as u64;
         Ok(ordinal)
     }
 

@@ -51,7 +51,8 @@ pub(super) struct WriterThread {
 enum Answer {
     Commit(OwedTicket, Result<Committed>),
     Acquire(Reply<Lease>, Result<Lease>),
-    Release(Reply<()>, Result<()>),
+    /// Of a lease given back, or housekeeping.
+    Done(Reply<()>, Result<()>),
 }
 
 impl Answer {
@@ -59,7 +60,7 @@ impl Answer {
         match self {
             Self::Commit(ticket, answer) => ticket.0.answer(answer),
             Self::Acquire(reply, answer) => reply.answer(answer),
-            Self::Release(reply, answer) => reply.answer(answer),
+            Self::Done(reply, answer) => reply.answer(answer),
         }
     }
 
@@ -68,7 +69,7 @@ impl Answer {
         match self {
             Self::Commit(ticket, _) => Self::Commit(ticket, Err(error.clone())),
             Self::Acquire(reply, _) => Self::Acquire(reply, Err(error.clone())),
-            Self::Release(reply, _) => Self::Release(reply, Err(error.clone())),
+            Self::Done(reply, _) => Self::Done(reply, Err(error.clone())),
         }
     }
 }
@@ -79,6 +80,7 @@ struct Done {
     advanced: bool,
     added: (u64, u64),
     known: Known,
+    late_files: Vec<String>,
 }
 
 impl WriterThread {
@@ -221,7 +223,7 @@ impl WriterThread {
         match &ended {
             Ok(_) => {}
             Err(StoreError::CommitUnknown { .. }) => unused_files.clear(),
-            Err(_) => unused_files = all_files,
+            Err(_) => unused_files.extend(all_files),
         }
         for name in unused_files {
             self.shared.blobs.remove(&name);
@@ -270,6 +272,7 @@ impl WriterThread {
                     // A full disk shows in a write, which comes before the fsync: the commit's last frame
                     // is not whole, so the log does not hold the commit.
                     if matches!(error, StoreError::DiskFull) && !shared.tally.sync_reached() {
+                        unused_files.extend(done.late_files);
                         Err(error)
                     } else {
                         Err(StoreError::CommitUnknown {
@@ -327,23 +330,35 @@ impl WriterThread {
         let mut rest = batch.into_iter();
         let begun = session
             .run_prepared("BEGIN IMMEDIATE", "begin a commit to")
-            .and_then(|()| Transaction::begin(session, &self.shared.tiers, writer.known()));
+            .and_then(|()| {
+                Transaction::begin(
+                    session,
+                    &self.shared.tiers,
+                    &self.shared.blobs,
+                    writer.known(),
+                )
+            });
         let ended = begun.and_then(|mut transaction| {
             let now_ms = self.shared.clock.now_ms();
             let before = transaction.position();
             for request in rest.by_ref() {
                 answers.push(self.judge(&mut transaction, request, now_ms, unused_files));
                 if let Some(fault) = transaction.fault() {
+                    unused_files.extend_from_slice(transaction.late_files());
                     return Err(fault.clone());
                 }
             }
-            transaction.finish()?;
+            if let Err(error) = transaction.finish() {
+                unused_files.extend_from_slice(transaction.late_files());
+                return Err(error);
+            }
             let position = transaction.position();
             Ok(Done {
                 position,
                 advanced: position > before,
                 added: transaction.added(),
                 known: transaction.known(),
+                late_files: transaction.late_files().to_vec(),
             })
         });
         answers.extend(rest.map(unjudged));
@@ -376,7 +391,10 @@ impl WriterThread {
             }
             Work::Release { lease, reply } => {
                 let release = |ledger: &mut Transaction<'_>| release(ledger, &lease);
-                Answer::Release(reply, transaction.request(no_files(), release).0)
+                Answer::Done(reply, transaction.request(no_files(), release).0)
+            }
+            Work::Change { work, reply, .. } => {
+                Answer::Done(reply, transaction.request(no_files(), work).0)
             }
         }
     }
@@ -481,6 +499,8 @@ fn unjudged(request: Request) -> Answer {
     match request.work {
         Work::Commit { ticket, .. } => Answer::Commit(ticket, Err(error())),
         Work::Acquire { reply, .. } => Answer::Acquire(reply, Err(error())),
-        Work::Release { reply, .. } => Answer::Release(reply, Err(error())),
+        Work::Release { reply, .. } | Work::Change { reply, .. } => {
+            Answer::Done(reply, Err(error()))
+        }
     }
 }

@@ -19,7 +19,7 @@ impl Evidence for State {
     }
 
     fn blocks(&self, visit: Visit<'_, BlockRow>) -> Result<()> {
-        for (ordinal, stored) in &self.blocks {
+        for (ordinal, stored) in self.live() {
             visit(Ok(BlockRow {
                 ordinal: *ordinal,
                 cid: stored.cid,
@@ -36,11 +36,11 @@ impl Evidence for State {
             .ordinals
             .get(cid)
             .copied()
-            .filter(|ordinal| self.blocks.contains_key(ordinal)))
+            .filter(|ordinal| State::has_ordinal(self, *ordinal)))
     }
 
     fn has_ordinal(&self, ordinal: u64) -> Result<bool> {
-        Ok(self.blocks.contains_key(&ordinal))
+        Ok(State::has_ordinal(self, ordinal))
     }
 
     fn next_ordinal(&self) -> Result<u64> {

@@ -1,6 +1,7 @@
 //! What a store in memory holds, as the ledger that commits are judged against.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use treering_block::{Block, Cid, Codec};
@@ -8,6 +9,7 @@ use treering_block::{Block, Cid, Codec};
 use crate::commit::{Address, Change, RefValue};
 use crate::cursor::{Cursor, Head};
 use crate::error::Result;
+use crate::gc::Bitmap;
 use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::ledger::{Ledger, Tip};
@@ -24,9 +26,13 @@ pub(super) struct Stored {
 /// The tables.
 #[derive(Default)]
 pub(super) struct State {
-    /// In CID order, which is what a look-up by prefix walks.
+    /// Of the living, in CID order, which is what a look-up by prefix walks.
     pub(super) ordinals: BTreeMap<Cid, u64>,
+    /// The dead too, until they are purged.
     pub(super) blocks: BTreeMap<u64, Stored>,
+    pub(super) dead: Bitmap,
+    /// How many collections have buried blocks.
+    pub(super) generation: u64,
     pub(super) last_ordinal: u64,
     pub(super) refs: BTreeMap<RefName, RefValue>,
     /// Position n at index n − 1.
@@ -40,6 +46,23 @@ pub(super) struct State {
 impl State {
     pub(super) fn block(&self, cid: &Cid) -> Option<&Stored> {
         self.blocks.get(self.ordinals.get(cid)?)
+    }
+
+    /// Blocks that are there.
+    pub(super) fn live(&self) -> impl Iterator<Item = (&u64, &Stored)> {
+        self.live_after(0)
+    }
+
+    /// Those with a greater ordinal.
+    pub(super) fn live_after(&self, after: u64) -> impl Iterator<Item = (&u64, &Stored)> {
+        self.blocks
+            .range((Bound::Excluded(after), Bound::Unbounded))
+            .filter(|(ordinal, _)| !self.dead.contains(**ordinal))
+    }
+
+    /// Whether a block with this ordinal is there.
+    pub(super) fn has_ordinal(&self, ordinal: u64) -> bool {
+        self.blocks.contains_key(&ordinal) && !self.dead.contains(ordinal)
     }
 
     pub(super) fn head(&self) -> Head {
@@ -61,21 +84,19 @@ impl State {
 
     pub(super) fn stats(&self) -> StoreStats {
         StoreStats {
-            blocks: self.blocks.len() as u64,
+            blocks: self.live().count() as u64,
             nodes: self
                 .ordinals
                 .keys()
                 .filter(|cid| cid.codec() == Codec::DagCbor)
                 .count() as u64,
             block_bytes: self
-                .blocks
-                .values()
-                .map(|stored| stored.bytes.len() as u64)
+                .live()
+                .map(|(_, stored)| stored.bytes.len() as u64)
                 .sum(),
             links: self
-                .blocks
-                .values()
-                .map(|stored| stored.links.len() as u64)
+                .live()
+                .map(|(_, stored)| stored.links.len() as u64)
                 .sum(),
             refs: self.refs.len() as u64,
             commits: self.journal.len() as u64,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 use treering_store::commit::Address;
 use treering_store::{
-    BlockInfo, Check, Commit, Counters, Cursor, Finding, Head, JournalEntry, Lease, LeaseState,
+    BlockInfo, Check, Collection, Commit, Counters, Cursor, Finding, GcOptions, Head, Hold, JournalEntry, Lease, LeaseState,
     MemoryStore, RefName, RefValue, Result, Store, StoreError, StoreStats, Ticket, VerifyReport,
 };
 
@@ -109,6 +109,19 @@ impl Store for Staged {
             }
         }
         Ok(page)
+    }
+
+    fn holds(&self, scope: &str, after: u64, limit: usize) -> Result<Vec<Hold>> {
+        self.inner.holds(scope, after, limit)
+    }
+    fn extend_hold(&self, scope: &str, cid: &Cid, until_ms: i64) -> Result<i64> {
+        self.inner.extend_hold(scope, cid, until_ms)
+    }
+    fn release_hold(&self, scope: &str, cid: &Cid) -> Result<bool> {
+        self.inner.release_hold(scope, cid)
+    }
+    fn collection(&self, options: &GcOptions) -> Result<Collection<'_>> {
+        self.inner.collection(options)
     }
 
     fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {

@@ -1,0 +1,334 @@
+//! Collecting a store in a directory: what a collection reads and changes, as statements.
+//!
+//! Blocks in colder tiers are not collected: each counts as reached.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use treering_block::{Cid, Codec};
+
+use super::EmbeddedStore;
+use super::blob::{digest_and_time, without_tree_suffix};
+use super::queue::Work;
+use super::session::Session;
+use super::sqlite_error::io_error;
+use super::transaction::Transaction;
+use crate::clock::Clock;
+use crate::commit::Durability;
+use crate::error::{Result, StoreError};
+use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Purged, View};
+use crate::store::{HOLD_MS, Store};
+use crate::tier::Tier;
+
+/// A small transaction deletes rows for no longer than this, so that no writer waits for it.
+const PURGE_TIME_MAX: Duration = Duration::from_millis(4);
+/// Rows of the journal and blocks of a tier read at a time.
+const PAGE: usize = 1024;
+
+/// One moment of the store.
+pub(super) struct Moment<'c> {
+    pub(super) session: Session<'c>,
+    pub(super) tiers: &'c [Arc<dyn Tier>],
+    /// Next ordinal and blocks: inside a transaction they are not written down yet.
+    pub(super) next_ordinal: u64,
+    pub(super) blocks: u64,
+}
+
+impl View for Moment<'_> {
+    fn generation(&mut self) -> Result<u64> {
+        self.session.gc_generation()
+    }
+
+    fn next_ordinal(&mut self) -> Result<u64> {
+        Ok(self.next_ordinal)
+    }
+
+    fn blocks(&mut self) -> Result<u64> {
+        Ok(self.blocks)
+    }
+
+    fn position(&mut self) -> Result<u64> {
+        self.session.position()
+    }
+
+    fn dead(&mut self) -> Result<Bitmap> {
+        self.session.dead_ordinals()
+    }
+
+    fn refs(&mut self, visit: &mut dyn FnMut(&str, Cid) -> Result<()>) -> Result<()> {
+        self.session.each_ref(visit)
+    }
+
+    fn targets_after(
+        &mut self,
+        position: u64,
+        visit: &mut dyn FnMut(u64, Cid) -> Result<()>,
+    ) -> Result<()> {
+        let Some(chain) = self.session.chain_at(position)? else {
+            return Err(StoreError::Corrupt {
+                what: "journal row",
+                which: position.to_string(),
+                detail: "the row is missing".into(),
+            });
+        };
+        let mut previous = crate::cursor::Head { position, chain };
+        loop {
+            let rows = self.session.journal_rows(previous.position, PAGE)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for row in rows {
+                if let Some(fault) = row.faults(&previous).into_iter().next() {
+                    return Err(StoreError::Corrupt {
+                        what: "journal row",
+                        which: row.position.to_string(),
+                        detail: fault,
+                    });
+                }
+                previous = row.head();
+                for target in row.entry()?.moves.iter().filter_map(|moved| moved.target) {
+                    visit(row.position, target)?;
+                }
+            }
+        }
+    }
+
+    fn holds(&mut self, below: u64, visit: &mut dyn FnMut(u64, i64) -> Result<()>) -> Result<()> {
+        self.session.each_hold(below, visit)
+    }
+
+    fn ordinal(&mut self, cid: &Cid) -> Result<Option<u64>> {
+        if let Some(row) = self.session.find_block(cid)? {
+            return Ok(Some(row.ordinal));
+        }
+        for tier in self.tiers {
+            if let Some(ordinal) = tier.ordinal(cid)? {
+                return Ok(Some(ordinal));
+            }
+        }
+        Ok(None)
+    }
+
+    fn graph_down(&mut self, below: u64, limit: usize, dead: &Bitmap) -> Result<GraphPage> {
+        self.session.graph_rows_down(below, limit, dead)
+    }
+
+    fn graph_from(
+        &mut self,
+        from: u64,
+        visit: &mut dyn FnMut(u64, &[u64]) -> Result<()>,
+    ) -> Result<()> {
+        self.session.graph_rows_from(from, visit)
+    }
+
+    fn links(&mut self, ordinal: u64) -> Result<Vec<u64>> {
+        self.session.links(ordinal)
+    }
+
+    fn figures(&mut self, ordinal: u64) -> Result<Option<Figures>> {
+        let row = match self.session.block_at(ordinal) {
+            // Of a dead block's row nothing is wanted but that it goes.
+            Err(StoreError::Corrupt { .. }) if self.session.is_dead_row(ordinal)? => {
+                return Ok(Some(Figures {
+                    blocks: 1,
+                    ..Figures::default()
+                }));
+            }
+            row => row?,
+        };
+        let Some(row) = row else { return Ok(None) };
+        let links = if self.session.is_dead_row(ordinal)? {
+            0
+        } else {
+            self.session.links(ordinal)?.len() as u64
+        };
+        Ok(Some(Figures {
+            blocks: 1,
+            nodes: u64::from(row.cid.codec() == Codec::DagCbor),
+            bytes: row.size,
+            links,
+        }))
+    }
+
+    fn elsewhere(&mut self, visit: &mut dyn FnMut(u64, &[u64])) -> Result<()> {
+        for tier in self.tiers {
+            let mut after = 0;
+            loop {
+                let found = tier.blocks(after, PAGE)?;
+                let Some(last) = found.last() else { break };
+                after = last.ordinal;
+                for info in found {
+                    let links = tier.links(info.ordinal)?;
+                    let links = links.ok_or_else(|| StoreError::Corrupt {
+                        what: "block",
+                        which: info.cid.to_string(),
+                        detail: "its tier does not say what it links to".into(),
+                    })?;
+                    visit(info.ordinal, &links);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Changes for Transaction<'_> {
+    fn view(&mut self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()> {
+        work(&mut self.moment())
+    }
+
+    fn bury(&mut self, garbage: &Bitmap, gone: Figures) -> Result<u64> {
+        let generation = self.moment().generation()?.saturating_add(1);
+        self.writing(|session| {
+            session.insert_dead(garbage)?;
+            session.write_gc_generation(generation)
+        })?;
+        self.subtract(gone);
+        Ok(generation)
+    }
+
+    fn purge(&mut self, ordinals: &[u64]) -> Result<Purged> {
+        let started = Instant::now();
+        let mut purged = Purged::default();
+        for ordinal in ordinals {
+            if purged.done > 0 && started.elapsed() >= PURGE_TIME_MAX {
+                break;
+            }
+            purged.done += 1;
+            self.writing(|session| purge_one(session, *ordinal, &mut purged))?;
+        }
+        Ok(purged)
+    }
+
+    fn drop_holds(&mut self, until_ms: i64, limit: usize) -> Result<usize> {
+        let mut dropped = 0;
+        self.writing(|session| {
+            dropped = session.delete_ended_holds(until_ms, limit)?;
+            Ok(())
+        })?;
+        Ok(dropped)
+    }
+}
+
+/// Deletes the rows of one block, if it is there and dead.
+fn purge_one(session: Session<'_>, ordinal: u64, purged: &mut Purged) -> Result<()> {
+    if !session.is_dead_row(ordinal)? {
+        return Ok(());
+    }
+    match session.block_at(ordinal) {
+        Ok(Some(row)) => {
+            purged.bytes = purged.bytes.saturating_add(row.size);
+            if row.file.is_some() && !session.file_is_shared(&row)? {
+                purged.files.extend(row.file);
+            }
+        }
+        Ok(None) => {}
+        // A name that can't be trusted removes no file.
+        Err(StoreError::Corrupt { .. }) => {
+            tracing::warn!(
+                ordinal,
+                "a dead block's row is broken; its file stays, if it had one"
+            );
+        }
+        Err(error) => return Err(error),
+    }
+    purged.blocks += u64::from(session.delete_block_rows(ordinal)?);
+    Ok(())
+}
+
+impl Ground for EmbeddedStore {
+    fn now_ms(&self) -> i64 {
+        Store::now_ms(self)
+    }
+
+    fn read(&self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()> {
+        let shared = &self.usable()?.shared;
+        let reader = shared.connections.read()?;
+        let session = reader.session();
+        session.run("BEGIN", "read")?;
+        let read = session.totals().and_then(|totals| {
+            work(&mut Moment {
+                session,
+                tiers: &shared.tiers,
+                next_ordinal: totals.next_ordinal,
+                blocks: totals.blocks,
+            })
+        });
+        // Ends a read; if it fails, the connection is not used again.
+        drop(session.run("ROLLBACK", "read"));
+        if reader.is_still_true() {
+            read
+        } else {
+            Err(StoreError::Invalid {
+                what: "store directory",
+                value: self.location(),
+                rule: "it is read-only for this process and another one wrote to it; try again"
+                    .into(),
+            })
+        }
+    }
+
+    fn change(&self, durability: Durability, work: Change) -> Result<()> {
+        self.ask_writer(|reply| Work::Change {
+            work: Box::new(move |transaction| work(transaction)),
+            durability,
+            reply,
+        })
+    }
+
+    fn remove_files(&self, names: &[String]) {
+        for name in names {
+            self.core.shared.blobs.remove(name);
+        }
+    }
+
+    /// What a crash left between a file and its commit, or between a row's deletion and its file's. By the
+    /// machine's clock, since the files' names are.
+    fn remove_stray_files(&self) -> Result<()> {
+        let shared = &self.usable()?.shared;
+        let listed = shared
+            .blobs
+            .list()
+            .map_err(|error| io_error("list", &shared.root, error))?;
+        let now_ms = Clock::system().now_ms();
+        for (file, _) in listed {
+            let name = without_tree_suffix(&file);
+            let Some((digest, written_ms)) = digest_and_time(name) else {
+                continue;
+            };
+            if now_ms.saturating_sub(written_ms) > HOLD_MS
+                && !self.reading(|session| session.names_file(&digest, name))?
+            {
+                shared.blobs.remove(name);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A request for a change, for [`EmbeddedStore::ask_writer`] to queue.
+pub(super) type TransactionWork = Box<dyn FnOnce(&mut Transaction<'_>) -> Result<()> + Send>;
+
+impl EmbeddedStore {
+    /// Runs `work` in a transaction of the writer's and returns what it answers.
+    pub(super) fn in_transaction<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.ask_writer(|reply| Work::Change {
+            work: Box::new(move |transaction| {
+                let answer = work(transaction)?;
+                // The caller waits for the commit, so it is there.
+                drop(sender.send(answer));
+                Ok(())
+            }),
+            durability,
+            reply,
+        })?;
+        receiver.recv().map_err(|_| StoreError::CommitUnknown {
+            why: "the writer stopped".into(),
+        })
+    }
+}

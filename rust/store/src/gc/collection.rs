@@ -1,0 +1,324 @@
+//! One collection, step by step: between two steps everybody else may do anything.
+//!
+//! Snapshot, walk, size, catch up; then expired holds go, and under the write lock the last of what
+//! happened is taken in and the rest declared dead in one commit; then rows are deleted in small ones.
+//! Promises: stopping between any two steps, for ever, leaves a store that is whole.
+//! Must never: change anything before all that was there at the start has been read and is sound.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::bitmap::Bitmap;
+use super::ground::{Ground, Purged, View};
+use super::trace::Trace;
+use super::{GcOptions, GcReport};
+use crate::commit::Durability;
+use crate::error::{Result, StoreError};
+
+/// Catch-up goes on outside the lock until a round takes in no more than this …
+const LAST_ROUND_MAX: u64 = 512;
+/// … or has been done so often: a store that is written faster than it is read.
+const ROUNDS_MAX: u32 = 16;
+/// Rows that one small transaction deletes at most.
+const PURGE_ROWS_MAX: usize = 512;
+/// Holds that one small transaction removes at most.
+const HOLDS_MAX: usize = 1024;
+
+/// What the next step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Next ordinal, position, refs, holds.
+    Snapshot,
+    /// Marking, from this ordinal downwards.
+    Walk(u64),
+    /// Adding up garbage, from this ordinal upwards.
+    Size(u64),
+    /// Taking in what others did meanwhile: the n-th round.
+    CatchUp(u32),
+    /// Removing holds that have ended.
+    DropHolds,
+    /// Under the write lock: the last round, and the dead written down.
+    Bury,
+    /// Deleting rows and files of the dead, from this ordinal upwards.
+    Purge(u64),
+    /// Nothing is left to do.
+    Done,
+}
+
+/// A collection under way. Dropping it gives it up: nothing has to be undone.
+pub struct Collection<'g> {
+    ground: &'g dyn Ground,
+    phase: Phase,
+    started: Instant,
+    now_ms: i64,
+    trace: Trace,
+    /// What is to be purged.
+    doomed: Bitmap,
+    report: GcReport,
+}
+
+/// How the last round under the lock ended.
+enum Sealed {
+    /// Another collection was first.
+    Moved,
+    Buried {
+        trace: Box<Trace>,
+        generation: u64,
+        kept: u64,
+    },
+}
+
+impl<'g> Collection<'g> {
+    /// Starts one; nothing is done before the first step.
+    pub fn new(ground: &'g dyn Ground, options: &GcOptions) -> Self {
+        Self {
+            ground,
+            phase: Phase::Snapshot,
+            started: Instant::now(),
+            now_ms: 0,
+            trace: Trace::default(),
+            doomed: Bitmap::default(),
+            report: GcReport {
+                dry_run: options.dry_run,
+                ..GcReport::default()
+            },
+        }
+    }
+
+    /// What the next step does.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Takes all steps that are left.
+    pub fn run(mut self) -> Result<GcReport> {
+        while self.phase != Phase::Done {
+            self.step()?;
+        }
+        Ok(self.report())
+    }
+
+    /// What was done so far; whole once the phase is [`Phase::Done`].
+    pub fn report(&self) -> GcReport {
+        let mut report = self.report.clone();
+        report.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        report
+    }
+
+    /// Takes one step. After an error the collection is over.
+    ///
+    /// Errors: `Corrupt` naming what is broken; whatever the backend answers to a read or a commit.
+    pub fn step(&mut self) -> Result<()> {
+        let stepped = match self.phase {
+            Phase::Snapshot => self.snapshot(),
+            Phase::Walk(below) => self
+                .reading(|trace, view| trace.walk(view, below))
+                .map(|next| next.map_or(Phase::Size(0), Phase::Walk)),
+            Phase::Size(from) => self
+                .reading(|trace, view| trace.size(view, from))
+                .map(|next| next.map_or(Phase::CatchUp(1), Phase::Size)),
+            Phase::CatchUp(round) => self.catch_up(round),
+            Phase::DropHolds => self.drop_holds(),
+            Phase::Bury => self.bury(),
+            Phase::Purge(from) => self.purge(from),
+            Phase::Done => Ok(Phase::Done),
+        };
+        match stepped {
+            Ok(next) => {
+                self.phase = next;
+                Ok(())
+            }
+            // What another collection took away under this one looks like damage, and is none.
+            Err(StoreError::Corrupt { .. }) if self.generation_moved()? => {
+                self.phase = Phase::Snapshot;
+                Ok(())
+            }
+            Err(error) => {
+                self.phase = Phase::Done;
+                Err(error)
+            }
+        }
+    }
+
+    fn reading<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Trace, &mut dyn View) -> Result<T>,
+    ) -> Result<T> {
+        let trace = &mut self.trace;
+        let mut answer = None;
+        self.ground.read(&mut |view| {
+            answer = Some(work(trace, view)?);
+            Ok(())
+        })?;
+        answer.ok_or(StoreError::Closed)
+    }
+
+    fn generation_moved(&mut self) -> Result<bool> {
+        if matches!(self.phase, Phase::Snapshot | Phase::Purge(_) | Phase::Done) {
+            return Ok(false);
+        }
+        self.reading(|trace, view| Ok(view.generation()? != trace.generation))
+    }
+
+    fn snapshot(&mut self) -> Result<Phase> {
+        let now_ms = self.ground.now_ms();
+        self.now_ms = now_ms;
+        self.reading(|trace, view| {
+            *trace = Trace::begin(view, now_ms)?;
+            Ok(())
+        })?;
+        self.report.roots = self.trace.roots;
+        Ok(Phase::Walk(self.trace.top()))
+    }
+
+    fn catch_up(&mut self, round: u32) -> Result<Phase> {
+        let now_ms = self.now_ms;
+        let (taken, kept) = self.reading(|trace, view| {
+            if view.generation()? != trace.generation {
+                return Ok((None, 0));
+            }
+            let taken = trace.catch_up(view, Some(now_ms))?;
+            Ok((Some(taken), view.blocks()?))
+        })?;
+        let Some(taken) = taken else {
+            return Ok(Phase::Snapshot);
+        };
+        if taken > LAST_ROUND_MAX && round < ROUNDS_MAX {
+            return Ok(Phase::CatchUp(round + 1));
+        }
+        if !self.report.dry_run {
+            return Ok(Phase::DropHolds);
+        }
+        let (gone, left) = (self.trace.gone, self.trace.left);
+        self.report.generation = self.trace.generation;
+        self.report.reachable = kept.saturating_sub(gone.blocks);
+        self.report.dead = gone.blocks;
+        self.report.deleted = gone.blocks.saturating_add(left.blocks);
+        self.report.freed_bytes = gone.bytes.saturating_add(left.bytes);
+        Ok(Phase::Done)
+    }
+
+    /// From here on every hold that is still written down counts, so that one that is renewed at the last
+    /// moment does.
+    fn drop_holds(&mut self) -> Result<Phase> {
+        let until_ms = self.now_ms;
+        let any = self.reading(|_, view| {
+            let mut any = false;
+            view.holds(u64::MAX, &mut |_, expires_at_ms| {
+                any |= expires_at_ms <= until_ms;
+                Ok(())
+            })?;
+            Ok(any)
+        })?;
+        if !any {
+            return Ok(Phase::Bury);
+        }
+        let dropped = self.changing(Durability::Relaxed, move |changes| {
+            changes.drop_holds(until_ms, HOLDS_MAX)
+        })?;
+        Ok(if dropped < HOLDS_MAX {
+            Phase::Bury
+        } else {
+            Phase::DropHolds
+        })
+    }
+
+    fn bury(&mut self) -> Result<Phase> {
+        let mut trace = std::mem::take(&mut self.trace);
+        let expected = trace.generation;
+        let sealed = self.changing(Durability::Durable, move |changes| {
+            let mut kept = None;
+            changes.view(&mut |view| {
+                if view.generation()? == expected {
+                    trace.catch_up(view, None)?;
+                    kept = Some(view.blocks()?);
+                }
+                Ok(())
+            })?;
+            let Some(blocks) = kept else {
+                return Ok(Sealed::Moved);
+            };
+            let generation = if trace.garbage.is_empty() {
+                expected
+            } else {
+                changes.bury(&trace.garbage, trace.gone)?
+            };
+            Ok(Sealed::Buried {
+                generation,
+                kept: blocks.saturating_sub(trace.gone.blocks),
+                trace: Box::new(trace),
+            })
+        });
+        // The state went into the lock and stays there on an error.
+        self.trace.generation = expected;
+        match sealed? {
+            Sealed::Moved => Ok(Phase::Snapshot),
+            Sealed::Buried {
+                trace,
+                generation,
+                kept,
+            } => {
+                self.report.generation = generation;
+                self.report.reachable = kept;
+                self.report.dead = trace.gone.blocks;
+                self.doomed = trace.garbage;
+                let mut from = 0;
+                while let Some(ordinal) = trace.leftovers.lowest_from(from) {
+                    self.doomed.insert(ordinal);
+                    from = ordinal.saturating_add(1);
+                }
+                Ok(Phase::Purge(0))
+            }
+        }
+    }
+
+    fn purge(&mut self, from: u64) -> Result<Phase> {
+        let mut ordinals = Vec::with_capacity(PURGE_ROWS_MAX);
+        let mut next = from;
+        while ordinals.len() < PURGE_ROWS_MAX {
+            let Some(ordinal) = self.doomed.lowest_from(next) else {
+                break;
+            };
+            ordinals.push(ordinal);
+            next = ordinal.saturating_add(1);
+        }
+        let Some(first) = ordinals.first().copied() else {
+            self.ground.remove_stray_files()?;
+            return Ok(Phase::Done);
+        };
+        let given = ordinals.clone();
+        // Not synced: a row that comes back after a power failure is still dead.
+        let Purged {
+            done,
+            blocks,
+            bytes,
+            files,
+        } = self.changing(Durability::Relaxed, move |changes| changes.purge(&given))?;
+        self.ground.remove_files(&files);
+        self.report.deleted = self.report.deleted.saturating_add(blocks);
+        self.report.freed_bytes = self.report.freed_bytes.saturating_add(bytes);
+        let last = done.checked_sub(1).and_then(|index| ordinals.get(index));
+        Ok(Phase::Purge(
+            last.copied().unwrap_or(first).saturating_add(1),
+        ))
+    }
+
+    fn changing<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&mut dyn super::ground::Changes) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let slot = Arc::new(Mutex::new(None));
+        let filled = Arc::clone(&slot);
+        self.ground.change(
+            durability,
+            Box::new(move |changes| {
+                let answer = work(changes)?;
+                *filled.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+                Ok(())
+            }),
+        )?;
+        let answer = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        answer.ok_or(StoreError::Closed)
+    }
+}

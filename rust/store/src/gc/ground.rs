@@ -1,0 +1,131 @@
+//! What a backend offers to a collection: a view to read, and few changes to make under the write lock.
+//!
+//! Promises (of a backend): a view shows one moment; a change is a part of one commit, after all before it
+//! and before all after it.
+//! Must never: read a payload.
+
+use treering_block::Cid;
+
+use super::bitmap::Bitmap;
+use super::mark::GraphPage;
+use crate::commit::Durability;
+use crate::error::Result;
+
+/// Sums over blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Blocks.
+    pub blocks: u64,
+    /// Of them, nodes.
+    pub nodes: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their links.
+    pub links: u64,
+}
+
+impl Figures {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            blocks: self.blocks.saturating_add(other.blocks),
+            nodes: self.nodes.saturating_add(other.nodes),
+            bytes: self.bytes.saturating_add(other.bytes),
+            links: self.links.saturating_add(other.links),
+        }
+    }
+
+    /// Without the other.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self {
+            blocks: self.blocks.saturating_sub(other.blocks),
+            nodes: self.nodes.saturating_sub(other.nodes),
+            bytes: self.bytes.saturating_sub(other.bytes),
+            links: self.links.saturating_sub(other.links),
+        }
+    }
+}
+
+/// A store at one moment. A row that does not match its check is `Corrupt`.
+pub trait View {
+    /// How many collections have buried blocks.
+    fn generation(&mut self) -> Result<u64>;
+    /// The ordinal that the next new block gets.
+    fn next_ordinal(&mut self) -> Result<u64>;
+    /// Blocks that are there.
+    fn blocks(&mut self) -> Result<u64>;
+    /// Number of the newest commit.
+    fn position(&mut self) -> Result<u64>;
+    /// The ordinals that are dead.
+    fn dead(&mut self) -> Result<Bitmap>;
+    /// Every ref: its name, its target.
+    fn refs(&mut self, visit: &mut dyn FnMut(&str, Cid) -> Result<()>) -> Result<()>;
+    /// Each commit after `position`: its number, the targets of its ref moves.
+    fn targets_after(
+        &mut self,
+        position: u64,
+        visit: &mut dyn FnMut(u64, Cid) -> Result<()>,
+    ) -> Result<()>;
+    /// Every hold on an ordinal below `below`, ended ones too: the ordinal, when it ends.
+    fn holds(&mut self, below: u64, visit: &mut dyn FnMut(u64, i64) -> Result<()>) -> Result<()>;
+    /// The live ordinal of a block.
+    fn ordinal(&mut self, cid: &Cid) -> Result<Option<u64>>;
+    /// At most `limit` graph rows below `below`, falling. `dead`: those whose links do not count.
+    fn graph_down(&mut self, below: u64, limit: usize, dead: &Bitmap) -> Result<GraphPage>;
+    /// Every graph row from `from` on: ordinal, links.
+    fn graph_from(
+        &mut self,
+        from: u64,
+        visit: &mut dyn FnMut(u64, &[u64]) -> Result<()>,
+    ) -> Result<()>;
+    /// What a block links to. Errors: `Corrupt` when it has no row.
+    fn links(&mut self, ordinal: u64) -> Result<Vec<u64>>;
+    /// The figures of a block, dead or not; None when it has no row.
+    fn figures(&mut self, ordinal: u64) -> Result<Option<Figures>>;
+    /// Every block in another tier: ordinal, links.
+    fn elsewhere(&mut self, visit: &mut dyn FnMut(u64, &[u64])) -> Result<()>;
+}
+
+/// What a small transaction took away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// How many of the ordinals it was given are done with.
+    pub done: usize,
+    /// Rows that it deleted.
+    pub blocks: u64,
+    /// The bytes of these blocks.
+    pub bytes: u64,
+    /// Files that no row names any more.
+    pub files: Vec<String>,
+}
+
+/// What a collection changes, under the write lock.
+pub trait Changes {
+    /// Reads what all commits before left.
+    fn view(&mut self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>;
+    /// From now on these are absent. `gone`: their figures. Returns the new generation.
+    fn bury(&mut self, garbage: &Bitmap, gone: Figures) -> Result<u64>;
+    /// Deletes rows of dead ordinals, in this order, until time is up; at least one.
+    fn purge(&mut self, ordinals: &[u64]) -> Result<Purged>;
+    /// Removes holds that ended at `until_ms` or before, at most `limit`. Returns how many.
+    fn drop_holds(&mut self, until_ms: i64, limit: usize) -> Result<usize>;
+}
+
+/// One change, made under the write lock.
+pub type Change = Box<dyn FnOnce(&mut dyn Changes) -> Result<()> + Send>;
+
+/// A store that can be collected.
+pub trait Ground: Sync {
+    /// The store's clock.
+    fn now_ms(&self) -> i64;
+    /// Reads outside the write lock.
+    fn read(&self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>;
+    /// Makes a change under the write lock; Ok once it is committed.
+    fn change(&self, durability: Durability, work: Change) -> Result<()>;
+    /// Removes files whose rows are gone.
+    fn remove_files(&self, names: &[String]);
+    /// Removes files that have lain about without a row for longer than any commit can wait.
+    fn remove_stray_files(&self) -> Result<()>;
+}

@@ -1,0 +1,44 @@
+//! Garbage collection: blocks that no ref and no hold reaches become absent, then their bytes go.
+//!
+//! Promises: nothing reachable or held is ever deleted, whatever others do meanwhile; any doubt ends a
+//! collection before its first change; stopping anywhere leaves a store that is whole.
+//! Must never: read a payload, bring a dead block back, or keep a writer waiting for the whole of it.
+
+mod bitmap;
+mod collection;
+mod ground;
+mod mark;
+mod trace;
+
+pub use bitmap::{Bitmap, PAGE_BYTES, PAGE_ORDINALS, page_contains, page_of};
+pub use collection::{Collection, Phase};
+pub use ground::{Change, Changes, Figures, Ground, Purged, View};
+pub use mark::{GraphPage, mark};
+
+/// How to collect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GcOptions {
+    /// Only find out what would go.
+    pub dry_run: bool,
+}
+
+/// What a collection found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GcReport {
+    /// Refs and holds that it started from.
+    pub roots: u64,
+    /// Blocks that stay: those reached from a root, and those stored while it ran.
+    pub reachable: u64,
+    /// Blocks that became absent.
+    pub dead: u64,
+    /// Blocks whose row was deleted: the dead, and what an interrupted collection left of its own.
+    pub deleted: u64,
+    /// The bytes of the deleted blocks, exactly.
+    pub freed_bytes: u64,
+    /// How many collections have made blocks absent in this store, this one included if it did.
+    pub generation: u64,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// Nothing was changed; `dead`, `deleted` and `freed_bytes` say what would have gone.
+    pub dry_run: bool,
+}
