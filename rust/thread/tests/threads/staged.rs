@@ -7,8 +7,9 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 use treering_store::commit::Address;
 use treering_store::{
-    BlockInfo, Check, Collection, Commit, Counters, Cursor, Finding, GcOptions, Head, Hold, JournalEntry, Lease, LeaseState,
-    MemoryStore, RefName, RefValue, Result, Store, StoreError, StoreStats, Ticket, VerifyReport,
+    BlockInfo, Check, Collection, Commit, Counters, Cursor, Finding, GcOptions, Head, Hold,
+    JournalEntry, Lease, LeaseState, MemoryStore, RefName, RefValue, Result, Store, StoreError,
+    StoreStats, Ticket, VerifyReport,
 };
 
 #[derive(Default)]
