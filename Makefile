@@ -100,7 +100,7 @@ bench: $(VENV)/.deps ## benchmarks of the Python API and of the core, optimised 
 	PYTHONPATH=target/bench/site $(PYTEST) benches -o pythonpath=benches --benchmark-only --benchmark-disable-gc \
 	  --benchmark-columns=median,iqr,rounds --benchmark-json=target/bench/python.json
 	$(BIN)/python benches/report.py target/bench/python.json
-	$(CARGO) bench --locked --package treering-bench
+	cargo bench --locked --package treering-bench
 
 gen: $(VENV)/.deps ## generated sources: the types of treering.aio
 	$(BIN)/python tools/gen_aio.py
