@@ -11,22 +11,27 @@ TEXT = ("The quick agent reads the ticket, checks the booking and answers in one
 ROUNDS = 2000
 
 
-def durable_write_us(folder: Path, size: int, rounds: int = ROUNDS) -> float:
-    """The median, in µs, of pwrite + fdatasync of `size` bytes into a file that is already that long."""
-    path = folder / "floor"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        room = max(4 << 20, 4 * size)
-        os.pwrite(descriptor, b"\0" * room, 0)
-        os.fsync(descriptor)
-        data, offset, times = os.urandom(size), 0, []
-        for _ in range(rounds):
-            begun = time.perf_counter_ns()
-            os.pwrite(descriptor, data, offset)
-            os.fdatasync(descriptor)
-            times.append(time.perf_counter_ns() - begun)
-            offset = (offset + size) % (room - size)
-        return statistics.median(times) / 1000
-    finally:
-        os.close(descriptor)
-        path.unlink()
+class DurableWrites:
+    """What the disk asks for a durable write, measured between the calls that are held against it, so that
+    both see the same disk: pwrite + fdatasync of `size` bytes into a file that is already that long."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.path = folder / "floor"
+        self.file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        self.room = max(4 << 20, 4 * size)
+        os.pwrite(self.file, b"\0" * self.room, 0)
+        os.fsync(self.file)
+        self.data, self.offset = os.urandom(size), 0
+        self.times: list[int] = []
+
+    def once(self) -> None:
+        begun = time.perf_counter_ns()
+        os.pwrite(self.file, self.data, self.offset)
+        os.fdatasync(self.file)
+        self.times.append(time.perf_counter_ns() - begun)
+        self.offset = (self.offset + len(self.data)) % (self.room - len(self.data))
+
+    def median_us(self) -> float:
+        os.close(self.file)
+        self.path.unlink()
+        return statistics.median(self.times) / 1000

@@ -56,8 +56,20 @@ def step_args(step: StepLike) -> _StepArgs:
         step = NewStep(*step)
     elif not isinstance(step, NewStep):
         raise Invalid(f"a step is a NewStep or a pair (role, content), not {type(step).__name__}")
-    at_ms: int | Literal["now"] | None = "now" if isinstance(step.at_ms, _Now) else step.at_ms
-    return (step.role, step.content, step.meta, step.artifacts, tuple(step.links), at_ms, None)
+    return core_args(step.role, step.content, step.meta, step.artifacts, step.links, step.at_ms)
+
+
+def core_args(
+    role: str,
+    content: object,
+    meta: Mapping[str, object] | None,
+    artifacts: Mapping[str, bytes | str] | None,
+    links: Iterable[Cid],
+    at_ms: AtMs,
+) -> _StepArgs:
+    """Returns a step's fields in the core's terms."""
+    time: int | Literal["now"] | None = "now" if isinstance(at_ms, _Now) else at_ms
+    return (role, content, meta, artifacts, tuple(links), time, None)
 
 
 class StepRef(NamedTuple):
@@ -140,48 +152,37 @@ class Step:
 
     __slots__ = ("_artifacts", "_body", "_node", "_session")
 
-    _node: StateNode
+    # As it came from the core, until a field of it is asked for: an append's answer is often dropped.
+    _node: StateNode | StepCore
     _session: Session | None
     _body: _Body | None
     _artifacts: Mapping[str, bytes] | None
 
     def __init__(self, session: Session, core: StepCore) -> None:
         self._session = session
-        self._node = StateNode(
-            cid=core.cid,
-            role=core.role,
-            meta=core.meta,
-            start=core.start,
-            content=core.content,
-            parent=core.parent,
-            jump=core.jump,
-            step=core.number,
-            compact=core.compact,
-            child_thread=core.child_thread,
-            at_ms=core.at_ms,
-        )
+        self._node = core
         self._body = None
         self._artifacts = None
 
     @property
     def number(self) -> int:
         """The step's place in its thread, from 1."""
-        return self._node.step
+        return self.node.step
 
     @property
     def cid(self) -> Cid:
         """The CID of the step's node."""
-        return self._node.cid
+        return self.node.cid
 
     @property
     def role(self) -> str:
         """Who wrote it."""
-        return self._node.role
+        return self.node.role
 
     @property
     def meta(self) -> Mapping[str, Any]:
         """What was recorded about it, a JSON-like map; don't change it."""
-        return self._node.meta
+        return self.node.meta
 
     @property
     def content(self) -> Any:
@@ -222,23 +223,38 @@ class Step:
     @property
     def at_ms(self) -> int | None:
         """When it was written, Unix milliseconds; None where no time was recorded."""
-        return self._node.at_ms
+        return self.node.at_ms
 
     @property
     def at(self) -> datetime | None:
         """When it was written, in UTC; None where no time was recorded."""
-        return None if self._node.at_ms is None else when(self._node.at_ms)
+        return None if self.at_ms is None else when(self.at_ms)
 
     @property
     def node(self) -> StateNode:
         """The step's node with all its fields."""
-        return self._node
+        node = self._node
+        if isinstance(node, StepCore):
+            node = self._node = StateNode(
+                cid=node.cid,
+                role=node.role,
+                meta=node.meta,
+                start=node.start,
+                content=node.content,
+                parent=node.parent,
+                jump=node.jump,
+                step=node.number,
+                compact=node.compact,
+                child_thread=node.child_thread,
+                at_ms=node.at_ms,
+            )
+        return node
 
     def _read(self) -> _Body:
         if self._body is None:
             if self._session is None:
                 raise AssertionError("a step without a store carries its content")
-            self._body = read_body(self._session, self._node.content)
+            self._body = read_body(self._session, self.node.content)
         return self._body
 
     def __eq__(self, other: object) -> bool:
@@ -252,7 +268,7 @@ class Step:
         self._node, self._body, self._artifacts = state
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = (self._node, self._read(), dict(self.artifacts))
+        state = (self.node, self._read(), dict(self.artifacts))
         return Step.__new__, (Step,), state
 
     def __repr__(self) -> str:

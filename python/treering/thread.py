@@ -21,7 +21,7 @@ from treering.errors import Corrupt, HeadMoved
 from treering.lease import Lease
 from treering.nodes import StartNode
 from treering.start import read_start
-from treering.step import NOW, AtMs, NewStep, Step, StepLike, StepPlace, StepRef, read_body, step_args, when
+from treering.step import NOW, AtMs, Step, StepLike, StepPlace, StepRef, core_args, read_body, step_args, when
 
 Status: TypeAlias = Literal["idle", "running", "paused", "failed", "completed", "cancelled", "corrupt"]
 """`running` means leased by somebody alive; `corrupt` is only ever reported, never stored."""
@@ -323,8 +323,8 @@ class Thread:
             Invalid (`invalid`), LimitExceeded (`limit-exceeded`): the role or the content can't be, or a
             link is not here.
         """
-        new = NewStep(role, content, meta=meta, artifacts=artifacts, links=links, at_ms=at_ms)
-        core: StepCore = yield self._to_write().append(step_args(new), expected_head, command_id)
+        new = core_args(role, content, meta, artifacts, links, at_ms)
+        core: StepCore = yield self._to_write().append(new, expected_head, command_id)
         return self._step(core)
 
     @verb

@@ -1,7 +1,7 @@
 //! `Pending`: a commit on its way, for callers that wait and for callers that are called.
 //!
 //! Promises: waiting releases the GIL and honours signals every 50 ms; an interrupted wait undoes
-//! nothing and can be repeated; the answer is given out once.
+//! nothing and can be repeated; the answer is given out once; dropped, the commit goes on.
 //! Never: a callback runs Python on the thread that answers (that is the notifier's).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -157,6 +157,15 @@ impl PyPending {
                 let again = Py::new(py, Self(Mutex::new(Some(next))))?;
                 Ok((false, again.into_any()))
             }
+        }
+    }
+}
+
+impl Drop for PyPending {
+    /// Nobody waits for it any more: an interrupted caller, say. It goes on all the same.
+    fn drop(&mut self) {
+        if let Some(awaited) = &*self.slot() {
+            awaited.ticket().announce();
         }
     }
 }

@@ -103,6 +103,7 @@ impl Core {
             create,
             read_only,
             lock_wait: Duration::from_millis(lock_wait_ms.0),
+            callers_wait: true,
             ..OpenOptions::default()
         };
         let store = Arc::new(py.detach(|| EmbeddedStore::open(&*path, &options))?);

@@ -1,7 +1,7 @@
 //! The answer to a submitted commit, when it comes. Sync callers wait on it, async callers are called.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use crate::commit::Committed;
@@ -15,14 +15,47 @@ struct State {
     callback: Option<Callback>,
 }
 
+/// Somebody who can bring answers about on the thread of who waits for them.
+pub(crate) trait Helper: Send + Sync {
+    /// Does what can be done quickly, if anything; the answer may or may not be there then.
+    fn help(&self);
+    /// Has somebody else do it.
+    fn announce(&self);
+}
+
+struct Shared {
+    state: Mutex<State>,
+    ready: Condvar,
+    helper: Option<Weak<dyn Helper>>,
+}
+
 /// A commit on its way. Dropping it changes nothing: the commit lands or not.
-#[derive(Clone, Default)]
-pub struct Ticket(Arc<(Mutex<State>, Condvar)>);
+#[derive(Clone)]
+pub struct Ticket(Arc<Shared>);
+
+impl Default for Ticket {
+    fn default() -> Self {
+        Self::with_helper(None)
+    }
+}
 
 impl Ticket {
     /// A ticket that nobody has answered yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One that `helper` may be able to have answered.
+    pub(crate) fn helped_by<H: Helper + 'static>(helper: Weak<H>) -> Self {
+        Self::with_helper(Some(helper))
+    }
+
+    fn with_helper(helper: Option<Weak<dyn Helper>>) -> Self {
+        Self(Arc::new(Shared {
+            state: Mutex::default(),
+            ready: Condvar::new(),
+            helper,
+        }))
     }
 
     /// One that is answered already.
@@ -34,16 +67,15 @@ impl Ticket {
 
     /// Gives the answer: wakes who waits and calls who asked to be called. Only the first counts.
     pub fn answer(&self, answer: Result<Committed>) {
-        let (lock, ready) = &*self.0;
         let callback = {
-            let mut state = lock.lock().unwrap_or_else(|broken| broken.into_inner());
+            let mut state = self.state();
             if state.answer.is_some() {
                 return;
             }
             state.answer = Some(answer);
             state.callback.take()
         };
-        ready.notify_all();
+        self.0.ready.notify_all();
         // Whoever answers goes on: a caller's panic must not take a store's writer along.
         if let Some(callback) = callback
             && catch_unwind(AssertUnwindSafe(callback)).is_err()
@@ -54,14 +86,17 @@ impl Ticket {
 
     /// The answer, if it is there.
     pub fn poll(&self) -> Option<Result<Committed>> {
-        let (lock, _) = &*self.0;
-        lock.lock()
-            .unwrap_or_else(|broken| broken.into_inner())
-            .answer
-            .clone()
+        self.state().answer.clone()
     }
 
-    /// Waits for the answer.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0
+            .state
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner())
+    }
+
+    /// Waits for the answer. The calling thread may commit what is queued meanwhile, others' commits too.
     pub fn wait(&self) -> Result<Committed> {
         loop {
             if let Some(answer) = self.wait_for(Duration::from_secs(3600)) {
@@ -70,12 +105,17 @@ impl Ticket {
         }
     }
 
-    /// Waits at most so long.
+    /// Waits at most so long. A commit that the calling thread does itself is done to its end.
     pub fn wait_for(&self, timeout: Duration) -> Option<Result<Committed>> {
-        let (lock, ready) = &*self.0;
-        let state = lock.lock().unwrap_or_else(|broken| broken.into_inner());
-        let (state, _) = ready
-            .wait_timeout_while(state, timeout, |state| state.answer.is_none())
+        if let Some(helper) = self.helper()
+            && self.state().answer.is_none()
+        {
+            helper.help();
+        }
+        let (state, _) = self
+            .0
+            .ready
+            .wait_timeout_while(self.state(), timeout, |state| state.answer.is_none())
             .unwrap_or_else(|broken| broken.into_inner());
         state.answer.clone()
     }
@@ -83,14 +123,26 @@ impl Ticket {
     /// Calls `callback` once the answer is there: now if it is, else from the thread that answers
     /// (so it must be short and must not block). Only one callback is kept.
     pub fn on_answer(&self, callback: impl FnOnce() + Send + 'static) {
-        let (lock, _) = &*self.0;
         {
-            let mut state = lock.lock().unwrap_or_else(|broken| broken.into_inner());
+            let mut state = self.state();
             if state.answer.is_none() {
                 state.callback = Some(Box::new(callback));
-                return;
+                drop(state);
+                return self.announce();
             }
         }
         callback();
+    }
+
+    /// Lets the commit go on without anybody waiting for it. Needed where the store was told that callers
+    /// wait; else every commit goes on by itself.
+    pub fn announce(&self) {
+        if let Some(helper) = self.helper() {
+            helper.announce();
+        }
+    }
+
+    fn helper(&self) -> Option<Arc<dyn Helper>> {
+        self.0.helper.as_ref().and_then(Weak::upgrade)
     }
 }

@@ -4,12 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::{JoinHandle, ThreadId};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::bell::Bell;
 use super::blob::BlobFiles;
+use super::committer::Committer;
 use super::connections::{BUSY_WAIT, Connections, Mode};
 use super::directory::{Directory, LOG};
 use super::disk::Disk;
@@ -103,7 +104,8 @@ pub(super) struct Core {
     /// The generation of processes that opened it.
     pub(super) generation: u64,
     writer: Mutex<Option<JoinHandle<()>>>,
-    writer_thread: Option<ThreadId>,
+    /// Who commits; gone with the writer.
+    pub(super) committer: Weak<Committer>,
 }
 
 impl Core {
@@ -153,20 +155,18 @@ impl Core {
             mode,
             generation: fork::generation(),
             writer: Mutex::default(),
-            writer_thread: None,
+            committer: Weak::new(),
         };
         if let Some(lock) = lock {
             core.redo_log(directory, &lock, &options.disk)?;
-            let thread = WriterThread::new(
-                Arc::clone(&core.shared),
-                Arc::clone(&core.queue),
-                Arc::new(lock),
-            );
+            let (shared, queue) = (Arc::clone(&core.shared), Arc::clone(&core.queue));
+            let committer = Arc::new(Committer::new(shared, queue, lock));
+            core.committer = Arc::downgrade(&committer);
+            let thread = WriterThread::new(committer);
             let handle = std::thread::Builder::new()
                 .name("treering-writer".into())
                 .spawn(move || thread.run())
                 .map_err(|error| io_error("start the writer of", directory.root(), error))?;
-            core.writer_thread = Some(handle.thread().id());
             core.writer = Mutex::new(Some(handle));
         }
         Ok(core)
@@ -199,9 +199,9 @@ impl Core {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        // A ticket's callback may drop the last handle: the writer can't wait for itself.
+        // A ticket's callback may drop the last handle: who commits can't wait for himself.
         if let Some(handle) = handle
-            && self.writer_thread != Some(std::thread::current().id())
+            && !self.queue.has_turn()
             && handle.join().is_err()
         {
             tracing::error!("the writer thread panicked");

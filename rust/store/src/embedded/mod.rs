@@ -8,6 +8,7 @@
 mod bell;
 mod blob;
 mod block_rows;
+mod committer;
 mod connections;
 mod core;
 mod dead_rows;
@@ -62,7 +63,7 @@ use crate::name::{RefName, check_kind, check_scope, listing_prefix};
 use crate::process::is_alive;
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
-use crate::ticket::Ticket;
+use crate::ticket::{Helper, Ticket};
 use crate::verify;
 pub use disk::{Disk, DiskLayer, FileOp, Verdict};
 pub use options::OpenOptions;
@@ -73,6 +74,7 @@ pub use schema::FORMAT;
 pub struct EmbeddedStore {
     core: Arc<Core>,
     lock_wait: Duration,
+    callers_wait: bool,
     closed: AtomicBool,
 }
 
@@ -87,6 +89,7 @@ impl EmbeddedStore {
         Ok(Self {
             core,
             lock_wait: options.lock_wait,
+            callers_wait: options.callers_wait,
             closed: AtomicBool::new(false),
         })
     }
@@ -195,13 +198,16 @@ impl EmbeddedStore {
         let core = self.writable()?;
         commit.check()?;
         let files = self.write_files(core, &commit)?;
-        let ticket = Ticket::new();
+        let ticket = Ticket::helped_by(core.committer.clone());
         let work = Work::Commit {
             commit: Box::new(commit),
             files,
             ticket: OwedTicket(ticket.clone()),
         };
-        if let Err(request) = core.queue.push(Request::new(work, self.lock_wait)) {
+        if let Err(request) = core
+            .queue
+            .push(Request::new(work, self.lock_wait), !self.callers_wait)
+        {
             remove_files(core, request.file_names());
             request.refuse(StoreError::Closed);
         }
@@ -249,10 +255,14 @@ impl EmbeddedStore {
         let (reply, answer) = Reply::new();
         if core
             .queue
-            .push(Request::new(work(reply), self.lock_wait))
+            .push(Request::new(work(reply), self.lock_wait), false)
             .is_err()
         {
             return Err(StoreError::Closed);
+        }
+        match core.committer.upgrade() {
+            Some(committer) => committer.help(),
+            None => core.queue.announce(),
         }
         // The writer answers everything that it took; gone without an answer, it panicked.
         answer.recv().unwrap_or_else(|_| {

@@ -17,6 +17,12 @@ pub struct OpenOptions {
     pub read_only: bool,
     /// How long a commit waits for other processes' commits before it is answered with `LockTimeout`.
     pub lock_wait: Duration,
+    /// Callers wait for each ticket right away (or ask it to call them, or [`Ticket::announce`] it), and
+    /// commit on their own thread when nobody else does: the writer's thread isn't woken for it. Saves a
+    /// small commit a fifth of its time; a ticket that is only polled may stay unanswered.
+    ///
+    /// [`Ticket::announce`]: crate::Ticket::announce
+    pub callers_wait: bool,
     /// Where commits and leases take their time from. The first to open a directory in a process decides
     /// for all.
     pub clock: Clock,
@@ -40,6 +46,7 @@ impl Default for OpenOptions {
             create: true,
             read_only: false,
             lock_wait: Duration::from_secs(30),
+            callers_wait: false,
             clock: Clock::system(),
             tiers: Vec::new(),
             checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
@@ -54,6 +61,7 @@ impl fmt::Debug for OpenOptions {
             .field("create", &self.create)
             .field("read_only", &self.read_only)
             .field("lock_wait", &self.lock_wait)
+            .field("callers_wait", &self.callers_wait)
             .field("clock", &self.clock)
             .field("tiers", &self.tiers.len())
             .field("checkpoint_log_bytes", &self.checkpoint_log_bytes)

@@ -1,11 +1,14 @@
-//! What waits for the writer: requests in order, and the grant of the lock between processes.
+//! What waits to be committed: requests in order, whose turn it is, and the grant of the lock between
+//! processes.
 //!
-//! Promises: every request is answered, whatever becomes of the writer.
+//! Promises: one thread has the turn at a time, and only it commits or checkpoints; every request is
+//! answered, whatever becomes of the writer.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use treering_block::Cid;
@@ -22,6 +25,9 @@ use super::gc::TransactionWork;
 const BATCH_REQUESTS_MAX: usize = 1024;
 /// … and so many bytes of blocks and records; a larger request goes alone.
 const BATCH_BYTES_MAX: u64 = 8 << 20;
+
+/// A caller commits no more than so many bytes itself: he waits, and waiting can be interrupted.
+const QUICK_BYTES_MAX: u64 = 1 << 20;
 
 /// Who waits for the lock without an end looks this often; a grant wakes him at once.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
@@ -153,8 +159,22 @@ struct State {
     closing: bool,
     /// Nobody takes requests or grants any more.
     writer_gone: bool,
-    /// What the thread that waits for the lock reports.
+    /// Who has the turn.
+    turn: Option<ThreadId>,
+    /// The log is long: nothing is committed before a checkpoint.
+    checkpoint_wanted: bool,
+    /// A thread waits for the lock between processes.
+    lock_awaited: bool,
+    /// What it reports.
     granted: Option<io::Result<()>>,
+}
+
+impl State {
+    fn take_grant(&mut self) -> Option<io::Result<()>> {
+        let granted = self.granted.take();
+        self.lock_awaited &= granted.is_none();
+        granted
+    }
 }
 
 #[derive(Default)]
@@ -163,12 +183,26 @@ pub(super) struct Queue {
     changed: Condvar,
 }
 
+/// The right to commit what is queued; given up when dropped.
+pub(super) struct Turn<'q>(&'q Queue);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.turn = None;
+        if !state.requests.is_empty() || state.checkpoint_wanted || state.closing {
+            self.0.changed.notify_all();
+        }
+    }
+}
+
 /// Why the writer wakes.
-pub(super) enum Wake {
-    Work,
+pub(super) enum Wake<'q> {
+    Work(Turn<'q>),
+    Checkpoint(Turn<'q>),
     /// The lock came without anybody asking for it any more.
     Grant(io::Result<()>),
-    Closed,
+    Closed(Turn<'q>),
 }
 
 /// How waiting for the lock ended.
@@ -184,16 +218,28 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the request back when the store is closing.
-    pub(super) fn push(&self, request: Request) -> Result<(), Box<Request>> {
+    /// `announce`: wakes the writer; otherwise the caller helps, or announces it later. Gives the request
+    /// back when the store is closing.
+    pub(super) fn push(&self, request: Request, announce: bool) -> Result<(), Box<Request>> {
         let mut state = self.lock();
         if state.closing {
             return Err(Box::new(request));
         }
+        // Who left another one here unannounced isn't waiting yet.
+        let announce = announce || !state.requests.is_empty();
         state.requests.push_back(request);
-        drop(state);
-        self.changed.notify_all();
+        // Who has the turn looks again at its end, and who waits for the lock between processes has to
+        // know of every deadline.
+        if (announce && state.turn.is_none()) || state.lock_awaited {
+            drop(state);
+            self.changed.notify_all();
+        }
         Ok(())
+    }
+
+    /// Wakes the writer for what is queued.
+    pub(super) fn announce(&self) {
+        self.changed.notify_all();
     }
 
     /// No more requests; those that are queued are still done.
@@ -202,23 +248,66 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    pub(super) fn wait_for_work(&self) -> Wake {
+    pub(super) fn wait_for_work(&self) -> Wake<'_> {
         let mut state = self.lock();
         loop {
-            if !state.requests.is_empty() {
-                return Wake::Work;
-            }
-            if let Some(granted) = state.granted.take() {
-                return Wake::Grant(granted);
-            }
-            if state.closing {
-                return Wake::Closed;
+            if state.turn.is_none() {
+                if state.checkpoint_wanted {
+                    state.checkpoint_wanted = false;
+                    return Wake::Checkpoint(self.take_turn(&mut state));
+                }
+                if !state.requests.is_empty() {
+                    return Wake::Work(self.take_turn(&mut state));
+                }
+                if let Some(granted) = state.take_grant() {
+                    return Wake::Grant(granted);
+                }
+                if state.closing {
+                    return Wake::Closed(self.take_turn(&mut state));
+                }
             }
             state = self
                 .changed
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    fn take_turn(&self, state: &mut State) -> Turn<'_> {
+        state.turn = Some(std::thread::current().id());
+        Turn(self)
+    }
+
+    /// The turn for a caller, if nobody has it and there is nothing in the way of a quick commit.
+    pub(super) fn try_turn(&self) -> Option<Turn<'_>> {
+        let mut state = self.lock();
+        let bytes = || state.requests.iter().map(|request| request.bytes);
+        let free = state.turn.is_none()
+            && !state.writer_gone
+            && !state.lock_awaited
+            && !state.checkpoint_wanted
+            && !state.requests.is_empty()
+            && bytes().fold(0, u64::saturating_add) <= QUICK_BYTES_MAX;
+        free.then(|| self.take_turn(&mut state))
+    }
+
+    /// Whether the calling thread has the turn: it must not wait for whoever waits for it.
+    pub(super) fn has_turn(&self) -> bool {
+        self.lock().turn == Some(std::thread::current().id())
+    }
+
+    /// The log is long: who has the turn says so before he gives it up.
+    pub(super) fn want_checkpoint(&self) {
+        self.lock().checkpoint_wanted = true;
+    }
+
+    /// A thread waits for the lock between processes; it will report it.
+    pub(super) fn await_lock(&self) {
+        self.lock().lock_awaited = true;
+    }
+
+    pub(super) fn is_lock_awaited(&self) -> bool {
+        self.lock().lock_awaited
     }
 
     /// Reports the lock, from the thread that waited for it. False: nobody wants it any more.
@@ -237,7 +326,7 @@ impl Queue {
     pub(super) fn wait_for_grant(&self) -> LockWait {
         let mut state = self.lock();
         loop {
-            if let Some(granted) = state.granted.take() {
+            if let Some(granted) = state.take_grant() {
                 return LockWait::Granted(granted);
             }
             let now = Instant::now();
@@ -308,14 +397,18 @@ mod tests {
     fn batches_keep_their_limits() {
         let queue = Queue::default();
         for _ in 0..BATCH_REQUESTS_MAX + 1 {
-            assert!(queue.push(request(1, Duration::MAX / 4).0).is_ok());
+            assert!(queue.push(request(1, Duration::MAX / 4).0, true).is_ok());
         }
         assert_eq!(queue.take_batch().len(), BATCH_REQUESTS_MAX);
         assert_eq!(queue.take_batch().len(), 1);
         assert!(queue.take_batch().is_empty());
         // 40 × 200 KiB is just under 8 MiB.
         for _ in 0..41 {
-            assert!(queue.push(request(200 << 10, Duration::ZERO).0).is_ok());
+            assert!(
+                queue
+                    .push(request(200 << 10, Duration::ZERO).0, true)
+                    .is_ok()
+            );
         }
         assert_eq!(queue.take_batch().len(), 40);
         assert_eq!(queue.take_batch().len(), 1);
@@ -324,7 +417,7 @@ mod tests {
     #[test]
     fn who_waits_without_an_end_gets_the_lock() {
         let queue = Queue::default();
-        assert!(queue.push(request(1, Duration::MAX).0).is_ok());
+        assert!(queue.push(request(1, Duration::MAX).0, true).is_ok());
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| queue.wait_for_grant());
             std::thread::sleep(Duration::from_millis(20));
@@ -338,8 +431,8 @@ mod tests {
         let queue = Queue::default();
         let (short, short_ticket) = request(1, Duration::from_millis(20));
         let (long, _long_ticket) = request(1, Duration::from_secs(60));
-        assert!(queue.push(long).is_ok());
-        assert!(queue.push(short).is_ok());
+        assert!(queue.push(long, true).is_ok());
+        assert!(queue.push(short, true).is_ok());
         match queue.wait_for_grant() {
             LockWait::Expired(expired) => assert_eq!(expired.len(), 1),
             LockWait::Granted(_) => panic!("nobody granted"),
@@ -355,8 +448,8 @@ mod tests {
         assert!(matches!(queue.wait_for_grant(), LockWait::Granted(Ok(()))));
         assert_eq!(queue.take_batch().len(), 1);
         queue.close();
-        assert!(queue.push(request(1, Duration::ZERO).0).is_err());
-        assert!(matches!(queue.wait_for_work(), Wake::Closed));
+        assert!(queue.push(request(1, Duration::ZERO).0, true).is_err());
+        assert!(matches!(queue.wait_for_work(), Wake::Closed(_)));
         drop(queue.abandon());
         assert!(!queue.grant(Ok(())), "the lock goes back");
     }

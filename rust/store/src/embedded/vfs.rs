@@ -54,7 +54,10 @@ impl Shim {
         let name = format!("treering-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         // SAFETY: initialises SQLite's globals; a null name asks for the default VFS, which lives as
         // long as the process.
+        // Statistics of memory are nobody's here, and cost a mutex around every allocation; the setting is
+        // refused, which does no harm, once SQLite has started.
         let real = unsafe {
+            ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0 as c_int);
             if ffi::sqlite3_initialize() != ffi::SQLITE_OK {
                 return Err(io::Error::other("SQLite does not start"));
             }

@@ -1,127 +1,55 @@
-//! The writer thread: takes what waits, commits it in one transaction, answers.
+//! The writer thread: takes what waits and has it committed; waits for the lock between processes;
+//! checkpoints the log when it is long.
 //!
-//! Order of a batch: lock between processes, BEGIN, each request judged and booked, COMMIT (one fsync),
-//! unlock, answer, ring, checkpoint if the log is long. A request that is refused is answered alone.
-//! Promises: what is answered as done is committed; what is answered as timed out or refused is not.
-//! Never: user code, or waiting for anybody, inside the transaction.
+//! Promises: every request is answered, also when its time is over or the thread dies.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
-use treering_block::Cid;
-
-use super::connections::{Known, Writer};
-use super::core::Shared;
-use super::fork::{self, Inside};
-use super::lock::WriteLock;
-use super::queue::{LockWait, OwedTicket, Queue, Reply, Request, Wake, Work};
-use super::session::Session;
+use super::committer::{Committer, PoisonOnPanic};
+use super::queue::{LockWait, Wake};
 use super::sqlite_error::io_error;
-use super::tally::Phase;
-use super::transaction::Transaction;
-use crate::commit::{Commit, Committed, Durability};
-use crate::error::{Result, StoreError};
-use crate::lease::{self, Identity, Lease};
-use crate::ledger::{self, Ledger};
-use crate::name::RefName;
-use crate::process::is_alive;
+use crate::error::StoreError;
 
-/// A relaxed batch may make the log this many times longer before it is checkpointed: a bulk load wants
-/// throughput, and nobody waits for its fsync.
-const RELAXED_LOG_FACTOR: u64 = 4;
-/// While readers hold a checkpoint up, the next is tried after this much more log.
-const CHECKPOINT_RETRY_BYTES: u64 = 8 << 20;
-
-pub(super) struct WriterThread {
-    shared: Arc<Shared>,
-    queue: Arc<Queue>,
-    lock: Arc<WriteLock>,
-    /// A thread is waiting for the lock.
-    waiting: bool,
-    /// This process's identity, for leases.
-    identity: Identity,
-    /// Readers held the last checkpoint up: not before the log is this long.
-    checkpoint_retry_bytes: u64,
-    committed: bool,
-}
-
-/// A request's answer, kept until the transaction has ended.
-enum Answer {
-    Commit(OwedTicket, Result<Committed>),
-    Acquire(Reply<Lease>, Result<Lease>),
-    /// Of a lease given back, or housekeeping.
-    Done(Reply<()>, Result<()>),
-}
-
-impl Answer {
-    fn give(self) {
-        match self {
-            Self::Commit(ticket, answer) => ticket.0.answer(answer),
-            Self::Acquire(reply, answer) => reply.answer(answer),
-            Self::Done(reply, answer) => reply.answer(answer),
-        }
-    }
-
-    /// The transaction failed: whatever was judged in it does not count.
-    fn failed(self, error: &StoreError) -> Self {
-        match self {
-            Self::Commit(ticket, _) => Self::Commit(ticket, Err(error.clone())),
-            Self::Acquire(reply, _) => Self::Acquire(reply, Err(error.clone())),
-            Self::Done(reply, _) => Self::Done(reply, Err(error.clone())),
-        }
-    }
-}
-
-/// What a committed batch came to.
-struct Done {
-    position: u64,
-    advanced: bool,
-    added: (u64, u64),
-    known: Known,
-    late_files: Vec<String>,
-}
+pub(super) struct WriterThread(Arc<Committer>);
 
 impl WriterThread {
-    pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>, lock: Arc<WriteLock>) -> Self {
-        Self {
-            shared,
-            queue,
-            lock,
-            waiting: false,
-            identity: Identity::current(),
-            checkpoint_retry_bytes: 0,
-            committed: false,
-        }
+    pub(super) fn new(committer: Arc<Committer>) -> Self {
+        Self(committer)
     }
 
     /// Works until the queue is closed and empty.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(self) {
+        let committer = &*self.0;
+        let _poisons = PoisonOnPanic(&committer.shared);
         loop {
-            match self.queue.wait_for_work() {
-                Wake::Work => {}
-                Wake::Grant(granted) => {
-                    self.waiting = false;
-                    if granted.is_ok() {
-                        self.unlock();
+            match committer.queue.wait_for_work() {
+                Wake::Work(_turn) => {
+                    if self.take_lock() {
+                        committer.commit(committer.queue.take_batch());
                     }
-                    continue;
                 }
-                Wake::Closed => break,
-            }
-            if self.take_lock() {
-                let batch = self.queue.take_batch();
-                self.commit(batch);
+                Wake::Checkpoint(_turn) => committer.checkpoint(),
+                Wake::Grant(granted) => {
+                    if granted.is_ok() {
+                        committer.unlock();
+                    }
+                }
+                Wake::Closed(_turn) => {
+                    if !committer.queue.is_lock_awaited() {
+                        committer.leave_clean();
+                    }
+                    break;
+                }
             }
         }
-        self.leave_clean();
     }
 
     /// True: this process holds the lock. False: who waited for it has been answered.
-    fn take_lock(&mut self) -> bool {
-        if !self.waiting {
-            match self.lock.try_lock() {
+    fn take_lock(&self) -> bool {
+        let Committer { queue, lock, .. } = &*self.0;
+        if !queue.is_lock_awaited() {
+            match lock.try_lock() {
                 Ok(true) => return true,
                 Ok(false) => {}
                 Err(error) => return self.lock_failed(error),
@@ -129,18 +57,16 @@ impl WriterThread {
             if let Err(error) = self.wait_in_background() {
                 return self.lock_failed(error);
             }
-            self.waiting = true;
         }
-        match self.queue.wait_for_grant() {
+        match queue.wait_for_grant() {
             LockWait::Granted(granted) => {
-                self.waiting = false;
                 granted.map_or_else(|error| self.lock_failed(error), |()| true)
             }
             LockWait::Expired(requests) => {
-                let holder = self.lock.holder();
+                let holder = lock.holder();
                 for request in requests {
                     let waited_ms = u64::try_from(request.waited().as_millis()).unwrap_or(u64::MAX);
-                    self.discard_files(&request);
+                    self.0.discard_files(&request);
                     request.refuse(StoreError::LockTimeout {
                         waited_ms,
                         holder: holder.clone(),
@@ -154,353 +80,36 @@ impl WriterThread {
     /// The kernel queues processes on the lock; a thread of its own waits there, so that this one can
     /// answer requests whose time is over.
     fn wait_in_background(&self) -> io::Result<()> {
-        let (lock, queue) = (Arc::clone(&self.lock), Arc::clone(&self.queue));
+        let committer = Arc::clone(&self.0);
         let wait = move || {
-            let granted = lock.lock();
+            let granted = committer.lock.lock();
             let held = granted.is_ok();
-            if !queue.grant(granted) && held {
-                drop(lock.unlock());
+            if !committer.queue.grant(granted) && held {
+                drop(committer.lock.unlock());
             }
         };
         std::thread::Builder::new()
             .name("treering-lock".into())
-            .spawn(wait)
-            .map(drop)
+            .spawn(wait)?;
+        self.0.queue.await_lock();
+        Ok(())
     }
 
     fn lock_failed(&self, error: io::Error) -> bool {
-        let error = io_error("lock", self.lock.path(), error);
-        for request in self.queue.take_all() {
-            self.discard_files(&request);
+        let error = io_error("lock", self.0.lock.path(), error);
+        for request in self.0.queue.take_all() {
+            self.0.discard_files(&request);
             request.refuse(error.clone());
         }
         false
-    }
-
-    fn unlock(&self) {
-        if let Err(error) = self.lock.unlock() {
-            // Does not happen on a valid descriptor; if it did, other processes would wait in vain.
-            tracing::error!(%error, "cannot unlock the store");
-        }
-    }
-
-    fn discard_files(&self, request: &Request) {
-        for name in request.file_names() {
-            self.shared.blobs.remove(&name);
-        }
-    }
-
-    fn commit(&mut self, batch: Vec<Request>) {
-        if batch.is_empty() {
-            self.unlock();
-            return;
-        }
-        let tally = &self.shared.tally;
-        tally.batches.fetch_add(1, Relaxed);
-        tally.requests.fetch_add(batch.len() as u64, Relaxed);
-        let all_relaxed = batch
-            .iter()
-            .all(|request| request.durability() == Durability::Relaxed);
-        let durability = if all_relaxed {
-            Durability::Relaxed
-        } else {
-            Durability::Durable
-        };
-        let all_files: Vec<String> = batch.iter().flat_map(Request::file_names).collect();
-        let mut answers = Vec::with_capacity(batch.len());
-        let mut unused_files = Vec::new();
-
-        let inside = fork::enter();
-        let ended = match self.shared.poisoned() {
-            Some(why) => {
-                answers.extend(batch.into_iter().map(unjudged));
-                Err(StoreError::Poisoned { why })
-            }
-            None => self.transact(&inside, durability, batch, &mut answers, &mut unused_files),
-        };
-        self.unlock();
-        // Before the answers: who is refused finds no trace. After an unknown end a row may name any file.
-        match &ended {
-            Ok(_) => {}
-            Err(StoreError::CommitUnknown { .. }) => unused_files.clear(),
-            Err(_) => unused_files.extend(all_files),
-        }
-        for name in unused_files {
-            self.shared.blobs.remove(&name);
-        }
-        match ended {
-            Ok(done) => {
-                self.committed |= done.advanced;
-                tally.blocks_written.fetch_add(done.added.0, Relaxed);
-                tally.block_bytes_written.fetch_add(done.added.1, Relaxed);
-                answers.into_iter().for_each(Answer::give);
-                if done.advanced {
-                    self.shared.bell.ring(done.position);
-                }
-            }
-            Err(error) => answers
-                .into_iter()
-                .for_each(|answer| answer.failed(&error).give()),
-        }
-        self.checkpoint_if_long(&inside, durability);
-    }
-
-    /// One transaction. On an error nothing of it is committed, but for `CommitUnknown`.
-    fn transact(
-        &self,
-        inside: &Inside,
-        durability: Durability,
-        batch: Vec<Request>,
-        answers: &mut Vec<Answer>,
-        unused_files: &mut Vec<String>,
-    ) -> Result<Done> {
-        let shared = &self.shared;
-        let writer = match shared.connections.writer(inside, durability) {
-            Ok(writer) => writer,
-            Err(error) => {
-                answers.extend(batch.into_iter().map(unjudged));
-                return Err(error);
-            }
-        };
-        let session = Session::new(&writer.conn, shared.connections.database());
-        shared.tally.enter(Phase::Commit);
-        let booked = self.book(&writer, session, batch, answers, unused_files);
-        let ended = match booked {
-            Ok(done) => match session.run_prepared("COMMIT", "commit to") {
-                Ok(()) => self.settle(&writer, durability, done),
-                Err(error) => {
-                    // A full disk shows in a write, which comes before the fsync: the commit's last frame
-                    // is not whole, so the log does not hold the commit.
-                    if matches!(error, StoreError::DiskFull) && !shared.tally.sync_reached() {
-                        unused_files.extend(done.late_files);
-                        Err(error)
-                    } else {
-                        Err(StoreError::CommitUnknown {
-                            why: error.to_string(),
-                        })
-                    }
-                }
-            },
-            Err(error) => Err(error),
-        };
-        // Closing the connection rolls back, too.
-        let stuck = ended.is_err()
-            && !session.conn.is_autocommit()
-            && session.conn.execute_batch("ROLLBACK").is_err();
-        shared.tally.enter(Phase::Other);
-        let unknown = match &ended {
-            Err(StoreError::CommitUnknown { why }) => Some(why),
-            _ => None,
-        };
-        if let Some(why) = unknown {
-            shared.poison(why);
-        }
-        if stuck || unknown.is_some() {
-            writer.discard();
-        }
-        ended
-    }
-
-    /// After COMMIT: SQLite syncs what it wrote. A durable request that wrote nothing, because what it
-    /// asks for is there, may rest on relaxed commits, another process's too: those are synced now.
-    fn settle(&self, writer: &Writer, durability: Durability, mut done: Done) -> Result<Done> {
-        let shared = &self.shared;
-        done.known.on_disk |= shared.tally.sync_reached();
-        if durability == Durability::Durable && !done.known.on_disk {
-            shared
-                .sync_log()
-                .map_err(|error| StoreError::CommitUnknown {
-                    why: format!("what it rests on may not be on disk: {error}"),
-                })?;
-            done.known.on_disk = true;
-        }
-        writer.keep(done.known);
-        Ok(done)
-    }
-
-    /// BEGIN and every request, up to COMMIT.
-    fn book(
-        &self,
-        writer: &Writer,
-        session: Session<'_>,
-        batch: Vec<Request>,
-        answers: &mut Vec<Answer>,
-        unused_files: &mut Vec<String>,
-    ) -> Result<Done> {
-        let mut rest = batch.into_iter();
-        let begun = session
-            .run_prepared("BEGIN IMMEDIATE", "begin a commit to")
-            .and_then(|()| {
-                Transaction::begin(
-                    session,
-                    &self.shared.tiers,
-                    &self.shared.blobs,
-                    writer.known(),
-                )
-            });
-        let ended = begun.and_then(|mut transaction| {
-            let now_ms = self.shared.clock.now_ms();
-            let before = transaction.position();
-            for request in rest.by_ref() {
-                answers.push(self.judge(&mut transaction, request, now_ms, unused_files));
-                if let Some(fault) = transaction.fault() {
-                    unused_files.extend_from_slice(transaction.late_files());
-                    return Err(fault.clone());
-                }
-            }
-            if let Err(error) = transaction.finish() {
-                unused_files.extend_from_slice(transaction.late_files());
-                return Err(error);
-            }
-            let position = transaction.position();
-            Ok(Done {
-                position,
-                advanced: position > before,
-                added: transaction.added(),
-                known: transaction.known(),
-                late_files: transaction.late_files().to_vec(),
-            })
-        });
-        answers.extend(rest.map(unjudged));
-        ended
-    }
-
-    fn judge(
-        &self,
-        transaction: &mut Transaction<'_>,
-        request: Request,
-        now_ms: i64,
-        unused_files: &mut Vec<String>,
-    ) -> Answer {
-        match request.work {
-            Work::Commit {
-                commit,
-                files,
-                ticket,
-            } => {
-                let commit: &Commit = &commit;
-                let (answer, unused) =
-                    transaction.request(files, |ledger| ledger::apply(commit, ledger, now_ms));
-                unused_files.extend(unused.into_values());
-                Answer::Commit(ticket, answer)
-            }
-            Work::Acquire { name, owner, reply } => {
-                let acquire =
-                    |ledger: &mut Transaction<'_>| self.acquire(ledger, name, &owner, now_ms);
-                Answer::Acquire(reply, transaction.request(no_files(), acquire).0)
-            }
-            Work::Release { lease, reply } => {
-                let release = |ledger: &mut Transaction<'_>| release(ledger, &lease);
-                Answer::Done(reply, transaction.request(no_files(), release).0)
-            }
-            Work::Change { work, reply, .. } => {
-                Answer::Done(reply, transaction.request(no_files(), work).0)
-            }
-        }
-    }
-
-    fn acquire(
-        &self,
-        ledger: &mut Transaction<'_>,
-        name: RefName,
-        owner: &str,
-        now_ms: i64,
-    ) -> Result<Lease> {
-        let stored = ledger.lease(&name)?;
-        let state = lease::grant(stored, &name, owner, &self.identity, now_ms, is_alive)?;
-        ledger.write_lease(&name, &state)?;
-        Ok(Lease {
-            name,
-            token: state.token,
-        })
-    }
-
-    fn checkpoint_if_long(&mut self, inside: &Inside, durability: Durability) {
-        if self.shared.poisoned().is_some() {
-            // What the log holds on disk is in doubt: the next session moves it, with an fsync of its own.
-            return;
-        }
-        let log_bytes = self.shared.tally.log_bytes();
-        let long = match durability {
-            Durability::Durable => self.shared.checkpoint_log_bytes,
-            Durability::Relaxed => self
-                .shared
-                .checkpoint_log_bytes
-                .saturating_mul(RELAXED_LOG_FACTOR),
-        };
-        if log_bytes < self.shared.checkpoint_log_bytes {
-            self.checkpoint_retry_bytes = 0;
-        }
-        if log_bytes < long.max(self.checkpoint_retry_bytes) {
-            return;
-        }
-        // Whole: the next commit starts the log anew. Not whole: readers still need its end.
-        let whole = self
-            .shared
-            .checkpoint(inside, "PASSIVE")
-            .unwrap_or_else(|error| {
-                tracing::warn!(%error, "checkpoint failed; the log keeps everything");
-                false
-            });
-        self.checkpoint_retry_bytes = if whole {
-            0
-        } else {
-            log_bytes.saturating_add(CHECKPOINT_RETRY_BYTES)
-        };
-    }
-
-    /// Leaves the database without a log if nobody else is in the way, so that it can be opened quickly
-    /// and from read-only disks.
-    fn leave_clean(&self) {
-        if self.committed
-            && self.shared.poisoned().is_none()
-            && !self.waiting
-            && self.lock.try_lock().unwrap_or(false)
-        {
-            let inside = fork::enter();
-            if let Err(error) = self.shared.checkpoint(&inside, "TRUNCATE") {
-                tracing::debug!(%error, "the log stays");
-            }
-            drop(inside);
-            self.unlock();
-        }
     }
 }
 
 impl Drop for WriterThread {
     /// Also when it panicked: nobody waits in vain.
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.shared.poison("the writer stopped");
-        }
-        for request in self.queue.abandon() {
+        for request in self.0.queue.abandon() {
             request.refuse(StoreError::Closed);
-        }
-    }
-}
-
-fn release(ledger: &mut Transaction<'_>, lease: &Lease) -> Result<()> {
-    match ledger
-        .lease(&lease.name)?
-        .and_then(|stored| stored.released(lease.token))
-    {
-        Some(state) => ledger.write_lease(&lease.name, &state),
-        None => Ok(()),
-    }
-}
-
-fn no_files() -> HashMap<Cid, String> {
-    HashMap::new()
-}
-
-/// The answer of a request that was never judged; the batch's failure takes its place.
-fn unjudged(request: Request) -> Answer {
-    let error = || StoreError::Closed;
-    match request.work {
-        Work::Commit { ticket, .. } => Answer::Commit(ticket, Err(error())),
-        Work::Acquire { reply, .. } => Answer::Acquire(reply, Err(error())),
-        Work::Release { reply, .. } | Work::Change { reply, .. } => {
-            Answer::Done(reply, Err(error()))
         }
     }
 }

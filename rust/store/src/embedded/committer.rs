@@ -1,0 +1,469 @@
+//! Commits a batch of what waits in one transaction and answers it: on the writer's thread, or on that of a
+//! caller who waits for his ticket while nobody else commits. Waking a thread and being woken by it costs a
+//! small commit more than its work does.
+//!
+//! Order of a batch: lock between processes, BEGIN, each request judged and booked, COMMIT (one fsync),
+//! unlock, answer, ring. A request that is refused is answered alone.
+//! Promises: what is answered as done is committed; what is answered as timed out or refused is not.
+//! Never: user code, or waiting for anybody, inside the transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::{Duration, Instant};
+
+use treering_block::Cid;
+
+use super::connections::{Known, Writer};
+use super::core::Shared;
+use super::fork::{self, Inside};
+use super::lock::WriteLock;
+use super::queue::{OwedTicket, Queue, Reply, Request, Work};
+use super::session::Session;
+use super::tally::Phase;
+use super::transaction::Transaction;
+use crate::commit::{Commit, Committed, Durability};
+use crate::error::{Result, StoreError};
+use crate::lease::{self, Identity, Lease};
+use crate::ledger::{self, Ledger};
+use crate::name::RefName;
+use crate::process::is_alive;
+use crate::ticket::Helper;
+
+/// A relaxed batch may make the log this many times longer before it is checkpointed: a bulk load wants
+/// throughput, and nobody waits for its fsync.
+const RELAXED_LOG_FACTOR: u64 = 4;
+/// While readers hold a checkpoint up, the next is tried after this much more log.
+const CHECKPOINT_RETRY_BYTES: u64 = 8 << 20;
+/// After a batch that took longer, callers wait for the writer's thread, since waiting can be interrupted.
+const HELP_MAX: Duration = Duration::from_millis(20);
+
+pub(super) struct Committer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) lock: WriteLock,
+    /// The generation of processes that may commit.
+    generation: u64,
+    /// This process's identity, for leases.
+    identity: Identity,
+    /// Readers held the last checkpoint up: not before the log is this long.
+    checkpoint_retry_bytes: AtomicU64,
+    /// Anything was committed here.
+    committed: AtomicBool,
+    /// The last batch took longer than [`HELP_MAX`].
+    slow: AtomicBool,
+}
+
+/// A request's answer, kept until the transaction has ended.
+enum Answer {
+    Commit(OwedTicket, Result<Committed>),
+    Acquire(Reply<Lease>, Result<Lease>),
+    /// Of a lease given back, or housekeeping.
+    Done(Reply<()>, Result<()>),
+}
+
+impl Answer {
+    fn give(self) {
+        match self {
+            Self::Commit(ticket, answer) => ticket.0.answer(answer),
+            Self::Acquire(reply, answer) => reply.answer(answer),
+            Self::Done(reply, answer) => reply.answer(answer),
+        }
+    }
+
+    /// The transaction failed: whatever was judged in it does not count.
+    fn failed(self, error: &StoreError) -> Self {
+        match self {
+            Self::Commit(ticket, _) => Self::Commit(ticket, Err(error.clone())),
+            Self::Acquire(reply, _) => Self::Acquire(reply, Err(error.clone())),
+            Self::Done(reply, _) => Self::Done(reply, Err(error.clone())),
+        }
+    }
+}
+
+/// What a committed batch came to.
+struct Done {
+    position: u64,
+    advanced: bool,
+    added: (u64, u64),
+    known: Known,
+    late_files: Vec<String>,
+}
+
+impl Committer {
+    pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>, lock: WriteLock) -> Self {
+        Self {
+            shared,
+            queue,
+            lock,
+            generation: fork::generation(),
+            identity: Identity::current(),
+            checkpoint_retry_bytes: AtomicU64::new(0),
+            committed: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn unlock(&self) {
+        if let Err(error) = self.lock.unlock() {
+            // Does not happen on a valid descriptor; if it did, other processes would wait in vain.
+            tracing::error!(%error, "cannot unlock the store");
+        }
+    }
+
+    pub(super) fn discard_files(&self, request: &Request) {
+        for name in request.file_names() {
+            self.shared.blobs.remove(&name);
+        }
+    }
+
+    /// Commits a batch and answers it. The caller has the turn and the lock between processes, which is
+    /// given back.
+    pub(super) fn commit(&self, batch: Vec<Request>) {
+        if batch.is_empty() {
+            self.unlock();
+            return;
+        }
+        let begun = Instant::now();
+        let tally = &self.shared.tally;
+        tally.batches.fetch_add(1, Relaxed);
+        tally.requests.fetch_add(batch.len() as u64, Relaxed);
+        let all_relaxed = batch
+            .iter()
+            .all(|request| request.durability() == Durability::Relaxed);
+        let durability = if all_relaxed {
+            Durability::Relaxed
+        } else {
+            Durability::Durable
+        };
+        let all_files: Vec<String> = batch.iter().flat_map(Request::file_names).collect();
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut unused_files = Vec::new();
+
+        let inside = fork::enter();
+        let ended = match self.shared.poisoned() {
+            Some(why) => {
+                answers.extend(batch.into_iter().map(unjudged));
+                Err(StoreError::Poisoned { why })
+            }
+            None => self.transact(&inside, durability, batch, &mut answers, &mut unused_files),
+        };
+        self.unlock();
+        self.slow.store(begun.elapsed() > HELP_MAX, Relaxed);
+        if self.log_is_long(durability) {
+            self.queue.want_checkpoint();
+        }
+        // Before the answers: who is refused finds no trace. After an unknown end a row may name any file.
+        match &ended {
+            Ok(_) => {}
+            Err(StoreError::CommitUnknown { .. }) => unused_files.clear(),
+            Err(_) => unused_files.extend(all_files),
+        }
+        for name in unused_files {
+            self.shared.blobs.remove(&name);
+        }
+        match ended {
+            Ok(done) => {
+                self.committed.fetch_or(done.advanced, Relaxed);
+                tally.blocks_written.fetch_add(done.added.0, Relaxed);
+                tally.block_bytes_written.fetch_add(done.added.1, Relaxed);
+                answers.into_iter().for_each(Answer::give);
+                if done.advanced {
+                    self.shared.bell.ring(done.position);
+                }
+            }
+            Err(error) => answers
+                .into_iter()
+                .for_each(|answer| answer.failed(&error).give()),
+        }
+    }
+
+    /// One transaction. On an error nothing of it is committed, but for `CommitUnknown`.
+    fn transact(
+        &self,
+        inside: &Inside,
+        durability: Durability,
+        batch: Vec<Request>,
+        answers: &mut Vec<Answer>,
+        unused_files: &mut Vec<String>,
+    ) -> Result<Done> {
+        let shared = &self.shared;
+        let writer = match shared.connections.writer(inside, durability) {
+            Ok(writer) => writer,
+            Err(error) => {
+                answers.extend(batch.into_iter().map(unjudged));
+                return Err(error);
+            }
+        };
+        let session = Session::new(&writer.conn, shared.connections.database());
+        shared.tally.enter(Phase::Commit);
+        let booked = self.book(&writer, session, batch, answers, unused_files);
+        let ended = match booked {
+            Ok(done) => match session.run_prepared("COMMIT", "commit to") {
+                Ok(()) => self.settle(&writer, durability, done),
+                Err(error) => {
+                    // A full disk shows in a write, which comes before the fsync: the commit's last frame
+                    // is not whole, so the log does not hold the commit.
+                    if matches!(error, StoreError::DiskFull) && !shared.tally.sync_reached() {
+                        unused_files.extend(done.late_files);
+                        Err(error)
+                    } else {
+                        Err(StoreError::CommitUnknown {
+                            why: error.to_string(),
+                        })
+                    }
+                }
+            },
+            Err(error) => Err(error),
+        };
+        // Closing the connection rolls back, too.
+        let stuck = ended.is_err()
+            && !session.conn.is_autocommit()
+            && session.conn.execute_batch("ROLLBACK").is_err();
+        shared.tally.enter(Phase::Other);
+        let unknown = match &ended {
+            Err(StoreError::CommitUnknown { why }) => Some(why),
+            _ => None,
+        };
+        if let Some(why) = unknown {
+            shared.poison(why);
+        }
+        if stuck || unknown.is_some() {
+            writer.discard();
+        }
+        ended
+    }
+
+    /// After COMMIT: SQLite syncs what it wrote. A durable request that wrote nothing, because what it
+    /// asks for is there, may rest on relaxed commits, another process's too: those are synced now.
+    fn settle(&self, writer: &Writer, durability: Durability, mut done: Done) -> Result<Done> {
+        let shared = &self.shared;
+        done.known.on_disk |= shared.tally.sync_reached();
+        if durability == Durability::Durable && !done.known.on_disk {
+            shared
+                .sync_log()
+                .map_err(|error| StoreError::CommitUnknown {
+                    why: format!("what it rests on may not be on disk: {error}"),
+                })?;
+            done.known.on_disk = true;
+        }
+        writer.keep(done.known);
+        Ok(done)
+    }
+
+    /// BEGIN and every request, up to COMMIT.
+    fn book(
+        &self,
+        writer: &Writer,
+        session: Session<'_>,
+        batch: Vec<Request>,
+        answers: &mut Vec<Answer>,
+        unused_files: &mut Vec<String>,
+    ) -> Result<Done> {
+        let mut rest = batch.into_iter();
+        let begun = session
+            .run_prepared("BEGIN IMMEDIATE", "begin a commit to")
+            .and_then(|()| {
+                Transaction::begin(
+                    session,
+                    &self.shared.tiers,
+                    &self.shared.blobs,
+                    writer.known(),
+                )
+            });
+        let ended = begun.and_then(|mut transaction| {
+            let now_ms = self.shared.clock.now_ms();
+            let before = transaction.position();
+            for request in rest.by_ref() {
+                answers.push(self.judge(&mut transaction, request, now_ms, unused_files));
+                if let Some(fault) = transaction.fault() {
+                    unused_files.extend_from_slice(transaction.late_files());
+                    return Err(fault.clone());
+                }
+            }
+            if let Err(error) = transaction.finish() {
+                unused_files.extend_from_slice(transaction.late_files());
+                return Err(error);
+            }
+            let position = transaction.position();
+            Ok(Done {
+                position,
+                advanced: position > before,
+                added: transaction.added(),
+                known: transaction.known(),
+                late_files: transaction.late_files().to_vec(),
+            })
+        });
+        answers.extend(rest.map(unjudged));
+        ended
+    }
+
+    fn judge(
+        &self,
+        transaction: &mut Transaction<'_>,
+        request: Request,
+        now_ms: i64,
+        unused_files: &mut Vec<String>,
+    ) -> Answer {
+        match request.work {
+            Work::Commit {
+                commit,
+                files,
+                ticket,
+            } => {
+                let commit: &Commit = &commit;
+                let (answer, unused) =
+                    transaction.request(files, |ledger| ledger::apply(commit, ledger, now_ms));
+                unused_files.extend(unused.into_values());
+                Answer::Commit(ticket, answer)
+            }
+            Work::Acquire { name, owner, reply } => {
+                let acquire =
+                    |ledger: &mut Transaction<'_>| self.acquire(ledger, name, &owner, now_ms);
+                Answer::Acquire(reply, transaction.request(no_files(), acquire).0)
+            }
+            Work::Release { lease, reply } => {
+                let release = |ledger: &mut Transaction<'_>| release(ledger, &lease);
+                Answer::Done(reply, transaction.request(no_files(), release).0)
+            }
+            Work::Change { work, reply, .. } => {
+                Answer::Done(reply, transaction.request(no_files(), work).0)
+            }
+        }
+    }
+
+    fn acquire(
+        &self,
+        ledger: &mut Transaction<'_>,
+        name: RefName,
+        owner: &str,
+        now_ms: i64,
+    ) -> Result<Lease> {
+        let stored = ledger.lease(&name)?;
+        let state = lease::grant(stored, &name, owner, &self.identity, now_ms, is_alive)?;
+        ledger.write_lease(&name, &state)?;
+        Ok(Lease {
+            name,
+            token: state.token,
+        })
+    }
+
+    /// Whether the log is to be moved into the database before the next batch.
+    fn log_is_long(&self, durability: Durability) -> bool {
+        if self.shared.poisoned().is_some() {
+            // What the log holds on disk is in doubt: the next session moves it, with an fsync of its own.
+            return false;
+        }
+        let log_bytes = self.shared.tally.log_bytes();
+        let normal = self.shared.checkpoint_log_bytes;
+        let long = match durability {
+            Durability::Durable => normal,
+            Durability::Relaxed => normal.saturating_mul(RELAXED_LOG_FACTOR),
+        };
+        if log_bytes < normal {
+            self.checkpoint_retry_bytes.store(0, Relaxed);
+        }
+        log_bytes >= long.max(self.checkpoint_retry_bytes.load(Relaxed))
+    }
+
+    /// Moves the log into the database as far as readers let it.
+    pub(super) fn checkpoint(&self) {
+        let inside = fork::enter();
+        let log_bytes = self.shared.tally.log_bytes();
+        // Whole: the next commit starts the log anew. Not whole: readers still need its end.
+        let whole = self
+            .shared
+            .checkpoint(&inside, "PASSIVE")
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "checkpoint failed; the log keeps everything");
+                false
+            });
+        let retry = if whole {
+            0
+        } else {
+            log_bytes.saturating_add(CHECKPOINT_RETRY_BYTES)
+        };
+        self.checkpoint_retry_bytes.store(retry, Relaxed);
+    }
+
+    /// Leaves the database without a log if nobody else is in the way, so that it can be opened quickly
+    /// and from read-only disks. The caller has the turn.
+    pub(super) fn leave_clean(&self) {
+        if self.committed.load(Relaxed)
+            && self.shared.poisoned().is_none()
+            && self.lock.try_lock().unwrap_or(false)
+        {
+            let inside = fork::enter();
+            if let Err(error) = self.shared.checkpoint(&inside, "TRUNCATE") {
+                tracing::debug!(%error, "the log stays");
+            }
+            drop(inside);
+            self.unlock();
+        }
+    }
+}
+
+impl Helper for Committer {
+    /// Commits what is queued on this thread, unless somebody does so already, another process holds the
+    /// lock, or it may take long: then the writer's thread does it, and the caller waits.
+    fn help(&self) {
+        if self.generation != fork::generation() {
+            return;
+        }
+        let turn = if self.slow.load(Relaxed) {
+            None
+        } else {
+            self.queue.try_turn()
+        };
+        let Some(_turn) = turn else {
+            return self.queue.announce();
+        };
+        let _poisons = PoisonOnPanic(&self.shared);
+        if matches!(self.lock.try_lock(), Ok(true)) {
+            self.commit(self.queue.take_batch());
+        }
+        // What is left is announced with the end of the turn.
+    }
+
+    fn announce(&self) {
+        self.queue.announce();
+    }
+}
+
+/// A commit that panicked half-way has left connection and counts in any state.
+pub(super) struct PoisonOnPanic<'c>(pub(super) &'c Shared);
+
+impl Drop for PoisonOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poison("the writer stopped");
+        }
+    }
+}
+
+fn release(ledger: &mut Transaction<'_>, lease: &Lease) -> Result<()> {
+    match ledger
+        .lease(&lease.name)?
+        .and_then(|stored| stored.released(lease.token))
+    {
+        Some(state) => ledger.write_lease(&lease.name, &state),
+        None => Ok(()),
+    }
+}
+
+fn no_files() -> HashMap<Cid, String> {
+    HashMap::new()
+}
+
+/// The answer of a request that was never judged; the batch's failure takes its place.
+fn unjudged(request: Request) -> Answer {
+    let error = || StoreError::Closed;
+    match request.work {
+        Work::Commit { ticket, .. } => Answer::Commit(ticket, Err(error())),
+        Work::Acquire { reply, .. } => Answer::Acquire(reply, Err(error())),
+        Work::Release { reply, .. } | Work::Change { reply, .. } => {
+            Answer::Done(reply, Err(error()))
+        }
+    }
+}
