@@ -176,9 +176,13 @@ def test_ctrl_c_stops_waiting_and_undoes_nothing(tmp_path: Path) -> None:
     code = """
 import os, signal, sys, threading, time, treering
 store = treering.open(sys.argv[1])
-thread = store.threads.start("w")
+thread, other = store.threads.start("w"), store.threads.start("w")
 core = store._session.core
 core.hold_commit_sync()
+held = threading.Thread(target=other.append, args=("a", "x"))
+held.start()
+while store.counters()["batches"] < 3:
+    time.sleep(0.01)
 threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
 began = time.monotonic()
 try:
@@ -186,6 +190,7 @@ try:
 except KeyboardInterrupt:
     print("interrupted", time.monotonic() - began < 5)
 core.release_commit_sync()
+held.join()
 print(thread.append("a", "x", command_id="c").number, len(store.threads.get(thread.id)))
 """
     command = [sys.executable, "-c", code, str(tmp_path / "s")]

@@ -49,8 +49,12 @@ def test_a_dropped_commit_lands(core: Core) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="timers by signal")
 def test_ctrl_c_interrupts_the_wait_and_not_the_commit(core: Core) -> None:
-    thread = started(core)
+    # Somebody else's commit is under way and hangs: this one waits for its turn.
+    other, thread = started(core), started(core)
     core.hold_commit_sync()
+    hanging = threading.Thread(target=append(other, "x").wait)
+    hanging.start()
+    until(lambda: core.counters()["batches"] == 3)
     pending = append(thread, "x")
     handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
@@ -62,6 +66,7 @@ def test_ctrl_c_interrupts_the_wait_and_not_the_commit(core: Core) -> None:
     finally:
         signal.signal(signal.SIGALRM, handler)
         core.release_commit_sync()
+        hanging.join()
     assert pending.wait().number == 1
     assert thread.at(1).role == "a"
 
