@@ -109,7 +109,7 @@ fn links_check(ordinal: i64, links: &[u8]) -> RowCheck {
 impl Session<'_> {
     /// The row of a block. O(log n).
     pub(super) fn find_block(self, cid: &Cid) -> Result<Option<BlockRow>> {
-        let mut statement = self.prepared(sql::FIND)?;
+        let mut statement = self.kept(sql::FIND)?;
         let mut rows = statement
             .query([key8(cid.digest())])
             .map_err(|error| self.unread(error))?;
@@ -124,7 +124,7 @@ impl Session<'_> {
 
     /// The bytes of a block, or the row that names their file; bytes are checked against `cid`.
     pub(super) fn load_block(self, cid: &Cid) -> Result<Option<Bytes>> {
-        let mut statement = self.prepared(sql::LOAD)?;
+        let mut statement = self.kept(sql::LOAD)?;
         let mut rows = statement
             .query([key8(cid.digest())])
             .map_err(|error| self.unread(error))?;
@@ -231,7 +231,7 @@ impl Session<'_> {
     ) -> Result<()> {
         let (ordinal, size) = (to_sql(ordinal), to_sql(bytes.len() as u64));
         let payload = if file.is_some() { None } else { Some(bytes) };
-        self.prepared(
+        self.kept(
             "INSERT INTO block(ordinal, key8, codec, digest, size, file, chk, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
@@ -252,7 +252,7 @@ impl Session<'_> {
     pub(super) fn insert_links(self, ordinal: u64, links: &[u64]) -> Result<()> {
         let encoded = links_codec::encode(ordinal, links)?;
         let ordinal = to_sql(ordinal);
-        self.prepared("INSERT INTO graph(ordinal, links, chk) VALUES (?1, ?2, ?3)")?
+        self.kept("INSERT INTO graph(ordinal, links, chk) VALUES (?1, ?2, ?3)")?
             .execute(params![
                 ordinal,
                 encoded,

@@ -20,6 +20,7 @@ use super::fork::{self, Inside};
 use super::manifest_rows::Totals;
 use super::session::Session;
 use super::sqlite_error::map;
+use super::statements::Prepared;
 use super::vfs::Shim;
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
@@ -60,7 +61,7 @@ pub(super) struct Connections {
 
 /// The connection that writes.
 pub(super) struct Writer {
-    pub(super) conn: Connection,
+    pub(super) conn: Prepared,
     durability: Durability,
     /// What the newest transaction of this connection left, if it is still the newest of all.
     known: Cell<Option<(u32, Known)>>,
@@ -101,7 +102,7 @@ impl Writer {
 
 /// A connection that reads.
 struct Reader {
-    conn: Connection,
+    conn: Prepared,
     /// Set on one that was opened without locks, because nothing can be written beside a database on a
     /// read-only disk: what the database looked like then.
     unlocked: Option<FileLook>,
@@ -260,7 +261,7 @@ impl Connections {
             });
         }
         Ok(Writer {
-            conn,
+            conn: Prepared::new(conn),
             durability: Durability::Durable,
             known: Cell::new(None),
         })
@@ -284,7 +285,7 @@ impl Connections {
             });
         match opened {
             Ok((conn, knows_no_dead)) => Ok(Reader {
-                conn,
+                conn: Prepared::new(conn),
                 unlocked: None,
                 knows_no_dead,
             }),
@@ -307,7 +308,7 @@ impl Connections {
         let knows_no_dead = without_dead(&conn)?;
         conn.pragma_update(None, "query_only", true)?;
         Ok(Reader {
-            conn,
+            conn: Prepared::new(conn),
             unlocked: Some(look),
             knows_no_dead,
         })

@@ -17,6 +17,7 @@ use super::options::OpenOptions;
 use super::schema::{self, APPLICATION_ID, FORMAT};
 use super::session::Session;
 use super::sqlite_error::{io_error, map};
+use super::statements::Prepared;
 use super::vfs::Shim;
 use crate::error::{Result, StoreError};
 
@@ -164,8 +165,9 @@ impl Directory {
         let conn = Connection::open_with_flags_and_vfs(&new, OpenFlags::default(), shim.name())
             .map_err(failed)?;
         let now_ms = crate::clock::Clock::system().now_ms();
-        schema::create(&conn, |conn| {
-            let session = Session::new(conn, &new);
+        let conn = Prepared::new(conn);
+        schema::create(&conn, || {
+            let session = Session::new(&conn, &new);
             session.write_first_manifest(now_ms).map_err(|refused| {
                 rusqlite::Error::ToSqlConversionFailure(Box::new(io::Error::other(
                     refused.to_string(),
@@ -173,7 +175,7 @@ impl Directory {
             })
         })
         .map_err(failed)?;
-        conn.close().map_err(|(_, error)| failed(error))?;
+        conn.close().map_err(failed)?;
         disk.make_directory(&self.blobs())
             .map_err(io("make", &self.blobs()))?;
         let mut bell = File::options();

@@ -111,7 +111,7 @@ impl Session<'_> {
     }
 
     pub(super) fn insert_journal_row(self, row: &JournalRow) -> Result<()> {
-        self.prepared(
+        self.kept(
             "INSERT INTO journal(position, at_ms, digest, chain, body) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![

@@ -89,7 +89,7 @@ impl Session<'_> {
     }
 
     fn write_manifest(self, key: &str, value: &[u8]) -> Result<()> {
-        self.prepared("INSERT OR REPLACE INTO manifest(key, value, chk) VALUES (?1, ?2, ?3)")?
+        self.kept("INSERT OR REPLACE INTO manifest(key, value, chk) VALUES (?1, ?2, ?3)")?
             .execute(params![key, value, check(key, value).finish()])
             .map(drop)
             .map_err(|error| self.unwritten(error))

@@ -31,6 +31,7 @@ mod row_check;
 mod schema;
 mod session;
 mod sqlite_error;
+mod statements;
 mod tally;
 mod transaction;
 mod vfs;

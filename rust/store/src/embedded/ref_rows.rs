@@ -41,9 +41,8 @@ fn read_row(session: Session<'_>, name: &str, row: &Row<'_>) -> Result<RefValue>
 
 impl Session<'_> {
     pub(super) fn read_ref_row(self, name: &RefName) -> Result<Option<RefValue>> {
-        let mut statement = self.prepared(
-            "SELECT name, version, target, position, chk, record FROM ref WHERE name = ?1",
-        )?;
+        let mut statement = self
+            .kept("SELECT name, version, target, position, chk, record FROM ref WHERE name = ?1")?;
         let mut rows = statement
             .query([name.encoded()])
             .map_err(|error| self.unread(error))?;
@@ -64,7 +63,7 @@ impl Session<'_> {
     ) -> Result<()> {
         let (version, position, target) = (to_sql(version), to_sql(position), target.to_bytes());
         let name = name.encoded();
-        self.prepared(
+        self.kept(
             "INSERT INTO ref(name, version, target, position, chk, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT(name) DO UPDATE SET version = ?2, target = ?3, position = ?4, chk = ?5, record = ?6",
         )?

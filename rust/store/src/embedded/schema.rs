@@ -47,7 +47,7 @@ CREATE TABLE lease(
 /// write-ahead logging comes last, so that the header is in the database file itself.
 pub(super) fn create(
     conn: &Connection,
-    fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    fill: impl FnOnce() -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     conn.pragma_update(None, "page_size", 4096)?;
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -58,7 +58,7 @@ pub(super) fn create(
     conn.execute_batch("BEGIN IMMEDIATE")?;
     conn.execute_batch(TABLES)?;
     conn.execute_batch(dead_rows::CREATE)?;
-    fill(conn)?;
+    fill()?;
     conn.execute_batch("COMMIT")?;
     // SQLite keeps the old mode, and answers it, when it can't change it. That the change was not written
     // it only says after that answer, so the statement is run to its end.

@@ -5,21 +5,22 @@
 
 use std::path::Path;
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::CachedStatement;
 
 use super::sqlite_error::map;
+use super::statements::{Prepared, Running};
 use crate::error::{Result, StoreError};
 
 /// One connection, for as long as one piece of work needs it.
 #[derive(Clone, Copy)]
 pub(super) struct Session<'c> {
-    pub(super) conn: &'c Connection,
+    pub(super) conn: &'c Prepared,
     path: &'c Path,
 }
 
 impl<'c> Session<'c> {
     /// `path`: of the database, for messages.
-    pub(super) fn new(conn: &'c Connection, path: &'c Path) -> Self {
+    pub(super) fn new(conn: &'c Prepared, path: &'c Path) -> Self {
         Self { conn, path }
     }
 
@@ -47,15 +48,20 @@ impl<'c> Session<'c> {
             .map_err(|error| self.unread(error))
     }
 
+    /// One of the statements that run again and again: kept by the connection.
+    pub(super) fn kept(self, sql: &'static str) -> Result<Running<'c>> {
+        self.conn.statement(sql).map_err(|error| self.unread(error))
+    }
+
     /// Runs statements without parameters or answers.
     pub(super) fn run(self, sql: &str, action: &'static str) -> Result<()> {
         self.conn.execute_batch(sql).map_err(self.failed(action))
     }
 
     /// Runs one statement without parameters or answers, prepared once per connection.
-    pub(super) fn run_prepared(self, sql: &str, action: &'static str) -> Result<()> {
+    pub(super) fn run_prepared(self, sql: &'static str, action: &'static str) -> Result<()> {
         self.conn
-            .prepare_cached(sql)
+            .statement(sql)
             .and_then(|mut statement| statement.execute([]))
             .map(drop)
             .map_err(self.failed(action))
