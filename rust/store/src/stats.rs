@@ -50,6 +50,6 @@ pub struct Counters {
     pub checkpoint_syncs: u64,
     /// fsyncs of blob files and their folders.
     pub blob_syncs: u64,
-    /// Bytes written to the write-ahead log by commits.
+    /// Bytes written to the write-ahead log by commits, without the zeros that lengthen its file.
     pub wal_bytes_written: u64,
 }

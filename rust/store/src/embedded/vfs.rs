@@ -16,7 +16,7 @@
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
@@ -138,6 +138,8 @@ struct ShimFile {
     /// from removing the log.
     data_sync: Option<File>,
     data_sync_due: bool,
+    /// How long the log's file was at its last sync.
+    synced_bytes: u64,
     /// A journal whose name may not be on disk yet.
     names_due: bool,
     /// None of a temporary file.
@@ -351,6 +353,7 @@ unsafe extern "C" fn open(
             kind,
             gathered: Gathered::default(),
             data_sync: None,
+            synced_bytes: 0,
             path,
             names_due: create
                 && (kind == FileKind::Log || flags & ffi::SQLITE_OPEN_MAIN_JOURNAL != 0),
@@ -521,8 +524,13 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     let code = match op.map_or(Ok(true), |op| disk.ask(&op)) {
         Ok(true) => {
             let code = match &shim.data_sync {
-                Some(log) if log.sync_data().is_ok() => ffi::SQLITE_OK,
-                Some(_) => ffi::SQLITE_IOERR_FSYNC,
+                Some(log) => {
+                    lengthen(log, disk, shim.path.as_deref(), &mut shim.synced_bytes);
+                    match log.sync_data() {
+                        Ok(()) => ffi::SQLITE_OK,
+                        Err(_) => ffi::SQLITE_IOERR_FSYNC,
+                    }
+                }
                 // SAFETY: the same call, passed on.
                 None => unsafe { real_sync(file, flags) },
             };
@@ -556,6 +564,34 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     }
     code
 }
+
+/// A sync that has to write the log's new length, too, costs half as much again. So one that must makes the
+/// file longer than it need be, by zeros (which are no frame), and those after it find the length as it was.
+/// Where that fails the log is as good as before.
+fn lengthen(mut log: &File, disk: &Disk, path: Option<&Path>, synced_bytes: &mut u64) {
+    let Ok(length) = log.metadata().map(|about| about.len()) else {
+        return;
+    };
+    if length > *synced_bytes {
+        let zeros = vec![0; usize::try_from(length).map_or(LENGTHEN_MAX, lengthening)];
+        let write = |bytes: &[u8]| {
+            log.seek(SeekFrom::Start(length))?;
+            log.write_all(bytes)
+        };
+        if let Err(error) = disk.write(path, length, &zeros, write, |error| error) {
+            tracing::debug!(%error, "the log is not lengthened");
+        }
+    }
+    *synced_bytes = log.metadata().map_or(length, |about| about.len());
+}
+
+/// A small log grows by as much as it has, a large one by 1 MiB.
+fn lengthening(length: usize) -> usize {
+    length.clamp(LENGTHEN_MIN, LENGTHEN_MAX)
+}
+
+const LENGTHEN_MIN: usize = 64 << 10;
+const LENGTHEN_MAX: usize = 1 << 20;
 
 /// A call that must find the file as SQLite wrote it.
 macro_rules! after_flush {
