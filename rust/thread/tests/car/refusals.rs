@@ -64,7 +64,8 @@ fn no_flipped_bit_is_overlooked() {
 #[test]
 fn other_files_are_named() {
     refused_saying(b"", "empty");
-    refused_saying(b"{\"version\":1}", "byte 0");
+    refused_saying(b"{\"version\":1}", "truncated");
+    refused_saying(b"\x05hello", "not the header of a CAR file");
     // The beginning of every CARv2 file.
     refused_saying(b"\x0a\xa1\x67version\x02\x00\x00", "version 2");
     let (_, bytes) = small();
@@ -323,29 +324,24 @@ fn a_chain_must_be_whole() {
     let (there, bytes) = small();
     let id = there.list(&Default::default()).unwrap()[0].id.clone();
     let thread = there.get(&id).unwrap();
-    let head = thread.at(3).unwrap();
-    // Step 3 again, but on step 1; and with a jump to where it does not belong.
-    let first = thread.at(1).unwrap().cid;
-    for (parent, jump) in [
-        (first, head.node.jump),
-        (head.node.parent.unwrap(), Some(first)),
-    ] {
-        let mut node = head.node.clone();
-        (node.parent, node.jump) = (Some(parent), jump);
-        node.step = if jump == head.node.jump { 3 } else { 4 };
-        node.jump = if node.step == 3 { None } else { jump };
-        let block = match Node::State(node).encode() {
-            Ok(block) => block,
-            Err(error) => panic!("{error}"),
-        };
-        let step = if block.cid == head.cid { panic!() } else { 3 };
+    let other = begun(&there, "other");
+    let third = thread.at(3).unwrap().node;
+    // Step 3 on step 1, and step 3 with the start of another thread.
+    let mut early = third.clone();
+    early.parent = Some(thread.at(1).unwrap().cid);
+    let mut elsewhere = third.clone();
+    elsewhere.start = other.start_cid().unwrap();
+    let (_, all) = exported(&there, None);
+    let (_, more) = taken_apart(&all);
+    for node in [early, elsewhere] {
+        let block = Node::State(node).encode().unwrap();
         let (roots, mut sections) = taken_apart(&bytes);
+        sections.extend(more.clone());
         sections.push((block.cid, block.bytes.to_vec()));
         let forged = with_thread(&put_together(&roots, &sections), |thread| {
             set(thread, "head", Some(Ipld::Link(block.cid.into())));
         });
         refused_saying(&forged, "not the end of a whole chain");
-        let _ = step;
     }
 }
 
