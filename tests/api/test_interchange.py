@@ -100,30 +100,48 @@ def test_what_is_chosen(filled: treering.Scope, tmp_path: Path) -> None:
         filled.export(io.BytesIO(), [elsewhere])
 
 
-def test_another_ipld_tool_reads_it(filled: treering.Scope) -> None:
+def test_another_ipld_tool_reads_it(store: treering.Store) -> None:
+    # libipld reads nodes only, so no artifacts here; export.car has one, and what we write is that file.
+    scope = store.scope("main")
+    thread = scope.threads.start("fix", prompt="Fix it", key="ticket-812")
+    thread.extend([("coder", f"step {number}") for number in range(100)], command_id="many")
+    fork = thread.fork(at=50)
+    fork.fail("no port")
     file = io.BytesIO()
-    made = filled.export(file)
+    made = scope.export(file)
+
     header, blocks = libipld.decode_car(file.getvalue())
-    by_cid = {libipld.encode_cid(cid) if isinstance(cid, bytes) else str(cid): value for cid, value in blocks.items()}
-    assert header["version"] == 1
-    [root] = [libipld.encode_cid(cid) if isinstance(cid, bytes) else str(cid) for cid in header["roots"]]
-    assert root == str(made.root)
-    manifest = by_cid[root]
-    assert (manifest["kind"], manifest["scope"], manifest["threads"]) == ("export", "main", 3)
-    # Every block that the threads reach is there, and the manifest's; nothing else is.
-    heads = [thread.head for thread in filled.threads.list()]
-    heads += [thread.failure.cid for thread in filled.threads.list() if thread.failure]
-    reached = treering_reachable(filled, heads)
-    pages = {libipld.encode_cid(page) if isinstance(page, bytes) else str(page) for page in manifest["pages"]}
-    assert set(by_cid) == {str(cid) for cid in reached} | {root} | pages
-    assert len(by_cid) == made.blocks + 1 + len(pages)
-    threads = [thread for page in pages for thread in by_cid[page].get("threads", [])]
-    assert {thread["id"]: thread["record"].get("key") for thread in threads} == {
-        thread.id: thread.key for thread in filled.threads.list()
-    }
+    assert header == {"roots": [bytes(made.root)], "version": 1}
+    manifest = blocks[bytes(made.root)]
+    assert (manifest["kind"], manifest["scope"], manifest["threads"], manifest["receipts"]) == ("export", "main", 2, 1)
+    pages = [blocks[page] for page in manifest["pages"]]
+    entries = {entry["id"]: entry for page in pages for entry in page.get("threads", [])}
+    assert {name: entry["head"] for name, entry in entries.items()} == {t.id: bytes(t.head) for t in (thread, fork)}
+    assert entries[fork.id]["record"]["forked_from"] == [thread.id, 50]
+    assert fork.failure is not None
+    assert entries[fork.id]["failed"] == bytes(fork.failure.cid)
+    # Every block that the threads reach is there, with the value that we read, and nothing else is.
+    reached = reachable(scope, [thread.head, fork.head, fork.failure.cid])
+    assert set(blocks) == {bytes(cid) for cid in reached} | {bytes(made.root), *manifest["pages"]}
+    assert made.blocks == len(reached)
+    for cid in reached:
+        assert blocks[bytes(cid)] == plain(scope.blocks.get_node(cid))
 
 
-def treering_reachable(scope: treering.Scope, roots: list[treering.Cid]) -> set[treering.Cid]:
+def plain(value: Any) -> Any:
+    """A node's value as libipld gives it: links as bytes."""
+    match value:
+        case dict():
+            return {key: plain(item) for key, item in value.items()}
+        case list():
+            return [plain(item) for item in value]
+        case treering.Cid():
+            return bytes(value)
+        case _:
+            return value
+
+
+def reachable(scope: treering.Scope, roots: list[treering.Cid]) -> set[treering.Cid]:
     """What the roots reach, by following links one block at a time."""
     seen: set[treering.Cid] = set()
     todo = list(roots)
@@ -186,22 +204,39 @@ def test_files_that_are_refused(filled: treering.Scope, empty: treering.Scope, t
     filled.export(good)
     path = tmp_path / "bad.car"
     head = empty.export(io.BytesIO()).root
-    for content, words in [
-        (b"", "empty"),
-        (b"\x0a\xa1gversion\x02", "version 2"),
-        (good.getvalue()[:-1], "truncated"),
-        (good.getvalue() + b"\x00", "padding"),
-        (good.getvalue()[:-10] + b"0123456789", "do not hash"),
+    for content, words, about in [
+        (b"", "empty", {"offset"}),
+        (b"\x0a\xa1gversion\x02", "version 2", {"offset"}),
+        (good.getvalue()[:-1], "truncated", {"offset"}),
+        (good.getvalue() + b"\x00", "padding", {"offset"}),
+        (good.getvalue()[:-10] + b"0123456789", "do not hash", {"cid", "offset"}),
+        (without_last_block(good.getvalue()), "not whole", {"source", "link"}),
+        (b"\x11\xa2eroots\x80gversion\x01", "no root", set()),
     ]:
         path.write_bytes(content)
         with pytest.raises(treering.Invalid, match=words) as caught:
             empty.import_car(path)
         assert "\n" not in str(caught.value)
+        assert caught.value.attributes.keys() == about
         assert pickle.loads(pickle.dumps(caught.value)).attributes == caught.value.attributes
     assert empty.export(io.BytesIO()).root == head
     with pytest.raises(treering.Unavailable) as missing:
         empty.import_car(tmp_path / "absent.car")
     assert "absent.car" in str(missing.value)
+
+
+def without_last_block(file: bytes) -> bytes:
+    """The file, cut where its last section begins."""
+    at = last = 0
+    while at < len(file):
+        last, length, shift = at, 0, 0
+        while True:
+            byte = file[at]
+            at, length, shift = at + 1, length | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                break
+        at += length
+    return file[:last]
 
 
 def test_a_path_must_be_new(filled: treering.Scope, tmp_path: Path) -> None:

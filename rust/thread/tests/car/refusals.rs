@@ -324,7 +324,8 @@ fn a_chain_must_be_whole() {
     let (there, bytes) = small();
     let id = there.list(&Default::default()).unwrap()[0].id.clone();
     let thread = there.get(&id).unwrap();
-    let other = begun(&there, "other");
+    let other = StartArgs::new("another start");
+    let other = there.start(other).unwrap().wait().unwrap();
     let third = thread.at(3).unwrap().node;
     // Step 3 on step 1, and step 3 with the start of another thread.
     let mut early = third.clone();
@@ -335,6 +336,7 @@ fn a_chain_must_be_whole() {
     let (_, more) = taken_apart(&all);
     for node in [early, elsewhere] {
         let block = Node::State(node).encode().unwrap();
+        assert_ne!(block.cid, thread.head());
         let (roots, mut sections) = taken_apart(&bytes);
         sections.extend(more.clone());
         sections.push((block.cid, block.bytes.to_vec()));

@@ -56,7 +56,9 @@ fn it_is_imported_and_comes_out_byte_for_byte() {
             let info = thread.info();
             assert_eq!(info.key.as_deref(), told["key"].as_str());
             assert_eq!(info.status.as_str(), told["status"].as_str().unwrap());
-            let from = info.forked_from.map(|(id, step)| serde_json::json!([id, step]));
+            let from = info
+                .forked_from
+                .map(|(id, step)| serde_json::json!([id, step]));
             assert_eq!(from.unwrap_or(Value::Null), told["forked_from"]);
             let steps: Vec<Value> = thread
                 .steps()
@@ -70,12 +72,14 @@ fn it_is_imported_and_comes_out_byte_for_byte() {
                 })
                 .collect();
             assert_eq!(&steps, told["steps"].as_array().unwrap());
-            let failure = thread.failure().unwrap().map(|step| {
-                match step.content(thread.store()).unwrap() {
-                    Content::Text(text) => text,
-                    other => panic!("{other:?}"),
-                }
-            });
+            let failure =
+                thread
+                    .failure()
+                    .unwrap()
+                    .map(|step| match step.content(thread.store()).unwrap() {
+                        Content::Text(text) => text,
+                        other => panic!("{other:?}"),
+                    });
             assert_eq!(failure.as_deref(), told["failure"].as_str());
         }
         let (out, again) = exported(&here, None);
@@ -88,9 +92,15 @@ fn it_is_imported_and_comes_out_byte_for_byte() {
         let text = |name: &str| command[name].as_str().unwrap();
         let thread = here.get(text("thread")).unwrap();
         let before = state(&here);
-        thread.cancel(text("reason"), Some(text("id"))).unwrap().wait().unwrap();
+        thread
+            .cancel(text("reason"), Some(text("id")))
+            .unwrap()
+            .wait()
+            .unwrap();
         assert_eq!(state(&here), before);
-        let anew = thread.cancel(text("reason"), None).and_then(|pending| pending.wait());
+        let anew = thread
+            .cancel(text("reason"), None)
+            .and_then(|pending| pending.wait());
         assert!(anew.is_err(), "it is over");
     }
 }
