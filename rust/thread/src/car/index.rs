@@ -1,6 +1,6 @@
 //! Where each block of a CAR file stands, and its bytes when they are wanted.
 //!
-//! Promises: some 70 bytes of memory for each block, whatever its size; the bytes that are handed out are
+//! Promises: 64 to 128 bytes of memory for each block, whatever its size; the bytes that are handed out are
 //! those that were checked, even if the file has changed since.
 
 use std::collections::HashMap;

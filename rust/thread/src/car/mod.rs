@@ -8,6 +8,7 @@
 //! block by block; memory grows with the number of blocks, not with their bytes.
 //! Must never: believe a length, a hash or a link that it has not checked, or replace a thread that is there.
 
+mod chains;
 mod commit;
 mod conflict;
 mod error;

@@ -12,11 +12,18 @@
 //! Source: <https://ipld.io/specs/transport/car/carv1/>, lengths as in
 //! <https://github.com/multiformats/unsigned-varint>.
 
+mod fault;
+mod varint;
+
+pub use fault::CarFault;
+pub use varint::{Varint, write_varint};
+
 use crate::cbor::{Event, Reader, Writer};
 use crate::cid::CID_BYTES;
 use crate::error::{CodecError, clip};
 use crate::limits::{Limits, NODE_BYTES_MAX};
 use crate::{AnyCid, Cid, Codec};
+use varint::VARINT_BYTES_MAX;
 
 /// Bytes of a header's DAG-CBOR: what a node may have, and so up to some 25,000 roots.
 pub const HEADER_BYTES_MAX: u64 = NODE_BYTES_MAX as u64;
@@ -26,114 +33,6 @@ pub const RAW_BYTES_MAX: u64 = 1 << 30;
 
 /// Bytes of a section that must be there to tell whose block it is: a CID of ours, or enough of a foreign one.
 pub const PEEK_BYTES: usize = CID_BYTES;
-
-/// Bytes of a length: what the varint specification allows (63 bits).
-const VARINT_BYTES_MAX: usize = 9;
-
-/// What is wrong with a CAR file at some place.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum CarFault {
-    /// The file ends inside of something.
-    #[error("truncated: {needed} bytes of {what} are missing")]
-    Truncated {
-        /// Of what.
-        what: &'static str,
-        /// Bytes that are announced and not there; at least so many.
-        needed: u64,
-    },
-    /// A length in more bytes than it needs, or beyond 63 bits.
-    #[error("a length that is not a varint: {reason}")]
-    Varint {
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A CAR file of another version.
-    #[error("CAR version {found}: only version 1 is read; extract the CARv1 inside of it first")]
-    Version {
-        /// The version.
-        found: u64,
-    },
-    /// A header that is none.
-    #[error("not the header of a CAR file: {reason}")]
-    Header {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// More bytes than there may be.
-    #[error("{actual} bytes of {what}: {limit} are allowed")]
-    TooLong {
-        /// Of what.
-        what: &'static str,
-        /// What is allowed.
-        limit: u64,
-        /// What is announced.
-        actual: u64,
-    },
-    /// A section that holds no block.
-    #[error("a section of {length} bytes holds no block: padding or rubbish")]
-    Short {
-        /// Its length.
-        length: u64,
-    },
-    /// A section whose block is not one of ours.
-    #[error("a foreign block: {reason}; a store holds blake3-256 blocks, dag-cbor or raw")]
-    Foreign {
-        /// What makes it foreign.
-        reason: String,
-    },
-}
-
-/// A length as it is read, byte by byte.
-#[derive(Debug, Default)]
-pub struct Varint {
-    value: u64,
-    bytes: usize,
-}
-
-impl Varint {
-    /// Takes the next byte; the number, if that was the last one.
-    ///
-    /// # Errors
-    /// [`CarFault::Varint`].
-    pub fn push(&mut self, byte: u8) -> Result<Option<u64>, CarFault> {
-        if self.bytes == VARINT_BYTES_MAX {
-            return Err(CarFault::Varint {
-                reason: "it is longer than 9 bytes",
-            });
-        }
-        self.value |= u64::from(byte & 0x7f) << (7 * self.bytes);
-        self.bytes += 1;
-        if byte & 0x80 != 0 {
-            return Ok(None);
-        }
-        if byte == 0 && self.bytes > 1 {
-            return Err(CarFault::Varint {
-                reason: "it is not in its shortest form",
-            });
-        }
-        Ok(Some(self.value))
-    }
-
-    /// How many bytes were taken.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-/// Appends a length.
-pub fn write_varint(mut value: u64, out: &mut Vec<u8>) {
-    loop {
-        // The seven lowest bits, which fit.
-        let byte = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            out.push(byte);
-            return;
-        }
-        out.push(byte | 0x80);
-    }
-}
 
 /// What a section announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -324,44 +223,9 @@ fn within(what: &'static str, limit: u64, actual: u64) -> Result<(), CarFault> {
 
 #[cfg(test)]
 mod tests {
+    use super::varint::read_varint;
     use super::*;
     use proptest::prelude::*;
-
-    fn read_varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, CarFault> {
-        let mut varint = Varint::default();
-        for byte in bytes {
-            if let Some(value) = varint.push(*byte)? {
-                return Ok(Some((value, varint.bytes())));
-            }
-        }
-        Ok(None)
-    }
-
-    #[test]
-    fn lengths_as_the_specification_gives_them() {
-        for (value, bytes) in [
-            (0, &[0x00][..]),
-            (1, &[0x01]),
-            (127, &[0x7f]),
-            (128, &[0x80, 0x01]),
-            (255, &[0xff, 0x01]),
-            (300, &[0xac, 0x02]),
-            (16384, &[0x80, 0x80, 0x01]),
-            (
-                (1 << 63) - 1,
-                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
-            ),
-        ] {
-            let mut written = Vec::new();
-            write_varint(value, &mut written);
-            assert_eq!(written, bytes);
-            assert_eq!(read_varint(bytes), Ok(Some((value, bytes.len()))));
-        }
-        for bad in [&[0x80, 0x00][..], &[0x81, 0x80, 0x00], &[0xff; 10]] {
-            assert!(matches!(read_varint(bad), Err(CarFault::Varint { .. })));
-        }
-        assert_eq!(read_varint(&[0x80]), Ok(None));
-    }
 
     fn header_of(bytes: &[u8]) -> Result<Vec<AnyCid>, CarFault> {
         let (length, at) = read_varint(bytes)?.unwrap();
