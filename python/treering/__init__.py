@@ -53,6 +53,7 @@ from treering.errors import (
     VersionConflict,
     WrongStatus,
 )
+from treering.interchange import Exported, Imported, OnConflict
 from treering.journal import JournalEntry, Move
 from treering.lease import Lease
 from treering.nodes import ContentNode, StartNode, StateNode
@@ -88,11 +89,13 @@ __all__ = [
     "Diff",
     "DiskFull",
     "Durability",
+    "Exported",
     "Fenced",
     "Finding",
     "ForkedProcess",
     "HeadMoved",
     "HistoryTrimmed",
+    "Imported",
     "Invalid",
     "InvalidCommand",
     "JournalEntry",
@@ -107,6 +110,7 @@ __all__ = [
     "NewerFormat",
     "NewerSchema",
     "NotFound",
+    "OnConflict",
     "Pins",
     "Poisoned",
     "Reachable",

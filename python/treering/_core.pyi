@@ -1,7 +1,7 @@
 """What the Rust core offers to the Python API: thin handles, no policy. Users import from `treering`."""
 
 import builtins
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import GenericAlias
 from typing import Any, Final, Generic, Literal, TypeVar, final
 
@@ -22,7 +22,9 @@ __all__ = [
     "decode",
     "diff",
     "encode",
+    "export_car",
     "from_dag_json",
+    "import_car",
     "is_ancestor",
     "to_dag_json",
 ]
@@ -195,6 +197,20 @@ class ThreadsCore:
     def pin_list(self) -> builtins.list[tuple[str, Cid]]: ...
     def pin_rm(self, name: str) -> Pending[None]: ...
 
+# ids: None means all of the scope; target: a path, or an object with write(bytes).
+# Answers {"root": Cid, "threads": [id], "receipts": int, "blocks": int, "bytes": int}
+def export_car(
+    threads: ThreadsCore,
+    ids: Sequence[str] | None,
+    target: object,
+    progress: Callable[[int, int | None], object] | None,
+) -> dict[str, Any]: ...
+
+# Answers {"scope": str, "threads": [id], "there": [id], "skipped": [id], "renamed": [(was, now)], "blocks": int,
+# "new_blocks": int, "new_bytes": int, "new_receipts": int, "receipts_left": int}
+def import_car(
+    threads: ThreadsCore, path: str, on_conflict: str, progress: Callable[[int, int | None], object] | None
+) -> dict[str, Any]: ...
 def common_ancestor(a: ThreadCore, b: ThreadCore, /) -> tuple[int, Cid] | None: ...
 def is_ancestor(core: Core, a: Cid, b: Cid, /) -> bool: ...
 def diff(a: ThreadCore, b: ThreadCore, /) -> tuple[tuple[int, Cid] | None, list[StepCore], list[StepCore]]: ...

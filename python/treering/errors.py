@@ -159,12 +159,12 @@ class HeadMoved(Conflict):
 
 
 class AlreadyExists(Conflict):
-    """Catch this when a key may be taken; `get_or_start` answers the thread instead."""
+    """Catch this when a key may be taken; `get_or_start` answers the thread instead. An import raises it too."""
 
     kind = "already-exists"
 
-    key: str
-    """The key."""
+    key: str | None = None
+    """The key; None where an import found that a thread's id is taken."""
     thread: str
     """The id of the thread that has it."""
 

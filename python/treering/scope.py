@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from treering._calls import read
 from treering._family import SYNC, Family
 from treering._session import Address, Durability, Home
 from treering.blocks import Blocks
 from treering.commit import Commit
+from treering.interchange import (
+    Exported,
+    Imported,
+    OnConflict,
+    Watcher,
+    Writable,
+    export_threads,
+    import_threads,
+)
 from treering.pins import Pins
+from treering.thread import Thread
 from treering.threads import Threads
 
 
@@ -68,6 +81,68 @@ class Scope:
             False
         """
         return self._family.Commit(self._home, command_id)
+
+    @read
+    def export(
+        self,
+        file: str | os.PathLike[str] | Writable,
+        threads: Iterable[Thread | str] | None = None,
+        *,
+        progress: Watcher | None = None,
+    ) -> Exported:
+        """Returns what was written to a CAR file: these threads, or all of the scope, and all that they reach.
+
+        `file` is a path, where the file appears when all of it is on disk, or an open binary file. `threads`
+        are threads, ids or keys. The file is the state at one moment, whatever is written meanwhile; it has
+        records, failures and command receipts too, no leases and no pins. The same state gives the same
+        bytes. `progress` is called with the blocks written so far and None, at the end with both.
+        O(blocks reached), some 100 bytes of memory for each.
+
+        Errors:
+            NotFound (`not-found`): there is no such thread.
+            Corrupt (`corrupt`): a record or a block can't be read.
+            Unavailable (`unavailable`): the file can't be written, or something of that name is there.
+
+        Example:
+            >>> import io, treering
+            >>> scope = treering.memory().scope("alice")
+            >>> _ = scope.threads.start("review", prompt="Is it right?")
+            >>> file = io.BytesIO()
+            >>> scope.export(file).blocks
+            2
+        """
+        return export_threads(self._home, threads, file, progress)
+
+    @read
+    def import_car(
+        self, path: str | os.PathLike[str], *, on_conflict: OnConflict = "refuse", progress: Watcher | None = None
+    ) -> Imported:
+        """Returns what was made of the threads of a CAR file that `export` wrote; durable.
+
+        Every block is checked before the first one is written, and threads appear when all their blocks are
+        there. A thread that is here as it is in the file is left alone, so the same file again writes nothing.
+        One whose id or key another thread has here is in the way: the import is refused, or that thread gets
+        another id or key (`rename`), or is left out (`skip`). A repeated command id returns the step that
+        it returned before the export, if scope and id are the same. `progress` is called with bytes read, of
+        twice the file's. Only import files that you trust: what they say happened, happened.
+
+        Errors:
+            Invalid (`invalid`): it is no such file, or not whole, or its manifest says what its blocks don't.
+            AlreadyExists (`already-exists`): a thread or key is in the way; `thread`, `key`.
+            Unavailable (`unavailable`): the file can't be read, or the store not be written.
+
+        Example:
+            >>> import pathlib, tempfile, treering
+            >>> there, here = treering.memory().scope("alice"), treering.memory().scope("alice")
+            >>> thread = there.threads.start("review", key="ticket-812")
+            >>> path = pathlib.Path(tempfile.mkdtemp()) / "alice.car"
+            >>> _ = there.export(path)
+            >>> here.import_car(path).threads == (thread.id,)
+            True
+            >>> here.import_car(path).new_blocks
+            0
+        """
+        return import_threads(self._home, path, on_conflict, progress)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, type(self)):

@@ -6,6 +6,7 @@ thread exactly one wins, and the other is told (`HeadMoved`). Nothing of a threa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, Required, TypeAlias, TypedDict, cast
@@ -18,6 +19,7 @@ from treering._session import Address, Home
 from treering.context import Context
 from treering.diff import Diff
 from treering.errors import Corrupt, HeadMoved
+from treering.interchange import Exported, Watcher, Writable, export_threads
 from treering.lease import Lease
 from treering.nodes import StartNode
 from treering.start import read_start
@@ -251,6 +253,15 @@ class Thread:
         prompt = None if start.prompt is None else read_body(self._home.session, start.prompt).payload
         summary = None if compact is None else read_body(self._home.session, compact).payload
         return Context(start, prompt, summary, tuple(map(self._step, steps)))
+
+    @read
+    def export(self, file: str | os.PathLike[str] | Writable, *, progress: Watcher | None = None) -> Exported:
+        """Returns what was written to a CAR file: this thread and all that it reaches; see `Scope.export`.
+
+        Errors:
+            As `Scope.export`.
+        """
+        return export_threads(self._home, [self.id], file, progress)
 
     @read
     def diff(self, other: Thread) -> Diff:

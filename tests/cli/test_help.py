@@ -64,4 +64,4 @@ def test_json_is_on_every_command_that_reads() -> None:
 
 def test_the_help_knows_every_command() -> None:
     top = {path[0] for path in _commands() if len(path) == 1}
-    assert top == {"thread", "block", "verify", "stats", "demo"}
+    assert top == {"thread", "block", "verify", "stats", "export", "import", "demo"}

@@ -64,6 +64,9 @@ async def served(path: Path) -> None:
         async with store.scope("a").commit() as c:
             draft = c.threads[thread].fork()
         assert_type(draft.thread, aio.Thread)
+        assert_type(await thread.export(path), treering.Exported)
+        assert_type(await store.scope("a").export("a.car", [thread, "key"]), treering.Exported)
+        assert_type(await store.scope("a").import_car("a.car", on_conflict="skip"), treering.Imported)
         async for entry in store.watch(after=await store.cursor()):
             assert_type(entry, treering.JournalEntry)
     assert_type(await aio.open(path), aio.Store)
@@ -75,6 +78,7 @@ def what_must_not_type_check(thread: Thread, sleeper: aio.Thread) -> None:
     thread.fork(1)  # type: ignore[call-arg]
     thread.fork(occurrence="middle")  # type: ignore[arg-type]
     thread.diff(sleeper)  # type: ignore[arg-type]
+    thread.export(3)  # type: ignore[arg-type]
     thread.extend([("a", "b", "c")])  # type: ignore[list-item]
     thread.head = thread.head  # type: ignore[misc]
     for _ in sleeper:  # type: ignore[attr-defined]

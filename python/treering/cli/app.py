@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 from typer.main import get_command
 
-from treering.cli import block, demo, stats, verify
+from treering.cli import block, demo, interchange, stats, verify
 from treering.cli.exits import UsageError, complain, explain, is_bare
 from treering.cli.opening import Opening
 from treering.cli.options import examples
@@ -59,6 +59,8 @@ app.add_typer(thread_app)
 app.add_typer(block.block_app)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("stats", epilog=stats.EPILOG)(stats.stats)
+app.command("export", epilog=interchange.EXPORT_EPILOG)(interchange.export_car)
+app.command("import", epilog=interchange.IMPORT_EPILOG)(interchange.import_car)
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
 
 

@@ -8,6 +8,7 @@
 
 pub mod base32;
 mod block;
+pub mod car;
 pub mod cbor;
 mod cid;
 mod cid_prefix;

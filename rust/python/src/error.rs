@@ -10,6 +10,7 @@ use pyo3::types::{PyDict, PyList};
 use treering_block::{BlockError, Cid, CidError, CodecError, Fault};
 use treering_store::{Expect, StoreError};
 use treering_thread::ThreadError;
+use treering_thread::car::CarError;
 
 use crate::cid::PyCid;
 use crate::decode::DecodeError;
@@ -26,6 +27,7 @@ pub enum CoreError {
     Block(BlockError),
     Store(StoreError),
     Thread(ThreadError),
+    Car(CarError),
     /// A Python value without encoding, and where in the argument it stands.
     NotEncodable {
         path: String,
@@ -135,6 +137,7 @@ impl From<CoreError> for PyErr {
             CoreError::Block(error) => of_block(&error),
             CoreError::Store(error) => of_store(error),
             CoreError::Thread(error) => of_thread(error),
+            CoreError::Car(error) => of_car(error),
             CoreError::NotEncodable { path, refusal } => of_refusal(path, refusal),
             CoreError::Invalid { what, value, rule } => {
                 Raised::new("Invalid", format!("{what} {value:?} is not valid: {rule}"))
@@ -278,15 +281,7 @@ fn of_store(error: StoreError) -> Raised {
             action,
             path,
             source,
-        } => {
-            let unavailable = raised("Unavailable")
-                .text("action", action)
-                .text("path", path);
-            match source.raw_os_error().map(u64::try_from) {
-                Some(Ok(errno)) => unavailable.number("errno", errno),
-                _ => unavailable,
-            }
-        }
+        } => io_failure(&message, action, path, &source),
         StoreError::Block(error) => of_block(&error),
     }
 }
@@ -341,6 +336,51 @@ fn of_thread(error: ThreadError) -> Raised {
             raised("Corrupt").text("what", what).text("which", which)
         }
         ThreadError::Store(error) => of_store(error),
+    }
+}
+
+fn of_car(error: CarError) -> Raised {
+    let message = error.to_string();
+    let raised = |class| Raised::new(class, &message);
+    match error {
+        CarError::File { offset, .. } => raised("Invalid").number("offset", offset),
+        CarError::Block { cid, offset, .. } => {
+            raised("Invalid").cid("cid", cid).number("offset", offset)
+        }
+        CarError::MissingLink { from, link } => {
+            raised("Invalid").text("source", from).cid("link", link)
+        }
+        CarError::Manifest { .. } => raised("Invalid"),
+        CarError::ThreadExists { thread } => raised("AlreadyExists").text("thread", thread),
+        CarError::KeyExists { key, holder, .. } => raised("AlreadyExists")
+            .text("key", key)
+            .text("thread", holder),
+        CarError::Stopped => raised("TreeringError"),
+        CarError::Io {
+            action,
+            path,
+            source,
+        } => io_failure(&message, action, path, &source),
+        CarError::Thread(error) => of_thread(error),
+    }
+}
+
+fn io_failure(
+    message: &str,
+    action: &'static str,
+    path: String,
+    source: &std::io::Error,
+) -> Raised {
+    let class = match source.kind() {
+        std::io::ErrorKind::StorageFull => "DiskFull",
+        _ => "Unavailable",
+    };
+    let raised = Raised::new(class, message)
+        .text("action", action)
+        .text("path", path);
+    match source.raw_os_error().map(u64::try_from) {
+        Some(Ok(errno)) => raised.number("errno", errno),
+        _ => raised,
     }
 }
 
@@ -399,6 +439,12 @@ impl From<StoreError> for CoreError {
 impl From<ThreadError> for CoreError {
     fn from(error: ThreadError) -> Self {
         Self::Thread(error)
+    }
+}
+
+impl From<CarError> for CoreError {
+    fn from(error: CarError) -> Self {
+        Self::Car(error)
     }
 }
 

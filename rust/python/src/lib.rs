@@ -7,6 +7,7 @@
 use pyo3::prelude::*;
 
 mod batch;
+mod car;
 mod cid;
 mod codec;
 mod convert;
@@ -27,6 +28,8 @@ mod threads;
 mod _core {
     #[pymodule_export]
     use crate::batch::BatchCore;
+    #[pymodule_export]
+    use crate::car::{export_car, import_car};
     #[pymodule_export]
     use crate::cid::PyCid;
     #[pymodule_export]

@@ -20,6 +20,10 @@ impl ThreadsCore {
     pub fn new(threads: Threads) -> Self {
         Self(threads)
     }
+
+    pub fn threads(&self) -> &Threads {
+        &self.0
+    }
 }
 
 #[pymethods]

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use treering_block::{Block, Cid};
 
 use crate::error::{Result, StoreError};
+use crate::journal::JournalCommand;
 use crate::name::{RefName, check_scope};
 
 /// At most this many bytes of blocks in one commit (64 MiB); files of their own do not count.
@@ -13,6 +14,8 @@ pub const COMMIT_BYTES_MAX: u64 = 64 << 20;
 pub const COMMIT_MOVES_MAX: usize = 20_000;
 /// At most this many bytes of record on one ref.
 pub const RECORD_BYTES_MAX: usize = 4096;
+/// At most this many receipts of other stores' commands in one commit.
+pub const COMMIT_RECEIPTS_MAX: usize = 20_000;
 /// At most this many bytes in a command id, at least one.
 pub const COMMAND_ID_BYTES_MAX: usize = 256;
 /// At most this many bytes in a command's receipt.
@@ -167,6 +170,9 @@ pub struct Commit {
     pub leases: Vec<LeaseToken>,
     /// The caller's command id, if the commit has to be safe to repeat.
     pub command: Option<Command>,
+    /// Receipts that commands left in another store, under their keys there; of this scope. A key that
+    /// has a receipt here keeps it, whatever comes: what was answered once stays the answer.
+    pub receipts: Vec<JournalCommand>,
     /// CIDs handed to the caller that no move of this commit reaches (new or already there): kept from
     /// garbage collection for [`crate::store::HOLD_MS`].
     pub holds: Vec<Cid>,
@@ -215,6 +221,18 @@ impl Commit {
         }
         for lease in &self.leases {
             self.check_scope_of("lease", &lease.name)?;
+        }
+        within(
+            "receipts brought along in one commit",
+            COMMIT_RECEIPTS_MAX as u64,
+            self.receipts.len() as u64,
+        )?;
+        for brought in &self.receipts {
+            within(
+                "bytes of a receipt",
+                RECEIPT_BYTES_MAX as u64,
+                brought.receipt.len() as u64,
+            )?;
         }
         if let Some(command) = &self.command {
             if command.address.scope() != self.scope {
@@ -287,6 +305,8 @@ pub struct Committed {
     pub new_bytes: u64,
     /// Version of each moved ref after the commit, in the order of `moves` (0 for a delete). Empty for a replay.
     pub versions: Vec<u64>,
+    /// How many of [`Commit::receipts`] were not there before.
+    pub new_receipts: u64,
     /// The receipt of the first commit under this command id: nothing was written now.
     pub replay: Option<Vec<u8>>,
 }

@@ -1,8 +1,9 @@
 //! The journal's rows: how a commit is written down, chained and read back.
 //!
 //! A row's body is DAG-CBOR, `{"moves": [[name, version, target, record] …], "scope": text,
-//! "command": [key, payload, receipt]}`; a removed ref is `[name]`, and `command` is left out where the
-//! commit had none. So refs and command receipts can be rebuilt from the journal alone. Blocks prove
+//! "command": [key, payload, receipt], "receipts": [[key, payload, receipt] …]}`; a removed ref is
+//! `[name]`, and `command` (the commit's own) and `receipts` (brought along by an import) are left out
+//! where there are none. So refs and command receipts can be rebuilt from the journal alone. Blocks prove
 //! themselves; leases and holds are housekeeping and are not history.
 //!
 //! Promises: one commit has one body; `chain` fixes everything before it.
@@ -51,6 +52,8 @@ pub struct JournalEntry {
     pub moves: Vec<JournalMove>,
     /// The receipt that it left, if it had a command id.
     pub command: Option<JournalCommand>,
+    /// Receipts of another store that it brought along, those that were not there before.
+    pub receipts: Vec<JournalCommand>,
     /// BLAKE3 of the encoded body.
     pub body_digest: [u8; 32],
     /// See [`Head::chain`].
@@ -138,18 +141,23 @@ impl JournalRow {
     ///
     /// Errors: `Corrupt` when the body is not one that [`encode_body`] writes.
     pub fn entry(&self) -> Result<JournalEntry> {
-        let (scope, moves, command) =
-            decode_body(&self.body).map_err(|detail| StoreError::Corrupt {
-                what: "journal commit",
-                which: self.position.to_string(),
-                detail,
-            })?;
+        let Body {
+            scope,
+            moves,
+            command,
+            receipts,
+        } = decode_body(&self.body).map_err(|detail| StoreError::Corrupt {
+            what: "journal commit",
+            which: self.position.to_string(),
+            detail,
+        })?;
         Ok(JournalEntry {
             position: self.position,
             at_ms: self.at_ms,
             scope,
             moves,
             command,
+            receipts,
             body_digest: self.body_digest,
             chain: self.chain,
         })
@@ -173,8 +181,9 @@ pub fn encode_body(
     scope: &str,
     moves: &[JournalMove],
     command: Option<&JournalCommand>,
+    receipts: &[JournalCommand],
 ) -> Result<Vec<u8>> {
-    write_body(scope, moves, command)
+    write_body(scope, moves, command, receipts)
         .map(Encoded::into_bytes)
         .map_err(|refused| StoreError::Block(refused.into()))
 }
@@ -183,9 +192,10 @@ fn write_body(
     scope: &str,
     moves: &[JournalMove],
     command: Option<&JournalCommand>,
+    receipts: &[JournalCommand],
 ) -> Result<Encoded, CodecError> {
     let mut out = Writer::new();
-    out.map(if command.is_some() { 3 } else { 2 })?;
+    out.map(2 + usize::from(command.is_some()) + usize::from(!receipts.is_empty()))?;
     out.key("moves")?;
     out.array(moves.len())?;
     for moved in moves {
@@ -207,21 +217,38 @@ fn write_body(
     out.str(scope)?;
     if let Some(command) = command {
         out.key("command")?;
-        out.array(3)?;
-        out.bytes(&command.key)?;
-        out.bytes(&command.payload)?;
-        out.bytes(&command.receipt)?;
+        write_command(&mut out, command)?;
+    }
+    if !receipts.is_empty() {
+        out.key("receipts")?;
+        out.array(receipts.len())?;
+        for receipt in receipts {
+            write_command(&mut out, receipt)?;
+        }
     }
     out.finish()
 }
 
-type Body = (String, Vec<JournalMove>, Option<JournalCommand>);
+fn write_command(out: &mut Writer, command: &JournalCommand) -> Result<(), CodecError> {
+    out.array(3)?;
+    out.bytes(&command.key)?;
+    out.bytes(&command.payload)?;
+    out.bytes(&command.receipt)
+}
+
+#[derive(Debug, PartialEq)]
+struct Body {
+    scope: String,
+    moves: Vec<JournalMove>,
+    command: Option<JournalCommand>,
+    receipts: Vec<JournalCommand>,
+}
 
 fn decode_body(bytes: &[u8]) -> Result<Body, String> {
     let mut input = BodyReader(Reader::new(bytes));
-    let entries = match input.next()? {
-        Event::Map(entries @ 2..=3) => entries,
-        _ => return Err("the body is not a map of two or three entries".into()),
+    let mut entries = match input.next()? {
+        Event::Map(entries @ 2..=4) => entries - 2,
+        _ => return Err("the body is not a map of two to four entries".into()),
     };
     input.key("moves")?;
     let count = input.array()?;
@@ -230,22 +257,44 @@ fn decode_body(bytes: &[u8]) -> Result<Body, String> {
         moves.push(input.journal_move()?);
     }
     input.key("scope")?;
-    let scope = input.text()?.to_owned();
-    let command = if entries == 3 {
-        input.key("command")?;
-        match input.array()? {
-            3 => Some(JournalCommand {
-                key: input.digest()?,
-                payload: input.digest()?,
-                receipt: input.bytes()?.to_vec(),
-            }),
-            _ => return Err("command: not a list of three".into()),
-        }
-    } else {
-        None
+    let mut body = Body {
+        scope: input.text()?.to_owned(),
+        moves,
+        command: None,
+        receipts: Vec::new(),
     };
+    let mut next = None;
+    if entries > 0 {
+        entries -= 1;
+        next = Some(input.any_key()?);
+    }
+    if next == Some("command") {
+        body.command = Some(input.command()?);
+        next = if entries > 0 {
+            entries -= 1;
+            Some(input.any_key()?)
+        } else {
+            None
+        };
+    }
+    match next {
+        None => {}
+        Some("receipts") => {
+            let count = input.array()?;
+            if count == 0 {
+                return Err("receipts: left out where there are none".into());
+            }
+            for _ in 0..count {
+                body.receipts.push(input.command()?);
+            }
+        }
+        Some(other) => return Err(format!("the body has an unknown field {other:?}")),
+    }
+    if entries > 0 {
+        return Err("the body has a field too many".into());
+    }
     input.0.finish().map_err(|refused| refused.to_string())?;
-    Ok((scope, moves, command))
+    Ok(body)
 }
 
 /// A reader that knows what has to come.
@@ -260,6 +309,24 @@ impl<'a> BodyReader<'a> {
         match self.next()? {
             Event::Key(key) if key == expected => Ok(()),
             _ => Err(format!("the field {expected:?} is not where it should be")),
+        }
+    }
+
+    fn any_key(&mut self) -> Result<&'a str, String> {
+        match self.next()? {
+            Event::Key(key) => Ok(key),
+            _ => Err("a field is expected".into()),
+        }
+    }
+
+    fn command(&mut self) -> Result<JournalCommand, String> {
+        match self.array()? {
+            3 => Ok(JournalCommand {
+                key: self.digest()?,
+                payload: self.digest()?,
+                receipt: self.bytes()?.to_vec(),
+            }),
+            _ => Err("a receipt is not a list of three".into()),
         }
     }
 
@@ -343,60 +410,98 @@ mod tests {
             target: None,
             record: None,
         };
-        let command = JournalCommand {
-            key: [1; 32],
+        let receipt = |byte| JournalCommand {
+            key: [byte; 32],
             payload: [2; 32],
             receipt: vec![3],
         };
-        ("a/b".to_owned(), vec![set, gone], Some(command))
+        Body {
+            scope: "a/b".to_owned(),
+            moves: vec![set, gone],
+            command: Some(receipt(1)),
+            receipts: vec![receipt(4), receipt(5)],
+        }
+    }
+
+    fn encoded(body: &Body) -> Vec<u8> {
+        encode_body(
+            &body.scope,
+            &body.moves,
+            body.command.as_ref(),
+            &body.receipts,
+        )
+        .unwrap()
+    }
+
+    /// The sample with and without each of what may be left out.
+    fn samples() -> Vec<Body> {
+        let without = |change: fn(&mut Body)| {
+            let mut body = sample();
+            change(&mut body);
+            body
+        };
+        vec![
+            sample(),
+            without(|body| body.command = None),
+            without(|body| body.receipts.clear()),
+            without(|body| {
+                body.command = None;
+                body.receipts.clear();
+            }),
+            without(|body| body.moves.clear()),
+        ]
     }
 
     #[test]
     fn a_body_reads_back() {
-        let (scope, moves, command) = sample();
-        let body = encode_body(&scope, &moves, command.as_ref()).unwrap();
-        assert_eq!(
-            decode_body(&body).unwrap(),
-            (scope.clone(), moves.clone(), command)
-        );
-        let plain = encode_body(&scope, &moves, None).unwrap();
-        assert_eq!(decode_body(&plain).unwrap(), (scope, moves, None));
-        assert_eq!(
-            decode_body(&encode_body("main", &[], None).unwrap()).unwrap(),
-            ("main".into(), vec![], None)
-        );
+        for body in samples() {
+            assert_eq!(decode_body(&encoded(&body)).unwrap(), body);
+        }
+    }
+
+    #[test]
+    fn a_body_without_receipts_is_what_it_always_was() {
+        // {"moves": [], "scope": "m"}, then with a command.
+        let plain = encode_body("m", &[], None, &[]).unwrap();
+        assert_eq!(plain, b"\xa2\x65moves\x80\x65scope\x61m");
+        let command = JournalCommand {
+            key: [1; 32],
+            payload: [2; 32],
+            receipt: vec![],
+        };
+        let with = encode_body("m", &[], Some(&command), &[]).unwrap();
+        assert!(with.starts_with(b"\xa3\x65moves\x80\x65scope\x61m\x67command\x83\x58\x20"));
     }
 
     #[test]
     fn the_same_target_twice_stays_twice() {
-        let (scope, mut moves, _) = sample();
-        let mut twin = moves[0].clone();
+        let mut body = sample();
+        let mut twin = body.moves[0].clone();
         twin.name = name("z");
-        moves.push(twin);
-        let body = encode_body(&scope, &moves, None).unwrap();
-        assert_eq!(decode_body(&body).unwrap().1, moves);
+        body.moves.push(twin);
+        assert_eq!(decode_body(&encoded(&body)).unwrap(), body);
     }
 
     #[test]
     fn no_broken_body_is_read_as_another() {
-        let (scope, moves, command) = sample();
-        let body = encode_body(&scope, &moves, command.as_ref()).unwrap();
-        for cut in 0..body.len() {
-            assert!(decode_body(&body[..cut]).is_err(), "cut at {cut}");
-        }
-        for place in 0..body.len() {
-            let mut broken = body.clone();
-            broken[place] ^= 0x20;
-            if let Ok((scope, moves, command)) = decode_body(&broken) {
-                assert_eq!(
-                    encode_body(&scope, &moves, command.as_ref()).unwrap(),
-                    broken
-                );
+        for body in samples() {
+            let bytes = encoded(&body);
+            for cut in 0..bytes.len() {
+                assert!(decode_body(&bytes[..cut]).is_err(), "cut at {cut}");
             }
+            for place in 0..bytes.len() {
+                for flip in [0x20, 0x01, 0x02] {
+                    let mut broken = bytes.clone();
+                    broken[place] ^= flip;
+                    if let Ok(body) = decode_body(&broken) {
+                        assert_eq!(encoded(&body), broken);
+                    }
+                }
+            }
+            let mut longer = bytes;
+            longer.push(0);
+            assert!(decode_body(&longer).is_err());
         }
-        let mut longer = body;
-        longer.push(0);
-        assert!(decode_body(&longer).is_err());
     }
 
     #[test]

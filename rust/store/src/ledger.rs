@@ -300,6 +300,7 @@ fn book(
         });
     }
     let command = book_receipt(commit, ledger)?;
+    let receipts = book_brought(commit, ledger)?;
     for cid in &commit.holds {
         let ordinal = presence.ordinal(cid, &ordinals)?;
         ledger.insert_hold(&commit.scope, ordinal, at_ms.saturating_add(HOLD_MS))?;
@@ -308,11 +309,15 @@ fn book(
         ledger.write_lease(name, state)?;
     }
     let mut position = head.position;
-    if !(ordinals.is_empty() && journal_moves.is_empty() && command.is_none()) {
+    if !(ordinals.is_empty()
+        && journal_moves.is_empty()
+        && command.is_none()
+        && receipts.is_empty())
+    {
         let row = JournalRow::after(
             head,
             at_ms,
-            encode_body(&commit.scope, &journal_moves, command.as_ref())?,
+            encode_body(&commit.scope, &journal_moves, command.as_ref(), &receipts)?,
         );
         ledger.append_journal(&row)?;
         position = row.position;
@@ -326,6 +331,7 @@ fn book(
             .iter()
             .map(|planned| planned.version.unwrap_or(0))
             .collect(),
+        new_receipts: receipts.len() as u64,
         replay: None,
     })
 }
@@ -341,6 +347,19 @@ fn book_receipt(commit: &Commit, ledger: &mut dyn Ledger) -> Result<Option<Journ
         payload: command.payload,
         receipt: command.receipt.clone(),
     }))
+}
+
+/// Stores the receipts of another store whose keys have none here, and returns those.
+fn book_brought(commit: &Commit, ledger: &mut dyn Ledger) -> Result<Vec<JournalCommand>> {
+    let mut new = Vec::new();
+    let address = Address::Scope(commit.scope.clone());
+    for brought in &commit.receipts {
+        if ledger.receipt(&brought.key)?.is_none() {
+            ledger.insert_receipt(&brought.key, &address, &brought.payload, &brought.receipt)?;
+            new.push(brought.clone());
+        }
+    }
+    Ok(new)
 }
 
 #[cfg(test)]

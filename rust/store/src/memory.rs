@@ -22,7 +22,7 @@ use crate::cursor::{Cursor, Head};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
-use crate::journal::{JournalEntry, JournalRow};
+use crate::journal::{JournalCommand, JournalEntry, JournalRow};
 use crate::lease::{self, Identity, Lease, LeaseState};
 use crate::ledger;
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
@@ -193,7 +193,24 @@ impl Store for MemoryStore {
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         let inner = self.open()?;
         let stored = inner.state.receipts.get(&receipt_key(address, command_id));
-        Ok(stored.map(|command| (command.payload, command.receipt.clone())))
+        Ok(stored.map(|(_, command)| (command.payload, command.receipt.clone())))
+    }
+
+    fn receipts(
+        &self,
+        scope: &str,
+        after: Option<&[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<JournalCommand>> {
+        check_scope(scope)?;
+        let inner = self.open()?;
+        let from = after.map_or(Bound::Unbounded, |key| Bound::Excluded(*key));
+        let found = inner.state.receipts.range((from, Bound::Unbounded));
+        Ok(found
+            .filter(|(_, (of, _))| of == scope)
+            .take(limit)
+            .map(|(_, (_, command))| command.clone())
+            .collect())
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {

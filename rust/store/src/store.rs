@@ -10,7 +10,7 @@ use crate::cursor::{Cursor, Head};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions, GcReport};
-use crate::journal::JournalEntry;
+use crate::journal::{JournalCommand, JournalEntry};
 use crate::lease::{Lease, LeaseState};
 use crate::name::RefName;
 use crate::stats::{Counters, StoreStats};
@@ -64,6 +64,22 @@ pub trait Store: Send + Sync {
     ///
     /// Errors: `BlockNotFound`; `Corrupt` when the bytes are not those any more.
     fn get(&self, cid: &Cid) -> Result<Arc<[u8]>>;
+    /// How many bytes the block has. Backends that keep sizes read no block for it.
+    ///
+    /// Errors: as for [`Store::get`].
+    fn size(&self, cid: &Cid) -> Result<u64> {
+        Ok(self.get(cid)?.len() as u64)
+    }
+    /// Bytes `offset .. offset + length` of a block as far as there are, checked. Backends with files of their own
+    /// for large blocks read that range alone.
+    ///
+    /// Errors: as for [`Store::get`].
+    fn range(&self, cid: &Cid, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let whole = self.get(cid)?;
+        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
+        let range = place(offset)..place(offset.saturating_add(length));
+        Ok(whole.get(range).unwrap_or_default().to_vec())
+    }
     /// Which of `cids` are present, in their order. Present means that their row is there; bytes are not read.
     fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>>;
     /// Whether the block is present.
@@ -107,6 +123,17 @@ pub trait Store: Send + Sync {
 
     /// The receipt stored under a command id: (payload digest, receipt). O(log n).
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>>;
+
+    /// Receipts of a scope in the order of their keys, those after `after` (None: from the first), at most
+    /// `limit`. O(receipts of the store) to get through all of them.
+    ///
+    /// Errors: `Corrupt` at the first row that is broken: a list without it would look whole.
+    fn receipts(
+        &self,
+        scope: &str,
+        after: Option<&[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<JournalCommand>>;
 
     /// Commits after `after` (None: from the first kept), oldest first, at most `limit`.
     ///

@@ -8,8 +8,8 @@ use treering_block::{Cid, CidPrefix};
 use treering_store::conformance::{Backend, run, theme};
 use treering_store::{
     Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, Expect, GcOptions,
-    Head, Hold, JournalEntry, Lease, LeaseState, MemoryStore, RefName, RefValue, Result, Store,
-    StoreStats, Ticket, VerifyReport,
+    Head, Hold, JournalCommand, JournalEntry, Lease, LeaseState, MemoryStore, RefName, RefValue,
+    Result, Store, StoreStats, Ticket, VerifyReport,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,6 +119,14 @@ impl Store for Faulty {
     }
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         self.0.receipt(address, command_id)
+    }
+    fn receipts(
+        &self,
+        scope: &str,
+        after: Option<&[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<JournalCommand>> {
+        self.0.receipts(scope, after, limit)
     }
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
         let mut entries = self.0.journal(after, limit)?;

@@ -9,6 +9,7 @@
 mod append;
 pub mod args;
 pub mod batch;
+pub mod car;
 pub mod chain;
 mod command;
 pub mod content;

@@ -102,8 +102,8 @@ fn submit<O: Send + 'static>(
             Some(command) => Some(command.with_receipt(receipt::encode(&[planned.receipt])?)),
             None => None,
         },
-        holds: Vec::new(),
         durability: thread.durability(),
+        ..Commit::default()
     };
     let ticket = store.submit(commit);
     let slot = tip.launch(ticket.clone(), &base, planned.after);

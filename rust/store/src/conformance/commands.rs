@@ -6,6 +6,7 @@ use super::material::{
 use super::{Backend, cases};
 use crate::commit::{Address, Commit, Expect, LeaseToken};
 use crate::error::StoreError;
+use crate::journal::JournalCommand;
 
 cases!("commands":
     a_repeated_command_writes_nothing,
@@ -15,6 +16,9 @@ cases!("commands":
     a_refused_commit_leaves_no_receipt,
     a_repeat_in_the_same_batch_is_a_repeat,
     a_command_without_effect_is_history,
+    receipts_are_listed_by_scope_and_key,
+    receipts_of_another_store_count_as_their_own,
+    a_receipt_that_is_here_stays,
 );
 
 fn at_ref(part: &str) -> Address {
@@ -188,5 +192,97 @@ fn a_command_without_effect_is_history(backend: &dyn Backend) {
     let entry = store.journal(None, 9).unwrap().remove(0);
     assert!(entry.moves.is_empty());
     assert_eq!(entry.command.unwrap().receipt, b"receipt of 1");
+    assert_sound(&*store);
+}
+
+fn receipts_are_listed_by_scope_and_key(backend: &dyn Backend) {
+    let store = fresh(backend);
+    for number in 0..7 {
+        let id = number.to_string();
+        let scope = if number < 5 { "main" } else { "other" };
+        done(
+            &*store,
+            Commit {
+                scope: scope.into(),
+                command: Some(command(Address::Scope(scope.into()), &id, number)),
+                ..put([])
+            },
+        );
+    }
+    let mut paged: Vec<JournalCommand> = Vec::new();
+    loop {
+        let after = paged.last().map(|last| last.key);
+        let page = store.receipts("main", after.as_ref(), 2).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page);
+    }
+    assert_eq!(paged, store.receipts("main", None, 100).unwrap());
+    assert_eq!(paged.len(), 5);
+    assert!(paged.windows(2).all(|pair| pair[0].key < pair[1].key));
+    assert_eq!(store.receipts("other", None, 100).unwrap().len(), 2);
+    assert!(store.receipts("nobody", None, 100).unwrap().is_empty());
+}
+
+/// A receipt as a commit under this command would have left it.
+fn brought(address: Address, id: &str, payload: u8) -> JournalCommand {
+    let command = command(address, id, payload);
+    JournalCommand {
+        key: command.key(),
+        payload: command.payload,
+        receipt: command.receipt,
+    }
+}
+
+fn bringing(receipts: Vec<JournalCommand>) -> Commit {
+    Commit {
+        receipts,
+        ..put([])
+    }
+}
+
+fn receipts_of_another_store_count_as_their_own(backend: &dyn Backend) {
+    let store = fresh(backend);
+    let receipts = vec![brought(at_ref("x"), "1", 1), brought(at_scope(), "2", 2)];
+    let answer = done(&*store, bringing(receipts.clone()));
+    assert_eq!((answer.position, answer.new_receipts), (1, 2));
+    let again = Commit {
+        command: Some(command(at_ref("x"), "1", 1)),
+        ..put([raw("a")])
+    };
+    assert_eq!(
+        done(&*store, again).replay.as_deref(),
+        Some(b"receipt of 1".as_slice())
+    );
+    assert_eq!(store.stats().unwrap().receipts, 2);
+    let journal = store.journal(None, 10).unwrap();
+    assert_eq!((journal.len(), &journal[0].receipts), (1, &receipts));
+    assert_sound(&*store);
+    // All there: nothing to write.
+    let answer = done(&*store, bringing(receipts));
+    assert_eq!((answer.position, answer.new_receipts), (1, 0));
+    assert_eq!(store.head().unwrap().position, 1);
+}
+
+fn a_receipt_that_is_here_stays(backend: &dyn Backend) {
+    let store = fresh(backend);
+    done(
+        &*store,
+        Commit {
+            command: Some(command(at_scope(), "1", 1)),
+            ..put([])
+        },
+    );
+    let mut other = brought(at_scope(), "1", 9);
+    other.receipt = b"another".to_vec();
+    let answer = done(&*store, bringing(vec![other, brought(at_scope(), "2", 2)]));
+    assert_eq!(answer.new_receipts, 1);
+    assert_eq!(
+        store.receipt(&at_scope(), "1").unwrap(),
+        Some(([1; 32], b"receipt of 1".to_vec()))
+    );
+    let journal = store.journal(None, 10).unwrap();
+    assert_eq!(journal[1].receipts, vec![brought(at_scope(), "2", 2)]);
     assert_sound(&*store);
 }

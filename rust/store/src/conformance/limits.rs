@@ -5,10 +5,11 @@ use treering_block::Block;
 use super::material::{assert_sound, command, done, fresh, moving, name, put, raw, refusal, set};
 use super::{Backend, cases};
 use crate::commit::{
-    Address, BLOB_BYTES_MIN, COMMAND_ID_BYTES_MAX, COMMIT_BYTES_MAX, COMMIT_MOVES_MAX, Change,
-    Commit, Expect, RECEIPT_BYTES_MAX, RECORD_BYTES_MAX, RefMove,
+    Address, BLOB_BYTES_MIN, COMMAND_ID_BYTES_MAX, COMMIT_BYTES_MAX, COMMIT_MOVES_MAX,
+    COMMIT_RECEIPTS_MAX, Change, Commit, Expect, RECEIPT_BYTES_MAX, RECORD_BYTES_MAX, RefMove,
 };
 use crate::error::StoreError;
+use crate::journal::JournalCommand;
 use crate::lease::OWNER_BYTES_MAX;
 use crate::name::{NAME_BYTES_MAX, RefName};
 use crate::store::Store;
@@ -17,6 +18,7 @@ cases!("limits":
     bytes_of_a_record,
     bytes_of_a_command_id,
     bytes_of_a_receipt,
+    receipts_of_a_commit,
     bytes_of_a_name,
     bytes_of_an_owner,
     moves_of_a_commit,
@@ -87,6 +89,30 @@ fn bytes_of_a_receipt(backend: &dyn Backend) {
     over(&*store, with(RECEIPT_BYTES_MAX + 1, "2"), RECEIPT_BYTES_MAX);
     done(&*store, with(0, "2"));
     assert_eq!(done(&*store, with(9, "2")).replay, Some(vec![]));
+    assert_sound(&*store);
+}
+
+fn receipts_of_a_commit(backend: &dyn Backend) {
+    let store = fresh(backend);
+    let with = |count: u64, size: usize| Commit {
+        receipts: (0..count)
+            .map(|number| {
+                let mut key = [0; 32];
+                key[..8].copy_from_slice(&number.to_le_bytes());
+                JournalCommand {
+                    key,
+                    payload: [1; 32],
+                    receipt: vec![1; size],
+                }
+            })
+            .collect(),
+        ..put([])
+    };
+    let most = COMMIT_RECEIPTS_MAX as u64;
+    over(&*store, with(most + 1, 1), COMMIT_RECEIPTS_MAX);
+    over(&*store, with(1, RECEIPT_BYTES_MAX + 1), RECEIPT_BYTES_MAX);
+    assert_eq!(done(&*store, with(1, RECEIPT_BYTES_MAX)).new_receipts, 1);
+    assert_eq!(done(&*store, with(most, 1)).new_receipts, most - 1);
     assert_sound(&*store);
 }
 

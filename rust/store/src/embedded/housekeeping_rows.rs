@@ -138,6 +138,27 @@ impl Session<'_> {
         Ok(found)
     }
 
+    /// Rows of a scope after `key` (None: from the first), in key order.
+    pub(super) fn receipt_rows_of(
+        self,
+        scope: &str,
+        after: Option<&[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<ReceiptRow>> {
+        let mut statement = self.prepared(
+            "SELECT key, scope, payload, receipt, chk FROM receipt \
+             WHERE scope = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3",
+        )?;
+        let mut rows = statement
+            .query(params![scope, after, limit_sql(limit)])
+            .map_err(|error| self.unread(error))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            found.push(read_receipt(self, row)?);
+        }
+        Ok(found)
+    }
+
     pub(super) fn insert_receipt_row(
         self,
         key: &[u8; 32],

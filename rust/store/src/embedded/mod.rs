@@ -57,7 +57,7 @@ use crate::cursor::{Cursor, Head};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
-use crate::journal::JournalEntry;
+use crate::journal::{JournalCommand, JournalEntry};
 use crate::lease::{Lease, LeaseState};
 use crate::ledger::Ledger;
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
@@ -315,6 +315,17 @@ impl Store for EmbeddedStore {
         Ok(bytes)
     }
 
+    fn size(&self, cid: &Cid) -> Result<u64> {
+        match self.reading(|session| session.find_block(cid))? {
+            Some(row) => Ok(row.size),
+            None => Ok(self.get(cid)?.len() as u64),
+        }
+    }
+
+    fn range(&self, cid: &Cid, offset: u64, length: u64) -> Result<Vec<u8>> {
+        self.get_range(cid, offset, length)
+    }
+
     fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>> {
         let tiers = &self.usable()?.shared.tiers;
         self.reading(|session| {
@@ -409,6 +420,22 @@ impl Store for EmbeddedStore {
 
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         self.reading(|session| session.receipt_row(&receipt_key(address, command_id)))
+    }
+
+    fn receipts(
+        &self,
+        scope: &str,
+        after: Option<&[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<JournalCommand>> {
+        check_scope(scope)?;
+        let rows = self.reading(|session| session.receipt_rows_of(scope, after, limit))?;
+        let command = |(key, payload, receipt)| JournalCommand {
+            key,
+            payload,
+            receipt,
+        };
+        Ok(rows.into_iter().map(command).collect())
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {

@@ -229,6 +229,7 @@ fn a_commit_says_what_it_did() {
         new_blocks: 1,
         new_bytes: 5,
         versions: vec![1, 0, 0],
+        new_receipts: 0,
         replay: None,
     };
     assert_eq!(done, expected);

@@ -62,7 +62,7 @@ impl Evidence for State {
     }
 
     fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()> {
-        for command in self.receipts.values() {
+        for (_, command) in self.receipts.values() {
             visit(Ok(command.clone()));
         }
         Ok(())
@@ -72,7 +72,7 @@ impl Evidence for State {
         Ok(self
             .receipts
             .get(key)
-            .map(|command| (command.payload, command.receipt.clone())))
+            .map(|(_, command)| (command.payload, command.receipt.clone())))
     }
 
     fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()> {

@@ -37,7 +37,8 @@ pub(super) struct State {
     pub(super) refs: BTreeMap<RefName, RefValue>,
     /// Position n at index n − 1.
     pub(super) journal: Vec<JournalRow>,
-    pub(super) receipts: HashMap<[u8; 32], JournalCommand>,
+    /// By key, each with its scope.
+    pub(super) receipts: BTreeMap<[u8; 32], (String, JournalCommand)>,
     /// (held ordinal, scope) → end.
     pub(super) holds: BTreeMap<(u64, String), i64>,
     pub(super) leases: HashMap<RefName, LeaseState>,
@@ -124,7 +125,7 @@ impl Ledger for State {
         Ok(self
             .receipts
             .get(key)
-            .map(|command| (command.payload, command.receipt.clone())))
+            .map(|(_, command)| (command.payload, command.receipt.clone())))
     }
 
     fn tip(&mut self) -> Result<Tip> {
@@ -176,7 +177,7 @@ impl Ledger for State {
     fn insert_receipt(
         &mut self,
         key: &[u8; 32],
-        _: &Address,
+        address: &Address,
         payload: &[u8; 32],
         receipt: &[u8],
     ) -> Result<()> {
@@ -185,7 +186,8 @@ impl Ledger for State {
             payload: *payload,
             receipt: receipt.to_vec(),
         };
-        self.receipts.insert(*key, command);
+        self.receipts
+            .insert(*key, (address.scope().to_owned(), command));
         Ok(())
     }
 

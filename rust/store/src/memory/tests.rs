@@ -290,14 +290,14 @@ fn receipts_that_the_journal_does_not_say_are_named() {
         found(|state| state
             .receipts
             .values_mut()
-            .for_each(|command| command.receipt.push(0))),
+            .for_each(|(_, command)| command.receipt.push(0))),
         [first()]
     );
     assert_eq!(
         found(|state| state
             .receipts
             .values_mut()
-            .for_each(|command| command.payload[0] ^= 1)),
+            .for_each(|(_, command)| command.payload[0] ^= 1)),
         [first()]
     );
     assert_eq!(found(|state| state.receipts.clear()), [first()]);
@@ -307,7 +307,7 @@ fn receipts_that_the_journal_does_not_say_are_named() {
             payload: [5; 32],
             receipt: vec![],
         };
-        state.receipts.insert([5; 32], command);
+        state.receipts.insert([5; 32], ("main".into(), command));
     });
     assert_eq!(added, [(Check::Receipt, "receipts".to_owned())]);
 }

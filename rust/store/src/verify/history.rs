@@ -137,22 +137,24 @@ fn replay(
             }
         }
     }
-    let Some(command) = entry.command else { return };
-    replayed.commands += 1;
-    match evidence.receipt(&command.key) {
-        Ok(Some((payload, receipt)))
-            if payload == command.payload && receipt == command.receipt => {}
-        Ok(Some(_)) => report.find(
-            Check::Receipt,
-            which,
-            "the receipt that it left is not what it wrote",
-        ),
-        Ok(None) => report.find(Check::Receipt, which, "the receipt that it left is missing"),
-        Err(error) => report.find(
-            Check::Receipt,
-            which,
-            format!("the receipt that it left: {error}"),
-        ),
+    for command in entry.command.iter().chain(&entry.receipts) {
+        replayed.commands += 1;
+        let which = which.as_str();
+        match evidence.receipt(&command.key) {
+            Ok(Some((payload, receipt)))
+                if payload == command.payload && receipt == command.receipt => {}
+            Ok(Some(_)) => report.find(
+                Check::Receipt,
+                which,
+                "a receipt that it left is not what it wrote",
+            ),
+            Ok(None) => report.find(Check::Receipt, which, "a receipt that it left is missing"),
+            Err(error) => report.find(
+                Check::Receipt,
+                which,
+                format!("a receipt that it left: {error}"),
+            ),
+        }
     }
 }
 

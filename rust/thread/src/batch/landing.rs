@@ -84,6 +84,7 @@ pub(super) fn submit(
         },
         holds: unlinked(&batch),
         durability,
+        ..Commit::default()
     });
     let slots: Vec<Slot> = tips
         .into_iter()

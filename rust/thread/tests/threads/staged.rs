@@ -8,8 +8,8 @@ use treering_block::{Cid, CidPrefix};
 use treering_store::commit::Address;
 use treering_store::{
     BlockInfo, Check, Collection, Commit, Counters, Cursor, Finding, GcOptions, Head, Hold,
-    JournalEntry, Lease, LeaseState, MemoryStore, RefName, RefValue, Result, Store, StoreError,
-    StoreStats, Ticket, VerifyReport,
+    JournalCommand, JournalEntry, Lease, LeaseState, MemoryStore, RefName, RefValue, Result, Store,
+    StoreError, StoreStats, Ticket, VerifyReport,
 };
 
 #[derive(Default)]
@@ -160,6 +160,14 @@ impl Store for Staged {
     }
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         self.inner.receipt(address, command_id)
+    }
+    fn receipts(
+        &self,
+        scope: &str,
+        after: Option<&[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<JournalCommand>> {
+        self.inner.receipts(scope, after, limit)
     }
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
         self.inner.journal(after, limit)

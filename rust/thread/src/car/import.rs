@@ -1,0 +1,186 @@
+//! Reading threads from a CAR file.
+//!
+//! The file is read once to check and index every block; then the manifest, the threads that are here and
+//! the links from each head decide what is to be written; only then the first block is.
+//!
+//! Promises: a refused file has written nothing; one that fails later (a full disk, a killed process) leaves
+//! blocks that are held, and no thread without all its steps and receipts. The same file again writes nothing.
+//! Must never: take a block from the store that the file does not have: who knows only a hash gets no bytes.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{Read, Seek};
+
+use treering_block::Cid;
+use treering_store::JournalCommand;
+
+use super::chains::reach;
+use super::commit::Writing;
+use super::conflict::{OnConflict, Verdict, judge};
+use super::error::CarError;
+use super::index::Index;
+use super::manifest::{Entry, Manifest};
+use super::{WATCHED_BLOCKS, Watcher, tell};
+use crate::threads::Threads;
+
+/// Bytes before those of a block, CID and mostly two bytes of length: only for telling how far it is.
+const HEAD_BYTES: u64 = 38;
+
+/// What an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// The scope that the file was exported from.
+    pub scope: String,
+    /// Ids of the threads that were made, renamed ones under their new id.
+    pub threads: Vec<String>,
+    /// Ids of threads that were here before, as they are in the file.
+    pub there: Vec<String>,
+    /// Ids of threads that were left out, since another one has their id or key.
+    pub skipped: Vec<String>,
+    /// (id in the file, id here) of threads that got another id.
+    pub renamed: Vec<(String, String)>,
+    /// Blocks that the new threads reach.
+    pub blocks: u64,
+    /// Those that were not here before.
+    pub new_blocks: u64,
+    /// Their bytes.
+    pub new_bytes: u64,
+    /// Receipts that came along.
+    pub new_receipts: u64,
+    /// Receipts that could not: their scope has another name, or their thread another id or none.
+    pub receipts_left: u64,
+}
+
+/// Makes the threads of the file in `input`.
+///
+/// The watcher is told how many bytes were read, of twice the file's: it is read through twice. Reads and
+/// writes O(file); under 500 bytes of memory for each block (measured), and the largest one whole.
+///
+/// # Errors
+/// `File`, `Block`, `MissingLink`, `Manifest`: the file is refused, nothing is written. `ThreadExists`,
+/// `KeyExists`: as `on_conflict` says. Those of a commit.
+pub fn import<R: Read + Seek>(
+    threads: &Threads,
+    input: R,
+    on_conflict: OnConflict,
+    mut watcher: Watcher<'_>,
+) -> Result<Imported, CarError> {
+    let (roots, mut file) = Index::build(input, &mut watcher)?;
+    let Some(Ok(root)) = roots.first().map(Cid::try_from) else {
+        return Err(CarError::manifest(
+            "the file has no root of ours; only what treering exported can be imported",
+        ));
+    };
+    let manifest = Manifest::decode(&root, |cid| {
+        file.read(cid)?.ok_or_else(|| CarError::MissingLink {
+            from: "the manifest".into(),
+            link: *cid,
+        })
+    })?;
+    let store = &**threads.store();
+    let verdicts = judge(store, threads.scope(), &manifest, on_conflict)?;
+    let new: Vec<(&Entry, &Verdict)> = manifest
+        .threads
+        .iter()
+        .zip(&verdicts)
+        .filter(|(_, verdict)| matches!(verdict, Verdict::New { .. }))
+        .collect();
+    let order = reach(&mut file, new.iter().map(|(entry, _)| *entry))?;
+    let mut imported = report(&manifest, &verdicts);
+    let receipts = Brought::sort(&manifest, &verdicts, threads.scope())?;
+    imported.receipts_left = receipts.left;
+    imported.blocks = order.len() as u64;
+
+    let mut writing = Writing::new(threads);
+    let mut read: u64 = 0;
+    for (number, cid) in (1..).zip(&order) {
+        let block = file.block(cid)?;
+        read += block.bytes.len() as u64 + HEAD_BYTES;
+        writing.block(block)?;
+        if number % WATCHED_BLOCKS == 0 {
+            let size = file.size;
+            tell(
+                &mut watcher,
+                size + read.min(size),
+                Some(size.saturating_mul(2)),
+            )?;
+        }
+    }
+    writing.threads(&new, receipts.of)?;
+    let size = file.size.saturating_mul(2);
+    // It is done: too late to stop.
+    let _ = tell(&mut watcher, size, Some(size));
+    (
+        imported.new_blocks,
+        imported.new_bytes,
+        imported.new_receipts,
+    ) = writing.written();
+    Ok(imported)
+}
+
+fn report(manifest: &Manifest, verdicts: &[Verdict]) -> Imported {
+    let mut imported = Imported {
+        scope: manifest.scope.clone(),
+        ..Imported::default()
+    };
+    for (entry, verdict) in manifest.threads.iter().zip(verdicts) {
+        match verdict {
+            Verdict::New { id, .. } => {
+                imported.threads.push(id.clone());
+                if *id != entry.id {
+                    imported.renamed.push((entry.id.clone(), id.clone()));
+                }
+            }
+            Verdict::There { id } => imported.there.push(id.clone()),
+            Verdict::Skipped => imported.skipped.push(entry.id.clone()),
+        }
+    }
+    imported
+}
+
+/// Receipts, each with the thread that it comes with.
+struct Brought<'a> {
+    /// By the id of a thread in the file.
+    of: HashMap<&'a str, Vec<JournalCommand>>,
+    left: u64,
+}
+
+impl<'a> Brought<'a> {
+    /// A receipt comes along if every thread that it names and the file has keeps its id, and one of them
+    /// is new. If none is new, it came with them before.
+    fn sort(manifest: &'a Manifest, verdicts: &[Verdict], scope: &str) -> Result<Self, CarError> {
+        let mut brought = Self {
+            of: HashMap::new(),
+            left: 0,
+        };
+        let by_id: HashMap<&str, (&'a Entry, &Verdict)> = manifest
+            .threads
+            .iter()
+            .zip(verdicts)
+            .map(|(entry, verdict)| (entry.id.as_str(), (entry, verdict)))
+            .collect();
+        for receipt in &manifest.receipts {
+            let about = manifest.about(receipt)?;
+            let mut names = HashSet::new();
+            let mut first_new = None;
+            let mut keeps = manifest.scope == scope;
+            for one in &about {
+                let Some((entry, verdict)) = by_id.get(one.thread.as_str()) else {
+                    continue;
+                };
+                if !names.insert(entry.id.as_str()) {
+                    continue;
+                }
+                keeps = keeps && verdict.id() == Some(entry.id.as_str());
+                if let Verdict::New { .. } = verdict {
+                    first_new = first_new.or(Some(entry.id.as_str()));
+                }
+            }
+            match (keeps, first_new) {
+                (true, Some(id)) => brought.of.entry(id).or_default().push(receipt.clone()),
+                (true, None) => {}
+                (false, _) => brought.left += 1,
+            }
+        }
+        Ok(brought)
+    }
+}

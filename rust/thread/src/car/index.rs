@@ -1,0 +1,98 @@
+//! Where each block of a CAR file stands, and its bytes when they are wanted.
+//!
+//! Promises: 64 to 128 bytes of memory for each block, whatever its size; the bytes that are handed out are
+//! those that were checked, even if the file has changed since.
+
+use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom};
+
+use treering_block::{AnyCid, Block, Cid, Codec};
+
+use super::error::CarError;
+use super::scan::{Scan, shrunk};
+use super::{WATCHED_BLOCKS, Watcher, tell};
+
+/// Where the bytes of a block stand.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    offset: u64,
+    size: u32,
+}
+
+/// A file whose blocks were all checked.
+pub(super) struct Index<R> {
+    input: R,
+    places: HashMap<Cid, Place>,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
+impl<R: Read + Seek> Index<R> {
+    /// Reads the whole file once; its roots too.
+    pub fn build(mut input: R, watcher: &mut Watcher<'_>) -> Result<(Vec<AnyCid>, Self), CarError> {
+        let mut scan = Scan::new(&mut input)?;
+        let roots = scan.header()?;
+        let mut places = HashMap::new();
+        let mut bytes = Vec::new();
+        let mut sections: u64 = 0;
+        while let Some(found) = scan.next(&mut bytes)? {
+            // A size that was allowed fits: a raw block has at most 2³⁰ bytes.
+            let size = u32::try_from(found.size).unwrap_or(u32::MAX);
+            let place = Place {
+                offset: found.offset,
+                size,
+            };
+            places.entry(found.cid).or_insert(place);
+            sections += 1;
+            if sections.is_multiple_of(WATCHED_BLOCKS) {
+                let (done, size) = scan.progress();
+                tell(watcher, done, Some(size.saturating_mul(2)))?;
+            }
+        }
+        let (_, size) = scan.progress();
+        drop(scan);
+        let index = Self {
+            input,
+            places,
+            size,
+        };
+        Ok((roots, index))
+    }
+
+    pub fn has(&self, cid: &Cid) -> bool {
+        self.places.contains_key(cid)
+    }
+
+    /// The bytes of a block that is in the file; None if it is not.
+    pub fn read(&mut self, cid: &Cid) -> Result<Option<Vec<u8>>, CarError> {
+        let Some(place) = self.places.get(cid) else {
+            return Ok(None);
+        };
+        self.input
+            .seek(SeekFrom::Start(place.offset))
+            .map_err(CarError::reading)?;
+        // The scan has seen that the file is that long.
+        let mut bytes = Vec::with_capacity(place.size as usize);
+        let read = (&mut self.input)
+            .take(u64::from(place.size))
+            .read_to_end(&mut bytes)
+            .map_err(CarError::reading)?;
+        if read != place.size as usize {
+            return Err(shrunk());
+        }
+        Ok(Some(bytes))
+    }
+
+    /// A block of the file, hashed again.
+    pub fn block(&mut self, cid: &Cid) -> Result<Block, CarError> {
+        let bytes = self.read(cid)?.ok_or_else(shrunk)?;
+        let block = match cid.codec() {
+            Codec::Raw => Ok(Block::raw(bytes)),
+            Codec::DagCbor => Block::node(bytes),
+        };
+        match block {
+            Ok(block) if block.cid == *cid => Ok(block),
+            _ => Err(shrunk()),
+        }
+    }
+}
