@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # Lowest first: a crate may use those before it.
-RUST_LAYERS = ("treering-block", "treering-store", "treering-thread", "treering-python")
+RUST_LAYERS = ("treering-fuzz", "treering-block", "treering-store", "treering-thread", "treering-python")
 # Beside the layers: they may use all of them, nothing may use them.
 RUST_OUTSIDE = frozenset({"treering-bench", "treering-gen"})
 # The core knows no Python, however it comes.

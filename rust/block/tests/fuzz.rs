@@ -14,7 +14,8 @@ mod dag_json;
 use std::path::Path;
 
 use treering_block::{
-    AnyCid, Cid, CidPrefix, Encoded, Event, Ipld, Node, Reader, Writer, cbor, check_node,
+    AnyCid, Cid, CidPrefix, CodecError, Encoded, Event, Ipld, LimitKind, Node, Reader, Writer,
+    cbor, check_node,
 };
 use treering_fuzz::{Fuzz, Random, allowed_bytes, metered};
 
@@ -105,7 +106,7 @@ fn fuzz_dag_cbor() {
         .seeds(vectors("dag-cbor-invalid.json", "hex"))
         .seeds(vectors("nodes.json", "bytes"))
         .seeds(dense())
-        .cases(60_000)
+        .cases(15_000)
         .run(
             |input| Encoded::decode_from(input),
             |input, checked| {
@@ -136,9 +137,16 @@ fn fuzz_dag_cbor_values() {
         .seeds(vectors("dag-cbor-valid.json", "hex"))
         .seeds(vectors("dag-cbor-invalid.json", "hex"))
         .seeds(dense())
-        .cases(30_000)
+        .cases(8_000)
         .run(cbor::decode, |input, value| {
-            assert_eq!(value.is_ok(), skipped(input));
+            let too_many_maps = matches!(
+                value,
+                Err(CodecError::Limit {
+                    what: LimitKind::Maps,
+                    ..
+                })
+            );
+            assert_eq!(value.is_ok() || too_many_maps, skipped(input));
             if let Ok(value) = value {
                 assert_eq!(cbor::encode(&value).unwrap(), input);
             }
@@ -153,7 +161,7 @@ fn fuzz_values_to_dag_cbor() {
             let mut random = Random::new(seed);
             (0..200).map(|_| random.byte()).collect::<Vec<u8>>()
         }))
-        .cases(30_000)
+        .cases(8_000)
         .run(
             |input| cbor::encode(&built(&mut input.iter().copied(), 0)),
             |input, encoded| {
@@ -235,7 +243,7 @@ fn fuzz_dag_json() {
         .seeds(vectors("dag-json-invalid.json", "text"))
         .seeds(dense)
         .tokens(&tokens)
-        .cases(40_000)
+        .cases(12_000)
         .run(
             |input| match std::str::from_utf8(input) {
                 Ok(text) => dag_json::decode(text).map_err(|error| error.to_string()),
@@ -254,7 +262,7 @@ fn fuzz_dag_json() {
 fn fuzz_nodes() {
     Fuzz::new("fuzz_nodes")
         .seeds(vectors("nodes.json", "bytes"))
-        .cases(60_000)
+        .cases(15_000)
         .run(
             |input| Node::decode(&Cid::of_node(input), input),
             |input, node| {
@@ -274,7 +282,7 @@ fn fuzz_cids() {
         .seeds([cid.to_string()])
         .seeds([cid.to_bytes()])
         .tokens(&[b"bafyr4i", b"bafkr4i"])
-        .cases(60_000)
+        .cases(15_000)
         .run(
             |input| match Cid::from_bytes(input) {
                 Ok(cid) => Ok((cid, true)),
@@ -296,7 +304,7 @@ fn fuzz_cid_prefixes() {
     Fuzz::new("fuzz_cid_prefixes")
         .seeds([&text, &text[..14], "bafyr4ia7stf7…"])
         .tokens(&[b"bafyr4i", b"bafkr4i", "…".as_bytes()])
-        .cases(60_000)
+        .cases(15_000)
         .run(
             |input| CidPrefix::parse(&String::from_utf8_lossy(input)),
             |input, prefix| {
@@ -343,7 +351,7 @@ fn events_hold_nothing() {
         reader
             .value(|event| {
                 keys += usize::from(matches!(event, Event::Key(_)));
-                Ok::<(), treering_block::CodecError>(())
+                Ok::<(), CodecError>(())
             })
             .unwrap();
         keys

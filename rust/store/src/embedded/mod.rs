@@ -17,6 +17,8 @@ mod disk;
 mod evidence;
 mod file_system;
 mod fork;
+#[cfg(test)]
+mod fuzz;
 mod gc;
 mod housekeeping_rows;
 mod journal_rows;
