@@ -42,6 +42,8 @@ STEPS = st.lists(st.tuples(ROLES, CONTENTS), max_size=4)
 KEYS = st.one_of(st.none(), st.sampled_from(["k1", "k2", "k3"]))
 LABELS = st.dictionaries(st.sampled_from(["team", "size"]), st.sampled_from(["a", 1, True, None]), max_size=2)
 PICK = st.integers(0, 1_000)
+# What ends a thread ends most of what can be done with it.
+SELDOM = st.sampled_from([True, False, False, False])
 COLLECTS = hasattr(treering.Store, "gc")
 
 
@@ -231,9 +233,11 @@ class Machine(RuleBasedStateMachine):
         if self.write(handle, "compact", [("summary", summary)], summary) is not None:
             handle.thread.compacts.add(len(handle.thread.steps))
 
-    @rule(pick=PICK, code=st.integers(-1, 2), summary=st.text(max_size=5))
-    def finish(self, pick: int, code: int, summary: str) -> None:
+    @rule(pick=PICK, code=st.integers(-1, 2), summary=st.text(max_size=5), really=SELDOM)
+    def finish(self, pick: int, code: int, summary: str, really: bool) -> None:
         handle = self.pick(pick)
+        if not (really or handle.thread.over):
+            return
         if self.write(handle, "finish", [("__end__", summary)], code, summary) is not None:
             handle.thread.state = "completed"
 
@@ -243,9 +247,11 @@ class Machine(RuleBasedStateMachine):
         if self.write(handle, "fail", [("__failed__", error)], error) is not None:
             handle.thread.state, handle.thread.error = "failed", error
 
-    @rule(pick=PICK, reason=st.text(min_size=1, max_size=5))
-    def cancel(self, pick: int, reason: str) -> None:
+    @rule(pick=PICK, reason=st.text(min_size=1, max_size=5), really=SELDOM)
+    def cancel(self, pick: int, reason: str, really: bool) -> None:
         handle = self.pick(pick)
+        if not (really or handle.thread.over):
+            return
         thread, command = handle.thread, self.command()
         answer = self.call(handle.player, "cancel", handle.h, reason, command)
         if right(answer, {"not-found": thread.removed, "wrong-status": thread.over}):

@@ -76,9 +76,7 @@ def main() -> None:
             "threads": {
                 name: {thread.id: told(thread) for thread in scope.threads.list()} for name, scope in scopes.items()
             },
-            "pins": {
-                name: {pin: str(cid) for pin, cid in scope.pins.list().items()} for name, scope in scopes.items()
-            },
+            "pins": {name: {pin: str(cid) for pin, cid in scope.pins.list().items()} for name, scope in scopes.items()},
         }
         # A line a block: CID, size, whether anything keeps it.
         blocks = [f"{b.cid} {b.size} {'garbage' if b.cid in garbage else 'kept'}" for b in store.blocks.list()]

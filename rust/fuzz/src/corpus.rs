@@ -68,11 +68,13 @@ impl Corpus {
 
     /// Takes in an input that was refused, if the reason is a new one.
     pub(crate) fn refused(&mut self, input: &[u8], reason: &str, random: &mut Random) {
-        // Without its numbers and names, so that each offset is not a reason of its own.
+        // Without what it quotes and counts, so that not each input is a reason of its own.
         let kind: String = reason
-            .chars()
+            .split('"')
+            .step_by(2)
+            .flat_map(str::chars)
             .filter(|character| character.is_ascii_lowercase() || *character == ' ')
-            .take(48)
+            .take(64)
             .collect();
         if self.reasons.len() < 4096 && self.reasons.insert(kind) {
             self.read(input, random);
