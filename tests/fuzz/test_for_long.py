@@ -1,4 +1,4 @@
-"""The same fuzzing for two minutes, and every byte of a database flipped; `docs/fuzzing.md` says how to go on for hours."""
+"""The same fuzzing for two minutes, and every byte of a database flipped; `docs/fuzzing.md` says how to go on longer."""
 
 import os
 import re
