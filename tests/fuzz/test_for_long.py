@@ -1,4 +1,4 @@
-"""The same fuzzing for two minutes, and every byte of a database flipped; `docs/fuzzing.md` says how to go on longer."""
+"""The same fuzzing for two minutes, and every byte of a database flipped. Longer: `docs/fuzzing.md`."""
 
 import os
 import re

@@ -136,3 +136,14 @@ def test_a_newer_format_is_refused_and_nothing_is_touched(folder: Path, newer: i
     assert str(FORMAT) in str(refused.value).replace(str(newer), "")
     assert (refused.value.found, refused.value.supported) == (newer, FORMAT)
     assert bytes_in(folder) == before
+
+
+@pytest.mark.skipif(not hasattr(treering.Store, "gc"), reason="no collections in Python yet")
+def test_an_old_store_is_collected(store: treering.Store) -> None:
+    blocks = [line.split() for line in (FIXTURE / "blocks.txt").read_text().splitlines()]
+    store.gc()
+    kept = [cid for cid, _, state in blocks if state == "kept"]
+    assert [str(block.cid) for block in store.blocks.list()] == kept
+    assert store.verify(since=EXPECTED["head"]).findings == ()
+    for name in store.scopes():
+        assert {t.id: told(t) for t in store.scope(name).threads.list()} == EXPECTED["threads"][name]

@@ -30,6 +30,7 @@ mod queue;
 mod ref_rows;
 mod registry;
 mod row_check;
+mod row_order;
 mod schema;
 mod session;
 mod sqlite_error;
