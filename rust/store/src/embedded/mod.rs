@@ -35,6 +35,7 @@ mod schema;
 mod session;
 mod sqlite_error;
 mod statements;
+mod structure;
 mod tally;
 mod transaction;
 mod vfs;
