@@ -17,6 +17,7 @@ use super::links_codec;
 use super::row_check::{RowCheck, Table};
 use super::schema;
 use super::session::Session;
+use super::statements::Prepared;
 use crate::cursor::Head;
 use crate::error::StoreError;
 use crate::gc::Bitmap;
@@ -290,9 +291,9 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 /// A database with our tables, empty but for the totals.
-fn database(folder: &Path) -> Connection {
-    let conn = Connection::open(folder.join("rows.db")).unwrap();
-    schema::create(&conn, |_| Ok(())).unwrap();
+fn database(folder: &Path) -> Prepared {
+    let conn = Prepared::new(Connection::open(folder.join("rows.db")).unwrap());
+    schema::create(&conn, || Ok(())).unwrap();
     let session = Session::new(&conn, folder);
     session.write_first_manifest(0).unwrap();
     let mut totals = session.totals().unwrap();
