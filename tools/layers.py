@@ -11,11 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # Lowest first: a crate may use those before it.
 RUST_LAYERS = ("treering-block", "treering-store", "treering-thread", "treering-python")
+# Only tests may use these: what they bring does not belong into a program.
+RUST_FOR_TESTS = frozenset({"treering-fuzz"})
 # Beside the layers: they may use all of them, nothing may use them.
 RUST_OUTSIDE = frozenset({"treering-bench", "treering-gen"})
 # The core knows no Python, however it comes.
@@ -25,11 +28,16 @@ PYTHON_ABOVE_API = ("cli", "server", "integrations")
 
 
 def rust_dependencies() -> dict[str, set[str]]:
-    """Returns each workspace crate's declared dependencies, of any kind and for any platform."""
+    """Returns each workspace crate's declared dependencies, for any platform; of any kind, but for a crate that is for
+    tests and used by tests."""
     command = ["cargo", "metadata", "--no-deps", "--offline", "--format-version", "1"]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    packages = json.loads(output)["packages"]
-    return {p["name"]: {d["name"] for d in p["dependencies"]} for p in packages}
+    return {package["name"]: declared(package["dependencies"]) for package in json.loads(output)["packages"]}
+
+
+def declared(dependencies: list[dict[str, Any]]) -> set[str]:
+    """Returns the names of dependencies as cargo tells them, without those that are for tests and declared so."""
+    return {d["name"] for d in dependencies if not (d["name"] in RUST_FOR_TESTS and d["kind"] == "dev")}
 
 
 def rust_faults(crates: Mapping[str, set[str]]) -> Iterator[str]:
@@ -37,11 +45,17 @@ def rust_faults(crates: Mapping[str, set[str]]) -> Iterator[str]:
     for name, uses in sorted(crates.items()):
         if name in RUST_OUTSIDE:
             continue
+        for used in sorted(uses & RUST_FOR_TESTS):
+            yield f"{name} → {used}: only tests may use it; declare it under dev-dependencies"
+        if name in RUST_FOR_TESTS:
+            for used in sorted(uses & crates.keys()):
+                yield f"{name} → {used}: what is for tests of all crates knows none of them"
+            continue
         if name not in RUST_LAYERS:
             yield f"{name}: a crate without a place; give it one in tools/layers.py"
             continue
         below = RUST_LAYERS[: RUST_LAYERS.index(name)]
-        for used in sorted(uses & crates.keys() - set(below) - {name}):
+        for used in sorted(uses & crates.keys() - set(below) - {name} - RUST_FOR_TESTS):
             yield f"{name} → {used}: an arrow upwards; only {', '.join(below) or 'nothing'} is below"
         if name != RUST_LAYERS[-1]:
             for used in sorted(uses & PYTHON_ONLY):

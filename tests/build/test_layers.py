@@ -19,6 +19,7 @@ GOOD = {
     "treering-thread": {"treering-block", "treering-store"},
     "treering-python": {"treering-thread", "treering-block", "pyo3"},
     "treering-bench": {"treering-thread", "criterion"},
+    "treering-fuzz": set(),
 }
 
 
@@ -40,6 +41,8 @@ def test_arrows_downwards_are_fine() -> None:
         ("treering-thread", "treering-python", "treering-thread → treering-python"),
         ("treering-store", "pyo3", "only treering-python knows Python"),
         ("treering-python", "treering-bench", "treering-python → treering-bench"),
+        ("treering-store", "treering-fuzz", "treering-store → treering-fuzz: only tests may use it"),
+        ("treering-fuzz", "treering-block", "treering-fuzz → treering-block"),
         ("treering-new", "blake3", "treering-new: a crate without a place"),
     ],
 )
@@ -47,6 +50,12 @@ def test_a_planted_arrow_is_named(crate: str, uses: str, named: str) -> None:
     faults = list(layers.rust_faults({**GOOD, crate: GOOD.get(crate, set()) | {uses}}))
     assert len(faults) == 1
     assert named in faults[0]
+
+
+def test_what_is_for_tests_may_be_used_by_tests() -> None:
+    assert layers.declared([{"name": "treering-fuzz", "kind": "dev"}]) == set()
+    assert layers.declared([{"name": "treering-fuzz", "kind": None}]) == {"treering-fuzz"}
+    assert layers.declared([{"name": "proptest", "kind": "dev"}]) == {"proptest"}
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ pub enum LimitKind {
     Links,
     /// Bytes of a name (role, workflow, artifact).
     Name,
+    /// Maps of a value that is read whole.
+    Maps,
 }
 
 impl fmt::Display for LimitKind {
@@ -66,6 +68,7 @@ impl fmt::Display for LimitKind {
             Self::Depth => "nested lists and maps",
             Self::Links => "links of a node",
             Self::Name => "bytes of a name",
+            Self::Maps => "maps of a value that is read whole",
         })
     }
 }

@@ -9,9 +9,11 @@
     clippy::indexing_slicing
 )]
 
+mod dag_json;
+
 use std::path::{Path, PathBuf};
 
-use treering_block::{Encoded, Ipld, cbor, dag_json};
+use treering_block::{Encoded, Ipld, cbor};
 
 /// Cases there are at least; fewer means that the folder is not the right one.
 const CASES_MIN: usize = 100;

@@ -6,11 +6,12 @@
     clippy::indexing_slicing
 )]
 
+mod dag_json;
+
 use treering_block::cbor::{self, Encoded};
 use treering_block::limits::{CODEC_DEPTH_MAX, NODE_BYTES_MAX, NODE_DEPTH_MAX, NODE_LINKS_MAX};
 use treering_block::{
     Block, BlockError, Cid, CodecError, Fault, Ipld, LimitKind, Reader, Writer, check_node,
-    dag_json,
 };
 
 /// Lists around an integer; `depth` of them.

@@ -6,12 +6,14 @@
     clippy::indexing_slicing
 )]
 
+mod dag_json;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use treering_block::{
     AnyCid, Block, Cid, Codec, ContentNode, Encoded, Event, Ipld, Node, Reader, StartNode,
-    StateNode, Writer, cbor, check_node, dag_json, jump_step, payload_from_encoded,
+    StateNode, Writer, cbor, check_node, jump_step, payload_from_encoded,
 };
 
 /// Any float that DAG-CBOR holds, the odd ones often.

@@ -7,10 +7,12 @@
     clippy::indexing_slicing
 )]
 
+mod dag_json;
+
 use serde_json::Value;
 use treering_block::{
     Block, BlockError, Cid, CidPrefix, Codec, Encoded, Node, Payload, Reader, cbor, check_node,
-    dag_json, payload_from_encoded,
+    payload_from_encoded,
 };
 
 fn vectors(name: &str) -> Value {

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
-use treering_block::{Encoded, Reader, dag_json};
+use treering_block::{Reader, dag_json};
 
 use crate::cid::PyCid;
 use crate::convert::{ByteString, Text, value_object};
@@ -37,12 +37,12 @@ pub fn collect_links<'py>(
 #[pyfunction]
 #[pyo3(signature = (value, /))]
 pub fn to_dag_json(value: &Bound<'_, PyAny>) -> Result<String> {
-    Ok(dag_json::encode(&crate::encode::encode(value)?.to_ipld()?)?)
+    Ok(dag_json::encode(&crate::encode::encode(value)?)?)
 }
 
 /// The value of a DAG-JSON text.
 #[pyfunction]
 #[pyo3(signature = (text, /))]
 pub fn from_dag_json<'py>(py: Python<'py>, text: Text) -> Result<Bound<'py, PyAny>> {
-    value_object(py, &Encoded::from_ipld(&dag_json::decode(&text)?)?)
+    value_object(py, &dag_json::decode(&text)?)
 }

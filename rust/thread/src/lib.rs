@@ -19,6 +19,8 @@ pub mod diff;
 mod ending;
 pub mod error;
 pub mod fork;
+#[cfg(test)]
+mod fuzz;
 mod head;
 mod ident;
 pub mod info;

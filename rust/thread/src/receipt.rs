@@ -1,6 +1,6 @@
 //! What a command leaves behind so that a repeated one can be answered: ids and step numbers, no content.
 
-use treering_block::{Cid, Ipld, cbor};
+use treering_block::{Cid, Event, Ipld, Reader, cbor};
 
 use crate::error::{Result, ThreadError};
 
@@ -48,21 +48,15 @@ pub(crate) fn encode(receipts: &[Receipt]) -> Result<Vec<u8>> {
     Ok(cbor::encode(&Ipld::List(list.collect()))?)
 }
 
+/// Read event by event: a receipt comes with what others wrote, and takes memory for its own length alone.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Receipt>> {
-    let corrupt = || {
+    read(bytes).ok_or_else(|| {
         ThreadError::corrupt(
             "receipt",
             "of a command",
             "it is not a list of threads and steps",
         )
-    };
-    let Ok(Ipld::List(items)) = cbor::decode(bytes) else {
-        return Err(corrupt());
-    };
-    items
-        .iter()
-        .map(|item| read(item).ok_or_else(corrupt))
-        .collect()
+    })
 }
 
 /// The only part of a receipt that is about one thread.
@@ -78,32 +72,43 @@ pub(crate) fn decode_one(bytes: &[u8]) -> Result<Receipt> {
     }
 }
 
-fn read(item: &Ipld) -> Option<Receipt> {
-    let Ipld::List(fields) = item else {
+fn read(bytes: &[u8]) -> Option<Vec<Receipt>> {
+    let mut input = Reader::new(bytes);
+    let Event::Array(count) = input.next().ok()? else {
         return None;
     };
-    let [
-        Ipld::String(thread),
-        cid,
-        Ipld::Integer(step),
-        Ipld::Integer(count),
-        Ipld::Bool(started),
-    ] = fields.as_slice()
-    else {
-        return None;
-    };
-    let cid = match cid {
-        Ipld::Null => None,
-        Ipld::Bytes(bytes) => Some(Cid::from_bytes(bytes).ok()?),
-        _ => return None,
-    };
-    Some(Receipt {
-        thread: thread.clone(),
-        cid,
-        step: u64::try_from(*step).ok()?,
-        count: u64::try_from(*count).ok()?,
-        started: *started,
-    })
+    let mut receipts = Vec::new();
+    for _ in 0..count {
+        let Event::Array(5) = input.next().ok()? else {
+            return None;
+        };
+        receipts.push(Receipt {
+            thread: match input.next().ok()? {
+                Event::Str(thread) => thread.to_owned(),
+                _ => return None,
+            },
+            cid: match input.next().ok()? {
+                Event::Null => None,
+                Event::Bytes(bytes) => Some(Cid::from_bytes(bytes).ok()?),
+                _ => return None,
+            },
+            step: number(&mut input)?,
+            count: number(&mut input)?,
+            started: match input.next().ok()? {
+                Event::Bool(started) => started,
+                _ => return None,
+            },
+        });
+    }
+    input.finish().ok()?;
+    Some(receipts)
+}
+
+fn number(input: &mut Reader<'_>) -> Option<u64> {
+    match input.next().ok()? {
+        Event::Uint(number) => Some(number),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -222,7 +222,8 @@ impl Fields<'_> {
 
     fn labels(&mut self) -> Result<Labels> {
         let labels = self.take("labels", |value| match value {
-            Ipld::Map(map) => map
+            // Where there are none the field is left out.
+            Ipld::Map(map) if !map.is_empty() => map
                 .iter()
                 .map(|(name, value)| Some((name.clone(), Label::from_ipld(value)?)))
                 .collect(),
@@ -306,6 +307,7 @@ mod tests {
             )
             .is_err()
         );
+        assert!(with("labels", Some(Ipld::Map(BTreeMap::new()))).is_err());
         assert!(with("forked_from", Some(Ipld::List(vec![]))).is_err());
         for required in [
             "form",

@@ -137,13 +137,9 @@ pub(crate) fn birth(scope: &str, id: &str, head: &Head, start: Cid) -> Result<Ve
         change,
     }];
     if let Some(key) = &head.record.key {
-        let record = Ipld::Map(BTreeMap::from([(
-            "thread".to_owned(),
-            Ipld::String(id.to_owned()),
-        )]));
         let change = Change::Set {
             target: start,
-            record: cbor::encode(&record)?,
+            record: key_record(id)?,
         };
         moves.push(RefMove {
             name: key_ref(scope, key)?,
@@ -152,6 +148,13 @@ pub(crate) fn birth(scope: &str, id: &str, head: &Head, start: Cid) -> Result<Ve
         });
     }
     Ok(moves)
+}
+
+/// What stands beside a key's ref.
+pub(crate) fn key_record(id: &str) -> Result<Vec<u8>> {
+    let thread = Ipld::String(id.to_owned());
+    let record = Ipld::Map(BTreeMap::from([("thread".to_owned(), thread)]));
+    Ok(cbor::encode(&record)?)
 }
 
 /// The thread that a key's ref names.

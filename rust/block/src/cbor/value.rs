@@ -1,13 +1,22 @@
 //! Whole values: [`Ipld`] to DAG-CBOR and back.
 //!
 //! Promises: `decode` and `encode` are inverse to each other; recursion ends at the reader's and
-//! writer's depth limit. Never: no knowledge of the node profile.
+//! writer's depth limit; `decode` takes at most 1 MiB and 128 times its input. For that it refuses what
+//! is made of small maps without end: what may be that is read with the [`Reader`].
+//! Never: no knowledge of the node profile.
 
 use std::collections::BTreeMap;
 
 use super::{Event, LinkSet, Reader, Writer, canonical_key_order};
-use crate::error::CodecError;
+use crate::error::{CodecError, LimitKind};
 use crate::{AnyCid, Ipld};
+
+/// What an [`Ipld`] map takes before its second entry, at most: a leaf with room for eleven.
+const MAP_BYTES: usize = 11 * (size_of::<String>() + size_of::<Ipld>()) + 32;
+/// What `decode` may take beside 128 bytes for each of its input.
+const FREE_BYTES: usize = 1 << 20;
+/// Of these 128, what is left for maps: each item takes one [`Ipld`].
+const MAPS_SHARE: usize = 128 - size_of::<Ipld>();
 
 /// The DAG-CBOR bytes of a value.
 ///
@@ -23,10 +32,16 @@ pub fn encode(value: &Ipld) -> Result<Vec<u8>, CodecError> {
 /// The value of DAG-CBOR bytes.
 ///
 /// # Errors
-/// Anything but one strict DAG-CBOR value, with its offset.
+/// Anything but one strict DAG-CBOR value, with its offset; [`CodecError::Limit`] for more maps than fit
+/// the memory that its length allows: some 700, and one for every hundred bytes.
 pub fn decode(bytes: &[u8]) -> Result<Ipld, CodecError> {
     let mut reader = Reader::new(bytes);
-    let value = read(&mut reader)?;
+    let maps_max = (FREE_BYTES + MAPS_SHARE.saturating_mul(bytes.len())) / MAP_BYTES;
+    let mut maps = Maps {
+        left: maps_max,
+        max: maps_max,
+    };
+    let value = read(&mut reader, &mut maps)?;
     reader.finish()?;
     Ok(value)
 }
@@ -73,8 +88,30 @@ pub(super) fn write(writer: &mut Writer, value: &Ipld) -> Result<(), CodecError>
     }
 }
 
+/// Maps that may still come.
+struct Maps {
+    left: usize,
+    max: usize,
+}
+
+impl Maps {
+    fn take(&mut self) -> Result<(), CodecError> {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => Err(CodecError::Limit {
+                what: LimitKind::Maps,
+                limit: self.max as u64,
+                actual: self.max as u64 + 1,
+            }),
+        }
+    }
+}
+
 /// Recursive; the reader ends it at its depth limit.
-fn read(reader: &mut Reader<'_>) -> Result<Ipld, CodecError> {
+fn read(reader: &mut Reader<'_>, maps: &mut Maps) -> Result<Ipld, CodecError> {
     let event = reader.next()?;
     if let Some(value) = event.int() {
         return Ok(Ipld::Integer(value));
@@ -90,15 +127,18 @@ fn read(reader: &mut Reader<'_>) -> Result<Ipld, CodecError> {
             // The reader has seen at least one byte for each item.
             let mut items = Vec::with_capacity(length);
             for _ in 0..length {
-                items.push(read(reader)?);
+                items.push(read(reader, maps)?);
             }
             Ipld::List(items)
         }
         Event::Map(length) => {
+            if length > 0 {
+                maps.take()?;
+            }
             let mut entries = BTreeMap::new();
             for _ in 0..length {
                 let key = reader.key()?.to_owned();
-                entries.insert(key, read(reader)?);
+                entries.insert(key, read(reader, maps)?);
             }
             Ipld::Map(entries)
         }

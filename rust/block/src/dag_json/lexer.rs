@@ -3,13 +3,10 @@
 //! Promises: RFC 8259 to the letter, each error with its byte; numbers keep their kind: digits alone
 //! are an integer, a point or an exponent makes a float. Never: it knows nothing of nesting.
 
-use std::ops::RangeInclusive;
+use std::borrow::Cow;
 
-use crate::Ipld;
+use super::tree::Tree;
 use crate::error::{CodecError, clip};
-
-/// The integers of the IPLD data model as DAG-CBOR holds them.
-pub(super) const INTEGERS: RangeInclusive<i128> = -(1 << 64)..=(1 << 64) - 1;
 
 /// A place in a JSON text.
 pub(super) struct Lexer<'a> {
@@ -56,7 +53,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A number, from its first byte on.
-    pub(super) fn number(&mut self) -> Result<Ipld, CodecError> {
+    pub(super) fn number(&mut self) -> Result<Tree<'a>, CodecError> {
         let start = self.position;
         self.position += usize::from(self.byte() == Some(b'-'));
         match self.byte() {
@@ -83,37 +80,43 @@ impl<'a> Lexer<'a> {
         let offset = start;
         if is_float {
             return match text.parse::<f64>() {
-                Ok(value) if value.is_finite() => Ok(Ipld::Float(value)),
+                Ok(value) if value.is_finite() => Ok(Tree::Float(value)),
                 _ => Err(CodecError::Json {
                     offset,
                     reason: "a float beyond 64 bits",
                 }),
             };
         }
-        match text.parse::<i128>() {
+        let integer = match text.strip_prefix('-') {
             // As an integer it would lose its sign, and a float has a point.
-            Ok(0) if text.starts_with('-') => Err(CodecError::Json {
-                offset,
-                reason: "-0 is no integer; the float is -0.0",
-            }),
-            Ok(value) if INTEGERS.contains(&value) => Ok(Ipld::Integer(value)),
-            _ => Err(CodecError::IntRange { value: clip(text) }),
-        }
+            Some("0") => {
+                return Err(CodecError::Json {
+                    offset,
+                    reason: "-0 is no integer; the float is -0.0",
+                });
+            }
+            // −2⁶⁴ is one more than the digits of a u64.
+            Some("18446744073709551616") => Ok(Tree::Nint(u64::MAX)),
+            Some(digits) => digits.parse().map(|n: u64| Tree::Nint(n.wrapping_sub(1))),
+            None => text.parse().map(Tree::Uint),
+        };
+        integer.map_err(|_| CodecError::IntRange { value: clip(text) })
     }
 
-    /// A text, from its opening quote on.
-    pub(super) fn text(&mut self) -> Result<String, CodecError> {
+    /// A text, from its opening quote on; without an escape it stays where it is.
+    pub(super) fn text(&mut self) -> Result<Cow<'a, str>, CodecError> {
         if !self.accept(b'"') {
             return Err(self.refuse("a text is missing"));
         }
-        let mut text = String::new();
+        let mut text = Cow::Borrowed("");
         loop {
             let rest = self.rest();
             let end = rest
                 .bytes()
                 .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
                 .unwrap_or(rest.len());
-            text.push_str(rest.get(..end).unwrap_or_default());
+            // Adding to a borrowed text that is empty borrows.
+            text += rest.get(..end).unwrap_or_default();
             self.position += end;
             match self.byte() {
                 Some(b'"') => {
@@ -122,7 +125,8 @@ impl<'a> Lexer<'a> {
                 }
                 Some(b'\\') => {
                     self.position += 1;
-                    text.push(self.escape()?);
+                    let symbol = self.escape()?;
+                    text.to_mut().push(symbol);
                 }
                 Some(_) => return Err(self.refuse("a control character in a text")),
                 None => return Err(self.refuse("the text does not end")),

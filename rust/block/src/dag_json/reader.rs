@@ -3,14 +3,15 @@
 //! Promises: see the module; recursion ends at a fixed depth.
 //! Never: no duplicate key wins silently.
 
+use std::borrow::Cow;
+
 use data_encoding::BASE64_NOPAD;
-use std::collections::BTreeMap;
 
 use super::lexer::Lexer;
-use super::{Reserved, reserved};
-use crate::error::{CodecError, LimitKind, clip};
+use super::tree::{Entry, Reserved, Tree, reserved, sort};
+use crate::error::{CodecError, LimitKind};
 use crate::limits::CODEC_DEPTH_MAX;
-use crate::{AnyCid, Ipld};
+use crate::{AnyCid, Encoded};
 
 /// Nesting of a text. Bytes are two maps in JSON and a scalar as a value, so a value of full depth
 /// may need two more; its own depth is checked once it is read.
@@ -20,9 +21,9 @@ const TEXT_DEPTH_MAX: usize = CODEC_DEPTH_MAX + 2;
 ///
 /// # Errors
 /// Anything that is not DAG-JSON, with the byte where it stands.
-pub fn decode(text: &str) -> Result<Ipld, CodecError> {
+pub fn decode(text: &str) -> Result<Encoded, CodecError> {
     let mut lexer = Lexer::new(text);
-    let value = read(&mut lexer, 0)?;
+    let mut value = read(&mut lexer, 0)?;
     if lexer.peek().is_some() {
         let offset = lexer.position();
         return Err(CodecError::Trailing {
@@ -30,36 +31,35 @@ pub fn decode(text: &str) -> Result<Ipld, CodecError> {
             count: text.len() - offset,
         });
     }
-    check_depth(depth_of(&value), CODEC_DEPTH_MAX)?;
-    Ok(value)
+    value.encoded()
 }
 
 /// `depth` counts the containers around the value.
-fn read(lexer: &mut Lexer<'_>, depth: usize) -> Result<Ipld, CodecError> {
+fn read<'a>(lexer: &mut Lexer<'a>, depth: usize) -> Result<Tree<'a>, CodecError> {
     match lexer.peek() {
         Some(b'{') => read_map(lexer, depth),
         Some(b'[') => read_list(lexer, depth),
-        Some(b'"') => lexer.text().map(Ipld::String),
+        Some(b'"') => lexer.text().map(Tree::Text),
         Some(b'-' | b'0'..=b'9') => lexer.number(),
-        Some(_) if lexer.accept_word("null") => Ok(Ipld::Null),
-        Some(_) if lexer.accept_word("true") => Ok(Ipld::Bool(true)),
-        Some(_) if lexer.accept_word("false") => Ok(Ipld::Bool(false)),
+        Some(_) if lexer.accept_word("null") => Ok(Tree::Null),
+        Some(_) if lexer.accept_word("true") => Ok(Tree::Bool(true)),
+        Some(_) if lexer.accept_word("false") => Ok(Tree::Bool(false)),
         Some(_) => Err(lexer.refuse("no value begins like this")),
         None => Err(lexer.refuse("a value is missing")),
     }
 }
 
-fn read_list(lexer: &mut Lexer<'_>, depth: usize) -> Result<Ipld, CodecError> {
+fn read_list<'a>(lexer: &mut Lexer<'a>, depth: usize) -> Result<Tree<'a>, CodecError> {
     check_depth(depth + 1, TEXT_DEPTH_MAX)?;
     lexer.accept(b'[');
     let mut items = Vec::new();
     if lexer.accept(b']') {
-        return Ok(Ipld::List(items));
+        return Ok(Tree::List(items));
     }
     loop {
         items.push(read(lexer, depth + 1)?);
         if lexer.accept(b']') {
-            return Ok(Ipld::List(items));
+            return Ok(Tree::List(items));
         }
         if !lexer.accept(b',') {
             return Err(lexer.refuse("neither , nor ] after an item"));
@@ -67,12 +67,12 @@ fn read_list(lexer: &mut Lexer<'_>, depth: usize) -> Result<Ipld, CodecError> {
     }
 }
 
-fn read_map(lexer: &mut Lexer<'_>, depth: usize) -> Result<Ipld, CodecError> {
+fn read_map<'a>(lexer: &mut Lexer<'a>, depth: usize) -> Result<Tree<'a>, CodecError> {
     check_depth(depth + 1, TEXT_DEPTH_MAX)?;
     let start = lexer.position();
     let entries = read_entries(lexer, depth)?;
     match reserved(&entries) {
-        None => Ok(Ipld::Map(entries)),
+        None => Ok(Tree::Map(entries)),
         Some(Reserved::Link(text)) => {
             let refuse = |reason| CodecError::Link {
                 offset: start,
@@ -85,10 +85,10 @@ fn read_map(lexer: &mut Lexer<'_>, depth: usize) -> Result<Ipld, CodecError> {
             if cid.to_string() != text {
                 return Err(refuse("its CID is not in canonical form"));
             }
-            Ok(Ipld::Link(cid))
+            Ok(Tree::Link(Box::new(cid)))
         }
         Some(Reserved::Bytes(text)) => match BASE64_NOPAD.decode(text.as_bytes()) {
-            Ok(bytes) => Ok(Ipld::Bytes(bytes)),
+            Ok(bytes) => Ok(Tree::Bytes(Cow::Owned(bytes))),
             Err(_) => Err(CodecError::Json {
                 offset: start,
                 reason: "bytes not in base64 without padding",
@@ -101,9 +101,9 @@ fn read_map(lexer: &mut Lexer<'_>, depth: usize) -> Result<Ipld, CodecError> {
     }
 }
 
-fn read_entries(lexer: &mut Lexer<'_>, depth: usize) -> Result<BTreeMap<String, Ipld>, CodecError> {
+fn read_entries<'a>(lexer: &mut Lexer<'a>, depth: usize) -> Result<Vec<Entry<'a>>, CodecError> {
     lexer.accept(b'{');
-    let mut entries = BTreeMap::new();
+    let mut entries = Vec::new();
     if lexer.accept(b'}') {
         return Ok(entries);
     }
@@ -114,15 +114,10 @@ fn read_entries(lexer: &mut Lexer<'_>, depth: usize) -> Result<BTreeMap<String, 
         if !lexer.accept(b':') {
             return Err(lexer.refuse("no : after a key"));
         }
-        if entries.contains_key(&key) {
-            return Err(CodecError::KeyTwice {
-                offset,
-                key: clip(&key),
-            });
-        }
         let value = read(lexer, depth + 1)?;
-        entries.insert(key, value);
+        entries.push(Entry { key, value, offset });
         if lexer.accept(b'}') {
+            sort(&mut entries)?;
             return Ok(entries);
         }
         if !lexer.accept(b',') {
@@ -141,12 +136,4 @@ fn check_depth(depth: usize, limit: usize) -> Result<(), CodecError> {
         });
     }
     Ok(())
-}
-
-fn depth_of(value: &Ipld) -> usize {
-    match value {
-        Ipld::List(items) => 1 + items.iter().map(depth_of).max().unwrap_or(0),
-        Ipld::Map(entries) => 1 + entries.values().map(depth_of).max().unwrap_or(0),
-        _ => 0,
-    }
 }

@@ -10,7 +10,8 @@ use rusqlite::{Row, params};
 use treering_block::{Cid, CidPrefix, Codec};
 
 use super::links_codec;
-use super::row_check::{RowCheck, Table, corrupt};
+use super::row_check::{RowCheck, Table, corrupt, out_of_order};
+use super::row_order::going_on;
 use super::session::Session;
 use crate::error::{Result, StoreError};
 use crate::gc::{Bitmap, Figures, GraphPage};
@@ -197,7 +198,12 @@ impl Session<'_> {
                 Err(error) => found.push((ordinal, Err(error))),
             }
         }
-        Ok(found)
+        going_on(
+            found,
+            |(ordinal, _)| *ordinal > after,
+            |(one, _), (other, _)| one.cmp(other),
+            |(ordinal, _)| out_of_order(Table::Block, ordinal),
+        )
     }
 
     /// The payload in a row: None when it has none. Not checked.
@@ -286,6 +292,7 @@ impl Session<'_> {
         dead: &Bitmap,
     ) -> Result<GraphPage> {
         let mut page = GraphPage::default();
+        let mut above = below;
         let mut statement = self.prepared(
             "SELECT ordinal, links, chk FROM graph WHERE ordinal < ?1 ORDER BY ordinal DESC LIMIT ?2",
         )?;
@@ -294,6 +301,11 @@ impl Session<'_> {
             .map_err(|error| self.unread(error))?;
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
             let ordinal = self.graph_ordinal(row)?;
+            // The row of a dead block is not looked into, so its ordinal is not checked below.
+            if ordinal >= above {
+                return Err(out_of_order(Table::Graph, ordinal));
+            }
+            above = ordinal;
             if dead.contains(ordinal) {
                 page.push_dead(ordinal);
             } else {

@@ -65,6 +65,8 @@ impl Session<'_> {
     /// All pages together.
     pub(super) fn dead_ordinals(self) -> Result<Bitmap> {
         let mut dead = Bitmap::default();
+        // A page takes memory for all before it, so its number is not taken on trust.
+        let newest = crate::gc::page_of(self.totals()?.next_ordinal);
         let mut statement = self.prepared("SELECT page, bits, chk FROM dead ORDER BY page")?;
         let mut rows = statement.query([]).map_err(|error| self.unread(error))?;
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
@@ -75,8 +77,8 @@ impl Session<'_> {
             let bits = read_page(page, &bits, &stored)?;
             let number = u64::try_from(page)
                 .ok()
-                .filter(|number| number.checked_mul(crate::gc::PAGE_ORDINALS).is_some())
-                .ok_or_else(|| corrupt(Table::Dead, page, "its number is out of range"))?;
+                .filter(|number| *number <= newest)
+                .ok_or_else(|| corrupt(Table::Dead, page, "no ordinal of it was ever given"))?;
             dead.insert_page(number, &bits);
         }
         Ok(dead)

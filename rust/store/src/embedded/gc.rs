@@ -10,6 +10,7 @@ use treering_block::{Cid, Codec};
 use super::EmbeddedStore;
 use super::blob::{digest_and_time, without_tree_suffix};
 use super::queue::Work;
+use super::row_check::Table;
 use super::session::Session;
 use super::sqlite_error::io_error;
 use super::transaction::Transaction;
@@ -56,6 +57,9 @@ impl View for Moment<'_> {
     }
 
     fn refs(&mut self, visit: &mut dyn FnMut(&str, Cid) -> Result<()>) -> Result<()> {
+        // A root that a damaged page passes over would be collected with all that it keeps.
+        self.session.expect_whole(Table::Ref)?;
+        self.session.expect_whole(Table::Hold)?;
         self.session.each_ref(visit)
     }
 

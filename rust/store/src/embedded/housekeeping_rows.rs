@@ -3,7 +3,8 @@
 use rusqlite::{Row, params};
 
 use super::block_rows::{limit_sql, to_sql};
-use super::row_check::{RowCheck, Table, corrupt};
+use super::row_check::{RowCheck, Table, corrupt, out_of_order};
+use super::row_order::going_on;
 use super::session::Session;
 use crate::error::Result;
 use crate::lease::{Identity, LeaseState};
@@ -135,7 +136,12 @@ impl Session<'_> {
             let key: Vec<u8> = row.get(0).map_err(|error| self.unread(error))?;
             found.push((key, read_receipt(self, row)));
         }
-        Ok(found)
+        going_on(
+            found,
+            |(key, _)| after.is_none_or(|after| key.as_slice() > after),
+            |(one, _), (other, _)| one.cmp(other),
+            |(key, _)| out_of_order(Table::Receipt, hex(key)),
+        )
     }
 
     /// Rows of a scope after `key` (None: from the first), in key order.
@@ -222,7 +228,12 @@ impl Session<'_> {
                 .map(|()| expires_at_ms);
             found.push((ordinal.cast_unsigned(), scope, checked));
         }
-        Ok(found)
+        going_on(
+            found,
+            |(ordinal, scope, _)| (*ordinal, scope.as_str()) > after,
+            |one, other| (one.0, &one.1).cmp(&(other.0, &other.1)),
+            |(ordinal, scope, _)| out_of_order(Table::Hold, format!("{ordinal} of scope {scope}")),
+        )
     }
 
     /// Every hold below that ordinal: ordinal, end. Errors: `Corrupt` for the first row that is broken.
@@ -258,7 +269,12 @@ impl Session<'_> {
             let (ordinal, _, expires_at_ms) = read_hold(self, row)?;
             found.push((ordinal, expires_at_ms));
         }
-        Ok(found)
+        going_on(
+            found,
+            |(ordinal, _)| *ordinal > after,
+            |(one, _), (other, _)| one.cmp(other),
+            |(ordinal, _)| out_of_order(Table::Hold, format!("{ordinal} of scope {of}")),
+        )
     }
 
     /// When the scope's hold on that ordinal ends; None for no hold.
@@ -322,7 +338,12 @@ impl Session<'_> {
             let state = read_lease(self, &name, row);
             found.push((name, state));
         }
-        Ok(found)
+        going_on(
+            found,
+            |(name, _)| name.as_str() > after,
+            |(one, _), (other, _)| one.cmp(other),
+            |(name, _)| out_of_order(Table::Lease, name),
+        )
     }
 
     pub(super) fn write_lease_row(self, name: &RefName, state: &LeaseState) -> Result<()> {

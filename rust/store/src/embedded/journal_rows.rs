@@ -3,6 +3,7 @@
 use rusqlite::{Row, params};
 
 use super::block_rows::{limit_sql, to_sql};
+use super::row_order::going_on;
 use super::session::Session;
 use crate::cursor::Head;
 use crate::error::{Result, StoreError};
@@ -84,7 +85,12 @@ impl Session<'_> {
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
             found.push(read_row(self, row)?);
         }
-        Ok(found)
+        going_on(
+            found,
+            |row| row.position > after,
+            |one, other| one.position.cmp(&other.position),
+            |row| broken(to_sql(row.position), "the table is out of order here"),
+        )
     }
 
     /// The chain after commit `position`; None if there is no such commit.

@@ -4,7 +4,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use treering_block::Cid;
 
 use super::block_rows::{limit_sql, to_sql};
-use super::row_check::{RowCheck, Table, corrupt};
+use super::row_check::{RowCheck, Table, corrupt, out_of_order};
+use super::row_order::going_on;
 use super::session::Session;
 use crate::commit::RefValue;
 use crate::error::Result;
@@ -104,7 +105,12 @@ impl Session<'_> {
             let value = read_row(self, &name, row);
             found.push((name, value));
         }
-        Ok(found)
+        going_on(
+            found,
+            |(name, _)| name.as_str() > from || (!exclusive && name == from),
+            |(one, _), (other, _)| one.cmp(other),
+            |(name, _)| out_of_order(Table::Ref, name),
+        )
     }
 
     /// Every ref's name as stored and target. Errors: `Corrupt` for the first row that is broken.

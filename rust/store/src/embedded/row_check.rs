@@ -140,6 +140,11 @@ impl RowCheck {
     }
 }
 
+/// `Corrupt`: the rows of the table do not stand in the order of their keys.
+pub(super) fn out_of_order(table: Table, which: impl Display) -> StoreError {
+    corrupt(table, which, "the table is out of order here")
+}
+
 /// `Corrupt`, naming table and row.
 pub(super) fn corrupt(table: Table, which: impl Display, detail: impl Into<String>) -> StoreError {
     StoreError::Corrupt {
