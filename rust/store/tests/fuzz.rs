@@ -34,10 +34,10 @@ fn bodies() -> Vec<Vec<u8>> {
     };
     let many: Vec<JournalMove> = (0..300).map(|n| set(&n.to_string(), b"")).collect();
     vec![
-        encode_body("main", &[], None).unwrap(),
-        encode_body("a/b", &[set("x", b"record"), gone.clone()], Some(&command)).unwrap(),
-        encode_body("é", &[gone], Some(&command)).unwrap(),
-        encode_body("a/b", &many, None).unwrap(),
+        encode_body("main", &[], None, &[]).unwrap(),
+        encode_body("a/b", &[set("x", b"record"), gone.clone()], Some(&command), &[]).unwrap(),
+        encode_body("é", &[gone], Some(&command), &[]).unwrap(),
+        encode_body("a/b", &many, None, &[]).unwrap(),
     ]
 }
 
