@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use treering_block::{Block, Cid};
+use treering_block::{Block, Cid, Codec};
 
 use super::history::{self, each_commit};
 use super::raw::{Cell, RawRow, row_at, write_row};
@@ -108,7 +108,7 @@ impl EmbeddedStore {
             ..Entry::default()
         };
         let mut broken = false;
-        let mut unfollowed = false;
+        let mut nameless = false;
         for one in &leaving {
             let stood = self.reading(|session| one.stood(session))?;
             let whole = match &stood {
@@ -123,11 +123,7 @@ impl EmbeddedStore {
                 (Some(_), true) => String::new(),
             };
             broken |= !why.is_empty();
-            // What hung below a target that is gone, or that nobody knows, can't be told any more.
-            unfollowed |= one.value.is_none()
-                || stood
-                    .as_ref()
-                    .is_none_or(|stood| found.lost.contains(&stood.target));
+            nameless |= one.value.is_none();
             let mut earlier = None;
             for state in one.states.iter().rev().filter(|_| !whole) {
                 if found.walk(state.1, &load)? {
@@ -151,7 +147,10 @@ impl EmbeddedStore {
             });
         }
         let lonely = self.reading(lonely_rows)?;
-        for cid in self.reading(|session| left_over(session, &lonely, unfollowed))? {
+        // What hung below a node that is gone, or below a target that nobody knows, can't be told any more.
+        let unfollowed = nameless || found.lost.iter().any(|cid| cid.codec() == Codec::DagCbor);
+        let lost = found.lost.clone();
+        for cid in self.reading(|session| left_over(session, &lost, &lonely, unfollowed))? {
             found.walk(cid, &load)?;
         }
         entry.lost = found.lost.clone();
@@ -168,6 +167,7 @@ impl EmbeddedStore {
     /// The one commit: the entry is there and the refs are gone.
     fn seal(&self, scope: &str, leaving: Vec<Leaving>, entry: &Entry) -> Result<RefName> {
         let (scope, block, now_ms) = (scope.to_owned(), entry.encode()?, self.now_ms());
+        let parts = entry.parts.clone();
         self.in_transaction(Durability::Durable, move |transaction| {
             for one in &leaving {
                 let now = row_at(transaction.session(), Table::Ref, one.row.key())?;
@@ -202,7 +202,15 @@ impl EmbeddedStore {
                     _ => transaction.writing(|session| remove(session, &one.row))?,
                 }
             }
-            enter_blocks(transaction, &scope, vec![block], &gone, now_ms)
+            let name = enter_blocks(transaction, &scope, vec![block], &gone, now_ms)?;
+            // They were held until now; from here on the entry keeps them, and nothing after it.
+            for part in &parts {
+                if let Some(ordinal) = Ledger::ordinal(transaction, part)? {
+                    transaction
+                        .writing(|session| session.delete_hold(ordinal, &scope).map(drop))?;
+                }
+            }
+            Ok(name)
         })
     }
 }
@@ -430,10 +438,21 @@ fn lonely_rows(session: Session<'_>) -> Result<Vec<RawRow>> {
     Ok(rows)
 }
 
-/// Blocks that may have been reached by what is lost: those that lonely rows of the graph link to; and,
-/// if a target itself is gone (`unfollowed`), every block that nothing links to and no sound ref points at.
-fn left_over(session: Session<'_>, lonely: &[RawRow], unfollowed: bool) -> Result<Vec<Cid>> {
+/// Blocks that may have been reached by what is lost: those that the graph links to from it, or from rows
+/// without a block; and, if something can't be followed at all (`unfollowed`), every block that nothing links
+/// to and no sound ref points at.
+fn left_over(
+    session: Session<'_>,
+    lost: &[Cid],
+    lonely: &[RawRow],
+    unfollowed: bool,
+) -> Result<Vec<Cid>> {
     let mut ordinals: Vec<u64> = Vec::new();
+    for cid in lost {
+        for ordinal in session.ordinals_of(cid)? {
+            ordinals.extend(session.links(ordinal).unwrap_or_default());
+        }
+    }
     for row in lonely.iter().filter(|row| row.is_sound()) {
         let ordinal = row.cell(0).int().unwrap_or(0).cast_unsigned();
         let links = row.cell(1).bytes().unwrap_or_default();
