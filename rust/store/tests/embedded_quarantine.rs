@@ -182,7 +182,7 @@ fn a_target_that_is_gone() {
         ));
         assert_eq!(
             quarantine::restore(&store, &moved.name, To::Whole).unwrap(),
-            [one.clone()]
+            std::slice::from_ref(&one)
         );
         let back = store.read_ref(&one).unwrap().unwrap();
         assert_eq!((back.version, back.target), (1, chain.nodes[4].cid));

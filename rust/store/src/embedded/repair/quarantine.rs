@@ -19,6 +19,7 @@ use crate::embedded::row_check::Table;
 use crate::embedded::session::Session;
 use crate::embedded::transaction::Transaction;
 use crate::error::{Result, StoreError};
+use crate::gc::GcOptions;
 use crate::journal::JournalRow;
 use crate::ledger::{self, Ledger};
 use crate::name::{RefName, check_scope};
@@ -160,6 +161,13 @@ impl EmbeddedStore {
         // The refs are out of the way; what this leaves undone, the next repair does.
         if let Err(error) = self.sweep_after_loss() {
             tracing::warn!(%error, "what hung on lost blocks stays noted until the next repair");
+        }
+        // What was copied is garbage where it stands, unless another ref reaches it: then that one is as
+        // broken, and no collection runs.
+        if !found.hanging.is_empty()
+            && let Err(error) = self.gc(&GcOptions::default())
+        {
+            tracing::warn!(%error, "what was copied stays where it is until the next collection");
         }
         Ok(Quarantined { name, entry })
     }
