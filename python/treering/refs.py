@@ -119,13 +119,13 @@ class Refs:
         """Returns the names of the refs of an entry, which are back where they stood, in one durable commit.
 
         Everything that they reach has to be there again: put what was lost (from a backup) first. `whole`
-        takes each back to its newest version that is whole instead; the entry stays then, with what came
-        after. Each ref's version counts from 1 again. Blocks that were kept as bytes are stored again, after a
+        takes each back to its newest version that is whole instead, those that have one; the entry stays then,
+        with the others and with what came after. Each ref's version counts from 1 again. Blocks that were kept as bytes are stored again, after a
         collection has taken away their old rows.
 
         Errors:
-            NotFound (`not-found`): there is no such entry, or a block is still missing.
-            Invalid (`invalid`): nothing says where a ref stood.
+            NotFound (`not-found`): there is no such entry.
+            Invalid (`invalid`): a block is still missing, nothing says where a ref stood, or none was whole.
             VersionConflict (`version-conflict`): there is a ref of that name again.
         """
         return tuple(restore_refs(self._session.core, entry, whole))

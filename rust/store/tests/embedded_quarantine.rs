@@ -514,6 +514,27 @@ fn what_is_sound_stays_where_it_is() {
 }
 
 #[test]
+fn what_was_never_whole_stays_behind() {
+    let (_directory, chain, store) = broken(|path, chain| {
+        lose(path, &chain.nodes[5].cid, false);
+        lose(path, &chain.other.cid, false);
+    });
+    let (one, other) = (name("one"), name("other"));
+    let moved = moved_away(&store, &[&one, &other]);
+    assert_eq!(moved.entry.refs[1].whole, None);
+    assert_eq!(
+        quarantine::restore(&store, &moved.name, To::Whole).unwrap(),
+        std::slice::from_ref(&one)
+    );
+    assert_eq!(
+        store.read_ref(&one).unwrap().unwrap().target,
+        chain.nodes[4].cid
+    );
+    assert_eq!(quarantine::list(&store, "main").unwrap().len(), 1);
+    assert_all_is_well(&store);
+}
+
+#[test]
 fn a_sound_ref_comes_along_and_back() {
     let (_directory, chain, store) = broken(|path, chain| lose(path, &chain.nodes[5].cid, false));
     let (one, other) = (name("one"), name("other"));

@@ -79,7 +79,8 @@ fn read_entry(store: &dyn Store, target: &Cid) -> Result<Entry> {
 pub enum To {
     /// Where it stood. Everything that it reaches has to be there again.
     Last,
-    /// The newest earlier state of the journal that is whole; the entry stays, with what came later.
+    /// The newest earlier state of the journal that is whole, for those that have one; the entry stays, with
+    /// the others and with what came later.
     Whole,
 }
 
@@ -87,14 +88,16 @@ pub enum To {
 /// Returns their names.
 ///
 /// Errors: `RefNotFound` for an entry that is not there; `LinkMissing` naming a block that still is missing;
-/// `Invalid` when nothing says where one of them stood; `RefMoved` when there is such a ref again.
+/// `Invalid` when nothing says where one of them stood, or none was ever whole; `RefMoved` when there is such a ref again.
 pub fn restore(store: &dyn Store, name: &RefName, to: To) -> Result<Vec<RefName>> {
     let (value, entry) = entry_at(store, name)?;
     let mut moves = Vec::new();
     for one in &entry.refs {
-        let back = match to {
-            To::Last => one.stood.as_ref(),
-            To::Whole => one.whole.as_ref().or(one.stood.as_ref()),
+        let back = match (to, &one.whole) {
+            (To::Whole, Some(whole)) => Some(whole),
+            // What was broken and was never whole stays where it is.
+            (To::Whole, None) if !one.why.is_empty() => continue,
+            _ => one.stood.as_ref(),
         };
         let back = back.ok_or_else(|| StoreError::Invalid {
             what: "quarantined ref",
@@ -102,6 +105,13 @@ pub fn restore(store: &dyn Store, name: &RefName, to: To) -> Result<Vec<RefName>
             rule: "neither its row nor the journal says where it stood".into(),
         })?;
         moves.push((RefName::parse(&one.name)?, back.clone()));
+    }
+    if moves.is_empty() {
+        return Err(StoreError::Invalid {
+            what: "quarantine entry",
+            value: name.to_string(),
+            rule: "no earlier version of what is in it is whole".into(),
+        });
     }
     if to == To::Last && !entry.parts.is_empty() {
         put_copies_back(store, name, &entry)?;
