@@ -23,6 +23,7 @@ CLASSES = {
     "commit": ["ThreadDraft", "CommitThreads", "Commit"],
     "lease": ["Lease"],
     "pins": ["Pins"],
+    "refs": ["Refs"],
     "scope": ["Scope"],
     "store": ["Store"],
     "thread": ["Thread"],

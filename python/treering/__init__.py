@@ -58,12 +58,13 @@ from treering.journal import JournalEntry, Move
 from treering.lease import Lease
 from treering.nodes import ContentNode, StartNode, StateNode
 from treering.pins import Pins
+from treering.refs import Quarantined, QuarantinedRef, Refs, RefState
 from treering.scope import Scope
 from treering.step import NOW, NewStep, Step, StepLike, StepPlace, StepRef
 from treering.store import Reachable, Store, memory, open
 from treering.thread import Status, Thread
 from treering.threads import Threads
-from treering.verify import Finding, VerifyReport
+from treering.verify import Finding, Repair, VerifyReport
 
 __all__ = [
     "END_ROLE",
@@ -113,8 +114,13 @@ __all__ = [
     "OnConflict",
     "Pins",
     "Poisoned",
+    "Quarantined",
+    "QuarantinedRef",
     "Reachable",
     "ReadOnly",
+    "RefState",
+    "Refs",
+    "Repair",
     "Scope",
     "StartNode",
     "StateNode",

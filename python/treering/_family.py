@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from treering.commit import Commit, CommitThreads, ThreadDraft
     from treering.lease import Lease
     from treering.pins import Pins
+    from treering.refs import Refs
     from treering.scope import Scope
     from treering.store import Store
     from treering.thread import Thread
@@ -28,6 +29,7 @@ class Family:
     CommitThreads: type[CommitThreads]
     Lease: type[Lease]
     Pins: type[Pins]
+    Refs: type[Refs]
     Scope: type[Scope]
     Store: type[Store]
     Thread: type[Thread]

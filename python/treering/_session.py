@@ -99,9 +99,9 @@ def home(session: Session, scope: str, durability: Durability) -> Home:
     return Home(session, session.core.threads(scope, durability), durability)
 
 
-def open_session(location: Location, *, create: bool) -> Session:
-    """Opens the store of a directory."""
-    core = Core.open(location.path, create, location.read_only, location.lock_wait_ms)
+def open_session(location: Location, *, create: bool, mend: bool = False) -> Session:
+    """Opens the store of a directory; `mend` first mends what would keep it from opening."""
+    core = Core.open(location.path, create, location.read_only, location.lock_wait_ms, mend)
     return Session(core, location, location.durability)
 
 

@@ -17,6 +17,7 @@ from treering import blocks as _blocks
 from treering import commit as _commit
 from treering import lease as _lease
 from treering import pins as _pins
+from treering import refs as _refs
 from treering import scope as _scope
 from treering import store as _store
 from treering import thread as _thread
@@ -33,6 +34,7 @@ __all__ = [
     "Lease",
     "Opening",
     "Pins",
+    "Refs",
     "Scope",
     "Store",
     "Thread",
@@ -47,6 +49,7 @@ Commit = _ASYNC.Commit = derive(_commit.Commit)
 CommitThreads = _ASYNC.CommitThreads = derive(_commit.CommitThreads)
 Lease = _ASYNC.Lease = derive(_lease.Lease)
 Pins = _ASYNC.Pins = derive(_pins.Pins)
+Refs = _ASYNC.Refs = derive(_refs.Refs)
 Scope = _ASYNC.Scope = derive(_scope.Scope)
 Store = _ASYNC.Store = derive(_store.Store)
 Thread = _ASYNC.Thread = derive(_thread.Thread)

@@ -8,15 +8,17 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from treering._calls import Chunks, Op, feed, read, stream, verb
 from treering._core import Cid
+from treering._core import repair as repair_rows
 from treering._family import SYNC, Family
 from treering._session import Durability, Location, Session, home, memory_session, open_session
 from treering.blocks import Blocks
 from treering.errors import Invalid
 from treering.journal import JournalEntry, entry
+from treering.refs import Refs
 from treering.scope import Scope
 from treering.step import StepPlace
 from treering.threads import Threads
-from treering.verify import Finding, VerifyReport
+from treering.verify import Finding, Repair, VerifyReport
 
 MAIN: Final = "main"
 """The scope of `store.threads`."""
@@ -132,23 +134,44 @@ class Store:
         """
         return self._session.core.head()
 
+    @property
+    def refs(self) -> Refs:
+        """The refs of the store as rows, and the quarantine for broken ones."""
+        return self._family.Refs(self._session)
+
     @read
-    def verify(self, since: str | None = None) -> VerifyReport:
-        """Returns what was checked and what is wrong; reads everything, changes nothing.
+    def verify(self, since: str | None = None, *, repair: bool = False) -> VerifyReport:
+        """Returns what was checked and what is wrong; reads everything, changes nothing unless told to repair.
 
         Every block is hashed again; links, jumps, step numbers, refs, records, receipts and the
         journal's chain are checked. `since` is a `head()` of before: the journal up to there must be
         what it was then.
 
+        `repair` mends what the journal, other rows and hashes prove, each round in one durable commit, and
+        looks again: `repairs` says what was done, `findings` what is left, each with its `advice`. Nothing
+        is ever guessed, and nothing that can be read is deleted. `docs/repair.md` says what to do then.
+
         Errors:
             Invalid (`invalid`): `since` is no head.
+            Unavailable (`unavailable`): a repair could not be written; that round has changed nothing.
         """
-        found = dict(self._session.core.verify(since))
+        core = self._session.core
+        mended = repair_rows(core) if repair else {}
+        found = dict(core.verify(since)) if since is not None or not repair else dict(mended)
+        advice = {(f["check"], f["which"]): f["advice"] for f in mended.get("findings", ())}
         findings = tuple(
-            Finding(f["check"], f["which"], f["detail"], tuple(StepPlace(*place) for place in f["threads"]))
+            Finding(
+                f["check"],
+                f["which"],
+                f["detail"],
+                tuple(StepPlace(*place) for place in f["threads"]),
+                advice.get((f["check"], f["which"]), ""),
+            )
             for f in found.pop("findings")
         )
-        return VerifyReport(findings=findings, **found)
+        found.pop("repairs", None)
+        repairs = tuple(Repair(*made) for made in mended.get("repairs", ()))
+        return VerifyReport(findings=findings, repairs=repairs, **found)
 
     @read
     def stats(self) -> dict[str, int]:
@@ -221,17 +244,20 @@ def open(
     read_only: bool = False,
     durability: Durability = "durable",
     lock_wait_s: float = 30.0,
+    repair: bool = False,
 ) -> Store:
     """Returns the store of a directory; the directory is made if it is absent and `create` is true.
 
     `durability` is what an answered commit outlives: `durable` a power failure, `relaxed` only a killed
     process. `lock_wait_s` is how long a commit waits for other processes that write. Opening a directory
-    twice in a process is fine.
+    twice in a process is fine. `repair` first mends the store's own rows (its format, its totals …): with one
+    of them broken it is refused otherwise; `verify(repair=True)` mends everything else.
 
     Errors:
         Invalid (`invalid`): the directory holds other files and is no store; nothing was written.
         NotFound (`not-found`): there is no such store, and `create` is false.
         NewerFormat (`newer-format`): a later treering wrote it.
+        Corrupt (`corrupt`): one of the store's own rows is broken; try `repair=True`.
         Unavailable (`unavailable`): the system does not let us, or it is a network file system.
 
     Example:
@@ -241,7 +267,8 @@ def open(
         ...     len(thread)
         0
     """
-    return SYNC.Store(open_session(location_of(path, read_only, durability, lock_wait_s), create=create))
+    location = location_of(path, read_only, durability, lock_wait_s)
+    return SYNC.Store(open_session(location, create=create, mend=repair))
 
 
 def memory() -> Store:

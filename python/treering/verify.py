@@ -19,10 +19,27 @@ class Finding:
     """How."""
     threads: tuple[StepPlace, ...]
     """The threads and steps that it hurts, where they are known."""
+    advice: str = ""
+    """After a repair: why it could not be mended, and what to do."""
 
     def __str__(self) -> str:
         hurt = "".join(f"; hurts {place}" for place in self.threads)
         return f"{self.check} {self.which}: {self.detail}{hurt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One thing that was mended."""
+
+    check: str
+    """The check that had failed."""
+    which: str
+    """What was broken: a row, a ref, a CID."""
+    detail: str
+    """What was done, and what proved it."""
+
+    def __str__(self) -> str:
+        return f"{self.check} {self.which}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +56,9 @@ class VerifyReport:
     threads: int
     steps: int
     findings: tuple[Finding, ...]
-    """What is wrong; empty if all is well."""
+    """What is wrong; empty if all is well. After a repair: what is left."""
+    repairs: tuple[Repair, ...] = ()
+    """What `verify(repair=True)` has mended."""
 
     @property
     def ok(self) -> bool:

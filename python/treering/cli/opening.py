@@ -21,8 +21,11 @@ class Opening:
         self.scope = scope
         self._store: Store | None = None
 
-    def store(self, *, write: bool = False, create: bool = False) -> "Store":
-        """The store; `write` opens it for a change, `create` for one that also makes it if it isn't there yet."""
+    def store(self, *, write: bool = False, create: bool = False, repair: bool = False) -> "Store":
+        """The store; `write` opens it for a change, `create` for one that also makes it if it isn't there yet.
+
+        `repair` opens it for a change, mending first what would keep it from opening.
+        """
         if self._store is None:
             import treering
 
@@ -31,7 +34,8 @@ class Opening:
                     f"no store: {self.path} is not there",
                     "treering thread import FILE makes one; --store PATH names another, treering demo shows one",
                 )
-            self._store = treering.open(self.path, create=create, read_only=not (write or create))
+            read_only = not (write or create or repair)
+            self._store = treering.open(self.path, create=create, read_only=read_only, repair=repair)
         return self._store
 
     def threads(self, *, write: bool = False, create: bool = False) -> "Threads":

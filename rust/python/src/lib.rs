@@ -18,6 +18,7 @@ mod head;
 mod keys;
 mod notifier;
 mod pending;
+mod refs;
 mod step;
 mod store;
 mod thread;
@@ -36,6 +37,8 @@ mod _core {
     use crate::codec::{collect_links, decode, encode, from_dag_json, to_dag_json};
     #[pymodule_export]
     use crate::pending::PyPending;
+    #[pymodule_export]
+    use crate::refs::{all_refs, discard_refs, quarantine, quarantined, repair, restore_refs};
     #[pymodule_export]
     use crate::step::StepCore;
     #[pymodule_export]

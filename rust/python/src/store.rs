@@ -91,19 +91,21 @@ impl Drop for Core {
 #[pymethods]
 impl Core {
     #[staticmethod]
-    #[pyo3(signature = (path, create, read_only, lock_wait_ms))]
+    #[pyo3(signature = (path, create, read_only, lock_wait_ms, mend))]
     fn open(
         py: Python<'_>,
         path: Text,
         create: bool,
         read_only: bool,
         lock_wait_ms: Count,
+        mend: bool,
     ) -> Result<Self> {
         let options = OpenOptions {
             create,
             read_only,
             lock_wait: Duration::from_millis(lock_wait_ms.0),
             callers_wait: true,
+            mend,
             ..OpenOptions::default()
         };
         let store = Arc::new(py.detach(|| EmbeddedStore::open(&*path, &options))?);
@@ -431,7 +433,7 @@ fn entry_object<'py>(py: Python<'py>, entry: &JournalEntry) -> PyResult<Bound<'p
     Ok(object)
 }
 
-fn report_object<'py>(py: Python<'py>, report: &VerifyReport) -> PyResult<Bound<'py, PyDict>> {
+pub fn report_object<'py>(py: Python<'py>, report: &VerifyReport) -> PyResult<Bound<'py, PyDict>> {
     let VerifyReport {
         blocks,
         bytes,

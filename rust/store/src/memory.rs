@@ -27,6 +27,8 @@ use crate::lease::{self, Identity, Lease, LeaseState};
 use crate::ledger;
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
 use crate::process::is_alive;
+use crate::quarantine::{self, Quarantined};
+use crate::repair::RepairReport;
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
@@ -342,6 +344,43 @@ impl Store for MemoryStore {
     fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {
         let inner = self.open()?;
         Ok(verify::verify(&inner.state, since))
+    }
+
+    /// There are no rows that could be broken by themselves: nothing is mended.
+    fn repair(&self) -> Result<RepairReport> {
+        Ok(RepairReport {
+            repairs: Vec::new(),
+            left: self.verify(None)?,
+        })
+    }
+
+    fn all_refs(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Result<RefValue>)>> {
+        let inner = self.open()?;
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let refs = inner.state.refs.range::<str, _>((after, Bound::Unbounded));
+        Ok(refs
+            .take(limit)
+            .map(|(name, value)| (name.encoded().to_owned(), Ok(value.clone())))
+            .collect())
+    }
+
+    /// A ref in memory is sound as long as the process is.
+    fn quarantine(&self, names: &[String]) -> Result<Quarantined> {
+        for name in names {
+            let name = RefName::parse(name)?;
+            if self.read_ref(&name)?.is_none() {
+                return Err(StoreError::RefNotFound(name));
+            }
+        }
+        Err(StoreError::Invalid {
+            what: "quarantine",
+            value: names.join(", "),
+            rule: quarantine::NOTHING_WRONG.into(),
+        })
     }
 
     fn stats(&self) -> Result<StoreStats> {

@@ -13,6 +13,8 @@ use crate::gc::{Collection, GcOptions, GcReport};
 use crate::journal::{JournalCommand, JournalEntry};
 use crate::lease::{Lease, LeaseState};
 use crate::name::RefName;
+use crate::quarantine::Quarantined;
+use crate::repair::RepairReport;
 use crate::stats::{Counters, StoreStats};
 use crate::ticket::Ticket;
 
@@ -184,6 +186,27 @@ pub trait Store: Send + Sync {
     /// [`crate::verify::verify`]. `since`: also proves that the journal up to there is what it was.
     /// What is wrong is in the report; an error only says that nothing could be looked at.
     fn verify(&self, since: Option<&Head>) -> Result<VerifyReport>;
+
+    /// Mends what `verify` finds, as far as the journal, other rows and hashes prove what it was; says what
+    /// it did, and what is left. Each round of repairs is one durable transaction, in which everything is
+    /// looked at again before it is changed. Writes nothing if nothing is wrong. O(store).
+    ///
+    /// Errors: those of a commit; what was mended in earlier rounds stays.
+    fn repair(&self) -> Result<RepairReport>;
+    /// Every ref of every scope after `after` (None: from the first), in the order of the names as stored, at
+    /// most `limit`. A broken row is an `Err` in its place; bytes that no name has stand as `\xNN`.
+    fn all_refs(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Result<RefValue>)>>;
+    /// Moves refs of one scope, at least one of which is broken, out of the way in one commit, with all that
+    /// is left of them: see [`crate::quarantine`]. Names as [`Store::all_refs`] gives them. O(what they
+    /// reach); O(blocks) if a target itself is gone.
+    ///
+    /// Errors: `RefNotFound`; `Invalid` when nothing is wrong with any of them, when they are of several
+    /// scopes, or when one was changed meanwhile; those of a commit.
+    fn quarantine(&self, names: &[String]) -> Result<Quarantined>;
 
     /// What is in the store. O(blocks) at worst.
     fn stats(&self) -> Result<StoreStats>;

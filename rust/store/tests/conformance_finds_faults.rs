@@ -8,8 +8,8 @@ use treering_block::{Cid, CidPrefix};
 use treering_store::conformance::{Backend, run, theme};
 use treering_store::{
     Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, Expect, GcOptions,
-    Head, Hold, JournalCommand, JournalEntry, Lease, LeaseState, MemoryStore, RefName, RefValue,
-    Result, Store, StoreStats, Ticket, VerifyReport,
+    Head, Hold, JournalCommand, JournalEntry, Lease, LeaseState, MemoryStore, Quarantined, RefName,
+    RefValue, RepairReport, Result, Store, StoreStats, Ticket, VerifyReport,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -173,6 +173,19 @@ impl Store for Faulty {
     }
     fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {
         self.0.verify(since)
+    }
+    fn repair(&self) -> Result<RepairReport> {
+        self.0.repair()
+    }
+    fn all_refs(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Result<RefValue>)>> {
+        self.0.all_refs(after, limit)
+    }
+    fn quarantine(&self, names: &[String]) -> Result<Quarantined> {
+        self.0.quarantine(names)
     }
     fn stats(&self) -> Result<StoreStats> {
         self.0.stats()

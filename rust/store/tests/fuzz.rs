@@ -35,7 +35,13 @@ fn bodies() -> Vec<Vec<u8>> {
     let many: Vec<JournalMove> = (0..300).map(|n| set(&n.to_string(), b"")).collect();
     vec![
         encode_body("main", &[], None, &[]).unwrap(),
-        encode_body("a/b", &[set("x", b"record"), gone.clone()], Some(&command), &[]).unwrap(),
+        encode_body(
+            "a/b",
+            &[set("x", b"record"), gone.clone()],
+            Some(&command),
+            &[],
+        )
+        .unwrap(),
         encode_body("é", &[gone], Some(&command), &[]).unwrap(),
         encode_body("a/b", &many, None, &[]).unwrap(),
     ]
@@ -56,7 +62,12 @@ fn fuzz_journal_bodies() {
             |input| JournalRow::after(&Head::default(), 1, input.to_vec()).entry(),
             |input, entry| {
                 if let Ok(entry) = entry {
-                    let again = encode_body(&entry.scope, &entry.moves, entry.command.as_ref());
+                    let again = encode_body(
+                        &entry.scope,
+                        &entry.moves,
+                        entry.command.as_ref(),
+                        &entry.receipts,
+                    );
                     assert_eq!(again.unwrap(), input);
                 }
             },

@@ -31,6 +31,7 @@ pub mod limits;
 pub mod pending;
 pub mod pins;
 mod plan;
+pub mod quarantine;
 mod receipt;
 mod record;
 mod start;

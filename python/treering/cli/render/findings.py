@@ -17,7 +17,10 @@ _CID = re.compile(r"\b(baf[ky]r4i[a-z2-7]{6})[a-z2-7]{46}\b")
 
 
 def print_findings(console: Console, report: "VerifyReport") -> None:
-    """One line of what was checked; if something is wrong, a table of it."""
+    """One line of what was checked, one for each repair; if something is wrong, a table of it and what to do."""
+    for repair in report.repairs:
+        line = Text("mended: ", "good").append(f"{repair.check} ", "default").append(short(repair.which), "id")
+        console.print(line.append(f": {short(repair.detail)}", "default"), soft_wrap=True)
     checked = (
         f"{count(report.blocks, 'block')} ({size(report.bytes)}), {count(report.links, 'link')}, "
         f"{count(report.refs, 'ref')}, {count(report.commits, 'commit')}, "
@@ -47,6 +50,14 @@ def print_findings(console: Console, report: "VerifyReport") -> None:
             short(finding.detail),
         )
     console.print(table)
+    advice: dict[str, list[str]] = {}
+    for finding in report.findings:
+        if finding.advice and finding.check not in advice.setdefault(finding.advice, []):
+            advice[finding.advice].append(finding.check)
+    for what, checks in advice.items():
+        console.print(
+            Text("can't be mended: ", "bad").append(f"{', '.join(checks)}: {what}", "default"), soft_wrap=True
+        )
 
 
 def findings_record(report: "VerifyReport") -> dict[str, Any]:
@@ -58,6 +69,9 @@ def findings_record(report: "VerifyReport") -> dict[str, Any]:
             for name in ("blocks", "bytes", "links", "refs", "commits", "receipts", "threads", "steps")
         },
         "findings": [_finding_record(finding) for finding in report.findings],
+        "repairs": [
+            {"check": repair.check, "which": repair.which, "detail": repair.detail} for repair in report.repairs
+        ],
     }
 
 
@@ -72,4 +86,5 @@ def _finding_record(finding: "Finding") -> dict[str, Any]:
         "which": finding.which,
         "detail": finding.detail,
         "threads": [{"thread": place.thread, "step": place.step} for place in finding.threads],
+        "advice": finding.advice,
     }

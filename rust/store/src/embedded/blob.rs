@@ -153,6 +153,12 @@ impl BlobFiles {
         Ok(bytes)
     }
 
+    /// The bytes of a file of ours, whoever names it; None if it can't be read. Not checked.
+    pub(super) fn read_named(&self, name: &str) -> Option<Vec<u8>> {
+        digest_and_time(name)?;
+        fs::read(self.root.join(name)).ok()
+    }
+
     /// What is wrong with the tree of a block whose bytes are right; None for nothing.
     pub(super) fn tree_fault(&self, row: &BlockRow, bytes: &[u8]) -> Option<String> {
         let path = self.path_of(row).ok().map(|path| tree_path(&path))?;

@@ -71,7 +71,8 @@ pub(super) struct Writer {
 #[derive(Clone, Copy)]
 pub(super) struct Known {
     pub(super) totals: Totals,
-    pub(super) tip: Tip,
+    /// None: it can not be read.
+    pub(super) tip: Option<Tip>,
     /// Nothing of it can be lost to a power failure any more.
     pub(super) on_disk: bool,
 }

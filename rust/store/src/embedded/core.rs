@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::bell::Bell;
 use super::blob::BlobFiles;
@@ -18,6 +18,7 @@ use super::fork::{self, Inside};
 use super::lock::WriteLock;
 use super::options::OpenOptions;
 use super::queue::Queue;
+use super::repair;
 use super::session::Session;
 use super::sqlite_error::io_error;
 use super::tally::{Phase, Tally};
@@ -25,8 +26,11 @@ use super::vfs::Shim;
 use super::writer::WriterThread;
 use crate::clock::Clock;
 use crate::commit::Durability;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::tier::Tier;
+
+/// How often a repair asks for the lock that another process has.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// What the writer thread and the readers use.
 pub(super) struct Shared {
@@ -53,6 +57,44 @@ impl Shared {
     pub(super) fn poison(&self, why: &str) {
         tracing::error!(why, "the store refuses writes until it is reopened");
         self.poisoned.get_or_init(|| why.to_owned());
+    }
+
+    /// Mends the store's own rows if they are broken, alone on the store. Errors: `LockTimeout`; the system's.
+    fn mend_own_rows(
+        &self,
+        directory: &Directory,
+        lock: &WriteLock,
+        options: &OpenOptions,
+    ) -> Result<()> {
+        if self
+            .connections
+            .reading(|session| session.check_manifest())
+            .is_ok()
+        {
+            return Ok(());
+        }
+        redo_log(directory, lock, &options.disk)?;
+        let failed = |error| io_error("lock", lock.path(), error);
+        let started = Instant::now();
+        while !lock.try_lock().map_err(failed)? {
+            if started.elapsed() >= options.lock_wait {
+                return Err(StoreError::LockTimeout {
+                    waited_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    holder: lock.holder(),
+                });
+            }
+            std::thread::sleep(LOCK_RETRY);
+        }
+        let inside = fork::enter();
+        let mended = self
+            .connections
+            .writer(&inside, Durability::Durable)
+            .and_then(|writer| {
+                let session = Session::new(&writer.conn, self.connections.database());
+                repair::mend_own_rows(&writer.conn, session)
+            });
+        lock.unlock().map_err(failed)?;
+        mended
     }
 
     /// Waits until the log is on disk, whoever wrote it, and its name too. Errors: the system's.
@@ -144,6 +186,9 @@ impl Core {
             poisoned: OnceLock::new(),
             closed: AtomicBool::new(false),
         });
+        if let Some(lock) = lock.as_ref().filter(|_| options.mend) {
+            shared.mend_own_rows(directory, lock, options)?;
+        }
         // A store that can't be read is refused now, not at the first get.
         shared
             .connections
@@ -158,7 +203,7 @@ impl Core {
             committer: Weak::new(),
         };
         if let Some(lock) = lock {
-            core.redo_log(directory, &lock, &options.disk)?;
+            redo_log(directory, &lock, &options.disk)?;
             let (shared, queue) = (Arc::clone(&core.shared), Arc::clone(&core.queue));
             let committer = Arc::new(Committer::new(shared, queue, lock));
             core.committer = Arc::downgrade(&committer);
@@ -170,25 +215,6 @@ impl Core {
             core.writer = Mutex::new(Some(handle));
         }
         Ok(core)
-    }
-
-    /// After a failed fsync the kernel calls pages clean that never reached the disk, and the log reads
-    /// back well from memory. Commits behind such a gap would be lost with it, and a checkpoint would put
-    /// pages into the database that an older part of the log then undoes, each by itself. So the log is
-    /// written anew first, with an fsync that can fail anew. A log left by a living process is that one's
-    /// to care for. Errors: `DiskFull`, `Io`.
-    fn redo_log(&self, directory: &Directory, lock: &WriteLock, disk: &Disk) -> Result<()> {
-        let log = directory.log();
-        if !std::fs::metadata(&log).is_ok_and(|log| log.len() > 0)
-            || !lock.try_lock().unwrap_or(false)
-        {
-            return Ok(());
-        }
-        let inside = fork::enter();
-        let written = disk.write_anew(&log);
-        drop(inside);
-        drop(lock.unlock());
-        written.map_err(|error| io_error("write anew", &log, error))
     }
 
     /// Answers what is queued, then stops. Called once, by the last handle.
@@ -211,4 +237,22 @@ impl Core {
         let inside = fork::enter();
         self.shared.connections.close_all(&inside);
     }
+}
+
+/// After a failed fsync the kernel calls pages clean that never reached the disk, and the log reads
+/// back well from memory. Commits behind such a gap would be lost with it, and a checkpoint would put
+/// pages into the database that an older part of the log then undoes, each by itself. So the log is
+/// written anew first, with an fsync that can fail anew. A log left by a living process is that one's
+/// to care for. Errors: `DiskFull`, `Io`.
+fn redo_log(directory: &Directory, lock: &WriteLock, disk: &Disk) -> Result<()> {
+    let log = directory.log();
+    if !std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) || !lock.try_lock().unwrap_or(false)
+    {
+        return Ok(());
+    }
+    let inside = fork::enter();
+    let written = disk.write_anew(&log);
+    drop(inside);
+    drop(lock.unlock());
+    written.map_err(|error| io_error("write anew", &log, error))
 }

@@ -11,6 +11,7 @@ use super::blob::BlobFiles;
 use super::block_rows::BlockRow;
 use super::connections::Connections;
 use super::manifest_rows::KEYS;
+use super::ref_rows::shown;
 use super::row_check::Table;
 use super::session::Session;
 use crate::commit::RefValue;
@@ -241,14 +242,15 @@ impl Evidence for Snapshot<'_> {
     }
 
     fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()> {
-        let mut after = String::new();
+        let mut after = Vec::new();
         loop {
-            let page = self.session.ref_rows("", &after, true, PAGE)?;
+            let page = self.session.all_ref_rows(&after, PAGE)?;
             let Some((last, _)) = page.last() else {
                 return Ok(());
             };
             after.clone_from(last);
             for (name, value) in page {
+                let name = shown(&name);
                 visit(match (RefName::parse(&name), value) {
                     (Ok(name), Ok(value)) => Ok((name, value)),
                     (_, Err(error)) => Err(broken(name, error)),

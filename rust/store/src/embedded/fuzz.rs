@@ -227,7 +227,7 @@ fn seeds() -> Vec<Vec<u8>> {
             blob(&payload),
         ]
     };
-    let body = crate::journal::encode_body("main", &[], None).unwrap();
+    let body = crate::journal::encode_body("main", &[], None, &[]).unwrap();
     let digest = *blake3::hash(&body).as_bytes();
     let rows: Vec<(usize, Vec<Value>)> = vec![
         (0, vec![text("totals"), blob(&totals)]),

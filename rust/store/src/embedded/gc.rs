@@ -178,6 +178,7 @@ impl View for Moment<'_> {
 
 impl Changes for Transaction<'_> {
     fn view(&mut self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()> {
+        self.expect_tip()?;
         work(&mut self.moment())
     }
 
@@ -205,6 +206,7 @@ impl Changes for Transaction<'_> {
     }
 
     fn drop_holds(&mut self, until_ms: i64, limit: usize) -> Result<usize> {
+        self.expect_tip()?;
         let mut dropped = 0;
         self.writing(|session| {
             dropped = session.delete_ended_holds(until_ms, limit)?;

@@ -9,13 +9,13 @@ use super::session::Session;
 use crate::error::Result;
 
 /// The number of the format, u64 little-endian.
-const KEY_FORMAT: &str = "format";
+pub(super) const KEY_FORMAT: &str = "format";
 /// A ULID's 16 bytes: what tells this store from a copy made by importing it.
 const KEY_STORE_ID: &str = "store_id";
 /// Unix milliseconds, i64 little-endian.
 const KEY_CREATED_AT_MS: &str = "created_at_ms";
 /// [`Totals`].
-const KEY_TOTALS: &str = "totals";
+pub(super) const KEY_TOTALS: &str = "totals";
 
 /// How many collections have buried blocks, u64 little-endian; absent for none.
 pub(super) const KEY_GENERATION: &str = "gc_generation";
@@ -43,7 +43,7 @@ impl Totals {
         links: 0,
     };
 
-    fn to_bytes(self) -> Vec<u8> {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
         [
             self.next_ordinal,
             self.blocks,

@@ -29,6 +29,7 @@ mod options;
 mod queue;
 mod ref_rows;
 mod registry;
+mod repair;
 mod row_check;
 mod row_order;
 mod schema;
@@ -66,6 +67,8 @@ use crate::lease::{Lease, LeaseState};
 use crate::ledger::Ledger;
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
 use crate::process::is_alive;
+use crate::quarantine::Quarantined;
+use crate::repair::RepairReport;
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::{Helper, Ticket};
@@ -578,6 +581,28 @@ impl Store for EmbeddedStore {
             drop(session.run("ROLLBACK", "read"));
             Ok(report)
         })
+    }
+
+    fn repair(&self) -> Result<RepairReport> {
+        self.mend_all()
+    }
+
+    fn all_refs(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Result<RefValue>)>> {
+        let after = ref_rows::unshown(after.unwrap_or_default());
+        let after = after.unwrap_or_default();
+        let rows = self.reading(|session| session.all_ref_rows(&after, limit))?;
+        let named = rows.into_iter();
+        Ok(named
+            .map(|(name, value)| (ref_rows::shown(&name), value))
+            .collect())
+    }
+
+    fn quarantine(&self, names: &[String]) -> Result<Quarantined> {
+        self.put_into_quarantine(names)
     }
 
     fn stats(&self) -> Result<StoreStats> {

@@ -32,6 +32,9 @@ pub struct OpenOptions {
     /// A checkpoint follows the batch that makes the log longer than this. Longer logs write each index
     /// page less often into the database; shorter ones are read faster after a crash.
     pub checkpoint_log_bytes: u64,
+    /// Mend the store's own rows (format, totals …) first, where what they were can be proved: a store in
+    /// which one of them is broken is refused otherwise. For opening a store to repair it.
+    pub mend: bool,
     /// What stands between the store and its files: nothing, or a test's layer. The first to open a
     /// directory in a process decides for all.
     pub disk: Disk,
@@ -50,6 +53,7 @@ impl Default for OpenOptions {
             clock: Clock::system(),
             tiers: Vec::new(),
             checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
+            mend: false,
             disk: Disk::system(),
         }
     }
@@ -65,6 +69,7 @@ impl fmt::Debug for OpenOptions {
             .field("clock", &self.clock)
             .field("tiers", &self.tiers.len())
             .field("checkpoint_log_bytes", &self.checkpoint_log_bytes)
+            .field("mend", &self.mend)
             .finish_non_exhaustive()
     }
 }

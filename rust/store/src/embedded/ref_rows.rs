@@ -40,6 +40,52 @@ fn read_row(session: Session<'_>, name: &str, row: &Row<'_>) -> Result<RefValue>
     })
 }
 
+/// A name as stored, as a text: bytes that no encoded name has stand as `\xNN`, so that different names
+/// stay different and can be typed.
+pub(super) fn shown(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name {
+        if byte.is_ascii_graphic() && *byte != b'\\' {
+            text.push(char::from(*byte));
+        } else {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// The name that [`shown`] gave this text for; None if it gave it for none.
+pub(super) fn unshown(text: &str) -> Option<Vec<u8>> {
+    let mut name = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'\\' {
+            name.push(*first);
+            continue;
+        }
+        let (code, after) = rest.split_at_checked(3)?;
+        let code = std::str::from_utf8(code).ok()?.strip_prefix('x')?;
+        name.push(u8::from_str_radix(code, 16).ok()?);
+        rest = after;
+    }
+    (shown(&name) == text).then_some(name)
+}
+
+/// The name in column 0, as stored and as [`shown`]. Err: it is no text.
+fn read_name(session: Session<'_>, row: &Row<'_>) -> Result<(Vec<u8>, Result<String>)> {
+    let stored = row.get_ref(0).map_err(|error| session.unread(error))?;
+    let bytes = stored
+        .as_bytes()
+        .map_err(|_| corrupt(Table::Ref, "?", "its name is not text"))?
+        .to_vec();
+    let text = match String::from_utf8(bytes.clone()) {
+        Ok(text) => Ok(text),
+        Err(_) => Err(corrupt(Table::Ref, shown(&bytes), "its name is not text")),
+    };
+    Ok((bytes, text))
+}
+
 impl Session<'_> {
     pub(super) fn read_ref_row(self, name: &RefName) -> Result<Option<RefValue>> {
         let mut statement = self
@@ -98,12 +144,17 @@ impl Session<'_> {
             .map_err(|error| self.unread(error))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
-            let name: String = row.get(0).map_err(|error| self.unread(error))?;
-            if !name.starts_with(prefix) {
+            let (bytes, name) = read_name(self, row)?;
+            if !bytes.starts_with(prefix.as_bytes()) {
                 break;
             }
-            let value = read_row(self, &name, row);
-            found.push((name, value));
+            found.push(match name {
+                Ok(name) => {
+                    let value = read_row(self, &name, row);
+                    (name, value)
+                }
+                Err(error) => (shown(&bytes), Err(error)),
+            });
         }
         going_on(
             found,
@@ -113,13 +164,40 @@ impl Session<'_> {
         )
     }
 
+    /// Rows after that name (as stored) of all scopes and kinds, in the order of their names' bytes.
+    pub(super) fn all_ref_rows(
+        self,
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Result<RefValue>)>> {
+        let mut statement = self.prepared(
+            "SELECT name, version, target, position, chk, record FROM ref
+             WHERE name > CAST(?1 AS TEXT) ORDER BY name LIMIT ?2",
+        )?;
+        let mut rows = statement
+            .query(params![after, limit_sql(limit)])
+            .map_err(|error| self.unread(error))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let (bytes, name) = read_name(self, row)?;
+            let value = name.and_then(|name| read_row(self, &name, row));
+            found.push((bytes, value));
+        }
+        going_on(
+            found,
+            |(name, _)| name.as_slice() > after,
+            |(one, _), (other, _)| one.cmp(other),
+            |(name, _)| out_of_order(Table::Ref, shown(name)),
+        )
+    }
+
     /// Every ref's name as stored and target. Errors: `Corrupt` for the first row that is broken.
     pub(super) fn each_ref(self, visit: &mut dyn FnMut(&str, Cid) -> Result<()>) -> Result<()> {
         let mut statement =
             self.prepared("SELECT name, version, target, position, chk, record FROM ref")?;
         let mut rows = statement.query([]).map_err(|error| self.unread(error))?;
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
-            let name: String = row.get(0).map_err(|error| self.unread(error))?;
+            let name = read_name(self, row)?.1?;
             visit(&name, read_row(self, &name, row)?.target)?;
         }
         Ok(())
@@ -131,5 +209,29 @@ impl Session<'_> {
             .query_row([from], |row| row.get(0))
             .optional()
             .map_err(|error| self.unread(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_is_shown_as_one_text_and_found_by_it() {
+        let plain = b"main/thread/a%20b".as_slice();
+        assert_eq!(shown(plain), "main/thread/a%20b");
+        for name in [
+            plain,
+            b"",
+            b"a\\b",
+            b"a b",
+            &[0xff, 0, b'x'],
+            "é".as_bytes(),
+        ] {
+            assert_eq!(unshown(&shown(name)).as_deref(), Some(name));
+        }
+        for text in ["\\", "\\x4", "\\xFF", "\\x61", "a b", "é", "\\n00"] {
+            assert_eq!(unshown(text), None, "{text}");
+        }
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Transaction<'c> {
     totals: Totals,
     totals_at_begin: Totals,
     tip: Tip,
+    /// Why the newest commit can not be read: no commit may follow it and nothing may be collected.
+    tip_fault: Option<StoreError>,
     /// Nothing was written here, and what was before is on disk.
     on_disk: bool,
     /// Files of this request's large blocks.
@@ -59,9 +61,14 @@ impl<'c> Transaction<'c> {
             Some(known) => known,
             None => Known {
                 totals: session.totals()?,
-                tip: session.tip_row()?,
+                tip: None,
                 on_disk: false,
             },
+        };
+        let (tip, tip_fault) = match tip.map_or_else(|| session.tip_row(), Ok) {
+            Ok(tip) => (tip, None),
+            Err(error @ StoreError::Corrupt { .. }) => (Tip::default(), Some(error)),
+            Err(error) => return Err(error),
         };
         Ok(Self {
             session,
@@ -70,6 +77,7 @@ impl<'c> Transaction<'c> {
             totals,
             totals_at_begin: totals,
             tip,
+            tip_fault,
             on_disk,
             files: HashMap::new(),
             wrote: false,
@@ -119,7 +127,7 @@ impl<'c> Transaction<'c> {
     pub(super) fn known(&self) -> Known {
         Known {
             totals: self.totals,
-            tip: self.tip,
+            tip: self.tip_fault.is_none().then_some(self.tip),
             on_disk: self.on_disk,
         }
     }
@@ -146,6 +154,24 @@ impl<'c> Transaction<'c> {
 
     pub(super) fn session(&self) -> Session<'c> {
         self.session
+    }
+
+    /// What the store numbers is counted anew.
+    pub(super) fn set_totals(&mut self, counted: Totals) {
+        self.totals = counted;
+    }
+
+    /// A row of the journal was written anew.
+    pub(super) fn read_tip(&mut self) {
+        match self.session.tip_row() {
+            Ok(tip) => (self.tip, self.tip_fault) = (tip, None),
+            Err(error) => self.tip_fault = Some(error),
+        }
+    }
+
+    /// Errors: `Corrupt` while the newest commit can not be read: only repairs may go on then.
+    pub(super) fn expect_tip(&self) -> Result<()> {
+        self.tip_fault.clone().map_or(Ok(()), Err)
     }
 
     /// Blocks have become absent.
@@ -204,6 +230,7 @@ impl Ledger for Transaction<'_> {
     }
 
     fn tip(&mut self) -> Result<Tip> {
+        self.expect_tip()?;
         Ok(self.tip)
     }
 

@@ -8,8 +8,8 @@ use treering_block::{Cid, CidPrefix};
 use treering_store::commit::Address;
 use treering_store::{
     BlockInfo, Check, Collection, Commit, Counters, Cursor, Finding, GcOptions, Head, Hold,
-    JournalCommand, JournalEntry, Lease, LeaseState, MemoryStore, RefName, RefValue, Result, Store,
-    StoreError, StoreStats, Ticket, VerifyReport,
+    JournalCommand, JournalEntry, Lease, LeaseState, MemoryStore, Quarantined, RefName, RefValue,
+    RepairReport, Result, Store, StoreError, StoreStats, Ticket, VerifyReport,
 };
 
 #[derive(Default)]
@@ -186,6 +186,19 @@ impl Store for Staged {
     }
     fn lease_state(&self, name: &RefName) -> Result<Option<LeaseState>> {
         self.inner.lease_state(name)
+    }
+    fn repair(&self) -> Result<RepairReport> {
+        self.inner.repair()
+    }
+    fn all_refs(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Result<RefValue>)>> {
+        self.inner.all_refs(after, limit)
+    }
+    fn quarantine(&self, names: &[String]) -> Result<Quarantined> {
+        self.inner.quarantine(names)
     }
     fn stats(&self) -> Result<StoreStats> {
         self.inner.stats()

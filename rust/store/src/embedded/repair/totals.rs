@@ -1,0 +1,132 @@
+//! The store's own rows: the totals, which can be counted, and those that only their check can prove.
+
+use super::mends::{Mend, Step};
+use super::one_byte::mend_row;
+use super::raw::{Cell, RawRow, each_row, row_at};
+use crate::embedded::links_codec;
+use crate::embedded::manifest_rows::{KEY_FORMAT, KEY_TOTALS, KEYS, Totals};
+use crate::embedded::row_check::Table;
+use crate::embedded::schema::FORMAT;
+use crate::embedded::session::Session;
+use crate::error::Result;
+use crate::findings::Check;
+use crate::gc::Bitmap;
+
+/// The totals, counted. The next ordinal is greater than every one that any table names, so that none is
+/// given twice. Errors: `Corrupt` while the pages of the dead can not be read.
+pub(super) fn count(session: Session<'_>) -> Result<Totals> {
+    let dead = session.dead_ordinals()?;
+    let living = session.count_living()?;
+    let mut totals = Totals {
+        next_ordinal: 1,
+        blocks: living.blocks,
+        nodes: living.nodes,
+        block_bytes: living.bytes,
+        links: 0,
+    };
+    let noted = session.totals().map_or(1, |noted| noted.next_ordinal);
+    let newest = |sql| session.number(sql).map(i64::cast_unsigned);
+    let greatest = [
+        noted.saturating_sub(1),
+        newest("SELECT coalesce(max(ordinal), 0) FROM block")?,
+        newest("SELECT coalesce(max(ordinal), 0) FROM graph")?,
+        newest("SELECT coalesce(max(ordinal), 0) FROM hold")?,
+        dead.highest_below(u64::MAX).unwrap_or(0),
+    ];
+    totals.next_ordinal = greatest.into_iter().max().unwrap_or(0).saturating_add(1);
+    totals.links = links(session, &dead)?;
+    Ok(totals)
+}
+
+/// Links of the living, as far as their rows can be read.
+fn links(session: Session<'_>, dead: &Bitmap) -> Result<u64> {
+    let mut links = 0;
+    each_row(session, Table::Graph, &mut |row| {
+        let ordinal = row.cell(0).int().unwrap_or(0).cast_unsigned();
+        if !dead.contains(ordinal)
+            && row.is_sound()
+            && let Some(Ok(found)) = row
+                .cell(1)
+                .bytes()
+                .map(|links| links_codec::decode(ordinal, links))
+        {
+            links += found.len() as u64;
+        }
+        Ok(())
+    })?;
+    Ok(links)
+}
+
+/// Whether the totals are not what can be counted.
+pub(super) fn mend_totals(session: Session<'_>, mends: &mut Vec<Mend>) -> Result<()> {
+    // Without the pages of the dead nothing can be counted; they are mended first.
+    let Ok(counted) = count(session) else {
+        return Ok(());
+    };
+    if session.totals().is_ok_and(|noted| noted == counted) {
+        return Ok(());
+    }
+    mends.push(Mend {
+        check: Check::Manifest,
+        which: "manifest row totals".into(),
+        detail: "counted anew from the rows that they total".into(),
+        steps: vec![Step::Totals],
+    });
+    Ok(())
+}
+
+/// The rows of the manifest that are broken, but for the totals.
+pub(super) fn mend_manifest(session: Session<'_>, mends: &mut Vec<Mend>) -> Result<()> {
+    for key in KEYS {
+        if let Some(mend) = manifest_row(session, key)? {
+            mends.push(mend);
+        }
+    }
+    each_row(session, Table::Manifest, &mut |row| {
+        let ours = KEYS.iter().any(|key| row.cell(0) == &Cell::text(key));
+        if !ours
+            && !row.is_sound()
+            && let Some(sound) = mend_row(&row)
+        {
+            mends.push(Mend::row(Check::Manifest, Some(row), sound, ONE_BYTE));
+        }
+        Ok(())
+    })
+}
+
+/// How a row is explained whose check proves the byte that was wrong.
+pub(super) const ONE_BYTE: &str = "one byte of it was wrong; its check proves which";
+
+/// The mend of one row that has to be there; None if it is sound or nothing proves it.
+pub(super) fn manifest_row(session: Session<'_>, key: &str) -> Result<Option<Mend>> {
+    let before = row_at(session, Table::Manifest, &[Cell::text(key)])?;
+    if before.as_ref().is_some_and(RawRow::is_sound) {
+        return Ok(None);
+    }
+    if let Some(row) = &before
+        && let Some(sound) = mend_row(row)
+    {
+        return Ok(Some(Mend::row(Check::Manifest, before, sound, ONE_BYTE)));
+    }
+    let row =
+        |value: Vec<u8>| RawRow::new(Table::Manifest, vec![Cell::text(key), Cell::Blob(value)]);
+    Ok(match key {
+        // The number stands in the database's header too, where opening has just read it.
+        KEY_FORMAT => Some(Mend::row(
+            Check::Manifest,
+            before,
+            row(FORMAT.to_le_bytes().to_vec()),
+            "written anew from the database's header",
+        )),
+        KEY_TOTALS => match count(session) {
+            Ok(counted) => Some(Mend::row(
+                Check::Manifest,
+                before,
+                row(counted.to_bytes()),
+                "counted anew from the rows that they total",
+            )),
+            Err(_) => None,
+        },
+        _ => None,
+    })
+}
