@@ -17,6 +17,7 @@ from treering import codec, errors
 from treering._core import VERSION as __version__  # noqa: N811 - Python's name for it
 from treering._core import Cid
 from treering._session import Durability
+from treering.backup import BackupReport, CopyReport, Progress, restore
 from treering.blocks import BlockInfo, Blocks
 from treering.commit import Commit, CommitReceipt, CommitThreads, StepDraft, ThreadDraft
 from treering.context import END_ROLE, START_ROLE, Context
@@ -32,6 +33,7 @@ from treering.errors import (
     CursorExpired,
     CursorLost,
     DiskFull,
+    Diverged,
     Fenced,
     ForkedProcess,
     HeadMoved,
@@ -70,6 +72,7 @@ __all__ = [
     "START_ROLE",
     "AlreadyExists",
     "Ambiguous",
+    "BackupReport",
     "BlockInfo",
     "Blocks",
     "Cid",
@@ -82,11 +85,13 @@ __all__ = [
     "Conflict",
     "ContentNode",
     "Context",
+    "CopyReport",
     "Corrupt",
     "CursorExpired",
     "CursorLost",
     "Diff",
     "DiskFull",
+    "Diverged",
     "Durability",
     "Fenced",
     "Finding",
@@ -109,6 +114,7 @@ __all__ = [
     "NotFound",
     "Pins",
     "Poisoned",
+    "Progress",
     "Reachable",
     "ReadOnly",
     "Scope",
@@ -134,4 +140,5 @@ __all__ = [
     "errors",
     "memory",
     "open",
+    "restore",
 ]

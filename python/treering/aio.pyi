@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from treering._core import Cid, ThreadCore
 from treering._session import Durability, Home, Session
+from treering.backup import BackupReport, CopyReport, Progress
 from treering.blocks import BlockInfo
 from treering.commit import CommitReceipt, StepDraft
 from treering.context import Context
@@ -33,6 +34,7 @@ __all__ = [
     "Threads",
     "memory",
     "open",
+    "restore",
 ]
 
 class Blocks:
@@ -141,6 +143,16 @@ class Store:
     async def cursor(self) -> str: ...
     async def head(self) -> str: ...
     async def verify(self, since: str | None = None) -> VerifyReport: ...
+    async def backup(
+        self, path: str | os.PathLike[str], *, verify: bool = True, progress: Callable[[Progress], None] | None = None
+    ) -> BackupReport: ...
+    async def copy_to(
+        self,
+        target: Store,
+        *,
+        rename: Mapping[str, str] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> CopyReport: ...
     async def stats(self) -> dict[str, int]: ...
     def counters(self) -> dict[str, int]: ...
     @property
@@ -302,3 +314,6 @@ def open(
     lock_wait_s: float = 30.0,
 ) -> Opening: ...
 def memory() -> Opening: ...
+async def restore(
+    backup: str | os.PathLike[str], path: str | os.PathLike[str], *, progress: Callable[[Progress], None] | None = None
+) -> BackupReport: ...

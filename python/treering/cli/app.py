@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 from typer.main import get_command
 
-from treering.cli import block, demo, stats, verify
+from treering.cli import backup, block, copy, demo, stats, verify
 from treering.cli.exits import UsageError, complain, explain, is_bare
 from treering.cli.opening import Opening
 from treering.cli.options import examples
@@ -59,6 +59,9 @@ app.add_typer(thread_app)
 app.add_typer(block.block_app)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("stats", epilog=stats.EPILOG)(stats.stats)
+app.command("backup", epilog=backup.BACKUP_EPILOG)(backup.backup)
+app.command("restore", epilog=backup.RESTORE_EPILOG)(backup.restore)
+app.command("copy", epilog=copy.EPILOG)(copy.copy)
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
 
 

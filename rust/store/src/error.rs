@@ -168,7 +168,7 @@ pub enum StoreError {
     },
     /// Refs of two stores that had to be the same, or absent in one.
     #[error(
-        "{count} refs are taken in the target, {} among them; nothing was copied: copy the scope under another name",
+        "refs that mean something else in the target: {count}, {} among them; nothing was copied: give their scopes other names there",
         names.join(", ")
     )]
     RefsTaken {

@@ -106,7 +106,7 @@ impl NewDatabase {
             .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
             .map_err(failed)?;
         if mode != "delete" {
-            return Err(failed(rusqlite::Error::InvalidQuery));
+            return Err(self.refused(format!("the journal mode stays {mode}")));
         }
         self.conn
             .pragma_update(None, "secure_delete", true)
@@ -116,6 +116,14 @@ impl NewDatabase {
         session.run("DELETE FROM lease", "write")?;
         drop_dead(session, &session.dead_ordinals()?)?;
         session.run("COMMIT", "write")
+    }
+
+    fn refused(&self, why: String) -> StoreError {
+        StoreError::Io {
+            action: "set up",
+            path: self.path.display().to_string(),
+            source: Arc::new(std::io::Error::other(why)),
+        }
     }
 
     /// Everything is in the one file, and on disk.

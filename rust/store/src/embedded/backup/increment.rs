@@ -54,6 +54,7 @@ pub(super) fn bring_up_to_date(
     update.run(options)?;
     let report = update.report;
     copy.run("COMMIT", "write")?;
+    target.remove_unnamed_files(copy);
     // What is committed is in the log and on disk. Moved into the database, it can be read from a read-only
     // disk too; a reader may hold that up until the next backup.
     if let Err(error) = copy.run("PRAGMA wal_checkpoint(TRUNCATE)", "checkpoint") {

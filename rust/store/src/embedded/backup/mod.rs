@@ -101,7 +101,6 @@ impl EmbeddedStore {
             }),
             Found::Nothing => self.at_one_moment(|moment| first_copy(moment, &target, progress)),
         }?;
-        target.remove_unnamed_files();
         report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report)
     }
@@ -161,7 +160,6 @@ pub fn restore(
         options.lock_wait,
     )?;
     let mut report = source.at_one_moment(|moment| first_copy(moment, &target, progress))?;
-    target.remove_unnamed_files();
     target.drop_marker()?;
     report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
@@ -229,6 +227,7 @@ fn first_copy(moment: &Moment<'_>, target: &Target, progress: &Progress) -> Resu
             detail: format!("its copy is not sound, so there is no new backup: {why}"),
         });
     }
+    target.remove_unnamed_files(new.session());
     new.finish()?;
     target.name_database()?;
     Ok(report)

@@ -16,9 +16,10 @@ use super::LOCK_RETRY;
 use crate::embedded::blob::{BlobFiles, without_tree_suffix};
 use crate::embedded::connections::set_up;
 use crate::embedded::dead_rows;
-use crate::embedded::directory::{BACKUP, DATABASE_NEW, Directory, RESTORE};
+use crate::embedded::directory::{BACKUP, DATABASE_NEW, Directory, FILES_LOCK, RESTORE};
 use crate::embedded::disk::Disk;
 use crate::embedded::file_system;
+use crate::embedded::files_lock::may_remove_files;
 use crate::embedded::fork::{self, Inside};
 use crate::embedded::lock::WriteLock;
 use crate::embedded::registry::{self, BareUse};
@@ -185,13 +186,13 @@ impl Target {
 
     /// Removes large blocks that no row names: of blocks that are gone, and of backups that ended early.
     /// What can't be removed stays until the next backup.
-    pub(super) fn remove_unnamed_files(&self) {
-        if let Err(error) = self.try_remove_unnamed_files() {
+    pub(super) fn remove_unnamed_files(&self, session: Session<'_>) {
+        if let Err(error) = self.try_remove_unnamed_files(session) {
             tracing::warn!(%error, path = %self.root().display(), "files without a row stay behind");
         }
     }
 
-    fn try_remove_unnamed_files(&self) -> Result<()> {
+    fn try_remove_unnamed_files(&self, session: Session<'_>) -> Result<()> {
         let blobs = self.blobs();
         let listed = blobs
             .list()
@@ -199,8 +200,13 @@ impl Target {
         if listed.is_empty() {
             return Ok(());
         }
-        let open = self.open_database()?;
-        let session = open.session();
+        let lock = self.root().join(FILES_LOCK);
+        let alone =
+            may_remove_files(&lock, &self.disk).map_err(|error| io_error("lock", &lock, error))?;
+        if alone.is_none() {
+            // A store is being restored from here.
+            return Ok(());
+        }
         let named: HashSet<String> = session
             .prepared("SELECT file FROM block WHERE file IS NOT NULL")?
             .query_map([], |row| row.get(0))
