@@ -185,8 +185,8 @@ fn a_backup_can_end_at_any_moment_at_every_one() {
             .chain(random)
             .collect()
     });
-    assert!(crashes > 1000, "{crashes}");
-    assert!(unfinished > 100, "{unfinished} of {crashes} were refused");
+    assert!(crashes > 400, "{crashes}");
+    assert!(unfinished > 60, "{unfinished} of {crashes} were refused");
 }
 
 /// Lets the power fail at each `stride`-th moment of the backups and the restore of the life; how often, and
