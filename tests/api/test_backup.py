@@ -147,8 +147,8 @@ def test_progress_is_shown_and_stops_the_work(tmp_path: Path, monkeypatch: pytes
 
     seen: list[Progress] = []
     run(seen.append)
+    assert seen
     assert {progress.stage for progress in seen} <= SEEN
-    assert len({progress.stage for progress in seen}) > 1
     assert all(progress.total is None or 0 <= progress.done <= progress.total for progress in seen)
 
     class Enough(Exception):
