@@ -30,6 +30,7 @@ CLASSES = {
     "threads": ["Threads"],
 }
 OPENERS = {"store": ["open", "memory"]}
+FUNCTIONS = {"backup": ["restore"]}
 AWAITED = {"__enter__": "__aenter__", "__exit__": "__aexit__", "__iter__": "__aiter__"}
 SHOWN = {"__init__", "__len__", "__bool__", "__eq__", "__hash__", "__getitem__", "__reversed__", "__reduce__", *AWAITED}
 OWN = {name for names in CLASSES.values() for name in names} | {"Opening"}
@@ -85,6 +86,12 @@ class Stub:
     def add_opener(self, source: Source, name: str) -> None:
         function = source.functions[name]
         self.lines.append(f"def {name}({self._arguments(source, function)}) -> Opening: ...")
+
+    def add_function(self, source: Source, name: str) -> None:
+        function = source.functions[name]
+        assert function.returns is not None
+        returns = self._type(source, ast.unparse(function.returns))
+        self.lines.append(f"async def {name}({self._arguments(source, function)}) -> {returns}: ...")
 
     def _add_attributes(self, source: Source, init: ast.FunctionDef) -> None:
         for node in init.body:
@@ -149,7 +156,8 @@ class Stub:
         ]
         standard = [line for line in froms if "treering" not in line]
         ours = [line for line in froms if "treering" in line]
-        exported = sorted(OWN | {name for names in OPENERS.values() for name in names}, key=_export_order)
+        functions = {name for table in (OPENERS, FUNCTIONS) for names in table.values() for name in names}
+        exported = sorted(OWN | functions, key=_export_order)
         export = ["__all__ = [", *(f'    "{name}",' for name in exported), "]"]
         parts = [HEADER, *plain, *standard, "", *ours, "", *export, *self.lines]
         return "\n".join(parts) + "\n"
@@ -176,6 +184,10 @@ def generate() -> str:
         source = Source(module)
         for name in names:
             stub.add_opener(source, name)
+    for module, names in FUNCTIONS.items():
+        source = Source(module)
+        for name in names:
+            stub.add_function(source, name)
     ruff = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TARGET), "-"]
     return subprocess.run(ruff, input=stub.text(), capture_output=True, text=True, check=True).stdout
 

@@ -17,6 +17,7 @@ from treering import codec, errors
 from treering._core import VERSION as __version__  # noqa: N811 - Python's name for it
 from treering._core import Cid
 from treering._session import Durability
+from treering.backup import BackupReport, CopyReport, Progress, restore
 from treering.blocks import BlockInfo, Blocks
 from treering.commit import Commit, CommitReceipt, CommitThreads, StepDraft, ThreadDraft
 from treering.context import END_ROLE, START_ROLE, Context
@@ -32,6 +33,7 @@ from treering.errors import (
     CursorExpired,
     CursorLost,
     DiskFull,
+    Diverged,
     Fenced,
     ForkedProcess,
     HeadMoved,
@@ -72,6 +74,7 @@ __all__ = [
     "START_ROLE",
     "AlreadyExists",
     "Ambiguous",
+    "BackupReport",
     "BlockInfo",
     "Blocks",
     "Cid",
@@ -84,11 +87,13 @@ __all__ = [
     "Conflict",
     "ContentNode",
     "Context",
+    "CopyReport",
     "Corrupt",
     "CursorExpired",
     "CursorLost",
     "Diff",
     "DiskFull",
+    "Diverged",
     "Durability",
     "Exported",
     "Fenced",
@@ -114,6 +119,7 @@ __all__ = [
     "OnConflict",
     "Pins",
     "Poisoned",
+    "Progress",
     "Quarantined",
     "QuarantinedRef",
     "Reachable",
@@ -144,4 +150,5 @@ __all__ = [
     "errors",
     "memory",
     "open",
+    "restore",
 ]

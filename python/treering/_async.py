@@ -20,7 +20,7 @@ from inspect import signature
 from types import MemberDescriptorType
 from typing import Any, Final, TypeVar, cast
 
-from treering import store
+from treering import backup, store
 from treering._calls import Chunks, Kind, Op, Queued, call_of, outer_type
 from treering._family import ASYNC, ASYNC_MODULE
 from treering.store import Store
@@ -216,5 +216,6 @@ def _awaited(sync_open: Callable[..., Store]) -> Callable[..., Opening]:
     return call
 
 
+restore_backup: Final = _async_member("restore", backup.restore)
 open_store: Final = _awaited(store.open)
 memory_store: Final = _awaited(store.memory)

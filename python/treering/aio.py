@@ -25,6 +25,7 @@ from treering import threads as _threads
 from treering._async import Opening, derive
 from treering._async import memory_store as memory
 from treering._async import open_store as open
+from treering._async import restore_backup as restore
 from treering._family import ASYNC as _ASYNC
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Threads",
     "memory",
     "open",
+    "restore",
 ]
 
 Blocks = _ASYNC.Blocks = derive(_blocks.Blocks)

@@ -10,6 +10,7 @@
     │   ├── LeaseLost
     │   ├── WrongStatus
     │   ├── Fenced
+    │   ├── Diverged
     │   └── CommandMismatch
     ├── Invalid (ValueError)           the call is wrong: change what you pass
     │   ├── InvalidCommand
@@ -57,6 +58,7 @@ __all__ = [
     "CursorExpired",
     "CursorLost",
     "DiskFull",
+    "Diverged",
     "Fenced",
     "ForkedProcess",
     "HeadMoved",
@@ -198,6 +200,16 @@ class Fenced(Conflict):
     """Catch this in a process that may have been replaced: its commits change nothing any more."""
 
     kind = "fenced"
+
+
+class Diverged(Conflict):
+    """Catch this to back up, or copy, somewhere else: what is there has another history. Nothing was written.
+
+    `path` is the backup that is of another store or of another past; `refs` are refs of a copy's target that
+    stand where the source's never stood.
+    """
+
+    kind = "diverged"
 
 
 class CommandMismatch(Conflict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 from treering._calls import Chunks, Op, feed, read, stream, verb
@@ -11,6 +11,7 @@ from treering._core import Cid
 from treering._core import repair as repair_rows
 from treering._family import SYNC, Family
 from treering._session import Durability, Location, Session, home, memory_session, open_session
+from treering.backup import BackupReport, CopyReport, Progress, finish, path_text
 from treering.blocks import Blocks
 from treering.errors import Invalid
 from treering.journal import JournalEntry, entry
@@ -174,6 +175,79 @@ class Store:
         return VerifyReport(findings=findings, repairs=repairs, **found)
 
     @read
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        verify: bool = True,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> BackupReport:
+        """Returns what was copied: the store, as it is at one moment, into a directory of its own.
+
+        The directory is absent, empty, or holds an earlier backup of this store, to which only what came
+        since is added. Other threads and processes go on writing. All that is copied is read again and
+        checked before it counts, the whole backup if `verify` is true. What fails half-way leaves the
+        backup of before, or a directory that can't be opened. A backup opens like a store, for reading
+        only; `treering.restore` makes a store of it. Leases are not in it.
+
+        `progress` is called about twenty times a second, by the thread that waits. O(store) the first time,
+        then O(what is new), and O(store) more to verify all. A `fork` in another thread waits.
+
+        Errors:
+            Invalid (`invalid`): the directory holds something else, or the store is in memory.
+            Diverged (`diverged`): the backup there is of another store, or this one does not continue its
+            past.
+            Corrupt (`corrupt`): the store, or the backup, is not sound; `verify` says where.
+            LockTimeout (`lock-timeout`): another backup into the directory took too long.
+            DiskFull (`disk-full`), Unavailable (`unavailable`): the copy can't be written.
+
+        Example:
+            >>> import tempfile, treering
+            >>> with tempfile.TemporaryDirectory() as home, treering.open(f"{home}/state") as store:
+            ...     _ = store.threads.start("hello")
+            ...     first = store.backup(f"{home}/backup")
+            ...     _ = store.threads.start("again")
+            ...     second = store.backup(f"{home}/backup")
+            >>> first.incremental, second.incremental, second.commits
+            (False, True, 1)
+        """
+        return BackupReport(**finish(self._session.core.backup(path_text(path), verify), progress))
+
+    @read
+    def copy_to(
+        self,
+        target: Store,
+        *,
+        rename: Mapping[str, str] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> CopyReport:
+        """Returns what was copied into another store: every ref with its record, and all it reaches.
+
+        What is there already is not copied again: a copy that was cut short is finished by the next one, and
+        a finished one is brought up to date. `rename` gives scopes another name in the target. Refs that are
+        removed here are not removed there. Versions count anew, and command receipts stay behind
+        (`receipts_left`): a command id that was used here is new there. `progress` is called about twenty
+        times a second, by the thread that waits.
+
+        Errors:
+            Diverged (`diverged`): a ref of the target stands where this store's never stood; nothing was
+            written. `refs` names some: rename their scope.
+            Invalid (`invalid`): there is no scope of a name in `rename`, or two would become one.
+            Corrupt (`corrupt`): a ref or block of this store is broken.
+            NotFound (`not-found`), VersionConflict (`version-conflict`): a store was changed meanwhile in a
+            way that needs another run; what was copied stays.
+
+        Example:
+            >>> import treering
+            >>> store, other = treering.memory(), treering.memory()
+            >>> _ = store.threads.start("hello")
+            >>> store.copy_to(other).refs_new, store.copy_to(other).refs_new
+            (1, 0)
+        """
+        work = self._session.core.copy_to(target._session.core, dict(rename or {}))
+        return CopyReport(**finish(work, progress))
+
+    @read
     def stats(self) -> dict[str, int]:
         """Returns what is in the store, by name: blocks, their bytes, refs, commits, bytes on disk."""
         return self._session.core.stats()
@@ -227,14 +301,12 @@ def reopen_store(family: Family, location: Location) -> Store:
 
 def location_of(path: str | os.PathLike[str], read_only: bool, durability: Durability, lock_wait_s: float) -> Location:
     """Returns the checked arguments of an open."""
-    text = os.fsdecode(path)
-    if not text or "\0" in text:
-        raise Invalid(f"{text!r} is no path; give a directory", path=text)
+    text = path_text(path)
     if durability not in ("durable", "relaxed"):
         raise Invalid(f"durability {durability!r} is not one of durable, relaxed")
     if not 0 <= lock_wait_s <= 86_400:
         raise Invalid(f"lock_wait_s {lock_wait_s!r} is not within 0 … 86400 s")
-    return Location(os.path.abspath(text), read_only, durability, round(lock_wait_s * 1000))  # noqa: PTH100
+    return Location(text, read_only, durability, round(lock_wait_s * 1000))
 
 
 def open(

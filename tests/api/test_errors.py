@@ -46,6 +46,7 @@ def test_kinds_are_unique_and_stable() -> None:
         "CursorExpired": "cursor-expired",
         "CursorLost": "cursor-lost",
         "DiskFull": "disk-full",
+        "Diverged": "diverged",
         "Fenced": "fenced",
         "ForkedProcess": "forked-process",
         "HeadMoved": "head-moved",

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 from typer.main import get_command
 
-block, cli, demo, from, import, interchange, ref, stats, treering, verify,
+from treering.cli import backup, block, copy, demo, interchange, ref, stats, verify
 from treering.cli.exits import UsageError, complain, explain, is_bare
 from treering.cli.opening import Opening
 from treering.cli.options import examples
@@ -62,6 +62,9 @@ app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("stats", epilog=stats.EPILOG)(stats.stats)
 app.command("export", epilog=interchange.EXPORT_EPILOG)(interchange.export_car)
 app.command("import", epilog=interchange.IMPORT_EPILOG)(interchange.import_car)
+app.command("backup", epilog=backup.BACKUP_EPILOG)(backup.backup)
+app.command("restore", epilog=backup.RESTORE_EPILOG)(backup.restore)
+app.command("copy", epilog=copy.EPILOG)(copy.copy)
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from treering.errors import Ambiguous, LeaseHeld, NotFound, ReadOnly, TreeringError, WrongStatus
+from treering.errors import Ambiguous, Diverged, LeaseHeld, NotFound, ReadOnly, TreeringError, WrongStatus
 
 if TYPE_CHECKING:
 
@@ -70,6 +70,8 @@ def _hint(error: Exception) -> str | None:
         return "it is freed when its owner ends; `treering thread show ID` names the owner"
     if isinstance(error, ReadOnly):
         return "commands that write need a directory that can be written"
+    if isinstance(error, Diverged) and "refs" in error.attributes:
+        return "treering copy SRC DST --rename SCOPE=NEW copies a scope under another name"
     if isinstance(error, NotFound) and error.attributes.keys() == {"thread"}:
         return "treering thread list shows the threads there are"
     return None

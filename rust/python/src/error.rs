@@ -276,6 +276,9 @@ fn of_store(error: StoreError) -> Raised {
             .number("waited_ms", waited_ms)
             .text("holder", holder),
         StoreError::Closed => raised("Closed"),
+        StoreError::Diverged { path, .. } => raised("Diverged").text("path", path),
+        StoreError::RefsTaken { names, .. } => raised("Diverged").texts("refs", names),
+        StoreError::Cancelled => raised("Unavailable"),
         StoreError::ForkedProcess => raised("ForkedProcess"),
         StoreError::Io {
             action,

@@ -23,6 +23,7 @@ mod step;
 mod store;
 mod thread;
 mod threads;
+mod work;
 
 /// What the Rust core offers to the Python API; users import from `treering`.
 #[pymodule(gil_used = true)]
@@ -42,11 +43,13 @@ mod _core {
     #[pymodule_export]
     use crate::step::StepCore;
     #[pymodule_export]
-    use crate::store::Core;
+    use crate::store::{Core, restore};
     #[pymodule_export]
     use crate::thread::{LeaseCore, StepIterator, ThreadCore, common_ancestor, diff, is_ancestor};
     #[pymodule_export]
     use crate::threads::ThreadsCore;
+    #[pymodule_export]
+    use crate::work::PyWork;
 
     /// Version of the package.
     #[pymodule_export]

@@ -3,6 +3,7 @@
 //! Promises: every call that may touch the disk or hash runs without the GIL. Never: a rule of its
 //! own; what is refused here, the store refuses.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,8 @@ use pyo3::types::{PyDict, PyList, PyString};
 use treering_block::limits::Limits;
 use treering_block::{Block, BlockError, Cid, CidPrefix, Codec, Encoded, Reader};
 use treering_store::{
-    Commit, Counters, Cursor, EmbeddedStore, Head, JournalEntry, MemoryStore, OpenOptions, Store,
-    StoreError, StoreStats, VerifyReport,
+    BackupOptions, Commit, CopyOptions, Counters, Cursor, EmbeddedStore, Head, JournalEntry,
+    MemoryStore, OpenOptions, Store, StoreError, StoreStats, VerifyReport, copy,
 };
 use treering_thread::content::{read_content_node, read_payload};
 use treering_thread::{Content, Threads, verify_threads};
@@ -27,6 +28,7 @@ use crate::error::{CoreError, Result};
 use crate::head;
 use crate::pending::PyPending;
 use crate::threads::ThreadsCore;
+use crate::work::{Answer, PyWork};
 
 /// CIDs that an ambiguous prefix names.
 const CANDIDATES_MAX: usize = 16;
@@ -345,6 +347,32 @@ impl Core {
         Ok(report_object(py, &report)?)
     }
 
+    /// Copies the store into a directory, or brings the backup there up to date.
+    #[pyo3(signature = (path, verify))]
+    fn backup(&self, path: Text, verify: bool) -> Result<PyWork> {
+        let Some(store) = self.embedded.clone() else {
+            return Err(CoreError::Invalid {
+                what: "store",
+                value: self.store.location(),
+                rule: "a store in memory has no directory to back up; use copy_to",
+            });
+        };
+        PyWork::start(move |progress| {
+            let report = store.backup(&*path, &BackupOptions { verify }, progress)?;
+            Ok(Answer::Backup(report))
+        })
+    }
+
+    /// Copies every ref and what it reaches into another store; scopes may get another name there.
+    #[pyo3(signature = (target, rename))]
+    fn copy_to(&self, target: &Self, rename: BTreeMap<String, String>) -> Result<PyWork> {
+        let (source, target) = (Arc::clone(&self.store), Arc::clone(&target.store));
+        PyWork::start(move |progress| {
+            let options = CopyOptions { rename };
+            Ok(Answer::Copy(copy(&*source, &*target, &options, progress)?))
+        })
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>> {
         let stats = py.detach(|| self.store.stats())?;
         Ok(stats_object(py, &stats)?)
@@ -381,6 +409,20 @@ impl Core {
     fn __repr__(&self) -> String {
         format!("<Core {}>", self.store.location())
     }
+}
+
+/// Makes a store of a backup, in a directory that is absent or empty.
+#[pyfunction]
+#[pyo3(signature = (backup, path, lock_wait_ms))]
+pub fn restore(backup: Text, path: Text, lock_wait_ms: Count) -> Result<PyWork> {
+    let options = OpenOptions {
+        lock_wait: Duration::from_millis(lock_wait_ms.0),
+        ..OpenOptions::default()
+    };
+    PyWork::start(move |progress| {
+        let report = treering_store::restore(&*backup, &*path, &options, progress)?;
+        Ok(Answer::Backup(report))
+    })
 }
 
 /// Stands before the fsync of a commit, for tests.

@@ -158,6 +158,28 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
+    /// Two histories that had to be one.
+    #[error("{path} holds another history: {why}")]
+    Diverged {
+        /// Where the other history is.
+        path: String,
+        /// How it differs, and what to do.
+        why: String,
+    },
+    /// Refs of two stores that had to be the same, or absent in one.
+    #[error(
+        "refs that mean something else in the target: {count}, {} among them; nothing was copied: give their scopes other names there",
+        names.join(", ")
+    )]
+    RefsTaken {
+        /// How many.
+        count: u64,
+        /// The first of them.
+        names: Vec<String>,
+    },
+    /// The caller did not want it any more.
+    #[error("cancelled before it was done")]
+    Cancelled,
     /// A handle used in a child process.
     #[error("the store was opened before fork(); open it again in the child process")]
     ForkedProcess,

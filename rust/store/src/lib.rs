@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod commit;
 pub mod conformance;
+pub mod copy;
 pub mod cursor;
 pub mod embedded;
 pub mod error;
@@ -21,6 +22,7 @@ pub mod ledger;
 pub mod memory;
 pub mod name;
 pub mod process;
+pub mod progress;
 pub mod quarantine;
 pub mod reachable;
 pub mod repair;
@@ -34,8 +36,12 @@ pub use clock::Clock;
 pub use commit::{
     Address, Change, Command, Commit, Committed, Durability, Expect, LeaseToken, RefMove, RefValue,
 };
+pub use copy::{CopyOptions, CopyReport, copy};
 pub use cursor::{Cursor, Head};
-pub use embedded::{Disk, DiskLayer, EmbeddedStore, FileOp, OpenOptions, Verdict};
+pub use embedded::{
+    BackupOptions, BackupReport, Disk, DiskLayer, EmbeddedStore, FileOp, OpenOptions, Verdict,
+    restore,
+};
 pub use error::{Result, StoreError};
 pub use findings::{Check, Finding, VerifyReport};
 pub use gc::{Collection, GcOptions, GcReport};
@@ -44,6 +50,7 @@ pub use lease::{Identity, Lease, LeaseState};
 pub use memory::MemoryStore;
 pub use name::RefName;
 pub use process::Liveness;
+pub use progress::{Progress, Stage};
 pub use quarantine::Quarantined;
 pub use reachable::{Reached, reachable};
 pub use repair::{Repair, RepairReport};

@@ -179,6 +179,21 @@ impl Store for MemoryStore {
             .collect())
     }
 
+    fn kinds(&self, scope: &str) -> Result<Vec<String>> {
+        check_scope(scope)?;
+        let inner = self.open()?;
+        let mut kinds: Vec<String> = inner
+            .state
+            .refs
+            .keys()
+            .filter(|name| name.scope() == scope)
+            .map(|name| name.kind().to_owned())
+            .collect();
+        kinds.sort();
+        kinds.dedup();
+        Ok(kinds)
+    }
+
     fn scopes(&self) -> Result<Vec<String>> {
         let inner = self.open()?;
         let mut scopes: Vec<String> = inner

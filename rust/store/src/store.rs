@@ -123,6 +123,11 @@ pub trait Store: Send + Sync {
     /// Scopes that have refs, in the order of their UTF-8 bytes. O(refs) at worst.
     fn scopes(&self) -> Result<Vec<String>>;
 
+    /// Kinds of a scope's refs, in order. O(refs of the scope) at worst.
+    ///
+    /// Errors: `Invalid` for a scope that no ref can have.
+    fn kinds(&self, scope: &str) -> Result<Vec<String>>;
+
     /// The receipt stored under a command id: (payload digest, receipt). O(log n).
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>>;
 

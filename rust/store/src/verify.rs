@@ -36,6 +36,13 @@ pub fn verify(evidence: &dyn Evidence, since: Option<&Head>) -> VerifyReport {
     report
 }
 
+/// Checks only the blocks that `evidence` shows, as [`verify`] does.
+pub fn verify_blocks(evidence: &dyn Evidence) -> VerifyReport {
+    let mut report = VerifyReport::default();
+    blocks::check_blocks(evidence, &mut report);
+    report
+}
+
 impl VerifyReport {
     /// Adds one finding.
     pub fn find(&mut self, check: Check, which: impl Into<String>, detail: impl Into<String>) {

@@ -114,6 +114,9 @@ impl Store for Faulty {
         }
         Ok(refs)
     }
+    fn kinds(&self, scope: &str) -> Result<Vec<String>> {
+        self.0.kinds(scope)
+    }
     fn scopes(&self) -> Result<Vec<String>> {
         self.0.scopes()
     }

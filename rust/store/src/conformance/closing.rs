@@ -37,6 +37,7 @@ fn everything_is_refused(backend: &dyn Backend) {
             store.list_refs("main", "thread", None, 1).err(),
         ),
         ("scopes", store.scopes().err()),
+        ("kinds", store.kinds("main").err()),
         (
             "receipt",
             store.receipt(&Address::Ref(name("x")), "1").err(),

@@ -320,6 +320,13 @@ fn kinds_and_scopes_do_not_mix(backend: &dyn Backend) {
         store.scopes().unwrap(),
         ["Main", "main", "main/thread", "main2"]
     );
+    assert_eq!(
+        store.kinds("main").unwrap(),
+        ["thread", "thread-key", "thread.x", "thread0"]
+    );
+    assert_eq!(store.kinds("main/thread").unwrap(), ["thread"]);
+    assert!(store.kinds("mai").unwrap().is_empty());
+    assert!(matches!(store.kinds(" "), Err(StoreError::Invalid { .. })));
     let last = RefName::new("main2", "thread", ["x"]).unwrap();
     done(&*store, moving(remove(&last, Expect::Any)));
     assert_eq!(

@@ -176,7 +176,7 @@ impl BlobFiles {
     }
 
     /// Where the row's file is. Errors: `Corrupt` for a name that is not of this block.
-    fn path_of(&self, row: &BlockRow) -> Result<PathBuf> {
+    pub(super) fn path_of(&self, row: &BlockRow) -> Result<PathBuf> {
         let hex = hex(row.cid.digest());
         let name = row.file.as_deref().unwrap_or_default();
         let upload = name
@@ -239,7 +239,7 @@ pub(super) fn digest_and_time(name: &str) -> Option<([u8; 32], i64)> {
     ours.then_some((*digest.as_bytes(), written_ms))
 }
 
-fn tree_path(path: &Path) -> PathBuf {
+pub(super) fn tree_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(TREE_SUFFIX);
     name.into()

@@ -329,7 +329,7 @@ impl Connections {
     }
 }
 
-fn set_up(conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
+pub(super) fn set_up(conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_WAIT)?;
     conn.set_prepared_statement_cache_capacity(64);
     // Closing must neither wait for the last reader nor remove a log that a forked or other process uses;

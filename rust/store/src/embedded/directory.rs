@@ -23,7 +23,13 @@ use crate::error::{Result, StoreError};
 
 pub(super) const DATABASE: &str = "store.db";
 pub(super) const LOG: &str = "store.db-wal";
-const DATABASE_NEW: &str = "store.db.new";
+pub(super) const DATABASE_NEW: &str = "store.db.new";
+/// See [`super::files_lock`].
+pub(super) const FILES_LOCK: &str = "blobs.lock";
+/// Marks a directory as a backup: it is opened for reading only.
+pub(super) const BACKUP: &str = "treering-backup";
+/// Marks one into which a backup is being restored.
+pub(super) const RESTORE: &str = "treering-restore";
 const LOCK: &str = "lock";
 const BELL: &str = "bell";
 const BLOBS: &str = "blobs";
@@ -35,6 +41,11 @@ pub(super) struct Directory {
 }
 
 impl Directory {
+    /// The directory at `root`, whatever is in it.
+    pub(super) fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
@@ -78,6 +89,7 @@ impl Directory {
         file_system::refuse_network(&root)?;
         let directory = Self { root };
         if !directory.database().exists() {
+            directory.refuse_unfinished()?;
             directory.refuse_foreign()?;
             if !create {
                 return Err(not_a_store(path, "it is empty"));
@@ -85,6 +97,26 @@ impl Directory {
             directory.make(&options.disk)?;
         }
         Ok(directory)
+    }
+
+    /// Whether this is a backup, which only another backup may change.
+    pub(super) fn is_backup(&self) -> bool {
+        self.root.join(BACKUP).exists()
+    }
+
+    /// A backup or restore that never ended has no database: it must not become an empty store.
+    fn refuse_unfinished(&self) -> Result<()> {
+        for (marker, what) in [(BACKUP, "backup"), (RESTORE, "restore")] {
+            if self.root.join(marker).exists() {
+                return Err(not_a_store(
+                    &self.root,
+                    &format!(
+                        "its {what} was not finished; run that again, or remove the directory"
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// A directory with anything in it that an unfinished store has not is somebody else's.
@@ -150,15 +182,7 @@ impl Directory {
         if self.database().exists() {
             return Ok(()); // Another process was first.
         }
-        for leftover in ["", "-journal", "-wal", "-shm"] {
-            let path = self.root.join(format!("{DATABASE_NEW}{leftover}"));
-            match disk.remove(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(io_error("remove", &path, error));
-                }
-                _ => {}
-            }
-        }
+        self.remove_leftovers(disk)?;
         let new = self.root.join(DATABASE_NEW);
         let failed = |error: rusqlite::Error| map(&error, "make", &new);
         let shim = Shim::register(Arc::default(), disk.clone()).map_err(io("make", &new))?;
@@ -176,6 +200,30 @@ impl Directory {
         })
         .map_err(failed)?;
         conn.close().map_err(failed)?;
+        self.name_database(disk)
+    }
+
+    /// Removes a database that never got its name.
+    pub(super) fn remove_leftovers(&self, disk: &Disk) -> Result<()> {
+        for leftover in ["", "-journal", "-wal", "-shm"] {
+            let path = self.root.join(format!("{DATABASE_NEW}{leftover}"));
+            match disk.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error("remove", &path, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the new database its name, once it and all that belongs to a store is on disk.
+    pub(super) fn name_database(&self, disk: &Disk) -> Result<()> {
+        let io = |action: &'static str, path: &Path| {
+            let path = path.to_owned();
+            move |error: io::Error| io_error(action, &path, error)
+        };
+        let new = self.root.join(DATABASE_NEW);
         disk.make_directory(&self.blobs())
             .map_err(io("make", &self.blobs()))?;
         let mut bell = File::options();

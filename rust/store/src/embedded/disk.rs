@@ -207,6 +207,28 @@ impl Disk {
         self.sync(&FileOp::Sync { path }, || file.sync_all())
     }
 
+    /// Makes a file of what `next` gives, piece after piece until an empty one, and waits until it is on disk;
+    /// its name is not yet. Errors: also if the name is taken.
+    pub(super) fn write_pieces(
+        &self,
+        path: &Path,
+        mut next: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        let mut file = self.open(path, File::options().write(true).create_new(true))?;
+        let mut piece = vec![0; 1 << 20];
+        let mut offset = 0;
+        loop {
+            let length = next(&mut piece)?;
+            let Some(bytes) = piece.get(..length).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            let write = |bytes: &[u8]| file.write_all(bytes);
+            self.write(Some(path), offset, bytes, write, |error| error)?;
+            offset = offset.saturating_add(length as u64);
+        }
+        self.sync(&FileOp::Sync { path }, || file.sync_all())
+    }
+
     /// Waits until a file's bytes are on disk.
     pub(super) fn sync_file(&self, path: &Path) -> io::Result<()> {
         self.sync(&FileOp::Sync { path }, || {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use treering_block::Cid;
 
 use super::blob::BlobFiles;
-use super::block_rows::BlockRow;
+use super::block_rows::{BlockRow, to_sql};
 use super::connections::Connections;
 use super::manifest_rows::KEYS;
 use super::ref_rows::shown;
@@ -20,6 +20,7 @@ use crate::findings::{Check, VerifyReport};
 use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::name::RefName;
+use crate::progress::Progress;
 use crate::tier::Tier;
 use crate::verify::{self, Broken, Evidence, HoldRow, Visit};
 
@@ -31,8 +32,11 @@ const STRUCTURE_FINDINGS_MAX: usize = 100;
 pub(super) struct Snapshot<'c> {
     pub(super) session: Session<'c>,
     pub(super) blobs: &'c BlobFiles,
-    /// For a second look at what is there now.
-    pub(super) connections: &'c Connections,
+    /// For a second look at what is there now; None where nobody else changes it.
+    pub(super) connections: Option<&'c Connections>,
+    /// Blocks are shown from behind this ordinal on.
+    pub(super) after: u64,
+    pub(super) progress: &'c Progress,
     pub(super) tiers: &'c [Arc<dyn Tier>],
 }
 
@@ -75,9 +79,11 @@ impl Snapshot<'_> {
 
     /// Whether the store has lost this row since the snapshot.
     fn is_gone(&self, ordinal: u64) -> bool {
-        self.connections
-            .reading(|session| session.cid_of(ordinal))
-            .is_ok_and(|found| found.is_none())
+        self.connections.is_some_and(|connections| {
+            connections
+                .reading(|session| session.cid_of(ordinal))
+                .is_ok_and(|found| found.is_none())
+        })
     }
 
     /// The pages of the dead, and what the living number.
@@ -142,10 +148,11 @@ impl Snapshot<'_> {
 
     fn lonely_graph_rows(&self, visit: Visit<'_, verify::BlockRow>) -> Result<()> {
         let mut statement = self.session.prepared(
-            "SELECT ordinal FROM graph WHERE NOT EXISTS (SELECT 1 FROM block WHERE block.ordinal = graph.ordinal)",
+            "SELECT ordinal FROM graph WHERE ordinal > ?1
+             AND NOT EXISTS (SELECT 1 FROM block WHERE block.ordinal = graph.ordinal)",
         )?;
         let mut rows = statement
-            .query([])
+            .query([to_sql(self.after)])
             .map_err(|error| self.session.unread(error))?;
         while let Some(row) = rows.next().map_err(|error| self.session.unread(error))? {
             let ordinal: i64 = row.get(0).map_err(|error| self.session.unread(error))?;
@@ -186,11 +193,12 @@ impl Evidence for Snapshot<'_> {
     }
 
     fn blocks(&self, visit: Visit<'_, verify::BlockRow>) -> Result<()> {
-        let mut after = 0;
+        let mut after = self.after;
         loop {
             let page = self.session.blocks_after(after, PAGE)?;
             let Some((last, _)) = page.last() else { break };
             after = *last;
+            self.progress.add(page.len() as u64)?;
             for (ordinal, row) in page {
                 match row {
                     Ok(row) => self.block(row, visit),

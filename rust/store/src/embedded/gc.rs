@@ -9,6 +9,8 @@ use treering_block::{Cid, Codec};
 
 use super::EmbeddedStore;
 use super::blob::{digest_and_time, without_tree_suffix};
+use super::directory::FILES_LOCK;
+use super::files_lock::{FilesLock, may_remove_files};
 use super::queue::Work;
 use super::row_check::Table;
 use super::session::Session;
@@ -283,6 +285,9 @@ impl Ground for EmbeddedStore {
     }
 
     fn remove_files(&self, names: &[String]) {
+        let Some(_alone) = self.may_remove_files() else {
+            return;
+        };
         for name in names {
             self.core.shared.blobs.remove(name);
         }
@@ -291,6 +296,9 @@ impl Ground for EmbeddedStore {
     /// What a crash left between a file and its commit, or between a row's deletion and its file's. By the
     /// machine's clock, since the files' names are.
     fn remove_stray_files(&self) -> Result<()> {
+        let Some(_alone) = self.may_remove_files() else {
+            return Ok(());
+        };
         let shared = &self.usable()?.shared;
         let listed = shared
             .blobs
@@ -316,6 +324,17 @@ impl Ground for EmbeddedStore {
 pub(super) type TransactionWork = Box<dyn FnOnce(&mut Transaction<'_>) -> Result<()> + Send>;
 
 impl EmbeddedStore {
+    /// None: somebody copies the files of a snapshot, or it can't be told. They stay for the next
+    /// collection then, which finds that no row names them.
+    fn may_remove_files(&self) -> Option<FilesLock> {
+        let shared = &self.core.shared;
+        let path = shared.root.join(FILES_LOCK);
+        may_remove_files(&path, &shared.disk).unwrap_or_else(|error| {
+            tracing::warn!(%error, path = %path.display(), "files without a row stay behind");
+            None
+        })
+    }
+
     /// Runs `work` in a transaction of the writer's and returns what it answers.
     pub(super) fn in_transaction<T: Send + 'static>(
         &self,

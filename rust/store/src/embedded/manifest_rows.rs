@@ -11,7 +11,8 @@ use crate::error::Result;
 /// The number of the format, u64 little-endian.
 pub(super) const KEY_FORMAT: &str = "format";
 /// A ULID's 16 bytes: what tells this store from a copy made by importing it.
-const KEY_STORE_ID: &str = "store_id";
+const KEY_STORE_ID: &str = STORE_ID;
+pub(super) const STORE_ID: &str = "store_id";
 /// Unix milliseconds, i64 little-endian.
 const KEY_CREATED_AT_MS: &str = "created_at_ms";
 /// [`Totals`].

@@ -5,6 +5,7 @@
 //! Must never: write to a directory that it refused, touch SQLite in a forked child, run a caller's code
 //! under the write lock.
 
+mod backup;
 mod bell;
 mod blob;
 mod block_rows;
@@ -16,6 +17,7 @@ mod directory;
 mod disk;
 mod evidence;
 mod file_system;
+mod files_lock;
 mod fork;
 #[cfg(test)]
 mod fuzz;
@@ -67,12 +69,14 @@ use crate::lease::{Lease, LeaseState};
 use crate::ledger::Ledger;
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
 use crate::process::is_alive;
+use crate::progress::Progress;
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::{Helper, Ticket};
 use crate::verify;
+pub use backup::{BackupOptions, BackupReport, restore};
 pub use disk::{Disk, DiskLayer, FileOp, Verdict};
 pub use options::OpenOptions;
 pub use schema::FORMAT;
@@ -406,6 +410,11 @@ impl Store for EmbeddedStore {
         Ok(named.collect())
     }
 
+    fn kinds(&self, scope: &str) -> Result<Vec<String>> {
+        check_scope(scope)?;
+        self.reading(|session| session.kinds_of(scope))
+    }
+
     fn scopes(&self) -> Result<Vec<String>> {
         let mut scopes = self.reading(|session| {
             let mut scopes = Vec::new();
@@ -573,7 +582,9 @@ impl Store for EmbeddedStore {
             let snapshot = Snapshot {
                 session,
                 blobs: &shared.blobs,
-                connections: &shared.connections,
+                connections: Some(&shared.connections),
+                after: 0,
+                progress: &Progress::default(),
                 tiers: &shared.tiers,
             };
             let report = verify::verify(&snapshot, since);

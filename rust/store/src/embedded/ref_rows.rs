@@ -9,7 +9,7 @@ use super::row_order::going_on;
 use super::session::Session;
 use crate::commit::RefValue;
 use crate::error::Result;
-use crate::name::RefName;
+use crate::name::{RefName, check_kind, listing_prefix};
 
 fn check(name: &str, version: i64, target: &[u8], position: i64, record: &[u8]) -> RowCheck {
     RowCheck::new(Table::Ref)
@@ -201,6 +201,32 @@ impl Session<'_> {
             visit(&name, read_row(self, &name, row)?.target)?;
         }
         Ok(())
+    }
+
+    /// Kinds of a scope's refs, in order: from kind to kind through the index.
+    pub(super) fn kinds_of(self, scope: &str) -> Result<Vec<String>> {
+        // `-` is the first character that a kind may have.
+        let first = listing_prefix(scope, "-");
+        let scope = first.strip_suffix("-/").unwrap_or_default();
+        let mut kinds = Vec::new();
+        let mut from = scope.to_owned();
+        while let Some(name) = self.first_ref_from(&from)? {
+            let Some(kind) = name
+                .strip_prefix(scope)
+                .and_then(|rest| rest.split('/').next())
+            else {
+                break;
+            };
+            // `0` is what follows `/`.
+            from = format!("{scope}{kind}0");
+            if check_kind(kind).is_ok() {
+                kinds.push(kind.to_owned());
+            }
+        }
+        // By the index `a-b/` comes before `a/`.
+        kinds.sort_unstable();
+        kinds.dedup();
+        Ok(kinds)
     }
 
     /// The first name that is not smaller.

@@ -29,6 +29,35 @@ struct Entry {
 /// Only touched inside (see [`fork::enter`]), so that it is free at a fork.
 static OPEN: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
+/// Databases that are in use without a core, by device and inode. Changed while [`OPEN`] is locked.
+static BARE: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
+
+fn bare_uses() -> MutexGuard<'static, Vec<(u64, u64)>> {
+    BARE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A database is used by a connection of its own, without a core: nobody may look at its file by other
+/// means meanwhile.
+pub(super) struct BareUse((u64, u64));
+
+/// To be kept for longer than the connection. The caller is inside (see [`fork::enter`]).
+pub(super) fn use_bare(directory: &Directory) -> Result<BareUse> {
+    let key = directory::device_inode(directory)?;
+    let entries = open_entries();
+    bare_uses().push(key);
+    drop(entries);
+    Ok(BareUse(key))
+}
+
+impl Drop for BareUse {
+    fn drop(&mut self) {
+        let mut uses = bare_uses();
+        if let Some(at) = uses.iter().position(|key| *key == self.0) {
+            uses.swap_remove(at);
+        }
+    }
+}
+
 fn open_entries() -> MutexGuard<'static, Vec<Entry>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -44,10 +73,11 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Core>> {
     if !entries
         .iter()
         .any(|entry| here(entry) && (entry.key.0, entry.key.1) == (device, inode))
+        && !bare_uses().contains(&(device, inode))
     {
         directory.check_header()?;
     }
-    let lock = if options.read_only {
+    let lock = if options.read_only || directory.is_backup() {
         None
     } else {
         writable(&directory, &options.disk)?

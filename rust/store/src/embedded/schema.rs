@@ -60,6 +60,11 @@ pub(super) fn create(
     conn.execute_batch(dead_rows::CREATE)?;
     fill()?;
     conn.execute_batch("COMMIT")?;
+    enter_log_mode(conn)
+}
+
+/// Sets write-ahead logging, in the database file itself.
+pub(super) fn enter_log_mode(conn: &Connection) -> rusqlite::Result<()> {
     // SQLite keeps the old mode, and answers it, when it can't change it. That the change was not written
     // it only says after that answer, so the statement is run to its end.
     let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;

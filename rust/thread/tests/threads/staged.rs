@@ -155,6 +155,9 @@ impl Store for Staged {
     fn read_ref(&self, name: &RefName) -> Result<Option<RefValue>> {
         self.inner.read_ref(name)
     }
+    fn kinds(&self, scope: &str) -> Result<Vec<String>> {
+        self.inner.kinds(scope)
+    }
     fn scopes(&self) -> Result<Vec<String>> {
         self.inner.scopes()
     }

@@ -1,0 +1,139 @@
+"""Backups, what is made of them, and copies from store to store: what they report, and waiting for them.
+
+The work is done by a thread of the core; here it is waited for, so that Ctrl-C gets through and progress can be
+shown. Never: a rule of what is copied.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from treering import _core
+from treering._calls import read
+from treering._core import Work
+from treering.errors import Invalid, TreeringError
+
+_SLICE_MS: Final = 50
+_LOCK_WAIT_MS: Final = 30_000
+
+
+class Progress(NamedTuple):
+    """How far a backup, a restore or a copy is."""
+
+    stage: str
+    """What it is at: `start`, `database`, `files`, `check`; a copy: `search`, `blocks`, `refs`."""
+    done: int
+    """How much of the stage is done: bytes of `database` and `files`, else blocks or refs."""
+    total: int | None
+    """Of how much; None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupReport:
+    """What a backup or a restore did."""
+
+    incremental: bool
+    """Whether there was a backup already, which was brought up to date."""
+    position: int
+    """The newest commit that is in it."""
+    head: str
+    """The store's `head()` at that moment: `verify(since=…)` proves that a store continues it."""
+    commits: int
+    """Commits that were copied."""
+    blocks: int
+    """Blocks that were copied."""
+    removed_blocks: int
+    """Blocks that were collected since the backup before, and are gone from it too."""
+    files: int
+    """Large blocks that were copied; they are among `blocks`."""
+    copied_bytes: int
+    """Bytes that were copied, of the database and of files."""
+    checked_blocks: int
+    """Blocks of the backup that were read again and hashed."""
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyReport:
+    """What `Store.copy_to` did."""
+
+    scopes: int
+    """Scopes that were looked at."""
+    refs_new: int
+    """Refs that the target did not have."""
+    refs_moved: int
+    """Refs that were behind, and were moved on."""
+    refs_there: int
+    """Refs that were there as they are."""
+    blocks: int
+    """Blocks that the target did not have."""
+    bytes: int
+    """Bytes of these blocks."""
+    receipts_left: int
+    """Command receipts of the source; they are not copied."""
+
+
+@read
+def restore(
+    backup: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> BackupReport:
+    """Returns what was restored: a store in the directory `path`, made of the backup, checked like one.
+
+    `path` is absent or empty. The store goes on where the backup ends, and its next backups may go into the
+    same directory as before. One that is cut short can't be opened; restoring again makes it anew. Leases are
+    not restored. `backup` may be a store's directory, too. O(backup).
+
+    Errors:
+        Invalid (`invalid`): `backup` is no store, or there is something in `path`.
+        Corrupt (`corrupt`): the backup is not sound.
+        DiskFull (`disk-full`), Unavailable (`unavailable`): the store can't be written.
+
+    Example:
+        >>> import tempfile, treering
+        >>> with tempfile.TemporaryDirectory() as home:
+        ...     with treering.open(f"{home}/state") as store:
+        ...         _ = store.threads.start("hello")
+        ...         _ = store.backup(f"{home}/backup")
+        ...     _ = treering.restore(f"{home}/backup", f"{home}/restored")
+        ...     with treering.open(f"{home}/restored") as store:
+        ...         len(store.threads.list())
+        1
+    """
+    return BackupReport(**finish(_core.restore(path_text(backup), path_text(path), _LOCK_WAIT_MS), progress))
+
+
+def finish(work: Work, progress: Callable[[Progress], None] | None) -> dict[str, Any]:
+    """Waits for the work and returns its report; work that is interrupted is cancelled, and has ended then."""
+    try:
+        while (report := work.wait(_SLICE_MS)) is None:
+            if progress is not None:
+                stage, done, total = work.progress()
+                progress(Progress(stage, done, total or None))
+    except BaseException:
+        # Its own error, a signal's, or one of the caller's function: whichever, nothing goes on behind.
+        work.cancel()
+        _wait_for_end(work)
+        raise
+    return report
+
+
+def _wait_for_end(work: Work) -> None:
+    # Work that has answered says that it has.
+    with suppress(TreeringError):
+        while work.wait(_SLICE_MS) is None:
+            pass
+
+
+def path_text(path: str | os.PathLike[str]) -> str:
+    """Returns the absolute path of an argument."""
+    text = os.fsdecode(path)
+    if not text or "\0" in text:
+        raise Invalid(f"{text!r} is no path; give a directory", path=text)
+    return os.path.abspath(text)  # noqa: PTH100

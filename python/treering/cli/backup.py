@@ -1,0 +1,64 @@
+"""`treering backup` and `treering restore`."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from treering.cli.opening import opening
+from treering.cli.options import AsJson, examples
+
+BACKUP_EPILOG: Final = examples(
+    "treering backup /mnt/disk/state",
+    "treering --store ./state backup /mnt/disk/state --json",
+    "treering --store /mnt/disk/state thread list",
+)
+RESTORE_EPILOG: Final = examples(
+    "treering restore /mnt/disk/state ./state",
+)
+
+
+def backup(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The backup's directory; made if it is absent.")],
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check/--no-check",
+            help="Read an earlier backup there again as a whole; what is copied always is.",
+        ),
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Copy the store, as it is at one moment, into a directory; only what is new, if it holds a backup already.
+
+    Writers need not stop. A backup is a store that is opened for reading only: --store PATH looks into it.
+    """
+    from treering.cli.render.backup import backup_record, print_backup, watching
+    from treering.cli.render.console import out, print_json
+
+    store = opening(context).store()
+    with watching(f"backing up to {path}") as progress:
+        report = store.backup(path, verify=check, progress=progress)
+    if as_json:
+        print_json(backup_record(report))
+    else:
+        print_backup(out(), report)
+
+
+def restore(
+    backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="The backup's directory.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Where the store goes; absent or empty.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a store of a backup, in a directory that is absent or empty."""
+    import treering
+    from treering.cli.render.backup import backup_record, print_restored, watching
+    from treering.cli.render.console import out, print_json
+
+    with watching(f"restoring {backup}") as progress:
+        report = treering.restore(backup, path, progress=progress)
+    if as_json:
+        print_json(backup_record(report))
+    else:
+        print_restored(out(), report)

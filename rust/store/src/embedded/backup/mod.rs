@@ -1,0 +1,293 @@
+//! A backup: a second directory that holds the store as it was at one moment, and can be opened for reading.
+//!
+//! The first one copies the database page by page and every large block; the following ones, into the same
+//! directory, copy what came since in one transaction. Restoring is the same copy, into a store.
+//! Promises: writers go on; what a backup holds is one moment of the store, whole, read again and checked
+//! before it counts; whatever fails half-way leaves the backup of before, or a directory that is refused.
+//! Never: it links to the store's files (one bad sector would be in both), or writes into a directory that
+//! is something else.
+
+mod database;
+mod files;
+mod increment;
+mod rows;
+mod target;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use treering_block::Cid;
+
+use self::target::{Found, Target};
+use super::EmbeddedStore;
+use super::blob::BlobFiles;
+use super::directory::{BACKUP, FILES_LOCK, RESTORE};
+use super::evidence::Snapshot;
+use super::files_lock::{FilesLock, keep_files};
+use super::manifest_rows::Totals;
+use super::options::OpenOptions;
+use super::session::Session;
+use crate::cursor::Head;
+use crate::error::{Result, StoreError};
+use crate::findings::VerifyReport;
+use crate::progress::{Progress, Stage};
+use crate::store::Store;
+use crate::verify;
+
+/// How a backup is made.
+#[derive(Clone, Copy, Debug)]
+pub struct BackupOptions {
+    /// Whether a backup that is brought up to date is read again as a whole. What is copied always is.
+    pub verify: bool,
+}
+
+impl Default for BackupOptions {
+    fn default() -> Self {
+        Self { verify: true }
+    }
+}
+
+/// What a backup or a restore did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackupReport {
+    /// Whether there was a backup already, which was brought up to date.
+    pub incremental: bool,
+    /// The end of the journal of the moment that was copied.
+    pub head: Head,
+    /// Commits that were copied.
+    pub commits: u64,
+    /// Blocks that were copied.
+    pub blocks: u64,
+    /// Blocks that the store had given up since the backup before, and that went from it too.
+    pub removed_blocks: u64,
+    /// Large blocks that were copied; they are among `blocks`.
+    pub files: u64,
+    /// Bytes that were copied: pages or rows of the database, and files.
+    pub copied_bytes: u64,
+    /// Blocks of the backup that were read again and hashed.
+    pub checked_blocks: u64,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+impl EmbeddedStore {
+    /// Copies the store, as it is at one moment, into the directory at `path`; brings a backup that is there
+    /// up to date. Commits go on meanwhile; the log grows by what they write. A fork in another thread waits
+    /// until it ends. O(store) the first time, then O(what is new), if `verify` is off.
+    ///
+    /// Errors: `Invalid` for a directory that holds something else; `Diverged` for a backup of another store,
+    /// or of a history that this one's does not continue; `Corrupt` when what was copied is not sound;
+    /// `LockTimeout` while another backup is made there; `DiskFull`, `Io`, `Cancelled`. The backup of before
+    /// is whole then.
+    pub fn backup(
+        &self,
+        path: impl AsRef<Path>,
+        options: &BackupOptions,
+        progress: &Progress,
+    ) -> Result<BackupReport> {
+        let started = Instant::now();
+        let core = self.usable()?;
+        let disk = &core.shared.disk;
+        let target = Target::claim(
+            path.as_ref(),
+            BACKUP,
+            &core.shared.root,
+            disk,
+            self.lock_wait,
+        )?;
+        let mut report = match target.found() {
+            Found::Store => self.at_one_moment(|moment| {
+                increment::bring_up_to_date(moment, &target, options, progress)
+            }),
+            Found::Nothing => self.at_one_moment(|moment| first_copy(moment, &target, progress)),
+        }?;
+        report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(report)
+    }
+
+    /// Runs `work` on one moment of the store whose files stay until it ends.
+    fn at_one_moment(
+        &self,
+        work: impl FnOnce(&Moment<'_>) -> Result<BackupReport>,
+    ) -> Result<BackupReport> {
+        let shared = &self.usable()?.shared;
+        let lock = shared.root.join(FILES_LOCK);
+        // Before the snapshot: a collection that ends after it finds the lock taken.
+        let files_stay = keep_files(&lock, &shared.disk, self.lock_wait)?;
+        let reader = shared.connections.read()?;
+        let session = reader.session();
+        session.run("BEGIN", "read")?;
+        let done =
+            Moment::begin(self, session, files_stay.as_ref()).and_then(|moment| work(&moment));
+        // Ends a read; if it fails, the connection is not used again.
+        drop(session.run("ROLLBACK", "read"));
+        if done.is_ok() && !reader.is_still_true() {
+            return Err(StoreError::Invalid {
+                what: "store directory",
+                value: self.location(),
+                rule: "it is read-only for this process and another one wrote to it; try again"
+                    .into(),
+            });
+        }
+        done
+    }
+}
+
+/// Makes a store of a backup (or of another store's directory) in a directory that is absent or empty.
+/// The store goes on where the backup ends; leases are not restored.
+///
+/// Errors: as [`EmbeddedStore::backup`]; `NotAStore` if `backup` is none; `Invalid` for a directory with
+/// something in it. An unfinished restore is refused when it is opened, and made anew by the next one.
+pub fn restore(
+    backup: impl AsRef<Path>,
+    path: impl AsRef<Path>,
+    options: &OpenOptions,
+    progress: &Progress,
+) -> Result<BackupReport> {
+    let started = Instant::now();
+    let options = OpenOptions {
+        create: false,
+        read_only: true,
+        ..options.clone()
+    };
+    let source = EmbeddedStore::open(backup, &options)?;
+    let root = source.core.shared.root.clone();
+    let target = Target::claim(
+        path.as_ref(),
+        RESTORE,
+        &root,
+        &options.disk,
+        options.lock_wait,
+    )?;
+    let mut report = source.at_one_moment(|moment| first_copy(moment, &target, progress))?;
+    target.drop_marker()?;
+    report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(report)
+}
+
+/// One moment of the store that is copied.
+struct Moment<'c> {
+    session: Session<'c>,
+    blobs: &'c BlobFiles,
+    /// For messages.
+    location: String,
+    totals: Totals,
+    head: Head,
+    /// Whether the files that it names stay.
+    files_stay: bool,
+}
+
+impl<'c> Moment<'c> {
+    fn begin(
+        store: &'c EmbeddedStore,
+        session: Session<'c>,
+        files_stay: Option<&FilesLock>,
+    ) -> Result<Self> {
+        let shared = &store.core.shared;
+        if !shared.tiers.is_empty() {
+            return Err(StoreError::Invalid {
+                what: "store",
+                value: store.location(),
+                rule: "blocks in colder tiers are not in its directory, so a backup of that would lack them; copy it to another store".into(),
+            });
+        }
+        Ok(Self {
+            session,
+            blobs: &shared.blobs,
+            location: store.location(),
+            totals: session.totals()?,
+            head: session.tip_row()?.head,
+            files_stay: files_stay.is_some(),
+        })
+    }
+}
+
+/// Copies everything into a directory that has no database yet; its last act is to name that.
+fn first_copy(moment: &Moment<'_>, target: &Target, progress: &Progress) -> Result<BackupReport> {
+    target.clear()?;
+    let mut report = BackupReport {
+        head: moment.head,
+        commits: moment.head.position,
+        blocks: moment.totals.blocks,
+        ..BackupReport::default()
+    };
+    let new = database::copy_pages(moment, target, progress)?;
+    report.copied_bytes += new.bytes;
+    new.make_bare()?;
+    let copied = files::copy_new(moment, new.session(), target, 0, progress)?;
+    report.files = copied.files;
+    report.copied_bytes += copied.bytes;
+    progress.enter(Stage::Check, moment.totals.blocks)?;
+    let checked = read_again(new.session(), target, 0, true, progress)?;
+    report.checked_blocks = checked.blocks;
+    if let Some(why) = what_is_wrong(&checked, new.session(), moment)? {
+        return Err(StoreError::Corrupt {
+            what: "store",
+            which: moment.location.clone(),
+            detail: format!("its copy is not sound, so there is no new backup: {why}"),
+        });
+    }
+    target.remove_unnamed_files(new.session());
+    new.finish()?;
+    target.name_database()?;
+    Ok(report)
+}
+
+/// Reads what was copied, and everything if `whole`: blocks are hashed, links, rows and the chain checked.
+fn read_again(
+    session: Session<'_>,
+    target: &Target,
+    after: u64,
+    whole: bool,
+    progress: &Progress,
+) -> Result<VerifyReport> {
+    let blobs = target.blobs();
+    let snapshot = Snapshot {
+        session,
+        blobs: &blobs,
+        connections: None,
+        after: if whole { 0 } else { after },
+        progress,
+        tiers: &[],
+    };
+    let report = if whole {
+        verify::verify(&snapshot, None)
+    } else {
+        verify::verify_blocks(&snapshot)
+    };
+    progress.go_on()?;
+    Ok(report)
+}
+
+/// Why a copy is not what it should be; None if it is.
+fn what_is_wrong(
+    checked: &VerifyReport,
+    copy: Session<'_>,
+    moment: &Moment<'_>,
+) -> Result<Option<String>> {
+    if let Some(first) = checked.findings.first() {
+        return Ok(Some(format!(
+            "{} findings, the first: {}: {}",
+            checked.findings.len(),
+            first.which,
+            first.detail
+        )));
+    }
+    if copy.tip_row()?.head != moment.head {
+        return Ok(Some(
+            "its journal does not end where the store's does".into(),
+        ));
+    }
+    if copy.totals()? != moment.totals {
+        return Ok(Some("its totals are not the store's".into()));
+    }
+    Ok(None)
+}
+
+/// `Corrupt` for a block whose file can't be copied.
+fn broken_file(cid: &Cid, detail: &str) -> StoreError {
+    super::block_rows::broken_bytes(cid, detail)
+}
+
+/// How long a backup waits for another one into the same directory, at a time.
+const LOCK_RETRY: Duration = Duration::from_millis(20);

@@ -1,0 +1,318 @@
+//! The directory that a backup or a restore goes into.
+//!
+//! A marker is written first, and is on disk before anything else is made: a directory with a marker and
+//! without a database is unfinished, and refused by whoever opens it. A backup keeps its marker, which makes
+//! it read-only; a restore removes it at the end.
+//! Must never: change a directory that has no marker and anything in it.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::LOCK_RETRY;
+use crate::embedded::blob::{BlobFiles, without_tree_suffix};
+use crate::embedded::connections::set_up;
+use crate::embedded::dead_rows;
+use crate::embedded::directory::{BACKUP, DATABASE_NEW, Directory, FILES_LOCK, RESTORE};
+use crate::embedded::disk::Disk;
+use crate::embedded::file_system;
+use crate::embedded::files_lock::may_remove_files;
+use crate::embedded::fork::{self, Inside};
+use crate::embedded::lock::WriteLock;
+use crate::embedded::registry::{self, BareUse};
+use crate::embedded::session::Session;
+use crate::embedded::sqlite_error::{io_error, map};
+use crate::embedded::statements::Prepared;
+use crate::embedded::vfs::Shim;
+use crate::error::{Result, StoreError};
+use rusqlite::{Connection, OpenFlags};
+
+const MARKER_TEXT_BACKUP: &str = "A backup of a treering store. Open it for reading, or make a store of it with `treering restore`.\n";
+const MARKER_TEXT_RESTORE: &str = "A treering store that is being restored from a backup.\n";
+/// KiB, negative by SQLite's rule.
+const CACHE_KIB: i64 = -32_768;
+
+/// What a directory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing that counts: it was empty, or is unfinished.
+    Nothing,
+    /// A backup.
+    Store,
+}
+
+/// A directory that is ours to write, until this is dropped.
+pub(super) struct Target {
+    directory: Directory,
+    marker: &'static str,
+    found: Found,
+    disk: Disk,
+    lock: WriteLock,
+}
+
+impl Target {
+    /// Makes the directory if it is absent, marks it, and takes its lock. `source`: the store's directory.
+    ///
+    /// Errors: `Invalid` for a directory that has something else in it, lies in the store or on a network
+    /// file system; `LockTimeout`, `Io`.
+    pub(super) fn claim(
+        path: &Path,
+        marker: &'static str,
+        source: &Path,
+        disk: &Disk,
+        wait: Duration,
+    ) -> Result<Self> {
+        let inside = "it is the store's own directory, or inside it";
+        let above = path.ancestors().find(|above| above.exists());
+        let above = above.map(fs::canonicalize).transpose();
+        if above.is_ok_and(|above| above.is_some_and(|above| above.starts_with(source))) {
+            return Err(refused(marker, path, inside));
+        }
+        if !path.exists() {
+            disk.make_directories(path)
+                .map_err(|error| io_error("make", path, error))?;
+        }
+        let root = fs::canonicalize(path).map_err(|error| io_error("open", path, error))?;
+        if root.starts_with(source) {
+            return Err(refused(marker, &root, inside));
+        }
+        file_system::refuse_network(&root)?;
+        let directory = Directory::at(root);
+        if !directory.root().join(marker).exists() {
+            refuse_used(&directory, marker)?;
+            mark(&directory, marker, disk)?;
+        }
+        let lock = WriteLock::open(&directory.lock(), disk)?;
+        wait_for(&lock, wait)?;
+        let found = if directory.database().exists() {
+            Found::Store
+        } else {
+            Found::Nothing
+        };
+        if marker == RESTORE && found == Found::Store {
+            return Err(refused(marker, directory.root(), "there is a store in it"));
+        }
+        Ok(Self {
+            directory,
+            marker,
+            found,
+            disk: disk.clone(),
+            lock,
+        })
+    }
+
+    pub(super) fn found(&self) -> Found {
+        self.found
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        self.directory.root()
+    }
+
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    pub(super) fn blobs(&self) -> BlobFiles {
+        BlobFiles::new(self.directory.blobs(), Arc::default(), self.disk.clone())
+    }
+
+    pub(super) fn new_database(&self) -> PathBuf {
+        self.root().join(DATABASE_NEW)
+    }
+
+    /// Makes room for a first copy. Large blocks that an unfinished one left are used again.
+    pub(super) fn clear(&self) -> Result<()> {
+        self.directory.remove_leftovers(&self.disk)
+    }
+
+    /// The copied database is whole and on disk: it gets its name.
+    pub(super) fn name_database(&self) -> Result<()> {
+        self.directory.name_database(&self.disk)
+    }
+
+    /// A restored store is one like any other. Errors: `Io`.
+    pub(super) fn drop_marker(&self) -> Result<()> {
+        let path = self.root().join(self.marker);
+        self.disk
+            .remove(&path)
+            .and_then(|()| self.disk.sync_directory(self.root()))
+            .map_err(|error| io_error("remove", &path, error))
+    }
+
+    /// The database of a backup that is there, to be changed.
+    pub(super) fn open_database(&self) -> Result<Open> {
+        let path = self.directory.database();
+        let log = self.directory.log();
+        // As when a store is opened: a log whose fsync failed once is not to be trusted before it was
+        // written anew.
+        if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+            self.disk
+                .write_anew(&log)
+                .map_err(|error| io_error("write anew", &log, error))?;
+        }
+        self.disk
+            .sync_directory(self.root())
+            .map_err(|error| io_error("sync", self.root(), error))?;
+        let inside = fork::enter();
+        let bare = registry::use_bare(&self.directory)?;
+        let shim = Shim::register(Arc::default(), self.disk.clone())
+            .map_err(|error| io_error("open", &path, error))?;
+        let failed = |error: rusqlite::Error| map(&error, "open", &path);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn =
+            Connection::open_with_flags_and_vfs(&path, flags, shim.name()).map_err(failed)?;
+        set_up(&conn, CACHE_KIB).map_err(failed)?;
+        conn.pragma_update(None, "synchronous", "FULL")
+            .map_err(failed)?;
+        conn.pragma_update(None, "secure_delete", true)
+            .map_err(failed)?;
+        conn.execute_batch(dead_rows::CREATE).map_err(failed)?;
+        Ok(Open {
+            conn: Prepared::new(conn),
+            path,
+            _shim: shim,
+            _bare: bare,
+            _inside: inside,
+        })
+    }
+
+    /// Removes large blocks that no row names: of blocks that are gone, and of backups that ended early.
+    /// What can't be removed stays until the next backup.
+    pub(super) fn remove_unnamed_files(&self, session: Session<'_>) {
+        if let Err(error) = self.try_remove_unnamed_files(session) {
+            tracing::warn!(%error, path = %self.root().display(), "files without a row stay behind");
+        }
+    }
+
+    fn try_remove_unnamed_files(&self, session: Session<'_>) -> Result<()> {
+        let blobs = self.blobs();
+        let listed = blobs
+            .list()
+            .map_err(|error| io_error("list", self.root(), error))?;
+        if listed.is_empty() {
+            return Ok(());
+        }
+        let lock = self.root().join(FILES_LOCK);
+        let alone =
+            may_remove_files(&lock, &self.disk).map_err(|error| io_error("lock", &lock, error))?;
+        if alone.is_none() {
+            // A store is being restored from here.
+            return Ok(());
+        }
+        let named: HashSet<String> = session
+            .prepared("SELECT file FROM block WHERE file IS NOT NULL")?
+            .query_map([], |row| row.get(0))
+            .and_then(Iterator::collect)
+            .map_err(|error| session.unread(error))?;
+        for (file, _) in listed {
+            let name = without_tree_suffix(&file);
+            if !named.contains(name) {
+                blobs.remove(name);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // Closing the file unlocks, too.
+        drop(self.lock.unlock());
+    }
+}
+
+/// A backup's database, without a core: nobody else writes to it while its lock is held.
+pub(super) struct Open {
+    // The connection first: it is dropped before what it uses.
+    conn: Prepared,
+    path: PathBuf,
+    _shim: Shim,
+    _bare: BareUse,
+    _inside: Inside,
+}
+
+impl Open {
+    pub(super) fn session(&self) -> Session<'_> {
+        Session::new(&self.conn, &self.path)
+    }
+}
+
+/// Errors: `Invalid` for a directory with anything in it.
+fn refuse_used(directory: &Directory, marker: &str) -> Result<()> {
+    let root = directory.root();
+    if directory.database().exists() {
+        return Err(refused(marker, root, "there is a store in it"));
+    }
+    let mut entries = fs::read_dir(root).map_err(|error| io_error("list", root, error))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(entry) => {
+            let entry = entry.map_err(|error| io_error("list", root, error))?;
+            let why = format!("there are other files in it ({:?})", entry.file_name());
+            Err(refused(marker, root, &why))
+        }
+    }
+}
+
+fn refused(marker: &str, root: &Path, why: &str) -> StoreError {
+    StoreError::Invalid {
+        what: if marker == BACKUP {
+            "directory for a backup"
+        } else {
+            "directory for a restored store"
+        },
+        value: root.display().to_string(),
+        rule: format!("{why}; give an absent or empty one"),
+    }
+}
+
+/// From here on an unfinished directory is told from an empty one.
+fn mark(directory: &Directory, marker: &str, disk: &Disk) -> Result<()> {
+    let path = directory.root().join(marker);
+    let text = if marker == BACKUP {
+        MARKER_TEXT_BACKUP
+    } else {
+        MARKER_TEXT_RESTORE
+    };
+    let mut how = File::options();
+    how.write(true).create(true).truncate(true);
+    let written = disk.open(&path, &how).and_then(|mut file| {
+        let bytes = text.as_bytes();
+        disk.write(
+            Some(&path),
+            0,
+            bytes,
+            |bytes| file.write_all(bytes),
+            |error| error,
+        )?;
+        disk.sync_file(&path)?;
+        disk.sync_directory(directory.root())
+    });
+    written.map_err(|error: io::Error| io_error("write", &path, error))
+}
+
+/// Only backups into one directory meet here.
+fn wait_for(lock: &WriteLock, wait: Duration) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(true) => return Ok(()),
+            Ok(false) if started.elapsed() >= wait => {
+                return Err(StoreError::LockTimeout {
+                    waited_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                    holder: format!("another backup there, by {}", lock.holder()),
+                });
+            }
+            Ok(false) => std::thread::sleep(LOCK_RETRY),
+            Err(error) => return Err(io_error("lock", lock.path(), error)),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Keeps who copies the files of a snapshot apart from who removes files: an OS lock on `blobs.lock`.
+//!
+//! A snapshot of the database names files; a collection that ends later may delete their rows and then the
+//! files. So a copier holds this lock, shared, from before its snapshot until its last file is read, and
+//! files are only removed by who holds it alone. Who can't have it leaves the files: no row names them, so
+//! the next collection finds and removes them. The kernel frees the lock when its holder dies.
+//!
+//! Must never: be held across a fork (the child would go on holding it), or keep a collection waiting.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::directory::is_read_only;
+use super::disk::Disk;
+use super::fork::{self, Inside};
+use super::sqlite_error::io_error;
+use crate::error::{Result, StoreError};
+
+/// Removing a few files takes no longer than a few of these.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// The lock, and the proof that no fork happens meanwhile.
+pub(super) struct FilesLock {
+    // Closed before forks may go on.
+    _file: File,
+    _inside: Inside,
+}
+
+/// No file that a snapshot taken from now on names is removed while this is kept. None: this process may
+/// not write to the directory and nobody has made the lock yet. Errors: `LockTimeout`, `Io`.
+pub(super) fn keep_files(path: &Path, disk: &Disk, wait: Duration) -> Result<Option<FilesLock>> {
+    let started = Instant::now();
+    loop {
+        let inside = fork::enter();
+        let Some(file) = open(path, disk)? else {
+            return Ok(None);
+        };
+        match file.try_lock_shared() {
+            Ok(()) => {
+                return Ok(Some(FilesLock {
+                    _file: file,
+                    _inside: inside,
+                }));
+            }
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(io_error("lock", path, error)),
+        }
+        // Forks need not wait while we do.
+        drop((file, inside));
+        if started.elapsed() >= wait {
+            return Err(StoreError::LockTimeout {
+                waited_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                holder: "a garbage collection that removes files".into(),
+            });
+        }
+        std::thread::sleep(RETRY);
+    }
+}
+
+/// Files may be removed while this is kept. None: somebody copies files. Errors: the system's.
+pub(super) fn may_remove_files(path: &Path, disk: &Disk) -> io::Result<Option<FilesLock>> {
+    let inside = fork::enter();
+    let mut how = File::options();
+    how.read(true).write(true).create(true).truncate(false);
+    let file = disk.open(path, &how)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(FilesLock {
+            _file: file,
+            _inside: inside,
+        })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn open(path: &Path, disk: &Disk) -> Result<Option<File>> {
+    let mut how = File::options();
+    how.read(true).write(true).create(true).truncate(false);
+    let error = match disk.open(path, &how) {
+        Ok(file) => return Ok(Some(file)),
+        Err(error) => io_error("open", path, error),
+    };
+    if !is_read_only(&error) {
+        return Err(error);
+    }
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(_) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_copies_and_who_removes_exclude_each_other() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, disk) = (home.path().join("blobs.lock"), Disk::system());
+        let keep = || keep_files(&path, &disk, Duration::ZERO);
+        let one = keep().unwrap().unwrap();
+        let two = keep().unwrap().unwrap();
+        assert!(may_remove_files(&path, &disk).unwrap().is_none());
+        drop(one);
+        assert!(may_remove_files(&path, &disk).unwrap().is_none());
+        drop(two);
+        let removing = may_remove_files(&path, &disk).unwrap().unwrap();
+        assert!(matches!(keep(), Err(StoreError::LockTimeout { .. })));
+        assert!(may_remove_files(&path, &disk).unwrap().is_none());
+        drop(removing);
+        assert!(keep().unwrap().is_some());
+    }
+}
