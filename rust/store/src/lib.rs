@@ -8,10 +8,12 @@
 
 pub mod clock;
 pub mod commit;
+#[cfg(feature = "testing")]
 pub mod conformance;
 pub mod cursor;
 pub mod embedded;
 pub mod error;
+#[cfg(feature = "testing")]
 pub mod faults;
 pub mod findings;
 pub mod gc;

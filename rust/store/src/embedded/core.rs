@@ -42,7 +42,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) tiers: Vec<Arc<dyn Tier>>,
     pub(super) checkpoint_log_bytes: u64,
-    disk: Disk,
+    pub(super) disk: Disk,
     poisoned: OnceLock<String>,
     pub(super) closed: AtomicBool,
 }
