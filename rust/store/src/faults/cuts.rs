@@ -36,6 +36,11 @@ impl Cuts {
         }
     }
 
+    /// The disk at the moment that was given last.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
     /// The next moment; None after the last one, which is the trace's end.
     pub fn next_cut(&mut self) -> Option<Cut<'_>> {
         loop {
