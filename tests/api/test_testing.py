@@ -59,11 +59,12 @@ def test_one_directory_has_one_clock_and_one_disk(tmp_path: Path) -> None:
     with testing.open(tmp_path / "s", clock=clock) as store:
         with testing.open(tmp_path / "s", clock=clock) as again:
             assert again == store
-        for other in (
+        others: list[Callable[[], treering.Store]] = [
             lambda: testing.open(tmp_path / "s"),
             lambda: testing.open(tmp_path / "s", clock=testing.Clock()),
             lambda: testing.open(tmp_path / "s", clock=clock, disk=testing.Disk()),
-        ):
+        ]
+        for other in others:
             with pytest.raises(treering.Invalid) as caught:
                 other()
             assert "another clock or disk" in str(caught.value)
