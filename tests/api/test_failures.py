@@ -207,16 +207,20 @@ def test_every_sync_that_fails(tmp_path: Path) -> None:
 # --- a lock that another process keeps
 
 HOLDER = """
-import sys
+import sys, threading, time
 from treering._core import Core
 core = Core.open(sys.argv[1], True, False, 30_000)
 core.put(b"first", "main", "durable").wait()
+before = core.counters()["wal_bytes_written"]
 core.hold_commit_sync()
-pending = core.put(b"held", "main", "durable")
+held = threading.Thread(target=core.put(b"held", "main", "durable").wait)
+held.start()
+while core.counters()["wal_bytes_written"] == before:
+    time.sleep(0.01)
 print("waiting", flush=True)
 sys.stdin.readline()
 core.release_commit_sync()
-pending.wait()
+held.join()
 core.close()
 """
 

@@ -340,6 +340,7 @@ pub fn open_for_test(
         create,
         read_only,
         lock_wait: Duration::from_millis(lock_wait_ms.0),
+        callers_wait: true,
         clock: clock_of(clock),
         disk: disk.map_or_else(Disk::system, |disk| {
             Disk::behind(Arc::clone(&disk.0) as Arc<_>)

@@ -20,7 +20,7 @@ use crash::life::{bytes, moved, node};
 use crash::{name, options};
 use treering_block::Block;
 use treering_store::{
-    Commit, Disk, Durability, EmbeddedStore, Expect, GcOptions, Store, reachable,
+    Commit, Disk, Durability, EmbeddedStore, Expect, GcOptions, OpenOptions, Store, reachable,
 };
 
 const DIRECTORY: &str = "TREERING_TEST_KILLED";
@@ -76,6 +76,15 @@ fn open(directory: &Path) -> EmbeddedStore {
     EmbeddedStore::open(directory, &options(Disk::system())).unwrap()
 }
 
+/// As the child does it: its writers commit on their own threads, or the store's does.
+fn open_to_write(directory: &Path) -> EmbeddedStore {
+    let options = OpenOptions {
+        callers_wait: std::process::id().is_multiple_of(2),
+        ..options(Disk::system())
+    };
+    EmbeddedStore::open(directory, &options).unwrap()
+}
+
 /// One write, so that a kill cuts no line in two that another thread goes on with.
 fn say(line: &str) {
     let line = format!("{line}\n");
@@ -88,7 +97,7 @@ fn killed_child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else {
         return;
     };
-    let store = open(Path::new(&directory));
+    let store = open_to_write(Path::new(&directory));
     let alive = AtomicBool::new(true);
     std::thread::scope(|scope| {
         for writer in WRITERS {

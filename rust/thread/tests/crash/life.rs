@@ -158,6 +158,7 @@ impl Home {
         Self {
             path: root.join(PLACE),
             options: OpenOptions {
+                callers_wait: true,
                 clock: Clock::manual(NOW_MS),
                 checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
                 disk: Disk::behind(Arc::clone(recorder) as _),
