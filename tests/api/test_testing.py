@@ -129,6 +129,7 @@ def test_the_nth_call_so_often() -> None:
         lambda f: f.fail("commit", treering.DiskFull("x")),
         lambda f: f.fail("nothing", treering.DiskFull),
         lambda f: f.fail("commit", treering.DiskFull, nth=0),
+        lambda f: f.fail("commit", treering.DiskFull, times=0),
         lambda f: f.delay("commit", -1),
         lambda f: f.delay("commit", float("nan")),
     ],

@@ -45,7 +45,7 @@ class Faults:
         Errors:
             Invalid (`invalid`): such a call can't fail so.
         """
-        self._core.fail(call, _kind(error), _nth(nth), times, landed)
+        self._core.fail(call, _kind(error), _nth(nth), _times(times), landed)
 
     def delay(self, call: Call, seconds: float, *, nth: int = 1, times: int | None = None) -> None:
         """Plans that the answer of the `nth` such call from now on comes so much later; returns nothing.
@@ -57,7 +57,7 @@ class Faults:
         """
         if not 0 <= seconds <= 86_400:
             raise Invalid(f"seconds {seconds!r} is not within 0 … 86400")
-        self._core.delay(call, round(seconds * 1000), _nth(nth), times)
+        self._core.delay(call, round(seconds * 1000), _nth(nth), _times(times))
 
     def heal(self) -> None:
         """Forgets the plan; a store that refuses writes takes them again."""
@@ -86,3 +86,9 @@ def _nth(nth: int) -> int:
     if nth < 1:
         raise Invalid(f"nth {nth} is not 1 or more; calls count from 1")
     return nth
+
+
+def _times(times: int | None) -> int | None:
+    if times is not None and times < 1:
+        raise Invalid(f"times {times} is not 1 or more; None is for ever")
+    return times

@@ -100,7 +100,7 @@ impl Faults {
     /// all (None: until [`Faults::heal`]). Of two failures of one call the one planned first happens;
     /// delays add up.
     ///
-    /// Errors: `Invalid` for a fault that such a call can not meet, and for an `nth` of 0.
+    /// Errors: `Invalid` for a fault that such a call can not meet, and for an `nth` or `times` of 0.
     pub fn plan(&self, call: Call, fault: Fault, nth: u64, times: Option<u64>) -> Result<()> {
         let invalid = |what, value, rule: &str| StoreError::Invalid {
             what,
@@ -117,6 +117,13 @@ impl Faults {
         let Some(skip) = nth.checked_sub(1) else {
             return Err(invalid("nth", nth.to_string(), "calls count from 1"));
         };
+        if times == Some(0) {
+            return Err(invalid(
+                "times",
+                "0".to_owned(),
+                "a fault happens once at least",
+            ));
+        }
         self.state().rules.push(Rule {
             call,
             fault,
@@ -278,5 +285,6 @@ mod tests {
             assert!(faults.plan(call, fault, 1, None).is_err(), "{fault:?}");
         }
         assert!(faults.plan(Call::Read, Fault::Device, 0, None).is_err());
+        assert!(faults.plan(Call::Read, Fault::Device, 1, Some(0)).is_err());
     }
 }
