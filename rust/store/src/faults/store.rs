@@ -19,7 +19,7 @@ use crate::cursor::{Cursor, Head};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions, GcReport};
-use crate::journal::JournalEntry;
+use crate::journal::{JournalCommand, JournalEntry};
 use crate::lease::{Lease, LeaseState};
 use crate::name::RefName;
 use crate::stats::{Counters, StoreStats};
@@ -181,6 +181,16 @@ impl Store for FaultyStore {
         self.inner.get(cid)
     }
 
+    fn size(&self, cid: &Cid) -> Result<u64> {
+        self.meet(Call::Read, || ("block", cid.to_string()))?;
+        self.inner.size(cid)
+    }
+
+    fn range(&self, cid: &Cid, offset: u64, length: u64) -> Result<Vec<u8>> {
+        self.meet(Call::Read, || ("block", cid.to_string()))?;
+        self.inner.range(cid, offset, length)
+    }
+
     fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>> {
         self.read()?;
         self.inner.has_many(cids)
@@ -220,6 +230,16 @@ impl Store for FaultyStore {
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         self.read()?;
         self.inner.receipt(address, command_id)
+    }
+
+    fn receipts(
+        &self,
+        scope: &str,
+        after: Option<&[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<JournalCommand>> {
+        self.read()?;
+        self.inner.receipts(scope, after, limit)
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
