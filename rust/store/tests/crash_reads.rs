@@ -86,7 +86,7 @@ fn read_all(path: &Path, truth: &Truth, n: u64, bad: BadRead, seen: &mut Seen) -
     for (cid, bytes) in &truth.blocks {
         seen.note(store.get(cid), |found| Some(found == *bytes));
         if bytes.len() > 200_000 {
-            let part = store.get_range(cid, 100_000, 5000);
+            let part = store.range(cid, 100_000, 5000);
             seen.note(part, |found| Some(found == bytes[100_000..105_000]));
         }
     }
