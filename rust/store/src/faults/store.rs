@@ -22,6 +22,8 @@ use crate::gc::{Collection, GcOptions, GcReport};
 use crate::journal::{JournalCommand, JournalEntry};
 use crate::lease::{Lease, LeaseState};
 use crate::name::RefName;
+use crate::quarantine::Quarantined;
+use crate::repair::RepairReport;
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
@@ -74,6 +76,21 @@ impl FaultyStore {
 
     fn read(&self) -> Result<()> {
         self.meet(Call::Read, || ("store", self.inner.location()))
+    }
+
+    /// A commit that the caller waits for by calling `work`.
+    fn change<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.refuse_if_poisoned()?;
+        let injected = self.faults.meet(Call::Commit, false);
+        thread::sleep(injected.wait);
+        match injected.failure {
+            None => work(),
+            Some(lost @ Fault::CommitUnknown { landed: true }) => {
+                work()?;
+                Err(self.error(lost, Call::Commit))
+            }
+            Some(fault) => Err(self.error(fault, Call::Commit)),
+        }
     }
 
     fn refuse_if_poisoned(&self) -> Result<()> {
@@ -299,6 +316,23 @@ impl Store for FaultyStore {
     fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {
         self.read()?;
         self.inner.verify(since)
+    }
+
+    fn repair(&self) -> Result<RepairReport> {
+        self.change(|| self.inner.repair())
+    }
+
+    fn all_refs(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Result<RefValue>)>> {
+        self.read()?;
+        self.inner.all_refs(after, limit)
+    }
+
+    fn quarantine(&self, names: &[String]) -> Result<Quarantined> {
+        self.change(|| self.inner.quarantine(names))
     }
 
     fn stats(&self) -> Result<StoreStats> {
