@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import GenericAlias
 from typing import Any, Final, Generic, Literal, TypeVar, final
 
@@ -10,7 +11,11 @@ __all__ = [
     "VERSION",
     "BatchCore",
     "Cid",
+    "ClockCore",
     "Core",
+    "CutsCore",
+    "DiskCore",
+    "FaultsCore",
     "LeaseCore",
     "Pending",
     "StepCore",
@@ -27,6 +32,8 @@ __all__ = [
     "from_dag_json",
     "import_car",
     "is_ancestor",
+    "memory_for_test",
+    "open_for_test",
     "restore",
     "to_dag_json",
 ]
@@ -274,3 +281,50 @@ class Core:
     # For tests: holds the next commit's fsync until release_commit_sync() is called.
     def hold_commit_sync(self) -> None: ...
     def release_commit_sync(self) -> None: ...
+
+# --- treering.testing
+
+@final
+class ClockCore:
+    def __new__(cls, now_ms: int, /) -> ClockCore: ...
+    def now_ms(self) -> int: ...
+    def set(self, now_ms: int, /) -> None: ...
+    def advance(self, ms: int, /) -> None: ...
+
+@final
+class FaultsCore:
+    def __new__(cls) -> FaultsCore: ...
+    def fail(self, call: str, kind: str, nth: int, times: int | None, landed: bool) -> None: ...
+    def delay(self, call: str, ms: int, nth: int, times: int | None) -> None: ...
+    def heal(self) -> None: ...
+    def calls(self, call: str, /) -> int: ...
+    def injected(self) -> int: ...
+
+@final
+class DiskCore:
+    # records: the directory below which everything is written down. syncs: whether the real disk is asked to.
+    def __new__(cls, records: Path | None, syncs: bool) -> DiskCore: ...
+    def fail(self, among: str, failure: Literal["device", "full"], after: int, lasting: bool) -> None: ...
+    def flip(self, seed: int, after: int, lasting: bool) -> None: ...
+    def heal(self) -> None: ...
+    def failed(self) -> int: ...
+    def operations(self) -> dict[Literal["change", "write", "sync", "read"], int]: ...
+    def mark(self, mark: int, /) -> None: ...
+    def cuts(self) -> CutsCore: ...
+
+@final
+class CutsCore:
+    # (events so far, the last one in words, marks so far, changes that can be lost)
+    def next(self) -> tuple[int, str, list[int], int] | None: ...
+    def materialise(self, loss: str, seed: int, into: Path) -> None: ...
+
+def open_for_test(
+    path: str,
+    create: bool,
+    read_only: bool,
+    lock_wait_ms: int,
+    clock: ClockCore | None,
+    disk: DiskCore | None,
+    faults: FaultsCore | None,
+) -> Core: ...
+def memory_for_test(clock: ClockCore | None, faults: FaultsCore | None) -> Core: ...

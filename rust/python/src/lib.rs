@@ -21,6 +21,7 @@ mod pending;
 mod refs;
 mod step;
 mod store;
+mod testing;
 mod thread;
 mod threads;
 mod work;
@@ -44,6 +45,10 @@ mod _core {
     use crate::step::StepCore;
     #[pymodule_export]
     use crate::store::{Core, restore};
+    #[pymodule_export]
+    use crate::testing::{
+        ClockCore, CutsCore, DiskCore, FaultsCore, memory_for_test, open_for_test,
+    };
     #[pymodule_export]
     use crate::thread::{LeaseCore, StepIterator, ThreadCore, common_ancestor, diff, is_ancestor};
     #[pymodule_export]

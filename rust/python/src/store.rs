@@ -46,6 +46,16 @@ pub struct Core {
 }
 
 impl Core {
+    /// A handle on an open store; `embedded` is the same store, if it is one in a directory.
+    pub fn of(store: Arc<dyn Store>, embedded: Option<Arc<EmbeddedStore>>) -> Self {
+        Self {
+            store,
+            embedded,
+            closed: false.into(),
+            gate: Arc::default(),
+        }
+    }
+
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
@@ -111,22 +121,12 @@ impl Core {
             ..OpenOptions::default()
         };
         let store = Arc::new(py.detach(|| EmbeddedStore::open(&*path, &options))?);
-        Ok(Self {
-            store: Arc::clone(&store) as Arc<dyn Store>,
-            embedded: Some(store),
-            closed: false.into(),
-            gate: Arc::default(),
-        })
+        Ok(Self::of(Arc::clone(&store) as Arc<dyn Store>, Some(store)))
     }
 
     #[staticmethod]
     fn memory() -> Self {
-        Self {
-            store: Arc::new(MemoryStore::new()),
-            embedded: None,
-            closed: false.into(),
-            gate: Arc::default(),
-        }
+        Self::of(Arc::new(MemoryStore::new()), None)
     }
 
     /// The directory, or `memory`.

@@ -30,6 +30,15 @@ impl Clock {
         }
     }
 
+    /// Whether it is the same: the machine's, or the same hand.
+    pub fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
     /// Moves a manual clock there, backwards too. Returns false, and does nothing, on the machine's.
     pub fn set(&self, now_ms: i64) -> bool {
         if let Some(hand) = &self.0 {
@@ -68,6 +77,8 @@ mod tests {
         assert_eq!(clock.now_ms(), 15);
         assert!(clock.set(3));
         assert_eq!(shared.now_ms(), 3);
+        assert!(clock.is(&shared) && !clock.is(&Clock::manual(3)));
+        assert!(Clock::system().is(&Clock::system()) && !clock.is(&Clock::system()));
         assert!(!Clock::system().set(3));
         assert!(Clock::system().now_ms() > 1_600_000_000_000);
     }

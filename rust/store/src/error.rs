@@ -145,10 +145,12 @@ pub enum StoreError {
     #[error("the store is open for reading only")]
     ReadOnly,
     /// No room for the commit.
-    #[error("the disk is full; nothing of this commit was written")]
+    #[error("the disk is full; nothing of this commit was written: make room and repeat it")]
     DiskFull,
     /// Another process kept the write lock for too long.
-    #[error("waited {waited_ms} ms for the write lock, held by {holder}; nothing was written")]
+    #[error(
+        "waited {waited_ms} ms for the write lock, held by {holder}; nothing was written: repeat it later"
+    )]
     LockTimeout {
         /// How long, in milliseconds.
         waited_ms: u64,

@@ -8,11 +8,13 @@
 
 pub mod clock;
 pub mod commit;
+#[cfg(feature = "testing")]
 pub mod conformance;
 pub mod copy;
 pub mod cursor;
 pub mod embedded;
 pub mod error;
+#[cfg(feature = "testing")]
 pub mod faults;
 pub mod findings;
 pub mod gc;

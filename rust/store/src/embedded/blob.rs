@@ -16,7 +16,7 @@ use treering_block::Block;
 use ulid::Ulid;
 
 use super::block_rows::{BlockRow, broken_bytes};
-use super::disk::Disk;
+use super::disk::{Disk, Shown};
 use super::sqlite_error::io_error;
 use super::tally::Tally;
 use crate::error::Result;
@@ -111,7 +111,8 @@ impl BlobFiles {
         // The row's size bounds what is read: a file that grew is corrupt, not a way to take all memory.
         let mut bytes = Vec::new();
         let limit = row.size.saturating_add(1);
-        match File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+        let opened = File::open(&path).map(|file| Shown::new(&self.disk, &path, file));
+        match opened.and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
             Ok(_) if bytes.len() as u64 == row.size => Ok(bytes.into()),
             Ok(_) => Err(broken_bytes(
                 &row.cid,
@@ -134,18 +135,24 @@ impl BlobFiles {
             return Ok(Vec::new());
         }
         let path = self.path_of(row)?;
-        let open = |path: &Path| File::open(path).map_err(|error| io_error("open", path, error));
-        let (file, tree) = (open(&path)?, open(&tree_path(&path))?);
+        let tree_path = tree_path(&path);
+        let open = |path| match File::open(path) {
+            Ok(file) => Ok(Shown::new(&self.disk, path, file)),
+            Err(error) => Err(io_error("open", path, error)),
+        };
+        let (file, tree) = (open(path.as_path())?, open(tree_path.as_path())?);
         let slice = bao::encode::SliceExtractor::new_outboard(file, tree, offset, length);
         let root = bao::Hash::from(*row.cid.digest());
         let mut bytes = Vec::new();
         bao::decode::SliceDecoder::new(slice, &root, offset, length)
             .read_to_end(&mut bytes)
-            .map_err(|error| {
-                broken_bytes(
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => broken_bytes(
                     &row.cid,
                     &format!("its file does not match its tree: {error}"),
-                )
+                ),
+                // The device's failure is not the file's.
+                _ => io_error("read", &path, error),
             })?;
         if bytes.len() as u64 != length {
             return Err(broken_bytes(&row.cid, "its file ends early"));

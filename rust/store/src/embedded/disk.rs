@@ -2,9 +2,10 @@
 //! or through the shim under SQLite, and a test may stand in the door.
 //!
 //! Promises: with no layer the calls are the system's own; a layer is asked before each operation and told
-//! after it, in an order in which they could have happened one by one.
-//! Never: a layer is asked about reads, or about what no promise rests on (the bell's and the lock's text,
-//! the log's index, temporary files).
+//! after it, in an order in which they could have happened one by one; it sees the bytes of each read before
+//! anybody else does.
+//! Never: a layer is asked about what no promise rests on (the bell's and the lock's text, the log's index,
+//! temporary files).
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -87,6 +88,11 @@ pub trait DiskLayer: Send + Sync {
     /// After it: `done` says whether it happened. Not called for a sync that was only pretended, unless
     /// the layer's own verdict was to do it.
     fn after(&self, op: &FileOp<'_>, done: bool);
+    /// After bytes of the database, its log or a large block were read, and before they are looked at: may
+    /// change them, or fail the read. A layer that does not care leaves them alone.
+    fn read(&self, _path: &Path, _offset: u64, _bytes: &mut [u8]) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The system's files, or those behind a layer. Clones share it.
@@ -120,6 +126,28 @@ impl Disk {
                 layer.after(op, false);
                 Err(error)
             }
+        }
+    }
+
+    /// Shows bytes that were read. `path`: None of a temporary file. Errors: the layer's.
+    pub(super) fn show(
+        &self,
+        path: Option<&Path>,
+        offset: u64,
+        bytes: &mut [u8],
+    ) -> io::Result<()> {
+        match (&self.0, path) {
+            (Some(layer), Some(path)) => layer.read(path, offset, bytes),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is the same: the system's own, or behind the same layer.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
         }
     }
 
@@ -303,6 +331,44 @@ impl Disk {
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
         fs::symlink_metadata(path)?;
         self.run(&FileOp::Remove { path }, || fs::remove_file(path))
+    }
+}
+
+/// A file whose bytes a layer sees as they are read.
+pub(super) struct Shown<'d> {
+    disk: &'d Disk,
+    path: &'d Path,
+    file: File,
+    at: u64,
+}
+
+impl<'d> Shown<'d> {
+    /// A file that was opened just now.
+    pub(super) fn new(disk: &'d Disk, path: &'d Path, file: File) -> Self {
+        Self {
+            disk,
+            path,
+            file,
+            at: 0,
+        }
+    }
+}
+
+impl Read for Shown<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(into)?;
+        if let Some(bytes) = into.get_mut(..length).filter(|bytes| !bytes.is_empty()) {
+            self.disk.show(Some(self.path), self.at, bytes)?;
+        }
+        self.at = self.at.saturating_add(length as u64);
+        Ok(length)
+    }
+}
+
+impl Seek for Shown<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.at = self.file.seek(to)?;
+        Ok(self.at)
     }
 }
 

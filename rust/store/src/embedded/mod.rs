@@ -59,6 +59,7 @@ use self::core::Core;
 use self::evidence::Snapshot;
 use self::queue::{OwedTicket, Reply, Request, Work};
 use self::session::Session;
+use crate::clock::Clock;
 use crate::commit::{Address, BLOB_BYTES_MIN, Commit, Durability, RefValue, receipt_key};
 use crate::cursor::{Cursor, Head};
 use crate::error::{Result, StoreError};
@@ -150,6 +151,13 @@ impl EmbeddedStore {
             .shared
             .tally
             .set_log_write_hook(Some(Arc::new(hook)));
+    }
+
+    /// Whether it stands on this clock and this disk: whoever opened the directory first in this process
+    /// decided.
+    pub fn stands_on(&self, clock: &Clock, disk: &Disk) -> bool {
+        let shared = &self.core.shared;
+        shared.clock.is(clock) && shared.disk.is(disk)
     }
 
     /// Whether commits are taken: false for a handle that only reads.

@@ -619,10 +619,24 @@ unsafe extern "C" fn read(
     offset: ffi::sqlite3_int64,
 ) -> c_int {
     // SAFETY: SQLite calls on a file that `open` opened; the same call, passed on.
-    unsafe {
+    let code = unsafe {
         shim_file(file).gathered.read_at = Some(offset);
         read_file(file, out, bytes, offset)
+    };
+    if code != ffi::SQLITE_OK {
+        return code;
     }
+    // SAFETY: as above; `out` has room for `bytes` bytes, and they were all written just now.
+    let shown = unsafe {
+        let shim = shim_file(file);
+        let read = std::slice::from_raw_parts_mut(
+            out.cast::<u8>(),
+            usize::try_from(bytes).unwrap_or_default(),
+        );
+        let place = u64::try_from(offset).unwrap_or_default();
+        shim.context.disk.show(shim.path.as_deref(), place, read)
+    };
+    shown.map_or(ffi::SQLITE_IOERR_READ, |()| ffi::SQLITE_OK)
 }
 
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {

@@ -5,17 +5,27 @@
 //! all changes and can make any of them fail. [`Image`] replays a trace up to a moment of choice and
 //! writes what a disk may hold then: what was synced, and of the rest whatever a [`Loss`] leaves.
 //!
+//! [`Cuts`] goes through the moments that matter. [`FaultyStore`] fails one floor higher: calls of any
+//! store, as its [`Faults`] say.
+//!
 //! Promises: nothing that was synced is ever lost or changed; of what was not, any sectors, names and
 //! lengths may be lost, apart from each other and in any order.
 //! Never: a crash is drawn with anything but the seed that it was asked with.
 
+mod cuts;
 mod image;
 mod inode;
+mod plan;
 mod recorder;
+mod relay;
+mod store;
 mod trace;
 
+pub use cuts::{Cut, Cuts};
 pub use image::{Image, Loss};
-pub use recorder::{Failure, Recorder};
+pub use plan::{Call, Fault, Faults};
+pub use recorder::{Among, BadRead, Failure, Operations, Recorder};
+pub use store::FaultyStore;
 pub use trace::{Event, Trace};
 
 /// A sector: what a disk writes whole or not at all.

@@ -1,9 +1,10 @@
-//! The layer that a test puts under a store: writes everything down, and fails what it is told to fail.
+//! The layer that a test puts under a store: writes everything down, and fails or spoils what it is told to.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::Dice;
 use super::trace::{Event, Trace};
 use crate::embedded::{DiskLayer, FileOp, Verdict};
 
@@ -39,10 +40,62 @@ impl Failure {
     }
 }
 
+/// Which operations are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Among {
+    /// All that change something on the disk.
+    All,
+    /// Writes of bytes.
+    Writes,
+    /// Syncs of files and directories.
+    Syncs,
+}
+
+impl Among {
+    fn has(self, op: &FileOp<'_>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Writes => matches!(op, FileOp::Write { .. }),
+            Self::Syncs => matches!(op, FileOp::Sync { .. } | FileOp::SyncDirectory { .. }),
+        }
+    }
+}
+
+/// What a disk gives for bytes that it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadRead {
+    /// Nothing: the device does not answer.
+    Device,
+    /// The bytes, one bit of them the other way; which one follows from the seed.
+    Flip(u64),
+}
+
+/// Which reads go wrong.
+#[derive(Clone, Copy, Debug)]
+struct ReadPlan {
+    bad: BadRead,
+    after: u64,
+    lasting: bool,
+}
+
+/// How many operations were asked for, those that failed too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// All that change something on the disk.
+    pub changes: u64,
+    /// Of them, writes of bytes.
+    pub writes: u64,
+    /// Of them, syncs.
+    pub syncs: u64,
+    /// Reads.
+    pub reads: u64,
+}
+
 /// Which operations fail.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     failure: Failure,
+    among: Among,
     /// So many that could fail are let through first.
     after: u64,
     /// All from then on, not only one.
@@ -55,11 +108,15 @@ type Rule = Box<dyn Fn(&Path) -> bool + Send + Sync>;
 struct State {
     trace: Trace,
     plan: Option<Plan>,
+    reads: Option<ReadPlan>,
     failed: u64,
+    asked: Operations,
     /// Paths (relative to the root) whose syncs are left out.
     unsynced: Option<Rule>,
     /// Syncs are answered as done, and count as done, without troubling the disk.
     quick: bool,
+    /// Nothing is written down.
+    forgetful: bool,
 }
 
 /// Records what a store does to its files below one directory.
@@ -78,6 +135,17 @@ impl Recorder {
         })
     }
 
+    /// Fails as it is told, and writes nothing down, so that it may stand under a store for long.
+    pub fn without_trace() -> Self {
+        Self {
+            root: PathBuf::new(),
+            state: Mutex::new(State {
+                forgetful: true,
+                ..State::default()
+            }),
+        }
+    }
+
     /// Syncs that the plan lets through count as done, but the real disk is not asked: the images are as
     /// true, and tests are quick.
     pub fn skip_real_syncs(&self) {
@@ -92,17 +160,29 @@ impl Recorder {
 
     /// Lets `after` operations pass that could fail so, then fails one.
     pub fn fail_once(&self, after: u64, failure: Failure) {
-        self.plan(after, failure, false);
+        self.fail(Among::All, after, failure, false);
     }
 
     /// Lets `after` operations pass that could fail so, then fails all until [`Recorder::heal`].
     pub fn fail_from(&self, after: u64, failure: Failure) {
-        self.plan(after, failure, true);
+        self.fail(Among::All, after, failure, true);
     }
 
-    fn plan(&self, after: u64, failure: Failure, lasting: bool) {
+    /// Lets `after` operations of that kind pass that could fail so, then fails one, or (`lasting`) all
+    /// until [`Recorder::heal`]. One plan at a time: the newest counts.
+    pub fn fail(&self, among: Among, after: u64, failure: Failure, lasting: bool) {
         self.state().plan = Some(Plan {
             failure,
+            among,
+            after,
+            lasting,
+        });
+    }
+
+    /// Lets `after` reads pass, then spoils one, or (`lasting`) all until [`Recorder::heal`].
+    pub fn spoil_reads(&self, after: u64, bad: BadRead, lasting: bool) {
+        self.state().reads = Some(ReadPlan {
+            bad,
             after,
             lasting,
         });
@@ -110,12 +190,18 @@ impl Recorder {
 
     /// Nothing fails any more.
     pub fn heal(&self) {
-        self.state().plan = None;
+        let mut state = self.state();
+        (state.plan, state.reads) = (None, None);
     }
 
-    /// How many operations were made to fail so far.
+    /// How many operations were made to fail, and reads spoilt, so far.
     pub fn failed(&self) -> u64 {
         self.state().failed
+    }
+
+    /// How many operations the store has asked for so far.
+    pub fn operations(&self) -> Operations {
+        self.state().asked
     }
 
     /// Notes in the trace that something happened outside: a commit was submitted, or answered.
@@ -136,8 +222,12 @@ impl Recorder {
 impl DiskLayer for Recorder {
     fn before(&self, op: &FileOp<'_>) -> Verdict {
         let mut state = self.state();
+        state.asked.changes += 1;
+        state.asked.writes += u64::from(Among::Writes.has(op));
+        state.asked.syncs += u64::from(Among::Syncs.has(op));
         if let Some(plan) = &mut state.plan
             && plan.failure.concerns(op)
+            && plan.among.has(op)
         {
             if plan.after > 0 {
                 plan.after -= 1;
@@ -158,15 +248,47 @@ impl DiskLayer for Recorder {
             return Verdict::Pretend;
         }
         if state.quick {
-            let event = Event::of(op, true, &self.root);
-            state.trace.extend(event);
+            if !state.forgetful {
+                state.trace.extend(Event::of(op, true, &self.root));
+            }
             return Verdict::Pretend;
         }
         Verdict::Do
     }
 
     fn after(&self, op: &FileOp<'_>, done: bool) {
-        let event = Event::of(op, done, &self.root);
-        self.state().trace.extend(event);
+        let mut state = self.state();
+        if !state.forgetful {
+            state.trace.extend(Event::of(op, done, &self.root));
+        }
+    }
+
+    fn read(&self, _path: &Path, _offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let mut state = self.state();
+        state.asked.reads += 1;
+        let Some(plan) = &mut state.reads else {
+            return Ok(());
+        };
+        if plan.after > 0 {
+            plan.after -= 1;
+            return Ok(());
+        }
+        let bad = plan.bad;
+        if !plan.lasting {
+            state.reads = None;
+        }
+        state.failed += 1;
+        match bad {
+            BadRead::Device => Err(io::Error::other("the device does not answer")),
+            BadRead::Flip(seed) => {
+                // Another bit each time, and the same ones for the same seed.
+                let mut dice = Dice(seed.wrapping_add(state.failed));
+                let place = usize::try_from(dice.below(bytes.len() as u64)).unwrap_or(0);
+                if let Some(byte) = bytes.get_mut(place) {
+                    *byte ^= 1 << dice.below(8);
+                }
+                Ok(())
+            }
+        }
     }
 }

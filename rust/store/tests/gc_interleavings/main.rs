@@ -1,0 +1,16 @@
+//! Collections and commits in many orders, chosen by shuttle: the production code over the store in memory,
+//! each commit and each step of a collection in one piece, as the write lock makes it.
+//!
+//! After every piece all invariants are asserted; see `world`. That they can fail, `planted` shows.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod ground;
+mod orders;
+mod planted;
+mod world;
+mod writers;
