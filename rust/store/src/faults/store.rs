@@ -244,6 +244,11 @@ impl Store for FaultyStore {
         self.inner.scopes()
     }
 
+    fn kinds(&self, scope: &str) -> Result<Vec<String>> {
+        self.read()?;
+        self.inner.kinds(scope)
+    }
+
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         self.read()?;
         self.inner.receipt(address, command_id)
