@@ -2,6 +2,7 @@
 //!
 //! Blocks in colder tiers are not collected: each counts as reached.
 
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,8 @@ use treering_block::{Cid, Codec};
 
 use super::EmbeddedStore;
 use super::blob::{digest_and_time, without_tree_suffix};
-use super::queue::Work;
+use super::core::Shared;
+use super::queue::{Reply, Work};
 use super::row_check::Table;
 use super::session::Session;
 use super::sqlite_error::io_error;
@@ -17,7 +19,7 @@ use super::transaction::Transaction;
 use crate::clock::Clock;
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
-use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Purged, View};
+use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Learned, Purged, View};
 use crate::store::{HOLD_MS, Store};
 use crate::tier::Tier;
 
@@ -97,8 +99,16 @@ impl View for Moment<'_> {
         }
     }
 
-    fn holds(&mut self, below: u64, visit: &mut dyn FnMut(u64, i64) -> Result<()>) -> Result<()> {
-        self.session.each_hold(below, visit)
+    fn holds(
+        &mut self,
+        ordinals: Range<u64>,
+        visit: &mut dyn FnMut(u64, i64) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.session.each_hold(ordinals, visit)
+    }
+
+    fn hold_floor(&mut self, below: u64, count: usize) -> Result<u64> {
+        self.session.hold_floor(below, count)
     }
 
     fn ordinal(&mut self, cid: &Cid) -> Result<Option<u64>> {
@@ -205,14 +215,13 @@ impl Changes for Transaction<'_> {
         Ok(purged)
     }
 
-    fn drop_holds(&mut self, until_ms: i64, limit: usize) -> Result<usize> {
+    fn drop_holds(&mut self, ordinals: Range<u64>, until_ms: i64) -> Result<()> {
         self.expect_tip()?;
-        let mut dropped = 0;
-        self.writing(|session| {
-            dropped = session.delete_ended_holds(until_ms, limit)?;
-            Ok(())
-        })?;
-        Ok(dropped)
+        self.writing(|session| session.delete_ended_holds(ordinals, until_ms))
+    }
+
+    fn learn(&mut self, learned: &Learned) -> Result<()> {
+        self.writing(|session| session.write_learned(learned))
     }
 }
 
@@ -248,14 +257,46 @@ impl Ground for EmbeddedStore {
     }
 
     fn read(&self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()> {
-        let shared = &self.usable()?.shared;
-        let reader = shared.connections.read()?;
+        self.usable()?.shared.read_moment(work)
+    }
+
+    fn change(&self, durability: Durability, work: Change) -> Result<()> {
+        self.ask_writer(|reply| change(durability, work, reply))
+    }
+
+    fn remove_files(&self, names: &[String]) {
+        for name in names {
+            self.core.shared.blobs.remove(name);
+        }
+    }
+
+    fn remove_stray_files(&self) -> Result<()> {
+        self.usable()?.shared.remove_stray_files()
+    }
+}
+
+/// A change for the writer's queue.
+pub(super) fn change(durability: Durability, work: Change, reply: Reply<()>) -> Work {
+    Work::Change {
+        work: Box::new(move |transaction| work(transaction)),
+        durability,
+        reply,
+    }
+}
+
+impl Shared {
+    /// Reads one moment of the store.
+    pub(super) fn read_moment(
+        &self,
+        work: &mut dyn FnMut(&mut dyn View) -> Result<()>,
+    ) -> Result<()> {
+        let reader = self.connections.read()?;
         let session = reader.session();
         session.run("BEGIN", "read")?;
         let read = session.totals().and_then(|totals| {
             work(&mut Moment {
                 session,
-                tiers: &shared.tiers,
+                tiers: &self.tiers,
                 next_ordinal: totals.next_ordinal,
                 blocks: totals.blocks,
             })
@@ -267,45 +308,29 @@ impl Ground for EmbeddedStore {
         } else {
             Err(StoreError::Invalid {
                 what: "store directory",
-                value: self.location(),
+                value: self.root.display().to_string(),
                 rule: "it is read-only for this process and another one wrote to it; try again"
                     .into(),
             })
         }
     }
 
-    fn change(&self, durability: Durability, work: Change) -> Result<()> {
-        self.ask_writer(|reply| Work::Change {
-            work: Box::new(move |transaction| work(transaction)),
-            durability,
-            reply,
-        })
-    }
-
-    fn remove_files(&self, names: &[String]) {
-        for name in names {
-            self.core.shared.blobs.remove(name);
-        }
-    }
-
     /// What a crash left between a file and its commit, or between a row's deletion and its file's. By the
     /// machine's clock, since the files' names are.
-    fn remove_stray_files(&self) -> Result<()> {
-        let shared = &self.usable()?.shared;
-        let listed = shared
+    pub(super) fn remove_stray_files(&self) -> Result<()> {
+        let listed = self
             .blobs
             .list()
-            .map_err(|error| io_error("list", &shared.root, error))?;
+            .map_err(|error| io_error("list", &self.root, error))?;
         let now_ms = Clock::system().now_ms();
         for (file, _) in listed {
             let name = without_tree_suffix(&file);
             let Some((digest, written_ms)) = digest_and_time(name) else {
                 continue;
             };
-            if now_ms.saturating_sub(written_ms) > HOLD_MS
-                && !self.reading(|session| session.names_file(&digest, name))?
-            {
-                shared.blobs.remove(name);
+            let named = |session: Session<'_>| session.names_file(&digest, name);
+            if now_ms.saturating_sub(written_ms) > HOLD_MS && !self.connections.reading(named)? {
+                self.blobs.remove(name);
             }
         }
         Ok(())

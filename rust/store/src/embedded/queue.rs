@@ -359,6 +359,11 @@ impl Queue {
         batch
     }
 
+    /// Whether nobody waits for the writer.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().requests.is_empty()
+    }
+
     /// Everything that is queued.
     pub(super) fn take_all(&self) -> Vec<Request> {
         self.lock().requests.drain(..).collect()

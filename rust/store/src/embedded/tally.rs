@@ -56,6 +56,11 @@ pub(super) struct Tally {
     checkpoint_syncs: AtomicU64,
     pub(super) blob_syncs: AtomicU64,
     wal_bytes_written: AtomicU64,
+    pub(super) automatic_gc_checks: AtomicU64,
+    pub(super) automatic_gc_marks: AtomicU64,
+    pub(super) automatic_gc_collections: AtomicU64,
+    pub(super) automatic_gc_deleted: AtomicU64,
+    pub(super) automatic_gc_freed_bytes: AtomicU64,
     /// Where the newest write to the log ended.
     log_end: AtomicU64,
 }
@@ -171,6 +176,11 @@ impl Tally {
             checkpoint_syncs: self.checkpoint_syncs.load(Relaxed),
             blob_syncs: self.blob_syncs.load(Relaxed),
             wal_bytes_written: self.wal_bytes_written.load(Relaxed),
+            automatic_gc_checks: self.automatic_gc_checks.load(Relaxed),
+            automatic_gc_marks: self.automatic_gc_marks.load(Relaxed),
+            automatic_gc_collections: self.automatic_gc_collections.load(Relaxed),
+            automatic_gc_deleted: self.automatic_gc_deleted.load(Relaxed),
+            automatic_gc_freed_bytes: self.automatic_gc_freed_bytes.load(Relaxed),
         }
     }
 }
