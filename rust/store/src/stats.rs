@@ -80,6 +80,9 @@ pub struct Counters {
     pub blob_syncs: u64,
     /// Bytes written to the write-ahead log by commits, without the zeros that lengthen its file.
     pub wal_bytes_written: u64,
+    /// The longest time that a commit with housekeeping in it (a piece of a collection, a hold) kept the write
+    /// lock, in microseconds, its fsync included.
+    pub housekeeping_lock_us_max: u64,
     /// How often the automatic collection estimated whether there is much garbage.
     pub automatic_gc_checks: u64,
     /// How often it then marked.

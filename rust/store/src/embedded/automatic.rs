@@ -226,7 +226,7 @@ impl Collector {
     fn ask_writer(&self, work: impl FnOnce(Reply<()>) -> Work) -> Result<()> {
         let (reply, answer) = Reply::new();
         let request = Request::new(work(reply), LOCK_WAIT);
-        if self.queue.push(request).is_err() {
+        if self.queue.push(request, true).is_err() {
             return Err(StoreError::Closed);
         }
         answer.recv().unwrap_or(Err(StoreError::Closed))

@@ -92,7 +92,7 @@ impl Session<'_> {
         Ok(Some(learned))
     }
 
-    /// What is known where nothing was collected yet: when the store was made.
+    /// Where nothing was collected yet, what is known is when the store was made: its first hour is no turn.
     pub(super) fn learned_or_first(self) -> Result<Learned> {
         if let Some(learned) = self.learned()? {
             return Ok(learned);
@@ -107,7 +107,6 @@ impl Session<'_> {
         })?;
         Ok(Learned {
             begun_at_ms: created_at_ms,
-            at_ms: created_at_ms,
             ..Learned::default()
         })
     }

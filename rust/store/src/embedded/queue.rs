@@ -125,6 +125,11 @@ impl Request {
         }
     }
 
+    /// Whether it is work of the store's own, a piece of a collection above all.
+    pub(super) fn is_housekeeping(&self) -> bool {
+        matches!(self.work, Work::Change { .. })
+    }
+
     /// When its time is over; None: never.
     fn deadline(&self) -> Option<Instant> {
         self.queued.checked_add(self.lock_wait)
