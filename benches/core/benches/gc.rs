@@ -21,10 +21,14 @@ fn main() {
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(STEPS);
     // On the checkout's disk: the system's own temporary folder may be memory.
-    let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("the checkout can be written");
+    let folder =
+        tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("the checkout can be written");
     let path = folder.path().join("state");
     let (id, built) = build(&path, steps);
-    println!("| a thread of {steps} steps, relaxed, {CHUNK} a commit | {:.1} s |", built.as_secs_f64());
+    println!(
+        "| a thread of {steps} steps, relaxed, {CHUNK} a commit | {:.1} s |",
+        built.as_secs_f64()
+    );
     let store = open(&path);
     let thread = threads(&store).get(&id).expect("it is there");
     long_thread(&store, &thread, steps as u64);
@@ -35,7 +39,10 @@ fn main() {
         .fork(ForkAt::Step(steps as u64 / 2), ForkArgs::default())
         .and_then(|fork| fork.wait())
         .expect("forked");
-    thread.rm(false, None).and_then(|rm| rm.wait()).expect("removed");
+    thread
+        .rm(false, None)
+        .and_then(|rm| rm.wait())
+        .expect("removed");
     real(&store);
     measure_stats(&store);
     assert_eq!(fork.steps().count(), steps / 2, "the fork is whole");
@@ -80,7 +87,10 @@ fn long_thread(store: &Arc<EmbeddedStore>, thread: &Thread, steps: u64) {
         }
         times.sort();
         let reads = (store.counters().blocks_read - before) / 100;
-        println!("| {what} | {:.1} µs, {reads} blocks read |", micros(times[50]));
+        println!(
+            "| {what} | {:.1} µs, {reads} blocks read |",
+            micros(times[50])
+        );
     };
     spent("step n/3 of it", &|| {
         assert_eq!(thread.at(steps / 3).expect("there").number, steps / 3);
@@ -90,19 +100,28 @@ fn long_thread(store: &Arc<EmbeddedStore>, thread: &Thread, steps: u64) {
     });
     spent("an append (relaxed)", &|| {
         let step = StepArgs::new("counter", "more");
-        thread.append(step).and_then(|step| step.wait()).expect("appended");
+        thread
+            .append(step)
+            .and_then(|step| step.wait())
+            .expect("appended");
     });
     let fork = thread
         .fork(ForkAt::Step(steps / 2), ForkArgs::default())
         .and_then(|fork| fork.wait())
         .expect("forked");
     let own = StepArgs::new("counter", "of the fork");
-    fork.append(own).and_then(|step| step.wait()).expect("appended");
+    fork.append(own)
+        .and_then(|step| step.wait())
+        .expect("appended");
     spent("the common ancestor with a fork at n/2", &|| {
-        let common = common_ancestor(thread, &fork).expect("read").expect("there");
+        let common = common_ancestor(thread, &fork)
+            .expect("read")
+            .expect("there");
         assert_eq!(common.0, steps / 2);
     });
-    fork.rm(false, None).and_then(|rm| rm.wait()).expect("removed");
+    fork.rm(false, None)
+        .and_then(|rm| rm.wait())
+        .expect("removed");
 }
 
 /// Takes the steps of a phase; returns how long they took together and the longest of them.
@@ -122,13 +141,18 @@ fn phase(collection: &mut Collection<'_>, is_it: fn(Phase) -> bool) -> (Duration
 fn dry_run(store: &EmbeddedStore, turn: &str) {
     let blocks = store.stats().expect("stats").blocks;
     let before = resident();
-    let mut collection = store.collection(&GcOptions { dry_run: true }).expect("open");
+    let mut collection = store
+        .collection(&GcOptions { dry_run: true })
+        .expect("open");
     let (snapshot, ..) = phase(&mut collection, |phase| phase == Phase::Snapshot);
+    let on_cpu = cpu_time();
     let (walk, longest, count) = phase(&mut collection, |phase| matches!(phase, Phase::Walk(_)));
+    let on_cpu = cpu_time().saturating_sub(on_cpu);
     let grown = resident().saturating_sub(before);
     println!(
-        "| mark of {blocks} blocks, {turn} | {:.3} s ({:.0} ns a block; {count} steps, the longest {:.1} ms; snapshot {:.1} ms) |",
+        "| mark of {blocks} blocks, {turn} | {:.3} s, {:.3} s of it on a processor ({:.0} ns a block; {count} steps, the longest {:.1} ms; snapshot {:.1} ms) |",
         walk.as_secs_f64(),
+        on_cpu.as_secs_f64(),
         walk.as_nanos() as f64 / blocks as f64,
         millis(longest),
         millis(snapshot),
@@ -153,14 +177,23 @@ fn real(store: &EmbeddedStore) {
     row("collection: snapshot", |phase| phase == Phase::Snapshot);
     row("collection: mark", |phase| matches!(phase, Phase::Walk(_)));
     row("collection: size", |phase| matches!(phase, Phase::Size(_)));
-    row("collection: catch up", |phase| matches!(phase, Phase::CatchUp(_) | Phase::DropHolds));
+    row("collection: catch up", |phase| {
+        matches!(phase, Phase::CatchUp(_) | Phase::DropHolds)
+    });
     row("collection: bury", |phase| phase == Phase::Bury);
-    row("collection: purge", |phase| matches!(phase, Phase::Purge(_)));
+    row("collection: purge", |phase| {
+        matches!(phase, Phase::Purge(_))
+    });
     let report = collection.report();
-    println!("| blocks deleted | {} of {} bytes |", report.deleted, report.freed_bytes);
+    println!(
+        "| blocks deleted | {} of {} bytes |",
+        report.deleted, report.freed_bytes
+    );
     println!(
         "| longest time under the write lock | {:.2} ms |",
-        millis(Duration::from_micros(store.counters().housekeeping_lock_us_max))
+        millis(Duration::from_micros(
+            store.counters().housekeeping_lock_us_max
+        ))
     );
 }
 
@@ -183,9 +216,19 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
+/// Time that this thread has run, as Linux counts it; zero elsewhere.
+fn cpu_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
+}
+
 /// Resident bytes of this process.
 fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = text
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
     pages.unwrap_or(0) * 4096
 }
