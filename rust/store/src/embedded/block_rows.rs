@@ -379,26 +379,17 @@ impl Session<'_> {
             .map_err(|detail| corrupt(Table::Graph, ordinal, detail))
     }
 
-    /// The row with this ordinal, dead or not.
-    pub(super) fn block_at(self, ordinal: u64) -> Result<Option<BlockRow>> {
+    /// The row with this ordinal, or what is wrong with it, and whether its block is dead; None for no row.
+    pub(super) fn row_and_death(self, ordinal: u64) -> Result<Option<(Result<BlockRow>, bool)>> {
         let mut statement = self.prepared(sql::ONE)?;
         let mut rows = statement
             .query([to_sql(ordinal)])
             .map_err(|error| self.unread(error))?;
-        let row = rows.next().map_err(|error| self.unread(error))?;
-        row.map(|row| read_row(self, row)).transpose()
-    }
-
-    /// Whether the block with this ordinal has a row and is dead.
-    pub(super) fn is_dead_row(self, ordinal: u64) -> Result<bool> {
-        let mut statement = self.prepared(sql::ONE)?;
-        let mut rows = statement
-            .query([to_sql(ordinal)])
-            .map_err(|error| self.unread(error))?;
-        match rows.next().map_err(|error| self.unread(error))? {
-            Some(row) => self.is_dead(row, DEAD_COLUMN, ordinal),
-            None => Ok(false),
-        }
+        let Some(row) = rows.next().map_err(|error| self.unread(error))? else {
+            return Ok(None);
+        };
+        let dead = self.is_dead(row, DEAD_COLUMN, ordinal)?;
+        Ok(Some((read_row(self, row), dead)))
     }
 
     /// The blocks that are there, counted; rows that are broken too.

@@ -140,9 +140,12 @@ impl View for Moment<'_> {
     }
 
     fn figures(&mut self, ordinal: u64) -> Result<Option<Figures>> {
-        let row = match self.session.block_at(ordinal) {
+        let Some((row, dead)) = self.session.row_and_death(ordinal)? else {
+            return Ok(None);
+        };
+        let row = match row {
             // Of a dead block's row nothing is wanted but that it goes.
-            Err(StoreError::Corrupt { .. }) if self.session.is_dead_row(ordinal)? => {
+            Err(StoreError::Corrupt { .. }) if dead => {
                 return Ok(Some(Figures {
                     blocks: 1,
                     ..Figures::default()
@@ -150,8 +153,7 @@ impl View for Moment<'_> {
             }
             row => row?,
         };
-        let Some(row) = row else { return Ok(None) };
-        let links = if self.session.is_dead_row(ordinal)? {
+        let links = if dead {
             0
         } else {
             self.session.links(ordinal)?.len() as u64
@@ -227,17 +229,16 @@ impl Changes for Transaction<'_> {
 
 /// Deletes the rows of one block, if it is there and dead.
 fn purge_one(session: Session<'_>, ordinal: u64, purged: &mut Purged) -> Result<()> {
-    if !session.is_dead_row(ordinal)? {
+    let Some((row, true)) = session.row_and_death(ordinal)? else {
         return Ok(());
-    }
-    match session.block_at(ordinal) {
-        Ok(Some(row)) => {
+    };
+    match row {
+        Ok(row) => {
             purged.bytes = purged.bytes.saturating_add(row.size);
             if row.file.is_some() && !session.file_is_shared(&row)? {
                 purged.files.extend(row.file);
             }
         }
-        Ok(None) => {}
         // A name that can't be trusted removes no file.
         Err(StoreError::Corrupt { .. }) => {
             tracing::warn!(
