@@ -249,8 +249,14 @@ impl Session<'_> {
             "SELECT ordinal, scope, expires_at_ms, chk FROM hold WHERE ordinal >= ?1 AND ordinal < ?2
              ORDER BY ordinal, scope",
         )?;
+        // From the very first: a negative ordinal is a broken row, to be reported and not passed over.
+        let start = if ordinals.start == 0 {
+            i64::MIN
+        } else {
+            to_sql(ordinals.start)
+        };
         let mut rows = statement
-            .query([to_sql(ordinals.start), to_sql(ordinals.end)])
+            .query([start, to_sql(ordinals.end)])
             .map_err(|error| self.unread(error))?;
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
             let (ordinal, _, expires_at_ms) = read_hold(self, row)?;
