@@ -379,6 +379,16 @@ impl Session<'_> {
             .map_err(|detail| corrupt(Table::Graph, ordinal, detail))
     }
 
+    /// The row with this ordinal, dead or not.
+    pub(super) fn block_at(self, ordinal: u64) -> Result<Option<BlockRow>> {
+        let mut statement = self.prepared(sql::ONE)?;
+        let mut rows = statement
+            .query([to_sql(ordinal)])
+            .map_err(|error| self.unread(error))?;
+        let row = rows.next().map_err(|error| self.unread(error))?;
+        row.map(|row| read_row(self, row)).transpose()
+    }
+
     /// The row with this ordinal, or what is wrong with it, and whether its block is dead; None for no row.
     pub(super) fn row_and_death(self, ordinal: u64) -> Result<Option<(Result<BlockRow>, bool)>> {
         let mut statement = self.prepared(sql::ONE)?;
