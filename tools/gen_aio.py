@@ -21,6 +21,7 @@ TARGET = PACKAGE / "aio.pyi"
 CLASSES = {
     "blocks": ["Blocks"],
     "commit": ["ThreadDraft", "CommitThreads", "Commit"],
+    "holds": ["Hold"],
     "lease": ["Lease"],
     "pins": ["Pins"],
     "refs": ["Refs"],

@@ -55,6 +55,8 @@ from treering.errors import (
     VersionConflict,
     WrongStatus,
 )
+from treering.gc import GcReport
+from treering.holds import Hold
 from treering.interchange import Exported, Imported, OnConflict
 from treering.journal import JournalEntry, Move
 from treering.lease import Lease
@@ -99,8 +101,10 @@ __all__ = [
     "Fenced",
     "Finding",
     "ForkedProcess",
+    "GcReport",
     "HeadMoved",
     "HistoryTrimmed",
+    "Hold",
     "Imported",
     "Invalid",
     "InvalidCommand",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from treering.blocks import Blocks
     from treering.commit import Commit, CommitThreads, ThreadDraft
+    from treering.holds import Hold
     from treering.lease import Lease
     from treering.pins import Pins
     from treering.refs import Refs
@@ -27,6 +28,7 @@ class Family:
     Blocks: type[Blocks]
     Commit: type[Commit]
     CommitThreads: type[CommitThreads]
+    Hold: type[Hold]
     Lease: type[Lease]
     Pins: type[Pins]
     Refs: type[Refs]

@@ -15,6 +15,7 @@ Types: `aio.pyi`, generated from the sync classes.
 
 from treering import blocks as _blocks
 from treering import commit as _commit
+from treering import holds as _holds
 from treering import lease as _lease
 from treering import pins as _pins
 from treering import refs as _refs
@@ -32,6 +33,7 @@ __all__ = [
     "Blocks",
     "Commit",
     "CommitThreads",
+    "Hold",
     "Lease",
     "Opening",
     "Pins",
@@ -49,6 +51,7 @@ __all__ = [
 Blocks = _ASYNC.Blocks = derive(_blocks.Blocks)
 Commit = _ASYNC.Commit = derive(_commit.Commit)
 CommitThreads = _ASYNC.CommitThreads = derive(_commit.CommitThreads)
+Hold = _ASYNC.Hold = derive(_holds.Hold)
 Lease = _ASYNC.Lease = derive(_lease.Lease)
 Pins = _ASYNC.Pins = derive(_pins.Pins)
 Refs = _ASYNC.Refs = derive(_refs.Refs)

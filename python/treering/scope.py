@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from treering._calls import read
+from treering._calls import Chunks, read, stream
+from treering._core import Cid
 from treering._family import SYNC, Family
 from treering._session import Address, Durability, Home
 from treering.blocks import Blocks
 from treering.commit import Commit
+from treering.holds import Hold, held, take
 from treering.interchange import (
     Exported,
     Imported,
@@ -59,6 +61,26 @@ class Scope:
     def blocks(self) -> Blocks:
         """The blocks of the store; what is put here is booked on this scope."""
         return self._family.Blocks(self._home.session, self.name, self._home.durability)
+
+    @read
+    def hold(self, cid: Cid | str, hours: float = 24.0) -> Hold:
+        """Returns the scope's hold of a block that is there, durable: for `hours` from now, or longer if it
+        was held for longer. It keeps the block and all that it links to.
+
+        Errors:
+            NotFound (`not-found`): the block is not here.
+            Ambiguous (`ambiguous`), Invalid (`invalid`): a text that names no single block; `hours` is not
+            within 0 … 100 years.
+        """
+        return take(self._family, self._home.session, self.name, cid, hours)
+
+    @stream
+    def holds(self) -> Chunks[Hold]:
+        """Returns the scope's holds in the order in which their blocks were put; an iterator.
+
+        One that has ended is listed until a collection removes it. O(holds of all scopes).
+        """
+        yield from held(self._family, self._home.session, self.name)
 
     def commit(self, command_id: str | None = None) -> Commit:
         """Returns a context manager: what is done through it is written in one commit, or not at all.

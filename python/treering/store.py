@@ -14,6 +14,8 @@ from treering._session import Durability, Location, Session, home, memory_sessio
 from treering.backup import BackupReport, CopyReport, Progress, finish, path_text
 from treering.blocks import Blocks
 from treering.errors import Invalid
+from treering.gc import GcReport
+from treering.holds import Hold, held, take
 from treering.journal import JournalEntry, entry
 from treering.refs import Refs
 from treering.scope import Scope
@@ -247,9 +249,49 @@ class Store:
         work = self._session.core.copy_to(target._session.core, dict(rename or {}))
         return CopyReport(**finish(work, progress))
 
+    def gc(self, dry_run: bool = False) -> GcReport:
+        """Returns what was collected: blocks that no ref and no hold reaches become absent and are deleted.
+
+        Writers go on meanwhile, here and in other processes; what they put, hold, link to or move refs to
+        stays. With `dry_run` nothing is changed and the report says what would go. Stopping it anywhere
+        (Ctrl-C, a crash) leaves a whole store; the next one does the rest. O(blocks + links).
+
+        Errors:
+            Corrupt (`corrupt`): a row that it rests on is broken; nothing was collected.
+            ReadOnly (`read-only`): not with `dry_run`.
+
+        Example:
+            >>> import treering
+            >>> store = treering.memory()
+            >>> thread = store.threads.start("try")
+            >>> _ = thread.append("coder", "a dead end")
+            >>> thread.rm()
+            >>> report = store.gc()
+            >>> report.deleted, report.reachable
+            (3, 0)
+        """
+        return GcReport(**self._session.core.gc(dry_run))
+
+    @read
+    def hold(self, cid: Cid | str, hours: float = 24.0) -> Hold:
+        """Returns the hold of a block in the scope `main`; short for `store.scope("main").hold`.
+
+        Errors:
+            As `Scope.hold`.
+        """
+        return take(self._family, self._session, MAIN, cid, hours)
+
+    @stream
+    def holds(self) -> Chunks[Hold]:
+        """Returns the holds of the scope `main`, as `Scope.holds` does; an iterator."""
+        yield from held(self._family, self._session, MAIN)
+
     @read
     def stats(self) -> dict[str, int]:
-        """Returns what is in the store, by name: blocks, their bytes, refs, commits, bytes on disk."""
+        """Returns what is in the store, by name: blocks, their bytes, refs, commits, garbage, bytes on disk.
+
+        `docs/reference.md` lists the names. O(blocks): it counts rows and pages.
+        """
         return self._session.core.stats()
 
     def counters(self) -> dict[str, int]:
@@ -299,14 +341,17 @@ def reopen_store(family: Family, location: Location) -> Store:
     return family.Store(open_session(location, create=False))
 
 
-def location_of(path: str | os.PathLike[str], read_only: bool, durability: Durability, lock_wait_s: float) -> Location:
+def location_of(
+    path: str | os.PathLike[str], read_only: bool, durability: Durability, lock_wait_s: float, automatic_gc: bool
+) -> Location:
     """Returns the checked arguments of an open."""
     text = path_text(path)
     if durability not in ("durable", "relaxed"):
         raise Invalid(f"durability {durability!r} is not one of durable, relaxed")
     if not 0 <= lock_wait_s <= 86_400:
         raise Invalid(f"lock_wait_s {lock_wait_s!r} is not within 0 … 86400 s")
-    return Location(text, read_only, durability, round(lock_wait_s * 1000))
+    lock_wait_ms = round(lock_wait_s * 1000)
+    return Location(os.path.abspath(text), read_only, durability, lock_wait_ms, automatic_gc)  # noqa: PTH100
 
 
 def open(
@@ -316,14 +361,17 @@ def open(
     read_only: bool = False,
     durability: Durability = "durable",
     lock_wait_s: float = 30.0,
+    automatic_gc: bool = True,
     repair: bool = False,
 ) -> Store:
     """Returns the store of a directory; the directory is made if it is absent and `create` is true.
 
     `durability` is what an answered commit outlives: `durable` a power failure, `relaxed` only a killed
-    process. `lock_wait_s` is how long a commit waits for other processes that write. Opening a directory
-    twice in a process is fine. `repair` first mends the store's own rows (its format, its totals …): with one
-    of them broken it is refused otherwise; `verify(repair=True)` mends everything else.
+    process. `lock_wait_s` is how long a commit waits for other processes that write. With `automatic_gc` a
+    thread in the background collects garbage when there is much of it, at most hourly and never in a writer's
+    way. Opening a directory twice in a process is fine; the first opening decides about `automatic_gc`.
+    `repair` first mends the store's own rows (its format, its totals …): with one of them broken it is refused
+    otherwise; `verify(repair=True)` mends everything else.
 
     Errors:
         Invalid (`invalid`): the directory holds other files and is no store; nothing was written.
@@ -339,7 +387,7 @@ def open(
         ...     len(thread)
         0
     """
-    location = location_of(path, read_only, durability, lock_wait_s)
+    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc)
     return SYNC.Store(open_session(location, create=create, mend=repair))
 
 

@@ -14,7 +14,19 @@ import treering
 from treering import Step, aio
 
 TASKS = 64
-CLASSES = ["Blocks", "Commit", "CommitThreads", "Lease", "Pins", "Scope", "Store", "Thread", "ThreadDraft", "Threads"]
+CLASSES = [
+    "Blocks",
+    "Commit",
+    "CommitThreads",
+    "Hold",
+    "Lease",
+    "Pins",
+    "Scope",
+    "Store",
+    "Thread",
+    "ThreadDraft",
+    "Threads",
+]
 
 
 @pytest.fixture

@@ -55,6 +55,7 @@ def test_json_is_on_every_command_that_reads() -> None:
         ("thread", "list"), ("thread", "show"), ("thread", "log"), ("thread", "diff"), ("block", "get"),
         ("block", "list"), ("block", "links"), ("verify",), ("stats",), ("ref", "list"), ("ref", "show"),
         ("backup",), ("restore",), ("copy",),
+        ("gc",), ("pin", "list"), ("hold", "list"), ("hold", "add"), ("hold", "extend"),
     }  # fmt: skip
     for path in reading:
         command = get_command(app)
@@ -65,4 +66,7 @@ def test_json_is_on_every_command_that_reads() -> None:
 
 def test_the_help_knows_every_command() -> None:
     top = {path[0] for path in _commands() if len(path) == 1}
-    assert top == {"thread", "block", "ref", "verify", "stats", "export", "import", "backup", "restore", "copy", "demo"}
+    assert top == {
+        "thread", "block", "ref", "pin", "hold", "verify", "stats", "gc", "export", "import", "backup", "restore",
+        "copy", "demo",
+    }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 from typer.main import get_command
 
-from treering.cli import backup, block, copy, demo, interchange, ref, stats, verify
+from treering.cli import backup, block, copy, demo, gc, hold, interchange, pin, ref, stats, verify
 from treering.cli.exits import UsageError, complain, explain, is_bare
 from treering.cli.opening import Opening
 from treering.cli.options import examples
@@ -58,6 +58,9 @@ def _global_options(
 app.add_typer(thread_app)
 app.add_typer(block.block_app)
 app.add_typer(ref.ref_app)
+app.add_typer(pin.pin_app)
+app.add_typer(hold.hold_app)
+app.command("gc", epilog=gc.EPILOG)(gc.gc)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("stats", epilog=stats.EPILOG)(stats.stats)
 app.command("export", epilog=interchange.EXPORT_EPILOG)(interchange.export_car)

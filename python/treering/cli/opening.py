@@ -35,7 +35,10 @@ class Opening:
                     "treering thread import FILE makes one; --store PATH names another, treering demo shows one",
                 )
             read_only = not (write or create or repair)
-            self._store = treering.open(self.path, create=create, read_only=read_only, repair=repair)
+            # A command is over before a collection in the background would be; `treering gc` is for that.
+            self._store = treering.open(
+                self.path, create=create, read_only=read_only, automatic_gc=False, repair=repair
+            )
         return self._store
 
     def threads(self, *, write: bool = False, create: bool = False) -> "Threads":

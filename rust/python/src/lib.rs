@@ -10,6 +10,7 @@ mod batch;
 mod car;
 mod cid;
 mod codec;
+mod collect;
 mod convert;
 mod decode;
 mod encode;

@@ -19,6 +19,7 @@ use treering_thread::content::{read_content_node, read_payload};
 use treering_thread::{Content, Threads, verify_threads};
 
 use crate::cid::PyCid;
+use crate::collect::{self, collect, interruptible};
 use crate::convert::{
     ByteString, Count, DurabilityName, OurCid, Text, bytes_object, our_cids, value_object,
 };
@@ -103,13 +104,14 @@ impl Drop for Core {
 #[pymethods]
 impl Core {
     #[staticmethod]
-    #[pyo3(signature = (path, create, read_only, lock_wait_ms, mend))]
+    #[pyo3(signature = (path, create, read_only, lock_wait_ms, automatic_gc, mend))]
     fn open(
         py: Python<'_>,
         path: Text,
         create: bool,
         read_only: bool,
         lock_wait_ms: Count,
+        automatic_gc: bool,
         mend: bool,
     ) -> Result<Self> {
         let options = OpenOptions {
@@ -117,6 +119,7 @@ impl Core {
             read_only,
             lock_wait: Duration::from_millis(lock_wait_ms.0),
             callers_wait: true,
+            automatic_gc,
             mend,
             ..OpenOptions::default()
         };
@@ -373,6 +376,46 @@ impl Core {
         })
     }
 
+    /// Makes what nothing reaches absent and deletes it; what was found, by name.
+    #[pyo3(signature = (dry_run))]
+    fn gc<'py>(&self, py: Python<'py>, dry_run: bool) -> Result<Bound<'py, PyDict>> {
+        let report = collect(py, &self.store, dry_run)?;
+        Ok(collect::report_object(py, &report)?)
+    }
+
+    /// (ordinal, CID, end) of a scope's holds after an ordinal, 0 for the first.
+    #[pyo3(signature = (scope, after, limit))]
+    fn holds(
+        &self,
+        py: Python<'_>,
+        scope: Text,
+        after: Count,
+        limit: usize,
+    ) -> Result<Vec<(u64, PyCid, i64)>> {
+        let found = py.detach(|| self.store.holds(&scope, after.0, limit))?;
+        Ok(found
+            .into_iter()
+            .map(|hold| (hold.ordinal, PyCid::ours(hold.cid), hold.expires_at_ms))
+            .collect())
+    }
+
+    /// Holds a block for so long from now at least; when the hold ends.
+    #[pyo3(signature = (scope, cid, ms))]
+    fn extend_hold(&self, py: Python<'_>, scope: Text, cid: OurCid, ms: Count) -> Result<i64> {
+        let store = Arc::clone(&self.store);
+        interruptible(py, move |_| {
+            let ms = i64::try_from(ms.0).unwrap_or(i64::MAX);
+            store.extend_hold(&scope.0, &cid.0, store.now_ms().saturating_add(ms))
+        })
+    }
+
+    /// Ends a scope's hold of a block; whether there was one.
+    #[pyo3(signature = (scope, cid))]
+    fn release_hold(&self, py: Python<'_>, scope: Text, cid: OurCid) -> Result<bool> {
+        let store = Arc::clone(&self.store);
+        interruptible(py, move |_| store.release_hold(&scope.0, &cid.0))
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>> {
         let stats = py.detach(|| self.store.stats())?;
         Ok(stats_object(py, &stats)?)
@@ -523,6 +566,20 @@ fn stats_object<'py>(py: Python<'py>, stats: &StoreStats) -> PyResult<Bound<'py,
         commits,
         receipts,
         holds,
+        dead_blocks,
+        gc_generation,
+        gc_at_ms,
+        gc_kept,
+        gc_deleted,
+        gc_freed_bytes,
+        garbage_blocks,
+        garbage_bytes,
+        garbage_estimate,
+        block_row_bytes,
+        journal_bytes,
+        receipt_bytes,
+        other_bytes,
+        free_bytes,
         database_bytes,
         wal_bytes,
         blob_files,
@@ -539,6 +596,20 @@ fn stats_object<'py>(py: Python<'py>, stats: &StoreStats) -> PyResult<Bound<'py,
             ("commits", commits),
             ("receipts", receipts),
             ("holds", holds),
+            ("dead_blocks", dead_blocks),
+            ("gc_generation", gc_generation),
+            ("gc_at_ms", gc_at_ms),
+            ("gc_kept", gc_kept),
+            ("gc_deleted", gc_deleted),
+            ("gc_freed_bytes", gc_freed_bytes),
+            ("garbage_blocks", garbage_blocks),
+            ("garbage_bytes", garbage_bytes),
+            ("garbage_estimate", garbage_estimate),
+            ("block_row_bytes", block_row_bytes),
+            ("journal_bytes", journal_bytes),
+            ("receipt_bytes", receipt_bytes),
+            ("other_bytes", other_bytes),
+            ("free_bytes", free_bytes),
             ("database_bytes", database_bytes),
             ("wal_bytes", wal_bytes),
             ("blob_files", blob_files),
@@ -559,6 +630,12 @@ fn counters_object<'py>(py: Python<'py>, counters: &Counters) -> PyResult<Bound<
         checkpoint_syncs,
         blob_syncs,
         wal_bytes_written,
+        housekeeping_lock_us_max,
+        automatic_gc_checks,
+        automatic_gc_marks,
+        automatic_gc_collections,
+        automatic_gc_deleted,
+        automatic_gc_freed_bytes,
     } = counters;
     figures(
         py,
@@ -573,6 +650,12 @@ fn counters_object<'py>(py: Python<'py>, counters: &Counters) -> PyResult<Bound<
             ("checkpoint_syncs", checkpoint_syncs),
             ("blob_syncs", blob_syncs),
             ("wal_bytes_written", wal_bytes_written),
+            ("housekeeping_lock_us_max", housekeeping_lock_us_max),
+            ("automatic_gc_checks", automatic_gc_checks),
+            ("automatic_gc_marks", automatic_gc_marks),
+            ("automatic_gc_collections", automatic_gc_collections),
+            ("automatic_gc_deleted", automatic_gc_deleted),
+            ("automatic_gc_freed_bytes", automatic_gc_freed_bytes),
         ],
     )
 }

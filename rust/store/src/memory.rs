@@ -399,7 +399,7 @@ impl Store for MemoryStore {
     }
 
     fn stats(&self) -> Result<StoreStats> {
-        Ok(self.open()?.state.stats())
+        Ok(self.open()?.state.stats(self.clock.now_ms()))
     }
 
     fn counters(&self) -> Counters {

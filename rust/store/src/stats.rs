@@ -19,7 +19,35 @@ pub struct StoreStats {
     pub receipts: u64,
     /// Holds, those that have ended too until they are collected.
     pub holds: u64,
-    /// Bytes of the database file.
+    /// Dead blocks whose rows still take room: a collection was stopped before it had deleted them.
+    pub dead_blocks: u64,
+    /// How often blocks were declared absent.
+    pub gc_generation: u64,
+    /// When the newest collection that came to its end began, Unix milliseconds; 0 for none.
+    pub gc_at_ms: u64,
+    /// Blocks that it kept.
+    pub gc_kept: u64,
+    /// Blocks whose rows it deleted.
+    pub gc_deleted: u64,
+    /// Their bytes.
+    pub gc_freed_bytes: u64,
+    /// Blocks that it found to be garbage and left, because they were few.
+    pub garbage_blocks: u64,
+    /// Their bytes.
+    pub garbage_bytes: u64,
+    /// Blocks that may be garbage now, estimated: those, and what came, went and ended since.
+    pub garbage_estimate: u64,
+    /// Pages of the tables of blocks and what they link to, with their index, in bytes.
+    pub block_row_bytes: u64,
+    /// Pages of the journal, in bytes.
+    pub journal_bytes: u64,
+    /// Pages of the receipts, in bytes.
+    pub receipt_bytes: u64,
+    /// Pages of all other tables, in bytes.
+    pub other_bytes: u64,
+    /// Pages of the database that are free to be written again, in bytes.
+    pub free_bytes: u64,
+    /// Bytes of the database file; what is in the log only is not in it yet.
     pub database_bytes: u64,
     /// Bytes of the write-ahead log.
     pub wal_bytes: u64,
@@ -52,4 +80,17 @@ pub struct Counters {
     pub blob_syncs: u64,
     /// Bytes written to the write-ahead log by commits, without the zeros that lengthen its file.
     pub wal_bytes_written: u64,
+    /// The longest time that a commit with housekeeping in it (a piece of a collection, a hold) kept the write
+    /// lock, in microseconds, its fsync included.
+    pub housekeeping_lock_us_max: u64,
+    /// How often the automatic collection estimated whether there is much garbage.
+    pub automatic_gc_checks: u64,
+    /// How often it then marked.
+    pub automatic_gc_marks: u64,
+    /// How often there was much, and it collected to the end.
+    pub automatic_gc_collections: u64,
+    /// Blocks whose rows it deleted.
+    pub automatic_gc_deleted: u64,
+    /// Their bytes.
+    pub automatic_gc_freed_bytes: u64,
 }

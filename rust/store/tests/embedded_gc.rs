@@ -194,6 +194,7 @@ fn anything_broken_stops_a_collection_before_its_first_change() {
     aborts("DELETE FROM block WHERE ordinal = 3", "main/thread/kept");
     aborts("DELETE FROM block WHERE ordinal = 4", "block row 4");
     aborts("UPDATE block SET size = 1 WHERE ordinal = 6", "block row 6");
+    aborts("UPDATE hold SET ordinal = -8", "hold row -8 of scope main");
     aborts(
         "UPDATE hold SET expires_at_ms = 0",
         "hold row 8 of scope main",

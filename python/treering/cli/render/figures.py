@@ -1,6 +1,7 @@
 """A store's figures, a line each."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +32,7 @@ def print_figures(console: Console, figures: Mapping[str, Any]) -> None:
         f"{size(figures['alone_bytes'])} if every thread were stored alone, {size(figures['thread_bytes'])} as it is",
     )
     table.add_row("commits", f"{figures['commits']:,}", f"{count(figures['refs'], 'ref')}")
+    table.add_row("garbage", f"{figures['garbage_estimate']:,}", _garbage(figures))
     disk = figures["database_bytes"] + figures["wal_bytes"] + figures["blob_bytes"]
     table.add_row(
         "on disk",
@@ -38,5 +40,25 @@ def print_figures(console: Console, figures: Mapping[str, Any]) -> None:
         f"database {size(figures['database_bytes'])}, log {size(figures['wal_bytes'])}, "
         f"{count(figures['blob_files'], 'blob file')} {size(figures['blob_bytes'])}",
     )
+    table.add_row(
+        "database",
+        "",
+        f"blocks {size(figures['block_row_bytes'])}, journal {size(figures['journal_bytes'])}, "
+        f"receipts {size(figures['receipt_bytes'])}, other {size(figures['other_bytes'])}, "
+        f"free {size(figures['free_bytes'])}",
+    )
     console.print(table)
     console.print(Text("head  ", "faint").append(str(figures["head"]), "cid"), soft_wrap=True)
+
+
+def _garbage(figures: Mapping[str, Any]) -> str:
+    """Where the estimate comes from."""
+    if not figures["gc_at_ms"]:
+        return "at most; nothing was collected yet"
+    when = datetime.fromtimestamp(figures["gc_at_ms"] / 1000, UTC)
+    text = f"at most, estimated; collected {when:%Y-%m-%d %H:%M} UTC, {count(figures['gc_deleted'], 'block')} deleted"
+    if figures["garbage_blocks"]:
+        text += f", {count(figures['garbage_blocks'], 'block')} ({size(figures['garbage_bytes'])}) left as too few"
+    if figures["dead_blocks"]:
+        text += f"; {count(figures['dead_blocks'], 'dead block')} still to be deleted"
+    return text

@@ -31,6 +31,9 @@ cases!("gc":
     two_collections_do_not_disturb_each_other,
     a_collection_given_up_at_any_step_leaves_a_whole_store,
     a_store_of_several_thousand_blocks,
+    much_is_buried_in_pieces_and_anything_may_happen_between_them,
+    what_was_found_is_in_the_statistics,
+    a_collection_may_be_left_when_all_is_marked,
     a_closed_store_is_not_collected,
 );
 
@@ -123,18 +126,20 @@ fn an_orphan_whose_hold_is_released_goes_and_the_figures_are_exact(backend: &dyn
     let top = node("orphan", &[leaf.cid, kept[0].cid]);
     done(&*store, held([leaf.clone(), top.clone()]));
     let report = gc(&*store);
-    assert_eq!(
-        (report.roots, report.reachable, report.dead, report.deleted),
-        (3, 5, 0, 0)
-    );
+    assert_eq!((report.roots, report.held), (3, 2));
+    assert_eq!((report.reachable, report.dead, report.deleted), (5, 0, 0));
     assert!(store.release_hold("main", &top.cid).unwrap());
     assert!(store.release_hold("main", &leaf.cid).unwrap());
     let (head, before) = (store.head().unwrap(), store.counters());
     let report = gc(&*store);
     let expected = GcReport {
         roots: 1,
+        held: 0,
         reachable: 3,
         dead: 2,
+        dead_nodes: 1,
+        dead_links: 2,
+        dead_bytes: bytes_of(&[&leaf, &top]),
         deleted: 2,
         freed_bytes: bytes_of(&[&leaf, &top]),
         generation: 1,
@@ -170,6 +175,7 @@ fn a_dry_run_changes_nothing(backend: &dyn Backend) {
     let [leaf, middle, top] = &orphans;
     assert_eq!(dry.freed_bytes, bytes_of(&[leaf, middle, top, &ended]));
     assert_eq!((dry.dead, dry.reachable, dry.generation), (4, 3, 0));
+    assert_eq!((dry.dead_nodes, dry.dead_links), (2, 2));
     let real = gc(&*store);
     let would = GcReport {
         dry_run: false,
@@ -555,4 +561,145 @@ fn a_closed_store_is_not_collected(backend: &dyn Backend) {
         store.release_hold("main", &raw("x").cid),
         Err(StoreError::Closed)
     ));
+}
+
+/// Of 12,000 blocks half are held, which is what a piece is cut by; the others are one chain of garbage.
+fn leave_much(store: &dyn Store) -> Vec<Block> {
+    let mut chain: Vec<Block> = Vec::new();
+    for turn in 0..12 {
+        let mut blocks = Vec::new();
+        let mut commit = put([]);
+        for place in 0..500 {
+            let kept = raw(format!("held {turn}/{place}"));
+            let links: Vec<Cid> = chain.last().map(|block| block.cid).into_iter().collect();
+            chain.push(node(&format!("{turn}/{place}"), &links));
+            commit.holds.push(kept.cid);
+            blocks.extend([kept, chain.last().unwrap().clone()]);
+        }
+        commit.blocks = blocks;
+        done(store, commit);
+    }
+    chain
+}
+
+fn much_is_buried_in_pieces_and_anything_may_happen_between_them(backend: &dyn Backend) {
+    type Act = fn(&dyn Store, &[Block]) -> Vec<Cid>;
+    let link: Act = |store, chain| {
+        // Whatever is alive of the chain is whole, since it dies from the top down.
+        let alive = chain
+            .iter()
+            .rev()
+            .find(|block| store.has(&block.cid).unwrap());
+        let Some(top) = alive else { return Vec::new() };
+        let child = node("child", &[top.cid]);
+        let mut commit = put([child.clone()]);
+        commit.moves = vec![set(&name("child"), Expect::Absent, child.cid)];
+        done(store, commit);
+        vec![child.cid]
+    };
+    let hold: Act = |store, chain| {
+        let alive = chain
+            .iter()
+            .rev()
+            .find(|block| store.has(&block.cid).unwrap());
+        let Some(top) = alive else { return Vec::new() };
+        store.extend_hold("other", &top.cid, i64::MAX).unwrap();
+        vec![top.cid]
+    };
+    let collect: Act = |store, _| {
+        gc(store);
+        Vec::new()
+    };
+    for act in [link, hold, collect] {
+        let store = fresh(backend);
+        let chain = leave_much(&*store);
+        let mut collection = store.collection(&REAL).unwrap();
+        let mut pieces = 0;
+        let mut stays = Vec::new();
+        while !matches!(collection.phase(), Phase::Purge(_)) {
+            let burying = collection.phase() == Phase::Bury;
+            collection.step().unwrap();
+            if burying && pieces == 0 {
+                assert_eq!(
+                    collection.phase(),
+                    Phase::Bury,
+                    "there is more than one piece"
+                );
+                let dead = collection.report().dead;
+                assert!(0 < dead && dead < 6000, "{dead}");
+                assert_eq!(store.stats().unwrap().blocks, 12_000 - dead);
+                assert_sound(&*store);
+                stays = act(&*store, &chain);
+            }
+            pieces += u64::from(burying);
+        }
+        assert!(pieces > 1);
+        let report = collection.run().unwrap();
+        assert_sound(&*store);
+        assert_whole(&*store, &stays);
+        let reached = reachable(&*store, &stays).unwrap().blocks.len() as u64;
+        let last = gc(&*store);
+        assert_eq!(last.dead, 0, "nothing was overlooked: {report:?}");
+        // A child is a block of its own that was not there before.
+        let of_chain = chain.iter().filter(|block| store.has(&block.cid).unwrap());
+        assert!(reached.saturating_sub(of_chain.count() as u64) <= 1);
+        assert!(stays.is_empty() || reached > 1000, "{reached}");
+    }
+}
+
+fn what_was_found_is_in_the_statistics(backend: &dyn Backend) {
+    let clock = Clock::manual(70_000);
+    let store = backend.fresh(clock.clone());
+    keep_some(&*store);
+    let orphans = leave_orphans(&*store);
+    let stats = store.stats().unwrap();
+    assert_eq!(
+        (stats.gc_at_ms, stats.gc_kept, stats.garbage_estimate),
+        (0, 0, 6)
+    );
+    store.gc(&GcOptions { dry_run: true }).unwrap();
+    assert_eq!(
+        store.stats().unwrap().gc_at_ms,
+        0,
+        "a dry run writes nothing"
+    );
+    gc(&*store);
+    let stats = store.stats().unwrap();
+    let [leaf, middle, top] = &orphans;
+    assert_eq!((stats.gc_at_ms, stats.gc_generation), (70_000, 1));
+    assert_eq!((stats.gc_kept, stats.gc_deleted), (3, 3));
+    assert_eq!(stats.gc_freed_bytes, bytes_of(&[leaf, middle, top]));
+    assert_eq!((stats.garbage_blocks, stats.garbage_estimate), (0, 0));
+    assert_eq!(stats.dead_blocks, 0);
+    leave_orphans(&*store);
+    assert_eq!(store.stats().unwrap().garbage_estimate, 3);
+    bury(&*store);
+    assert_eq!(
+        store.stats().unwrap().dead_blocks,
+        3,
+        "their rows are there"
+    );
+}
+
+fn a_collection_may_be_left_when_all_is_marked(backend: &dyn Backend) {
+    let store = fresh(backend);
+    keep_some(&*store);
+    let orphans = leave_orphans(&*store);
+    let before = picture(&*store);
+    let early = store.collection(&REAL).unwrap();
+    assert!(matches!(early.leave(), Err(StoreError::Invalid { .. })));
+    let mut collection = store.collection(&REAL).unwrap();
+    while collection.phase() != Phase::DropHolds {
+        collection.step().unwrap();
+    }
+    assert_eq!(collection.found().blocks, 3);
+    let report = collection.leave().unwrap();
+    assert_eq!((report.dead, report.deleted, report.reachable), (0, 0, 3));
+    assert_eq!(picture(&*store), before);
+    let stats = store.stats().unwrap();
+    let [leaf, middle, top] = &orphans;
+    assert_eq!(stats.garbage_blocks, 3);
+    assert_eq!(stats.garbage_bytes, bytes_of(&[leaf, middle, top]));
+    assert_eq!(stats.garbage_estimate, 3);
+    assert_eq!(gc(&*store).deleted, 3);
 }

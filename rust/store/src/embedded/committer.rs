@@ -138,6 +138,7 @@ impl Committer {
             Durability::Durable
         };
         let all_files: Vec<String> = batch.iter().flat_map(Request::file_names).collect();
+        let housekeeping = batch.iter().any(Request::is_housekeeping);
         let mut answers = Vec::with_capacity(batch.len());
         let mut unused_files = Vec::new();
 
@@ -150,6 +151,9 @@ impl Committer {
             None => self.transact(&inside, durability, batch, &mut answers, &mut unused_files),
         };
         self.unlock();
+        if housekeeping {
+            tally.held_for_housekeeping(begun.elapsed());
+        }
         self.slow.store(begun.elapsed() > HELP_MAX, Relaxed);
         if self.log_is_long(durability) {
             self.queue.want_checkpoint();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::automatic::Automatic;
 use super::bell::Bell;
 use super::blob::BlobFiles;
 use super::committer::Committer;
@@ -148,6 +149,7 @@ pub(super) struct Core {
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Who commits; gone with the writer.
     pub(super) committer: Weak<Committer>,
+    automatic: Arc<Automatic>,
 }
 
 impl Core {
@@ -193,6 +195,7 @@ impl Core {
         shared
             .connections
             .reading(|session| session.check_manifest())?;
+        let automatic = Automatic::new(&shared, mode == Mode::Write && options.automatic_gc);
         let queue = Arc::<Queue>::default();
         let mut core = Self {
             shared,
@@ -201,6 +204,7 @@ impl Core {
             generation: fork::generation(),
             writer: Mutex::default(),
             committer: Weak::new(),
+            automatic: Arc::new(automatic),
         };
         if let Some(lock) = lock {
             redo_log(directory, &lock, &options.disk)?;
@@ -217,8 +221,15 @@ impl Core {
         Ok(core)
     }
 
+    /// Starts a collection in the background if it may be time for one. Costs a look at the clock.
+    pub(super) fn collect_if_due(&self) {
+        Automatic::start_if_due(&self.automatic, &self.shared, &self.queue);
+    }
+
     /// Answers what is queued, then stops. Called once, by the last handle.
     pub(super) fn close(&self) {
+        // Who commits can't wait for a collection that waits for him.
+        self.automatic.stop(!self.queue.has_turn());
         self.queue.close();
         let handle = self
             .writer

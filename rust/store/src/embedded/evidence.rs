@@ -175,8 +175,13 @@ fn broken(which: impl Into<String>, error: crate::error::StoreError) -> Broken {
 impl Evidence for Snapshot<'_> {
     fn own_checks(&self, report: &mut VerifyReport) -> Result<()> {
         let structure = self.check_structure(report);
-        for key in KEYS {
-            if let Err(error) = self.session.read_manifest(key) {
+        let optional = [
+            self.session.gc_generation().map(drop),
+            self.session.learned().map(drop),
+        ];
+        let rows = KEYS.map(|key| self.session.read_manifest(key).map(drop));
+        for row in rows.into_iter().chain(optional) {
+            if let Err(error) = row {
                 let Broken { which, detail } = error.into();
                 report.find(
                     Check::Manifest,

@@ -5,6 +5,7 @@
 //! a row claims, and a row that reads is the row that the store would write for it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use rusqlite::types::Value;
@@ -424,7 +425,7 @@ fn read(session: Session<'_>, layout: &Layout, row: &[Value]) -> Result<(), Stor
         "hold" => {
             let (ordinal, scope, end) =
                 session.hold_rows((0, ""), 10)?.pop().ok_or_else(missing)?;
-            let each = session.each_hold(u64::MAX, &mut |_, _| Ok(()));
+            let each = session.each_hold(0..u64::MAX, &mut |_, _| ControlFlow::Continue(()));
             let end = end?;
             each?;
             assert_eq!(session.hold_end(ordinal, &scope)?, Some(end));
@@ -463,7 +464,8 @@ fn read(session: Session<'_>, layout: &Layout, row: &[Value]) -> Result<(), Stor
 fn read_block(session: Session<'_>, ordinal: i64, digest: &[u8]) -> Result<(), StoreError> {
     let ordinal = ordinal.cast_unsigned();
     session.count_living()?;
-    let row = session.block_at(ordinal)?.ok_or_else(missing)?;
+    let (row, _) = session.row_and_death(ordinal)?.ok_or_else(missing)?;
+    let row = row?;
     assert_eq!((row.ordinal, &row.cid.digest()[..]), (ordinal, digest));
     assert_eq!(session.cid_of(ordinal)?, Some(row.cid));
     assert_eq!(session.find_block(&row.cid)?, Some(row.clone()));

@@ -2,6 +2,7 @@
 //!
 //! Blocks in colder tiers are not collected: each counts as reached.
 
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,10 @@ use treering_block::{Cid, Codec};
 
 use super::EmbeddedStore;
 use super::blob::{digest_and_time, without_tree_suffix};
+use super::core::Shared;
 use super::directory::FILES_LOCK;
 use super::files_lock::{FilesLock, may_remove_files};
-use super::queue::Work;
+use super::queue::{Reply, Work};
 use super::row_check::Table;
 use super::session::Session;
 use super::sqlite_error::io_error;
@@ -19,7 +21,7 @@ use super::transaction::Transaction;
 use crate::clock::Clock;
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
-use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Purged, View};
+use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Learned, Purged, View};
 use crate::store::{HOLD_MS, Store};
 use crate::tier::Tier;
 
@@ -99,8 +101,16 @@ impl View for Moment<'_> {
         }
     }
 
-    fn holds(&mut self, below: u64, visit: &mut dyn FnMut(u64, i64) -> Result<()>) -> Result<()> {
-        self.session.each_hold(below, visit)
+    fn holds(
+        &mut self,
+        ordinals: Range<u64>,
+        visit: &mut dyn FnMut(u64, i64) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.session.each_hold(ordinals, visit)
+    }
+
+    fn hold_floor(&mut self, below: u64, count: usize) -> Result<u64> {
+        self.session.hold_floor(below, count)
     }
 
     fn ordinal(&mut self, cid: &Cid) -> Result<Option<u64>> {
@@ -132,9 +142,12 @@ impl View for Moment<'_> {
     }
 
     fn figures(&mut self, ordinal: u64) -> Result<Option<Figures>> {
-        let row = match self.session.block_at(ordinal) {
+        let Some((row, dead)) = self.session.row_and_death(ordinal)? else {
+            return Ok(None);
+        };
+        let row = match row {
             // Of a dead block's row nothing is wanted but that it goes.
-            Err(StoreError::Corrupt { .. }) if self.session.is_dead_row(ordinal)? => {
+            Err(StoreError::Corrupt { .. }) if dead => {
                 return Ok(Some(Figures {
                     blocks: 1,
                     ..Figures::default()
@@ -142,8 +155,7 @@ impl View for Moment<'_> {
             }
             row => row?,
         };
-        let Some(row) = row else { return Ok(None) };
-        let links = if self.session.is_dead_row(ordinal)? {
+        let links = if dead {
             0
         } else {
             self.session.links(ordinal)?.len() as u64
@@ -207,30 +219,28 @@ impl Changes for Transaction<'_> {
         Ok(purged)
     }
 
-    fn drop_holds(&mut self, until_ms: i64, limit: usize) -> Result<usize> {
+    fn drop_holds(&mut self, ordinals: Range<u64>, until_ms: i64) -> Result<()> {
         self.expect_tip()?;
-        let mut dropped = 0;
-        self.writing(|session| {
-            dropped = session.delete_ended_holds(until_ms, limit)?;
-            Ok(())
-        })?;
-        Ok(dropped)
+        self.writing(|session| session.delete_ended_holds(ordinals, until_ms))
+    }
+
+    fn learn(&mut self, learned: &Learned) -> Result<()> {
+        self.writing(|session| session.write_learned(learned))
     }
 }
 
 /// Deletes the rows of one block, if it is there and dead.
 fn purge_one(session: Session<'_>, ordinal: u64, purged: &mut Purged) -> Result<()> {
-    if !session.is_dead_row(ordinal)? {
+    let Some((row, true)) = session.row_and_death(ordinal)? else {
         return Ok(());
-    }
-    match session.block_at(ordinal) {
-        Ok(Some(row)) => {
+    };
+    match row {
+        Ok(row) => {
             purged.bytes = purged.bytes.saturating_add(row.size);
             if row.file.is_some() && !session.file_is_shared(&row)? {
                 purged.files.extend(row.file);
             }
         }
-        Ok(None) => {}
         // A name that can't be trusted removes no file.
         Err(StoreError::Corrupt { .. }) => {
             tracing::warn!(
@@ -250,14 +260,44 @@ impl Ground for EmbeddedStore {
     }
 
     fn read(&self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()> {
-        let shared = &self.usable()?.shared;
-        let reader = shared.connections.read()?;
+        self.usable()?.shared.read_moment(work)
+    }
+
+    fn change(&self, durability: Durability, work: Change) -> Result<()> {
+        self.ask_writer(|reply| change(durability, work, reply))
+    }
+
+    fn remove_files(&self, names: &[String]) {
+        self.core.shared.remove_files(names);
+    }
+
+    fn remove_stray_files(&self) -> Result<()> {
+        self.usable()?.shared.remove_stray_files()
+    }
+}
+
+/// A change for the writer's queue.
+pub(super) fn change(durability: Durability, work: Change, reply: Reply<()>) -> Work {
+    Work::Change {
+        work: Box::new(move |transaction| work(transaction)),
+        durability,
+        reply,
+    }
+}
+
+impl Shared {
+    /// Reads one moment of the store.
+    pub(super) fn read_moment(
+        &self,
+        work: &mut dyn FnMut(&mut dyn View) -> Result<()>,
+    ) -> Result<()> {
+        let reader = self.connections.read()?;
         let session = reader.session();
         session.run("BEGIN", "read")?;
         let read = session.totals().and_then(|totals| {
             work(&mut Moment {
                 session,
-                tiers: &shared.tiers,
+                tiers: &self.tiers,
                 next_ordinal: totals.next_ordinal,
                 blocks: totals.blocks,
             })
@@ -269,51 +309,51 @@ impl Ground for EmbeddedStore {
         } else {
             Err(StoreError::Invalid {
                 what: "store directory",
-                value: self.location(),
+                value: self.root.display().to_string(),
                 rule: "it is read-only for this process and another one wrote to it; try again"
                     .into(),
             })
         }
     }
 
-    fn change(&self, durability: Durability, work: Change) -> Result<()> {
-        self.ask_writer(|reply| Work::Change {
-            work: Box::new(move |transaction| work(transaction)),
-            durability,
-            reply,
-        })
+    /// Removes files that no row names any more, unless somebody copies the files of a snapshot: they stay
+    /// for the next collection then.
+    pub(super) fn remove_files(&self, names: &[String]) {
+        if let Some(_alone) = self.may_remove_files() {
+            for name in names {
+                self.blobs.remove(name);
+            }
+        }
     }
 
-    fn remove_files(&self, names: &[String]) {
-        let Some(_alone) = self.may_remove_files() else {
-            return;
-        };
-        for name in names {
-            self.core.shared.blobs.remove(name);
-        }
+    /// None: somebody copies the files of a snapshot, or it can't be told.
+    fn may_remove_files(&self) -> Option<FilesLock> {
+        let path = self.root.join(FILES_LOCK);
+        may_remove_files(&path, &self.disk).unwrap_or_else(|error| {
+            tracing::warn!(%error, path = %path.display(), "files without a row stay behind");
+            None
+        })
     }
 
     /// What a crash left between a file and its commit, or between a row's deletion and its file's. By the
     /// machine's clock, since the files' names are.
-    fn remove_stray_files(&self) -> Result<()> {
+    pub(super) fn remove_stray_files(&self) -> Result<()> {
         let Some(_alone) = self.may_remove_files() else {
             return Ok(());
         };
-        let shared = &self.usable()?.shared;
-        let listed = shared
+        let listed = self
             .blobs
             .list()
-            .map_err(|error| io_error("list", &shared.root, error))?;
+            .map_err(|error| io_error("list", &self.root, error))?;
         let now_ms = Clock::system().now_ms();
         for (file, _) in listed {
             let name = without_tree_suffix(&file);
             let Some((digest, written_ms)) = digest_and_time(name) else {
                 continue;
             };
-            if now_ms.saturating_sub(written_ms) > HOLD_MS
-                && !self.reading(|session| session.names_file(&digest, name))?
-            {
-                shared.blobs.remove(name);
+            let named = |session: Session<'_>| session.names_file(&digest, name);
+            if now_ms.saturating_sub(written_ms) > HOLD_MS && !self.connections.reading(named)? {
+                self.blobs.remove(name);
             }
         }
         Ok(())
@@ -324,17 +364,6 @@ impl Ground for EmbeddedStore {
 pub(super) type TransactionWork = Box<dyn FnOnce(&mut Transaction<'_>) -> Result<()> + Send>;
 
 impl EmbeddedStore {
-    /// None: somebody copies the files of a snapshot, or it can't be told. They stay for the next
-    /// collection then, which finds that no row names them.
-    fn may_remove_files(&self) -> Option<FilesLock> {
-        let shared = &self.core.shared;
-        let path = shared.root.join(FILES_LOCK);
-        may_remove_files(&path, &shared.disk).unwrap_or_else(|error| {
-            tracing::warn!(%error, path = %path.display(), "files without a row stay behind");
-            None
-        })
-    }
-
     /// Runs `work` in a transaction of the writer's and returns what it answers.
     pub(super) fn in_transaction<T: Send + 'static>(
         &self,

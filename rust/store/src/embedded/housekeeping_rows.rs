@@ -1,6 +1,8 @@
 //! The tables `receipt`, `hold` and `lease`.
 
-use rusqlite::{Row, params};
+use std::ops::{ControlFlow, Range};
+
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::block_rows::{limit_sql, to_sql};
 use super::row_check::{RowCheck, Table, corrupt, out_of_order};
@@ -236,23 +238,53 @@ impl Session<'_> {
         )
     }
 
-    /// Every hold below that ordinal: ordinal, end. Errors: `Corrupt` for the first row that is broken.
+    /// Every hold on these ordinals until `visit` breaks off: ordinal, end. Errors: `Corrupt` for the first
+    /// row that is broken.
     pub(super) fn each_hold(
         self,
-        below: u64,
-        visit: &mut dyn FnMut(u64, i64) -> Result<()>,
+        ordinals: Range<u64>,
+        visit: &mut dyn FnMut(u64, i64) -> ControlFlow<()>,
     ) -> Result<()> {
         let mut statement = self.prepared(
-            "SELECT ordinal, scope, expires_at_ms, chk FROM hold WHERE ordinal < ?1 ORDER BY ordinal, scope",
+            "SELECT ordinal, scope, expires_at_ms, chk FROM hold WHERE ordinal >= ?1 AND ordinal < ?2
+             ORDER BY ordinal, scope",
         )?;
+        // From the very first: a negative ordinal is a broken row, to be reported and not passed over.
+        let start = if ordinals.start == 0 {
+            i64::MIN
+        } else {
+            to_sql(ordinals.start)
+        };
         let mut rows = statement
-            .query([to_sql(below)])
+            .query([start, to_sql(ordinals.end)])
             .map_err(|error| self.unread(error))?;
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
             let (ordinal, _, expires_at_ms) = read_hold(self, row)?;
-            visit(ordinal, expires_at_ms)?;
+            if visit(ordinal, expires_at_ms).is_break() {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// The smallest ordinal so that there are at most `count` holds from there up to `below`. O(count).
+    pub(super) fn hold_floor(self, below: u64, count: usize) -> Result<u64> {
+        let found: Option<i64> = self
+            .prepared(
+                "SELECT ordinal FROM hold WHERE ordinal < ?1 ORDER BY ordinal DESC LIMIT 1 OFFSET ?2",
+            )?
+            .query_row([to_sql(below), limit_sql(count)], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.unread(error))?;
+        Ok(found.map_or(0, |ordinal| ordinal.cast_unsigned().saturating_add(1)))
+    }
+
+    /// Holds that ended then or before. Their checks are not read: it is an estimate that asks.
+    pub(super) fn count_ended_holds(self, now_ms: i64) -> Result<u64> {
+        self.prepared("SELECT count(*) FROM hold WHERE expires_at_ms <= ?1")?
+            .query_row([now_ms], |row| row.get::<_, i64>(0))
+            .map(i64::cast_unsigned)
+            .map_err(|error| self.unread(error))
     }
 
     /// A scope's holds after that ordinal: ordinal, end.
@@ -299,13 +331,17 @@ impl Session<'_> {
             .map_err(|error| self.unwritten(error))
     }
 
-    /// Removes holds that ended then or before, at most `limit`; returns how many.
-    pub(super) fn delete_ended_holds(self, until_ms: i64, limit: usize) -> Result<usize> {
+    /// Removes holds on these ordinals that ended then or before.
+    pub(super) fn delete_ended_holds(self, ordinals: Range<u64>, until_ms: i64) -> Result<()> {
         self.prepared(
-            "DELETE FROM hold WHERE (ordinal, scope) IN
-             (SELECT ordinal, scope FROM hold WHERE expires_at_ms <= ?1 LIMIT ?2)",
+            "DELETE FROM hold WHERE ordinal >= ?1 AND ordinal < ?2 AND expires_at_ms <= ?3",
         )?
-        .execute(params![until_ms, limit_sql(limit)])
+        .execute(params![
+            to_sql(ordinals.start),
+            to_sql(ordinals.end),
+            until_ms
+        ])
+        .map(drop)
         .map_err(|error| self.unwritten(error))
     }
 

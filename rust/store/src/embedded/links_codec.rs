@@ -29,6 +29,12 @@ pub(super) fn encode(ordinal: u64, links: &[u64]) -> Result<Vec<u8>> {
 /// The list that [`encode`] wrote, or what is wrong.
 pub(super) fn decode(ordinal: u64, bytes: &[u8]) -> Result<Vec<u64>, String> {
     let mut links = Vec::new();
+    decode_into(ordinal, bytes, &mut links)?;
+    Ok(links)
+}
+
+/// The same, behind what `links` has already: marking reads millions of lists, and makes none of them.
+pub(super) fn decode_into(ordinal: u64, bytes: &[u8], links: &mut Vec<u64>) -> Result<(), String> {
     let (mut distance, mut shift) = (0u64, 0u32);
     for byte in bytes {
         let part = u64::from(byte & 0x7f);
@@ -54,7 +60,7 @@ pub(super) fn decode(ordinal: u64, bytes: &[u8]) -> Result<Vec<u64>, String> {
         (distance, shift) = (0, 0);
     }
     if shift == 0 {
-        Ok(links)
+        Ok(())
     } else {
         Err("the last link is cut off".into())
     }

@@ -5,6 +5,7 @@
 //! Must never: write to a directory that it refused, touch SQLite in a forked child, run a caller's code
 //! under the write lock.
 
+mod automatic;
 mod backup;
 mod bell;
 mod blob;
@@ -24,6 +25,7 @@ mod fuzz;
 mod gc;
 mod housekeeping_rows;
 mod journal_rows;
+mod learned_rows;
 mod links_codec;
 mod lock;
 mod manifest_rows;
@@ -36,6 +38,7 @@ mod row_check;
 mod row_order;
 mod schema;
 mod session;
+mod space;
 mod sqlite_error;
 mod statements;
 mod structure;
@@ -231,6 +234,7 @@ impl EmbeddedStore {
             remove_files(core, request.file_names());
             request.refuse(StoreError::Closed);
         }
+        core.collect_if_due();
         Ok(ticket)
     }
 
@@ -627,25 +631,8 @@ impl Store for EmbeddedStore {
     fn stats(&self) -> Result<StoreStats> {
         let shared = &self.usable()?.shared;
         let bytes_of = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
-        let mut stats = self.reading(|session| {
-            let totals = session.totals()?;
-            let count = |table: &str| {
-                session
-                    .number(&format!("SELECT count(*) FROM {table}"))
-                    .map(i64::cast_unsigned)
-            };
-            Ok(StoreStats {
-                blocks: totals.blocks,
-                nodes: totals.nodes,
-                block_bytes: totals.block_bytes,
-                links: totals.links,
-                refs: count("ref")?,
-                commits: session.position()?,
-                receipts: count("receipt")?,
-                holds: count("hold")?,
-                ..StoreStats::default()
-            })
-        })?;
+        let now_ms = self.now_ms();
+        let mut stats = self.reading(|session| session.measure(now_ms))?;
         stats.database_bytes = bytes_of(shared.connections.database());
         stats.wal_bytes = bytes_of(&shared.root.join(directory::LOG));
         for (name, bytes) in shared

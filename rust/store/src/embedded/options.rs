@@ -35,6 +35,10 @@ pub struct OpenOptions {
     /// Mend the store's own rows (format, totals …) first, where what they were can be proved: a store in
     /// which one of them is broken is refused otherwise. For opening a store to repair it.
     pub mend: bool,
+    /// Collect garbage by itself, from a thread of its own, when there may be much (see
+    /// [`crate::gc::Learned`]) and at most hourly. Off here, since a library does nothing of its own accord;
+    /// the first to open a directory in a process decides for all.
+    pub automatic_gc: bool,
     /// What stands between the store and its files: nothing, or a test's layer. The first to open a
     /// directory in a process decides for all.
     pub disk: Disk,
@@ -54,6 +58,7 @@ impl Default for OpenOptions {
             tiers: Vec::new(),
             checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
             mend: false,
+            automatic_gc: false,
             disk: Disk::system(),
         }
     }
@@ -70,6 +75,7 @@ impl fmt::Debug for OpenOptions {
             .field("tiers", &self.tiers.len())
             .field("checkpoint_log_bytes", &self.checkpoint_log_bytes)
             .field("mend", &self.mend)
+            .field("automatic_gc", &self.automatic_gc)
             .finish_non_exhaustive()
     }
 }

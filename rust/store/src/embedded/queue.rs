@@ -125,6 +125,11 @@ impl Request {
         }
     }
 
+    /// Whether it is work of the store's own, a piece of a collection above all.
+    pub(super) fn is_housekeeping(&self) -> bool {
+        matches!(self.work, Work::Change { .. })
+    }
+
     /// When its time is over; None: never.
     fn deadline(&self) -> Option<Instant> {
         self.queued.checked_add(self.lock_wait)
@@ -357,6 +362,11 @@ impl Queue {
             batch.extend(state.requests.pop_front());
         }
         batch
+    }
+
+    /// Whether nobody waits for the writer.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().requests.is_empty()
     }
 
     /// Everything that is queued.

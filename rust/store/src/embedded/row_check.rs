@@ -57,6 +57,18 @@ impl Table {
         }
     }
 
+    /// Compares all columns of a row, encoded one behind the other, with the stored check.
+    /// Errors: `Corrupt` naming table and row.
+    pub(super) fn expect(self, columns: &[u8], stored: &[u8], which: impl Display) -> Result<()> {
+        let mut hasher = blake3::Hasher::new_from_context_key(self.key());
+        hasher.update(columns);
+        if hasher.finalize().as_bytes().starts_with(stored) && stored.len() == CHECK_BYTES {
+            Ok(())
+        } else {
+            Err(corrupt(self, which, "the row does not match its check"))
+        }
+    }
+
     fn key(self) -> &'static ContextKey {
         // Deriving the key costs two hashes; once per table and process is enough.
         static KEYS: [OnceLock<ContextKey>; 8] = [const { OnceLock::new() }; 8];

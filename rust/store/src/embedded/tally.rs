@@ -7,6 +7,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use crate::stats::Counters;
 
@@ -56,6 +57,12 @@ pub(super) struct Tally {
     checkpoint_syncs: AtomicU64,
     pub(super) blob_syncs: AtomicU64,
     wal_bytes_written: AtomicU64,
+    housekeeping_lock_us_max: AtomicU64,
+    pub(super) automatic_gc_checks: AtomicU64,
+    pub(super) automatic_gc_marks: AtomicU64,
+    pub(super) automatic_gc_collections: AtomicU64,
+    pub(super) automatic_gc_deleted: AtomicU64,
+    pub(super) automatic_gc_freed_bytes: AtomicU64,
     /// Where the newest write to the log ended.
     log_end: AtomicU64,
 }
@@ -64,6 +71,12 @@ impl Tally {
     /// Length of the log that is in use (its file may be longer), as of this store's newest commit.
     pub(super) fn log_bytes(&self) -> u64 {
         self.log_end.load(Relaxed)
+    }
+
+    /// A commit with housekeeping in it kept the write lock so long.
+    pub(super) fn held_for_housekeeping(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.housekeeping_lock_us_max.fetch_max(micros, Relaxed);
     }
 
     /// An fsync of the log failed.
@@ -171,6 +184,12 @@ impl Tally {
             checkpoint_syncs: self.checkpoint_syncs.load(Relaxed),
             blob_syncs: self.blob_syncs.load(Relaxed),
             wal_bytes_written: self.wal_bytes_written.load(Relaxed),
+            housekeeping_lock_us_max: self.housekeeping_lock_us_max.load(Relaxed),
+            automatic_gc_checks: self.automatic_gc_checks.load(Relaxed),
+            automatic_gc_marks: self.automatic_gc_marks.load(Relaxed),
+            automatic_gc_collections: self.automatic_gc_collections.load(Relaxed),
+            automatic_gc_deleted: self.automatic_gc_deleted.load(Relaxed),
+            automatic_gc_freed_bytes: self.automatic_gc_freed_bytes.load(Relaxed),
         }
     }
 }

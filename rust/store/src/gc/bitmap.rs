@@ -108,6 +108,31 @@ impl Bitmap {
         Some(number as u64 * WORD_BITS + u64::from(bits.ilog2()))
     }
 
+    /// Adds all of another set.
+    pub fn union(&mut self, other: &Self) {
+        if self.words.len() < other.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        for (bits, more) in self.words.iter_mut().zip(&other.words) {
+            *bits |= more;
+        }
+    }
+
+    /// Takes out all that are not smaller than `from`, as a set of their own.
+    pub fn split_off(&mut self, from: u64) -> Self {
+        let (first, bit) = place(from);
+        let mut upper = Self {
+            words: vec![0; self.words.len()],
+        };
+        let both = self.words.iter_mut().zip(&mut upper.words).skip(first);
+        for (index, (lower, upper)) in both.enumerate() {
+            let stays = if index == 0 { bit - 1 } else { 0 };
+            *upper = *lower & !stays;
+            *lower &= stays;
+        }
+        upper
+    }
+
     /// Pages that are not empty, by growing number. Bit `n % 8` of byte `n / 8` stands for the page's n-th
     /// ordinal.
     pub fn pages(&self) -> impl Iterator<Item = (u64, [u8; PAGE_BYTES])> + '_ {
@@ -181,6 +206,14 @@ mod tests {
             prop_assert_eq!(bits.contains(probe), set.contains(&probe));
             prop_assert_eq!(bits.lowest_from(probe), set.range(probe..).next().copied());
             prop_assert_eq!(bits.highest_below(probe), set.range(..probe).next_back().copied());
+            let mut lower = bits.clone();
+            let upper = lower.split_off(probe);
+            prop_assert_eq!((lower.len(), upper.len()),
+                (set.range(..probe).count() as u64, set.range(probe..).count() as u64));
+            prop_assert_eq!(lower.highest_below(u64::MAX), set.range(..probe).next_back().copied());
+            prop_assert_eq!(upper.lowest_from(0), set.range(probe..).next().copied());
+            lower.union(&upper);
+            prop_assert!(lower == bits);
             let mut back = Bitmap::default();
             for (number, page) in bits.pages() {
                 prop_assert_eq!(page_contains(&page, probe) && page_of(probe) == number,

@@ -1,28 +1,33 @@
 //! One collection, step by step: between two steps everybody else may do anything.
 //!
 //! Snapshot, walk, size, catch up; then expired holds go, and under the write lock the last of what
-//! happened is taken in and the rest declared dead in one commit; then rows are deleted in small ones.
+//! happened is taken in and the rest declared dead, much garbage in several commits from the top down; then
+//! rows are deleted in small ones.
 //! Promises: stopping between any two steps, for ever, leaves a store that is whole.
 //! Must never: change anything before all that was there at the start has been read and is sound.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::bitmap::Bitmap;
-use super::ground::{Ground, Purged, View};
+use super::ground::{Figures, Ground, Purged, View};
+use super::learned::Learned;
 use super::trace::Trace;
 use super::{GcOptions, GcReport};
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
 
 /// Catch-up goes on outside the lock until a round takes in no more than this …
-const LAST_ROUND_MAX: u64 = 512;
+const LAST_ROUND_MAX: u64 = 256;
 /// … or has been done so often: a store that is written faster than it is read.
 const ROUNDS_MAX: u32 = 16;
 /// Rows that one small transaction deletes at most.
 const PURGE_ROWS_MAX: usize = 512;
-/// Holds that one small transaction removes at most.
-const HOLDS_MAX: usize = 1024;
+/// Holds that one small transaction removes at most …
+const ENDED_HOLDS_MAX: usize = 256;
+/// … and looks at.
+const HOLDS_MAX: usize = 2048;
 
 /// What the next step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +42,7 @@ pub enum Phase {
     CatchUp(u32),
     /// Removing holds that have ended.
     DropHolds,
-    /// Under the write lock: the last round, and the dead written down.
+    /// Under the write lock: the last round, and dead written down; again while there are more.
     Bury,
     /// Deleting rows and files of the dead, from this ordinal upwards.
     Purge(u64),
@@ -52,6 +57,8 @@ pub struct Collection<'g> {
     started: Instant,
     now_ms: i64,
     trace: Trace,
+    /// Holds on smaller ordinals that have ended are removed.
+    holds_from: u64,
     /// What is to be purged.
     doomed: Bitmap,
     report: GcReport,
@@ -61,11 +68,15 @@ pub struct Collection<'g> {
 enum Sealed {
     /// Another collection was first.
     Moved,
-    Buried {
-        trace: Box<Trace>,
-        generation: u64,
-        kept: u64,
-    },
+    Buried(Box<Buried>),
+}
+
+struct Buried {
+    trace: Trace,
+    piece: Bitmap,
+    figures: Figures,
+    generation: u64,
+    kept: u64,
 }
 
 impl<'g> Collection<'g> {
@@ -77,6 +88,7 @@ impl<'g> Collection<'g> {
             started: Instant::now(),
             now_ms: 0,
             trace: Trace::default(),
+            holds_from: 0,
             doomed: Bitmap::default(),
             report: GcReport {
                 dry_run: options.dry_run,
@@ -167,7 +179,9 @@ impl<'g> Collection<'g> {
             *trace = Trace::begin(view, now_ms)?;
             Ok(())
         })?;
-        self.report.roots = self.trace.roots;
+        self.holds_from = 0;
+        self.report.roots = self.trace.refs.saturating_add(self.trace.held);
+        self.report.held = self.trace.held;
         Ok(Phase::Walk(self.trace.top()))
     }
 
@@ -177,7 +191,7 @@ impl<'g> Collection<'g> {
             if view.generation()? != trace.generation {
                 return Ok((None, 0));
             }
-            let taken = trace.catch_up(view, Some(now_ms))?;
+            let taken = trace.catch_up(view, Some(now_ms), 0)?;
             Ok((Some(taken), view.blocks()?))
         })?;
         let Some(taken) = taken else {
@@ -186,51 +200,97 @@ impl<'g> Collection<'g> {
         if taken > LAST_ROUND_MAX && round < ROUNDS_MAX {
             return Ok(Phase::CatchUp(round + 1));
         }
+        self.report.reachable = kept.saturating_sub(self.trace.gone().blocks);
         if !self.report.dry_run {
             return Ok(Phase::DropHolds);
         }
-        let (gone, left) = (self.trace.gone, self.trace.left);
+        let (gone, left) = (self.trace.gone(), self.trace.left);
         self.report.generation = self.trace.generation;
-        self.report.reachable = kept.saturating_sub(gone.blocks);
-        self.report.dead = gone.blocks;
+        self.count_dead(gone);
         self.report.deleted = gone.blocks.saturating_add(left.blocks);
         self.report.freed_bytes = gone.bytes.saturating_add(left.bytes);
         Ok(Phase::Done)
     }
 
-    /// From here on every hold that is still written down counts, so that one that is renewed at the last
-    /// moment does.
-    fn drop_holds(&mut self) -> Result<Phase> {
-        let until_ms = self.now_ms;
-        let any = self.reading(|_, view| {
-            let mut any = false;
-            view.holds(u64::MAX, &mut |_, expires_at_ms| {
-                any |= expires_at_ms <= until_ms;
-                Ok(())
-            })?;
-            Ok(any)
-        })?;
-        if !any {
-            return Ok(Phase::Bury);
-        }
-        let dropped = self.changing(Durability::Relaxed, move |changes| {
-            changes.drop_holds(until_ms, HOLDS_MAX)
-        })?;
-        Ok(if dropped < HOLDS_MAX {
-            Phase::Bury
-        } else {
-            Phase::DropHolds
-        })
+    fn count_dead(&mut self, gone: Figures) {
+        let report = &mut self.report;
+        report.dead = report.dead.saturating_add(gone.blocks);
+        report.dead_nodes = report.dead_nodes.saturating_add(gone.nodes);
+        report.dead_links = report.dead_links.saturating_add(gone.links);
+        report.dead_bytes = report.dead_bytes.saturating_add(gone.bytes);
     }
 
+    /// From here on every hold that is still written down counts, so that one that is renewed at the last
+    /// moment does. Which have ended is found out before the lock and looked up again under it.
+    fn drop_holds(&mut self) -> Result<Phase> {
+        let (until_ms, from) = (self.now_ms, self.holds_from);
+        let (first, last) = self.reading(|_, view| {
+            let (mut first, mut last) = (None, None);
+            let (mut ended, mut seen) = (0, 0);
+            view.holds(from..u64::MAX, &mut |ordinal, expires_at_ms| {
+                // After the first that has ended only so many are looked at: the next step does so under
+                // the lock.
+                if ended >= ENDED_HOLDS_MAX || seen >= HOLDS_MAX {
+                    return ControlFlow::Break(());
+                }
+                if expires_at_ms <= until_ms {
+                    first = first.or(Some(ordinal));
+                    ended += 1;
+                }
+                seen += usize::from(first.is_some());
+                last = Some(ordinal);
+                ControlFlow::Continue(())
+            })?;
+            Ok((first, last))
+        })?;
+        let (Some(first), Some(last)) = (first, last) else {
+            return Ok(self.first_burial());
+        };
+        let ordinals = first..last.saturating_add(1);
+        self.holds_from = ordinals.end;
+        self.changing(Durability::Relaxed, move |changes| {
+            changes.drop_holds(ordinals, until_ms)
+        })?;
+        Ok(Phase::DropHolds)
+    }
+
+    /// Where to go on once there is nothing but to bury.
+    fn first_burial(&mut self) -> Phase {
+        if self.trace.has_garbage() {
+            Phase::Bury
+        } else {
+            self.report.generation = self.trace.generation;
+            self.all_buried()
+        }
+    }
+
+    fn all_buried(&mut self) -> Phase {
+        self.doomed.union(&self.trace.leftovers);
+        Phase::Purge(0)
+    }
+
+    /// One piece. Outside the lock nearly all that happened is taken in, so that little is left for inside.
     fn bury(&mut self) -> Result<Phase> {
+        let floor = self.reading(|trace, view| {
+            if view.generation()? != trace.generation {
+                return Ok(None);
+            }
+            trace.catch_up(view, None, 0)?;
+            trace.piece_floor(view).map(Some)
+        })?;
+        let Some(floor) = floor else {
+            return Ok(Phase::Snapshot);
+        };
+        if !self.trace.has_garbage() {
+            return Ok(self.first_burial());
+        }
         let mut trace = std::mem::take(&mut self.trace);
         let expected = trace.generation;
         let sealed = self.changing(Durability::Durable, move |changes| {
             let mut kept = None;
             changes.view(&mut |view| {
                 if view.generation()? == expected {
-                    trace.catch_up(view, None)?;
+                    trace.catch_up(view, None, floor)?;
                     kept = Some(view.blocks()?);
                 }
                 Ok(())
@@ -238,36 +298,40 @@ impl<'g> Collection<'g> {
             let Some(blocks) = kept else {
                 return Ok(Sealed::Moved);
             };
-            let generation = if trace.garbage.is_empty() {
-                expected
-            } else {
-                changes.bury(&trace.garbage, trace.gone)?
-            };
-            Ok(Sealed::Buried {
-                generation,
-                kept: blocks.saturating_sub(trace.gone.blocks),
-                trace: Box::new(trace),
-            })
+            let (piece, figures) = trace.take_piece(floor);
+            if !piece.is_empty() {
+                trace.generation = changes.bury(&piece, figures)?;
+            }
+            Ok(Sealed::Buried(Box::new(Buried {
+                generation: trace.generation,
+                kept: blocks.saturating_sub(figures.blocks),
+                trace,
+                piece,
+                figures,
+            })))
         });
         // The state went into the lock and stays there on an error.
         self.trace.generation = expected;
         match sealed? {
             Sealed::Moved => Ok(Phase::Snapshot),
-            Sealed::Buried {
-                trace,
-                generation,
-                kept,
-            } => {
+            Sealed::Buried(buried) => {
+                let Buried {
+                    trace,
+                    piece,
+                    figures,
+                    generation,
+                    kept,
+                } = *buried;
+                self.trace = trace;
                 self.report.generation = generation;
                 self.report.reachable = kept;
-                self.report.dead = trace.gone.blocks;
-                self.doomed = trace.garbage;
-                let mut from = 0;
-                while let Some(ordinal) = trace.leftovers.lowest_from(from) {
-                    self.doomed.insert(ordinal);
-                    from = ordinal.saturating_add(1);
-                }
-                Ok(Phase::Purge(0))
+                self.count_dead(figures);
+                self.doomed.union(&piece);
+                Ok(if self.trace.has_garbage() {
+                    Phase::Bury
+                } else {
+                    self.all_buried()
+                })
             }
         }
     }
@@ -284,6 +348,7 @@ impl<'g> Collection<'g> {
         }
         let Some(first) = ordinals.first().copied() else {
             self.ground.remove_stray_files()?;
+            self.learn(Figures::default())?;
             return Ok(Phase::Done);
         };
         let given = ordinals.clone();
@@ -301,6 +366,45 @@ impl<'g> Collection<'g> {
         Ok(Phase::Purge(
             last.copied().unwrap_or(first).saturating_add(1),
         ))
+    }
+
+    /// Ends a collection that is about to change something: what it found is written down and stays.
+    ///
+    /// Errors: `Invalid` in another phase than [`Phase::DropHolds`].
+    pub fn leave(mut self) -> Result<GcReport> {
+        if self.phase != Phase::DropHolds {
+            return Err(StoreError::Invalid {
+                what: "collection",
+                value: format!("{:?}", self.phase),
+                rule: "it is left when all is marked and nothing changed".into(),
+            });
+        }
+        self.learn(self.trace.gone())?;
+        self.phase = Phase::Done;
+        Ok(self.report())
+    }
+
+    /// What would go, once it is summed up: what is not reached, and what an interrupted collection left.
+    pub fn found(&self) -> Figures {
+        self.trace.gone().plus(self.trace.left)
+    }
+
+    /// `left`: garbage that stays.
+    fn learn(&mut self, left: Figures) -> Result<()> {
+        let (trace, report) = (&self.trace, &self.report);
+        let learned = Learned {
+            begun_at_ms: self.now_ms,
+            at_ms: self.now_ms,
+            next_ordinal: trace.below,
+            position: trace.begun_at,
+            refs: trace.refs,
+            kept: report.reachable,
+            garbage: left.blocks,
+            garbage_bytes: left.bytes,
+            deleted: report.deleted,
+            freed_bytes: report.freed_bytes,
+        };
+        self.changing(Durability::Relaxed, move |changes| changes.learn(&learned))
     }
 
     fn changing<T: Send + 'static>(

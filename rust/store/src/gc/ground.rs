@@ -4,9 +4,12 @@
 //! and before all after it.
 //! Must never: read a payload.
 
+use std::ops::{ControlFlow, Range};
+
 use treering_block::Cid;
 
 use super::bitmap::Bitmap;
+use super::learned::Learned;
 use super::mark::GraphPage;
 use crate::commit::Durability;
 use crate::error::Result;
@@ -68,8 +71,15 @@ pub trait View {
         position: u64,
         visit: &mut dyn FnMut(u64, Cid) -> Result<()>,
     ) -> Result<()>;
-    /// Every hold on an ordinal below `below`, ended ones too: the ordinal, when it ends.
-    fn holds(&mut self, below: u64, visit: &mut dyn FnMut(u64, i64) -> Result<()>) -> Result<()>;
+    /// Every hold on these ordinals, ended ones too, by growing ordinal, until `visit` breaks off: the
+    /// ordinal, when it ends.
+    fn holds(
+        &mut self,
+        ordinals: Range<u64>,
+        visit: &mut dyn FnMut(u64, i64) -> ControlFlow<()>,
+    ) -> Result<()>;
+    /// The smallest ordinal so that there are at most `count` holds from there up to `below`.
+    fn hold_floor(&mut self, below: u64, count: usize) -> Result<u64>;
     /// The live ordinal of a block.
     fn ordinal(&mut self, cid: &Cid) -> Result<Option<u64>>;
     /// At most `limit` graph rows below `below`, falling. `dead`: those whose links do not count.
@@ -109,8 +119,10 @@ pub trait Changes {
     fn bury(&mut self, garbage: &Bitmap, gone: Figures) -> Result<u64>;
     /// Deletes rows of dead ordinals, in this order, until time is up; at least one.
     fn purge(&mut self, ordinals: &[u64]) -> Result<Purged>;
-    /// Removes holds that ended at `until_ms` or before, at most `limit`. Returns how many.
-    fn drop_holds(&mut self, until_ms: i64, limit: usize) -> Result<usize>;
+    /// Removes holds on these ordinals that ended at `until_ms` or before.
+    fn drop_holds(&mut self, ordinals: Range<u64>, until_ms: i64) -> Result<()>;
+    /// Writes down what a collection found.
+    fn learn(&mut self, learned: &Learned) -> Result<()>;
 }
 
 /// One change, made under the write lock.

@@ -24,6 +24,21 @@ impl GraphPage {
     /// Adds a row.
     pub fn push(&mut self, ordinal: u64, links: &[u64]) {
         self.links.extend_from_slice(links);
+        self.end_row(ordinal);
+    }
+
+    /// Adds a row whose links `read` puts behind those that are there. After an error the page is of no use.
+    pub fn push_read(
+        &mut self,
+        ordinal: u64,
+        read: impl FnOnce(&mut Vec<u64>) -> Result<()>,
+    ) -> Result<()> {
+        read(&mut self.links)?;
+        self.end_row(ordinal);
+        Ok(())
+    }
+
+    fn end_row(&mut self, ordinal: u64) {
         self.rows.push((ordinal, self.links.len()));
         self.lowest = Some(ordinal);
     }

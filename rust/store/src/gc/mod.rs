@@ -7,12 +7,14 @@
 mod bitmap;
 mod collection;
 mod ground;
+mod learned;
 mod mark;
 mod trace;
 
 pub use bitmap::{Bitmap, PAGE_BYTES, PAGE_ORDINALS, page_contains, page_of};
 pub use collection::{Collection, Phase};
 pub use ground::{Change, Changes, Figures, Ground, Purged, View};
+pub use learned::{Figured, Learned, SHARE_PERCENT, is_much};
 pub use mark::{GraphPage, mark};
 
 /// How to collect.
@@ -27,18 +29,27 @@ pub struct GcOptions {
 pub struct GcReport {
     /// Refs and holds that it started from.
     pub roots: u64,
+    /// Of them, holds that had not ended.
+    pub held: u64,
     /// Blocks that stay: those reached from a root, and those stored while it ran.
     pub reachable: u64,
     /// Blocks that became absent.
     pub dead: u64,
+    /// Of them, nodes.
+    pub dead_nodes: u64,
+    /// Links of these nodes.
+    pub dead_links: u64,
+    /// Bytes of the blocks that became absent.
+    pub dead_bytes: u64,
     /// Blocks whose row was deleted: the dead, and what an interrupted collection left of its own.
     pub deleted: u64,
     /// The bytes of the deleted blocks, exactly.
     pub freed_bytes: u64,
-    /// How many collections have made blocks absent in this store, this one included if it did.
+    /// How often blocks were made absent in this store, this collection included. One that finds very much
+    /// does it in several pieces.
     pub generation: u64,
     /// How long it took.
     pub duration_ms: u64,
-    /// Nothing was changed; `dead`, `deleted` and `freed_bytes` say what would have gone.
+    /// Nothing was changed; the figures say what would have gone.
     pub dry_run: bool,
 }

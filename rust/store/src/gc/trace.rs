@@ -6,7 +6,10 @@
 //! Promises: memory is a few bits for each ordinal.
 //! Must never: look at a store of another generation, where dead and alive are not what they were.
 
-use super::bitmap::Bitmap;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use super::bitmap::{Bitmap, PAGE_ORDINALS, page_of};
 use super::ground::{Figures, View};
 use super::mark::{check_links, mark, missing};
 use crate::error::{Result, StoreError};
@@ -15,6 +18,10 @@ use crate::error::{Result, StoreError};
 const WALK_ROWS_MAX: usize = 16_384;
 /// Blocks sized at once.
 const SIZE_ROWS_MAX: usize = 4096;
+/// Pages of the dead that are written in one piece …
+const PIECE_PAGES_MAX: usize = 64;
+/// … and holds that are looked through for it, under the write lock.
+const PIECE_HOLDS_MAX: usize = 2048;
 
 /// The state of marking.
 #[derive(Default)]
@@ -22,22 +29,27 @@ pub(super) struct Trace {
     /// Of the snapshot; all else is void if it moved.
     pub(super) generation: u64,
     /// The snapshot's next ordinal: what is stored later is never garbage of this collection.
-    below: u64,
+    pub(super) below: u64,
+    /// What was garbage from here on is dead.
+    settled: u64,
     /// Links of the blocks below this ordinal have been taken in.
     seen: u64,
     /// Targets of the commits up to here have been taken in.
     position: u64,
+    /// The newest commit of the snapshot.
+    pub(super) begun_at: u64,
     marked: Bitmap,
-    pub(super) garbage: Bitmap,
+    garbage: Bitmap,
     /// Garbage that was rescued and whose links are still to be followed.
     pending: Bitmap,
     dead: Bitmap,
     /// Rows that an earlier collection declared dead and did not delete.
     pub(super) leftovers: Bitmap,
     elsewhere: Bitmap,
-    pub(super) roots: u64,
-    /// Of all garbage, once it is sized.
-    pub(super) gone: Figures,
+    pub(super) refs: u64,
+    pub(super) held: u64,
+    /// Of the garbage, by page, once it is sized.
+    sizes: BTreeMap<u64, Figures>,
     /// Of all leftovers, once they are sized.
     pub(super) left: Figures,
     sized: bool,
@@ -52,8 +64,10 @@ impl Trace {
         let mut trace = Self {
             generation: view.generation()?,
             below,
+            settled: below,
             seen: below,
             position: view.position()?,
+            begun_at: view.position()?,
             marked: Bitmap::below(below),
             garbage: Bitmap::below(below),
             pending: Bitmap::below(below),
@@ -71,18 +85,18 @@ impl Trace {
                 which: name,
                 detail: format!("it points at {target}, which is missing"),
             })?;
-            trace.roots += 1;
+            trace.refs += 1;
             trace.root(ordinal);
         }
         let mut held = Vec::new();
-        view.holds(below, &mut |ordinal, expires_at_ms| {
+        view.holds(0..below, &mut |ordinal, expires_at_ms| {
             if expires_at_ms > now_ms {
                 held.push(ordinal);
             }
-            Ok(())
+            ControlFlow::Continue(())
         })?;
         for ordinal in held {
-            trace.roots += 1;
+            trace.held += 1;
             trace.root(ordinal);
         }
         view.elsewhere(&mut |ordinal, links| {
@@ -136,9 +150,9 @@ impl Trace {
             next = ordinal.saturating_add(1);
             let figures = view.figures(ordinal)?;
             if self.garbage.contains(ordinal) {
-                self.gone = self
-                    .gone
-                    .plus(figures.ok_or_else(|| missing_block(ordinal))?);
+                let figures = figures.ok_or_else(|| missing_block(ordinal))?;
+                let size = self.size_of(ordinal);
+                *size = size.plus(figures);
             } else {
                 // Another process may be deleting it at this moment.
                 self.left = self.left.plus(figures.unwrap_or_default());
@@ -147,9 +161,63 @@ impl Trace {
         Ok(Some(next))
     }
 
-    /// Takes in what happened since: links of every later block, ref targets, holds (`now_ms`: those that
-    /// last longer; None: all). Returns how much that was.
-    pub(super) fn catch_up(&mut self, view: &mut dyn View, now_ms: Option<i64>) -> Result<u64> {
+    /// The figures of an ordinal's page.
+    fn size_of(&mut self, ordinal: u64) -> &mut Figures {
+        self.sizes.entry(page_of(ordinal)).or_default()
+    }
+
+    /// Of all garbage that is not dead yet, once it is sized.
+    pub(super) fn gone(&self) -> Figures {
+        self.sizes
+            .values()
+            .fold(Figures::default(), |sum, size| sum.plus(*size))
+    }
+
+    /// Whether there is anything to bury.
+    pub(super) fn has_garbage(&self) -> bool {
+        !self.garbage.is_empty()
+    }
+
+    /// Down to where the next piece goes, so that it takes little time under the write lock.
+    ///
+    /// Pieces go from the top down: what links to a block has a greater ordinal, so it is never alive when
+    /// the block is dead.
+    pub(super) fn piece_floor(&self, view: &mut dyn View) -> Result<u64> {
+        let mut floor = self.settled;
+        for _ in 0..PIECE_PAGES_MAX {
+            let Some(ordinal) = self.garbage.highest_below(floor) else {
+                floor = 0;
+                break;
+            };
+            floor = page_of(ordinal).saturating_mul(PAGE_ORDINALS);
+        }
+        let start_of = |ordinal| page_of(ordinal).saturating_mul(PAGE_ORDINALS);
+        let few_holds = view.hold_floor(self.settled, PIECE_HOLDS_MAX)?;
+        let next_page = start_of(few_holds.saturating_add(PAGE_ORDINALS - 1));
+        // At least one page, however many hold its blocks.
+        let last_page = start_of(self.settled.saturating_sub(1));
+        Ok(floor.max(next_page).min(last_page))
+    }
+
+    /// Takes out the garbage from `floor`, the start of a page, on: it is being buried.
+    pub(super) fn take_piece(&mut self, floor: u64) -> (Bitmap, Figures) {
+        let sizes = self.sizes.split_off(&page_of(floor));
+        let figures = sizes
+            .values()
+            .fold(Figures::default(), |sum, size| sum.plus(*size));
+        self.settled = floor;
+        (self.garbage.split_off(floor), figures)
+    }
+
+    /// Takes in what happened since: links of every later block, ref targets, and holds on ordinals from
+    /// `holds_from` on that are not settled (`now_ms`: those that last longer; None: all). Returns how much
+    /// that was.
+    pub(super) fn catch_up(
+        &mut self,
+        view: &mut dyn View,
+        now_ms: Option<i64>,
+        holds_from: u64,
+    ) -> Result<u64> {
         let (next, position) = (view.next_ordinal()?, view.position()?);
         let mut reached = Vec::new();
         let mut taken = next.saturating_sub(self.seen);
@@ -173,11 +241,11 @@ impl Trace {
             })?;
             reached.push(ordinal);
         }
-        view.holds(self.below, &mut |ordinal, expires_at_ms| {
+        view.holds(holds_from..self.settled, &mut |ordinal, expires_at_ms| {
             if now_ms.is_none_or(|now_ms| expires_at_ms > now_ms) {
                 reached.push(ordinal);
             }
-            Ok(())
+            ControlFlow::Continue(())
         })?;
         for ordinal in reached {
             self.rescue(view, ordinal)?;
@@ -195,9 +263,9 @@ impl Trace {
         if self.garbage.remove(ordinal) {
             if self.sized {
                 let figures = view.figures(ordinal)?;
-                self.gone = self
-                    .gone
-                    .minus(figures.ok_or_else(|| missing_block(ordinal))?);
+                let figures = figures.ok_or_else(|| missing_block(ordinal))?;
+                let size = self.size_of(ordinal);
+                *size = size.minus(figures);
             }
             self.marked.insert(ordinal);
             self.pending.insert(ordinal);

@@ -1,10 +1,12 @@
 //! Collecting a store in memory: each step takes the store's lock for itself.
 
+use std::ops::{ControlFlow, Range};
+
 use super::state::State;
 use super::{Inner, MemoryStore};
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
-use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Purged, View};
+use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Learned, Purged, View};
 use treering_block::{Cid, Codec};
 
 impl Ground for MemoryStore {
@@ -72,10 +74,25 @@ impl View for State {
         Ok(())
     }
 
-    fn holds(&mut self, below: u64, visit: &mut dyn FnMut(u64, i64) -> Result<()>) -> Result<()> {
-        self.holds
-            .range(..(below, String::new()))
-            .try_for_each(|((ordinal, _), expires_at_ms)| visit(*ordinal, *expires_at_ms))
+    fn holds(
+        &mut self,
+        ordinals: Range<u64>,
+        visit: &mut dyn FnMut(u64, i64) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let held = (ordinals.start, String::new())..(ordinals.end, String::new());
+        for ((ordinal, _), expires_at_ms) in self.holds.range(held) {
+            if visit(*ordinal, *expires_at_ms).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn hold_floor(&mut self, below: u64, count: usize) -> Result<u64> {
+        let mut held = self.holds.range(..(below, String::new())).rev();
+        Ok(held
+            .nth(count)
+            .map_or(0, |((ordinal, _), _)| ordinal.saturating_add(1)))
     }
 
     fn ordinal(&mut self, cid: &Cid) -> Result<Option<u64>> {
@@ -164,13 +181,15 @@ impl Changes for State {
         Ok(purged)
     }
 
-    fn drop_holds(&mut self, until_ms: i64, limit: usize) -> Result<usize> {
-        let mut dropped = 0;
-        self.holds.retain(|_, expires_at_ms| {
-            let drop = *expires_at_ms <= until_ms && dropped < limit;
-            dropped += usize::from(drop);
-            !drop
+    fn drop_holds(&mut self, ordinals: Range<u64>, until_ms: i64) -> Result<()> {
+        self.holds.retain(|(ordinal, _), expires_at_ms| {
+            !ordinals.contains(ordinal) || *expires_at_ms > until_ms
         });
-        Ok(dropped)
+        Ok(())
+    }
+
+    fn learn(&mut self, learned: &Learned) -> Result<()> {
+        self.learned = Some(*learned);
+        Ok(())
     }
 }

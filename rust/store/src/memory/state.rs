@@ -9,7 +9,7 @@ use treering_block::{Block, Cid, Codec};
 use crate::commit::{Address, Change, RefValue};
 use crate::cursor::{Cursor, Head};
 use crate::error::Result;
-use crate::gc::Bitmap;
+use crate::gc::{Bitmap, Figured, Learned};
 use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::ledger::{Ledger, Tip};
@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) dead: Bitmap,
     /// How many collections have buried blocks.
     pub(super) generation: u64,
+    /// By the newest collection.
+    pub(super) learned: Option<Learned>,
     pub(super) last_ordinal: u64,
     pub(super) refs: BTreeMap<RefName, RefValue>,
     /// Position n at index n − 1.
@@ -83,8 +85,9 @@ impl State {
         (there.cursor() == *cursor).then_some(place)
     }
 
-    pub(super) fn stats(&self) -> StoreStats {
-        StoreStats {
+    pub(super) fn stats(&self, now_ms: i64) -> StoreStats {
+        let learned = self.learned.unwrap_or_default();
+        let mut stats = StoreStats {
             blocks: self.live().count() as u64,
             nodes: self
                 .ordinals
@@ -103,8 +106,26 @@ impl State {
             commits: self.journal.len() as u64,
             receipts: self.receipts.len() as u64,
             holds: self.holds.len() as u64,
+            gc_generation: self.generation,
+            gc_at_ms: u64::try_from(learned.at_ms).unwrap_or(0),
+            gc_kept: learned.kept,
+            gc_deleted: learned.deleted,
+            gc_freed_bytes: learned.freed_bytes,
+            garbage_blocks: learned.garbage,
+            garbage_bytes: learned.garbage_bytes,
             ..StoreStats::default()
-        }
+        };
+        stats.dead_blocks = (self.blocks.len() as u64).saturating_sub(stats.blocks);
+        stats.garbage_estimate = learned.may_be_garbage(&Figured {
+            now_ms,
+            next_ordinal: self.last_ordinal.saturating_add(1),
+            position: stats.commits,
+            blocks: stats.blocks,
+            bytes: stats.block_bytes,
+            refs: stats.refs,
+            ended_holds: self.holds.values().filter(|end| **end <= now_ms).count() as u64,
+        });
+        stats
     }
 }
 

@@ -1,8 +1,12 @@
 //! The store in memory as a collection sees it, in bites of as many rows as are asked for, so that writers get
 //! in between. A plant makes it lie where a careless collector would not look.
 
+use std::ops::{ControlFlow, Range};
+
 use treering_block::Cid;
-use treering_store::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Purged, View};
+use treering_store::gc::{
+    Bitmap, Change, Changes, Figures, GraphPage, Ground, Learned, Purged, View,
+};
 use treering_store::{Durability, MemoryStore, Result};
 
 /// A mistake in the collection's protocol.
@@ -93,8 +97,12 @@ impl Changes for Locked<'_> {
             .purge(&ordinals[..self.rows.min(ordinals.len())])
     }
 
-    fn drop_holds(&mut self, until_ms: i64, limit: usize) -> Result<usize> {
-        self.changes.drop_holds(until_ms, limit)
+    fn drop_holds(&mut self, ordinals: Range<u64>, until_ms: i64) -> Result<()> {
+        self.changes.drop_holds(ordinals, until_ms)
+    }
+
+    fn learn(&mut self, learned: &Learned) -> Result<()> {
+        self.changes.learn(learned)
     }
 }
 
@@ -151,11 +159,19 @@ impl View for Seen<'_> {
         self.view.targets_after(position, visit)
     }
 
-    fn holds(&mut self, below: u64, visit: &mut dyn FnMut(u64, i64) -> Result<()>) -> Result<()> {
+    fn holds(
+        &mut self,
+        ordinals: Range<u64>,
+        visit: &mut dyn FnMut(u64, i64) -> ControlFlow<()>,
+    ) -> Result<()> {
         if self.lies(Plant::LastRoundForgetsHolds) {
             return Ok(());
         }
-        self.view.holds(below, visit)
+        self.view.holds(ordinals, visit)
+    }
+
+    fn hold_floor(&mut self, below: u64, count: usize) -> Result<u64> {
+        self.view.hold_floor(below, count)
     }
 
     fn ordinal(&mut self, cid: &Cid) -> Result<Option<u64>> {

@@ -1,6 +1,7 @@
 //! Rows of the graph: from the bytes of their blocks.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
 
 use treering_block::{Block, Cid};
 
@@ -204,9 +205,9 @@ fn reached(session: Session<'_>, tiers: &[std::sync::Arc<dyn Tier>]) -> Result<O
             _ => return Ok(None),
         }
     }
-    let held = session.each_hold(u64::MAX, &mut |ordinal, _| {
+    let held = session.each_hold(0..u64::MAX, &mut |ordinal, _| {
         marked.insert(ordinal);
-        Ok(())
+        ControlFlow::Continue(())
     });
     if held.is_err() {
         return Ok(None);

@@ -32,9 +32,8 @@ impl Session<'_> {
     pub(in crate::embedded) fn block_rows_of(self, cid: &Cid) -> Result<Vec<BlockRow>> {
         let mut found = Vec::new();
         for ordinal in self.ordinals_of(cid)? {
-            if let Ok(Some(row)) = self.block_at(ordinal)
+            if let Some((Ok(row), false)) = self.row_and_death(ordinal)?
                 && row.cid == *cid
-                && !self.is_dead_row(ordinal)?
             {
                 found.push(row);
             }
