@@ -111,7 +111,7 @@ class Stub:
         elif "read" in decorators or method.name in ("__enter__", "__exit__"):
             prefix = "async def"
         elif decorators & {"stream", "feed"}:
-            returns = "AsyncIterator[" + returns.removeprefix("Chunks[")
+            returns = "AsyncIterator[" + returns.removeprefix("Chunks[").removeprefix("Feed[")
         elif "property" in decorators:
             self.lines.append("    @property")
         elif decorators:

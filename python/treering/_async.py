@@ -21,7 +21,8 @@ from types import MemberDescriptorType
 from typing import Any, Final, TypeVar, cast
 
 from treering import backup, store
-from treering._calls import Chunks, Kind, Op, Queued, call_of, outer_type
+from treering._calls import Feed, Kind, Op, Queued, call_of, outer_type
+from treering._core import Watch
 from treering._family import ASYNC, ASYNC_MODULE
 from treering.store import Store
 
@@ -84,24 +85,20 @@ async def _answer(queued: Queued) -> Any:
 _ENDED: Final = object()
 
 
-async def _items(chunks: Chunks[T], executor: Executor) -> AsyncIterator[T]:
+async def _items(chunks: Feed[T], executor: Executor) -> AsyncIterator[T]:
     loop = asyncio.get_running_loop()
     while True:
         chunk: Any = await loop.run_in_executor(executor, next, chunks, _ENDED)
         if chunk is _ENDED:
             return
+        if isinstance(chunk, Watch):
+            # Waiting takes no thread.
+            rung = loop.create_future()
+            chunk.notify(loop, rung)
+            await rung
+            continue
         for item in chunk:
             yield item
-
-
-async def _items_of_feed(chunks: Chunks[T]) -> AsyncIterator[T]:
-    # It waits most of the time, so it must not take a reader's place.
-    executor = ThreadPoolExecutor(1, thread_name_prefix="treering-feed")
-    try:
-        async for item in _items(chunks, executor):
-            yield item
-    finally:
-        executor.shutdown(wait=False)
 
 
 def _as_verb(body: Callable[..., Op[Any]]) -> Callable[..., Any]:
@@ -118,16 +115,9 @@ def _as_read(body: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _as_stream(body: Callable[..., Chunks[Any]]) -> Callable[..., Any]:
+def _as_stream(body: Callable[..., Feed[Any]]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         return _items(body(*args, **kwargs), _readers.executor())
-
-    return call
-
-
-def _as_feed(body: Callable[..., Chunks[Any]]) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        return _items_of_feed(body(*args, **kwargs))
 
     return call
 
@@ -144,7 +134,7 @@ _FORMS: Final[dict[Kind, Callable[[Callable[..., Any]], Callable[..., Any]]]] = 
     "verb": _as_verb,
     "read": _as_read,
     "stream": _as_stream,
-    "feed": _as_feed,
+    "feed": _as_stream,
 }
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import wraps
 from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
-from treering._core import Pending
+from treering._core import Pending, Watch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,7 +29,10 @@ Op: TypeAlias = Generator[Queued, Any, T]
 """The body of a verb: yields what it queues, is sent the answers, returns `T`."""
 
 Chunks: TypeAlias = Iterator[Sequence[T]]
-"""The body of a stream: yields a few at a time; an empty chunk means "not yet"."""
+"""The body of a stream: yields a few at a time."""
+
+Feed: TypeAlias = Iterator[Sequence[T] | Watch]
+"""The body of a feed: yields a few at a time, or what to wait on before there are more."""
 
 Kind: TypeAlias = Literal["verb", "read", "stream", "feed"]
 MARK: Final = "__treering_call__"
@@ -57,16 +60,19 @@ def stream(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
     return _marked(_flat(body), "stream", body)
 
 
-def feed(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
+def feed(body: Callable[P, Feed[T]]) -> Callable[P, Iterator[T]]:
     """Returns the blocking form of a feed: an iterator that waits for the next item."""
     return _marked(_flat(body), "feed", body)
 
 
-def _flat(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
+def _flat(body: Callable[P, Feed[T]]) -> Callable[P, Iterator[T]]:
     @wraps(body)
     def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         for chunk in body(*args, **kwargs):
-            yield from chunk
+            if isinstance(chunk, Watch):
+                chunk.wait()
+            else:
+                yield from chunk
 
     return call
 
@@ -108,7 +114,9 @@ def outer_type(annotation: str, kind: Kind) -> str:
     match kind:
         case "verb":
             return annotation.removeprefix("Op[").removesuffix("]")
-        case "stream" | "feed":
+        case "stream":
             return "Iterator[" + annotation.removeprefix("Chunks[")
+        case "feed":
+            return "Iterator[" + annotation.removeprefix("Feed[")
         case "read":
             return annotation

@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
-from treering._calls import Chunks, Op, feed, read, stream, verb
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
 from treering._core import Cid
 from treering._core import repair as repair_rows
 from treering._family import SYNC, Family
 from treering._session import Durability, Location, Session, home, memory_session, open_session
 from treering.backup import BackupReport, CopyReport, Progress, finish, path_text
 from treering.blocks import Blocks
-from treering.errors import Invalid
+from treering.errors import Closed, Invalid
 from treering.gc import GcReport
 from treering.holds import Hold, held, take
 from treering.journal import JournalEntry, entry
@@ -27,7 +27,6 @@ MAIN: Final = "main"
 """The scope of `store.threads`."""
 
 _CHUNK: Final = 500
-_WATCH_MS: Final = 200
 
 
 class Reachable(NamedTuple):
@@ -104,25 +103,29 @@ class Store:
             after = rows[-1]["cursor"]
 
     @feed
-    def watch(self, after: str | None = None) -> Chunks[JournalEntry]:
+    def watch(self, after: str | None = None) -> Feed[JournalEntry]:
         """Returns the commits after a cursor, then each new one as it comes, of any process; no end.
 
-        None is before the first commit; `store.cursor()` is after the newest.
+        None is before the first commit; `store.cursor()` is after the newest. It ends when this store is
+        closed. A commit is given as soon as it is there, one whose process died meanwhile within 5 s; in
+        between nothing runs.
 
         Errors:
-            As `journal`.
+            As `journal`; Closed (`closed`): the store was closed before.
         """
         core = self._session.core
+        # Before the journal is read, so that no commit falls between the two.
+        watch = core.watch()
         while True:
-            # Asked before the journal is read, so that no commit falls between the two.
-            position = core.watch(0, 0)
-            if rows := core.journal(after, _CHUNK):
+            try:
+                rows = core.journal(after, _CHUNK)
+            except Closed:
+                return
+            if rows:
                 after = rows[-1]["cursor"]
                 yield [entry(row) for row in rows]
             else:
-                core.watch(position, _WATCH_MS)
-                # A moment for the caller's signals and cancellations.
-                yield ()
+                yield watch
 
     @read
     def cursor(self) -> str:

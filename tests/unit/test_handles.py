@@ -2,7 +2,7 @@
 
 import signal
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,24 +130,41 @@ def test_two_handles_on_a_directory_close_apart(tmp_path: Path) -> None:
     two.close()
 
 
-def test_watch_returns_when_something_comes(core: Core) -> None:
-    started(core)
-    position = core.watch(0, 10_000)
-    assert position >= 1
-    began = time.monotonic()
-    assert core.watch(position, 120) == position
-    assert 0.1 < time.monotonic() - began < 10
+def test_a_watch_waits_for_what_comes_after_the_last_wait(core: Core) -> None:
+    watch = core.watch()
+    thread = started(core)
+    # Rung already, by one commit or by its echo from the file.
+    watch.wait()
+    cursor = core.cursor()
+    timer = threading.Timer(0.1, lambda: thread.append(step("b"), None, None).wait())
+    timer.start()
+    while not core.journal(cursor, 1):
+        watch.wait()
+    timer.join()
+    core.close()
+    watch.wait()
+    with pytest.raises(Closed):
+        core.watch()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="timers by signal")
 def test_a_watch_can_be_interrupted(core: Core) -> None:
+    watch = core.watch()
+
+    def wait_for_ever() -> None:
+        while True:
+            watch.wait()
+
     handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
         with pytest.raises(KeyboardInterrupt):
-            core.watch(10_000, 60_000)
+            wait_for_ever()
     finally:
         signal.signal(signal.SIGALRM, handler)
+    thread = started(core)
+    thread.append(step("b"), None, None).wait()
+    watch.wait()
 
 
 def test_a_held_fsync_does_not_outlive_the_handle(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ def test_a_child_of_fork(tmp_path: Path) -> None:
                 lambda: thread.append("a", "x"), thread.refresh, lambda: thread.at(1), lambda: list(thread),
                 lambda: threads.list(), lambda: threads.start("w"), lambda: threads.get(thread.id),
                 lambda: store.put(b"x"), lambda: store.blocks.has(treering.Cid.of(b"x")), store.head, store.verify,
-                store.stats, store.scopes, lambda: list(store.journal()), lambda: core.watch(0, 10),
+                store.stats, store.scopes, lambda: list(store.journal()), core.watch,
                 lambda: store.blocks.get(thread.head), lambda: thread.lease().__enter__(),
             ):
                 try:

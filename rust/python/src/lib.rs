@@ -25,6 +25,7 @@ mod store;
 mod testing;
 mod thread;
 mod threads;
+mod watch;
 mod work;
 
 /// What the Rust core offers to the Python API; users import from `treering`.
@@ -54,6 +55,8 @@ mod _core {
     use crate::thread::{LeaseCore, StepIterator, ThreadCore, common_ancestor, diff, is_ancestor};
     #[pymodule_export]
     use crate::threads::ThreadsCore;
+    #[pymodule_export]
+    use crate::watch::PyWatch;
     #[pymodule_export]
     use crate::work::PyWork;
 

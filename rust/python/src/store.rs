@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
@@ -29,12 +29,11 @@ use crate::error::{CoreError, Result};
 use crate::head;
 use crate::pending::PyPending;
 use crate::threads::ThreadsCore;
+use crate::watch::PyWatch;
 use crate::work::{Answer, PyWork};
 
 /// CIDs that an ambiguous prefix names.
 const CANDIDATES_MAX: usize = 16;
-/// How long a watch goes on before signals are looked at.
-const SLICE: Duration = Duration::from_millis(50);
 
 /// One open store; opening a directory twice in a process gives two handles on one.
 #[pyclass(frozen, name = "Core", module = "treering._core")]
@@ -324,18 +323,9 @@ impl Core {
         Ok(head::text(&py.detach(|| self.store.head())?))
     }
 
-    /// Waits until the journal is longer than `position` or time is up; its length.
-    #[pyo3(signature = (position, timeout_ms))]
-    fn watch(&self, py: Python<'_>, position: Count, timeout_ms: Count) -> Result<u64> {
-        let until = Instant::now() + Duration::from_millis(timeout_ms.0.min(24 * 3_600_000));
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let length = py.detach(|| self.store.watch(position.0, left.min(SLICE)))?;
-            if length > position.0 || left <= SLICE {
-                return Ok(length);
-            }
-            py.check_signals()?;
-        }
+    /// What to wait on for commits; made before the journal is read, it misses none.
+    fn watch(&self, py: Python<'_>) -> Result<PyWatch> {
+        Ok(py.detach(|| PyWatch::on(&*self.store))?)
     }
 
     /// Checks everything; `since` is a `head` of before.

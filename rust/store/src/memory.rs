@@ -25,6 +25,7 @@ use crate::gc::{Collection, GcOptions};
 use crate::journal::{JournalCommand, JournalEntry, JournalRow};
 use crate::lease::{self, Identity, Lease, LeaseState};
 use crate::ledger;
+use crate::listening::{Listeners, Listening, Wake};
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
 use crate::process::is_alive;
 use crate::quarantine::{self, Quarantined};
@@ -41,6 +42,7 @@ pub struct MemoryStore {
     inner: Mutex<Inner>,
     /// Rung after each commit and on close.
     bell: Condvar,
+    listeners: Arc<Listeners>,
 }
 
 #[derive(Default)]
@@ -62,7 +64,13 @@ impl MemoryStore {
             clock,
             inner: Mutex::new(Inner::default()),
             bell: Condvar::new(),
+            listeners: Arc::default(),
         }
+    }
+
+    fn ring(&self) {
+        self.bell.notify_all();
+        self.listeners.wake_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -102,7 +110,7 @@ impl Default for MemoryStore {
 impl Store for MemoryStore {
     fn submit(&self, commit: Commit) -> Ticket {
         let answer = self.apply(&commit);
-        self.bell.notify_all();
+        self.ring();
         Ticket::answered(answer)
     }
 
@@ -267,6 +275,13 @@ impl Store for MemoryStore {
         }
     }
 
+    fn listen(&self, wake: Wake) -> Result<Listening> {
+        drop(self.open()?);
+        let id = self.listeners.add(wake);
+        let listeners = Arc::clone(&self.listeners);
+        Ok(Listening::new(move || listeners.remove(id)))
+    }
+
     fn lease_acquire(&self, name: &RefName, owner: &str) -> Result<Lease> {
         let mut inner = self.open()?;
         let stored = inner.state.leases.get(name).cloned();
@@ -416,7 +431,7 @@ impl Store for MemoryStore {
 
     fn close(&self) -> Result<()> {
         self.lock().closed = true;
-        self.bell.notify_all();
+        self.ring();
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions, GcReport};
 use crate::journal::{JournalCommand, JournalEntry};
 use crate::lease::{Lease, LeaseState};
+use crate::listening::{Listening, Wake};
 use crate::name::RefName;
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
@@ -154,6 +155,12 @@ pub trait Store: Send + Sync {
     ///
     /// Errors: `Closed`, also when the store is closed meanwhile.
     fn watch(&self, position: u64, timeout: Duration) -> Result<u64>;
+    /// Calls `wake` whenever the journal may have grown, by a commit of any process, or the store was
+    /// closed, until what is returned is dropped. Too often, never too rarely: whoever listens first and
+    /// looks then misses nothing.
+    ///
+    /// Errors: `Closed`.
+    fn listen(&self, wake: Wake) -> Result<Listening>;
 
     /// Takes the lease of a ref (which need not exist) that nobody alive holds; a killed holder's is taken
     /// over. `owner` is a label for messages.

@@ -8,8 +8,9 @@ use treering_block::{Cid, CidPrefix};
 use treering_store::conformance::{Backend, run, theme};
 use treering_store::{
     Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, Expect, GcOptions,
-    Head, Hold, JournalCommand, JournalEntry, Lease, LeaseState, MemoryStore, Quarantined, RefName,
-    RefValue, RepairReport, Result, Store, StoreStats, Ticket, VerifyReport,
+    Head, Hold, JournalCommand, JournalEntry, Lease, LeaseState, Listening, MemoryStore,
+    Quarantined, RefName, RefValue, RepairReport, Result, Store, StoreStats, Ticket, VerifyReport,
+    Wake,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -148,6 +149,9 @@ impl Store for Faulty {
                 timeout
             },
         )
+    }
+    fn listen(&self, wake: Wake) -> Result<Listening> {
+        self.0.listen(wake)
     }
     fn lease_acquire(&self, name: &RefName, owner: &str) -> Result<Lease> {
         let mut lease = self.0.lease_acquire(name, owner)?;

@@ -1,5 +1,7 @@
 //! Waiting for commits.
 
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -7,6 +9,8 @@ use super::material::{done, fresh, moving, name, put, raw, refusal, set};
 use super::{Backend, cases};
 use crate::commit::Expect;
 use crate::error::StoreError;
+use crate::listening::Listening;
+use crate::store::Store;
 
 cases!("watching":
     what_happened_already_is_answered_at_once,
@@ -14,6 +18,7 @@ cases!("watching":
     a_commit_wakes_every_watcher,
     a_refused_commit_wakes_nobody,
     closing_wakes_watchers,
+    listeners_are_called_after_commits_and_on_close,
 );
 
 const LONG: Duration = Duration::from_secs(60);
@@ -88,4 +93,47 @@ fn closing_wakes_watchers(backend: &dyn Backend) {
         assert!(matches!(answer, Err(StoreError::Closed)), "{answer:?}");
         assert!(waited < LONG / 2, "{waited:?}");
     });
+}
+
+fn listen(store: &dyn Store) -> (Listening, Receiver<()>) {
+    let (called, calls) = channel();
+    let called = Mutex::new(called);
+    // A listener that ended hears nothing.
+    let wake = move || {
+        let _ = called.lock().unwrap().send(());
+    };
+    (store.listen(Arc::new(wake)).unwrap(), calls)
+}
+
+fn listeners_are_called_after_commits_and_on_close(backend: &dyn Backend) {
+    let store = fresh(backend);
+    let (first, calls) = listen(&*store);
+    let (second, other_calls) = listen(&*store);
+    done(&*store, put([raw("a")]));
+    calls.recv_timeout(LONG).unwrap();
+    other_calls.recv_timeout(LONG).unwrap();
+    assert_eq!(
+        store.watch(0, Duration::ZERO).unwrap(),
+        1,
+        "the commit is there when it is told"
+    );
+    drop(first);
+    assert!(
+        calls.try_iter().count() < 100 && calls.recv().is_err(),
+        "what was dropped is not kept"
+    );
+    // Calls may come twice, and late: those of the first commit are let pass.
+    thread::sleep(Duration::from_millis(50));
+    other_calls.try_iter().for_each(drop);
+    done(&*store, put([raw("b")]));
+    other_calls.recv_timeout(LONG).unwrap();
+    thread::sleep(Duration::from_millis(50));
+    other_calls.try_iter().for_each(drop);
+    store.close().unwrap();
+    other_calls.recv_timeout(LONG).unwrap();
+    assert!(matches!(
+        store.listen(Arc::new(|| ())),
+        Err(StoreError::Closed)
+    ));
+    drop(second);
 }

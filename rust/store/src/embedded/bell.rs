@@ -1,18 +1,23 @@
 //! The bell: a file that a writer touches after each commit, so that other processes' watchers wake.
 //!
 //! The log is never watched: it changes before a commit can be seen. A writer may die between COMMIT and
-//! ring, so watchers look every 5 s anyway.
+//! ring, so watchers look every 5 s anyway: one that waits on its own thread by itself, and for all that
+//! listen one thread, which is started with the first of them.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::disk::Disk;
+use super::fork;
 use super::lock::write_at;
 use crate::error::Result;
+use crate::listening::{Listeners, Listening, Wake};
 
 /// Watchers look this often, rung or not.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -24,12 +29,14 @@ const LOOK_EVERY_WITHOUT_NOTIFICATION: Duration = Duration::from_millis(50);
 struct Rings {
     count: Mutex<u64>,
     rung: Condvar,
+    listeners: Listeners,
 }
 
 impl Rings {
     fn ring(&self) {
         *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.rung.notify_all();
+        self.listeners.wake_all();
     }
 
     fn count(&self) -> u64 {
@@ -47,7 +54,7 @@ impl Rings {
 }
 
 /// The platform's notification, once somebody watches.
-enum Listening {
+enum Notification {
     NotYet,
     Notified {
         _watcher: RecommendedWatcher,
@@ -61,7 +68,9 @@ pub(super) struct Bell {
     /// None where the store is read-only.
     file: Option<File>,
     rings: Arc<Rings>,
-    listening: Mutex<Listening>,
+    notification: Mutex<Notification>,
+    /// Who looks for those that listen, once somebody does.
+    looker: Mutex<Option<Thread>>,
 }
 
 impl Bell {
@@ -78,7 +87,8 @@ impl Bell {
             path: path.to_owned(),
             file,
             rings: Arc::default(),
-            listening: Mutex::new(Listening::NotYet),
+            notification: Mutex::new(Notification::NotYet),
+            looker: Mutex::default(),
         }
     }
 
@@ -86,7 +96,7 @@ impl Bell {
     pub(super) fn ring(&self, position: u64) {
         self.rings.ring();
         if let Some(file) = &self.file
-            && let Err(error) = write_at(file, &position.to_le_bytes())
+            && let Err(error) = write_at(file, &position.to_le_bytes(), 0)
         {
             tracing::debug!(%error, "cannot ring the bell");
         }
@@ -95,6 +105,43 @@ impl Bell {
     /// Wakes this process's watchers without a commit: the store is closing.
     pub(super) fn wake(&self) {
         self.rings.ring();
+        let looker = self.looker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(looker) = &*looker {
+            looker.unpark();
+        }
+    }
+
+    /// Calls `wake` on each ring. `position` is asked every few seconds, for what was committed and not
+    /// rung; None, once the store is closed, ends that.
+    pub(super) fn listen(
+        &self,
+        wake: Wake,
+        position: impl Fn() -> Option<u64> + Send + 'static,
+    ) -> io::Result<Listening> {
+        let look_every = self.start_notification();
+        let id = self.rings.listeners.add(wake);
+        let (rings, generation) = (Arc::clone(&self.rings), fork::generation());
+        let listening = Listening::new(move || {
+            // In a child of fork() it is the parent's, who may have had its mutex just then.
+            if generation == fork::generation() {
+                let _inside = fork::enter();
+                rings.listeners.remove(id);
+            }
+        });
+        let mut looker = self.looker.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*looker {
+            Some(looker) => looker.unpark(),
+            None => {
+                let rings = Arc::clone(&self.rings);
+                // Here and not on its thread: what is committed once we return counts as new.
+                let known = position();
+                let thread = std::thread::Builder::new()
+                    .name("treering-bell".into())
+                    .spawn(move || look_until_closed(&rings, look_every, known, &position))?;
+                *looker = Some(thread.thread().clone());
+            }
+        }
+        Ok(listening)
     }
 
     /// Asks `position` until it says more than `known` or time is up; answers what it said last.
@@ -104,7 +151,7 @@ impl Bell {
         timeout: Duration,
         position: impl Fn() -> Result<u64>,
     ) -> Result<u64> {
-        let look_every = self.listen();
+        let look_every = self.start_notification();
         let started = Instant::now();
         loop {
             // Counted before asking: a ring in between is not missed.
@@ -119,31 +166,56 @@ impl Bell {
     }
 
     /// Starts the platform's notification with the first watcher: who never watches pays nothing.
-    fn listen(&self) -> Duration {
-        let mut listening = self
-            .listening
+    fn start_notification(&self) -> Duration {
+        let mut notification = self
+            .notification
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if matches!(*listening, Listening::NotYet) {
-            *listening = self.start().map_or_else(
+        if matches!(*notification, Notification::NotYet) {
+            *notification = self.start().map_or_else(
                 |error| {
                     tracing::warn!(%error, "no file notification; watchers poll");
-                    Listening::Polled
+                    Notification::Polled
                 },
-                |watcher| Listening::Notified { _watcher: watcher },
+                |watcher| Notification::Notified { _watcher: watcher },
             );
         }
-        match *listening {
-            Listening::Notified { .. } => LOOK_EVERY,
+        match *notification {
+            Notification::Notified { .. } => LOOK_EVERY,
             _ => LOOK_EVERY_WITHOUT_NOTIFICATION,
         }
     }
 
     fn start(&self) -> notify::Result<RecommendedWatcher> {
         let rings = Arc::clone(&self.rings);
-        let mut watcher = notify::recommended_watcher(move |_event| rings.ring())?;
+        let mut watcher = notify::recommended_watcher(move |_event| {
+            let _inside = fork::enter();
+            rings.ring();
+        })?;
         watcher.watch(&self.path, RecursiveMode::NonRecursive)?;
         Ok(watcher)
+    }
+}
+
+/// Rings for those that listen when something was committed and nobody rang. Without a listener it sleeps.
+fn look_until_closed(
+    rings: &Rings,
+    look_every: Duration,
+    mut known: Option<u64>,
+    position: &dyn Fn() -> Option<u64>,
+) {
+    while let Some(now) = position() {
+        let inside = fork::enter();
+        if known.replace(now).is_some_and(|known| known != now) {
+            rings.ring();
+        }
+        let listened = !rings.listeners.is_empty();
+        drop(inside);
+        if listened {
+            std::thread::park_timeout(look_every);
+        } else {
+            std::thread::park();
+        }
     }
 }
 
@@ -189,5 +261,30 @@ mod tests {
         );
         assert!(started.elapsed() >= Duration::from_millis(60));
         assert_eq!(bell.watch(3, Duration::ZERO, || Ok(7)).unwrap(), 7);
+    }
+
+    #[test]
+    fn who_listens_is_called_for_what_nobody_rang() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bell");
+        let bell = Bell::new(&path, true, &Disk::system());
+        let position = Arc::new(AtomicU64::new(4));
+        let (called, calls) = std::sync::mpsc::channel();
+        let wake = move || {
+            let _ = called.send(());
+        };
+        let asked = Arc::clone(&position);
+        let look = move || Some(asked.load(SeqCst)).filter(|position| *position < 9);
+        let listening = bell.listen(Arc::new(wake), look).unwrap();
+        position.store(5, SeqCst);
+        calls.recv_timeout(3 * LOOK_EVERY).unwrap();
+        drop(listening);
+        assert!(calls.recv().is_err(), "it is forgotten");
+        // The store is closed: the thread ends, and with it what it asks.
+        position.store(9, SeqCst);
+        bell.wake();
+        while Arc::strong_count(&position) > 1 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }

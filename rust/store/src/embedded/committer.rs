@@ -53,6 +53,8 @@ pub(super) struct Committer {
     committed: AtomicBool,
     /// The last batch took longer than [`HELP_MAX`].
     slow: AtomicBool,
+    /// Other processes know that a sync of the log failed here.
+    doubt_told: AtomicBool,
 }
 
 /// A request's answer, kept until the transaction has ended.
@@ -102,6 +104,7 @@ impl Committer {
             checkpoint_retry_bytes: AtomicU64::new(0),
             committed: AtomicBool::new(false),
             slow: AtomicBool::new(false),
+            doubt_told: AtomicBool::new(false),
         }
     }
 
@@ -148,8 +151,17 @@ impl Committer {
                 answers.extend(batch.into_iter().map(unjudged));
                 Err(StoreError::Poisoned { why })
             }
-            None => self.transact(&inside, durability, batch, &mut answers, &mut unused_files),
+            None => match self.shared.mend_log(&self.lock, &inside) {
+                Ok(()) => {
+                    self.transact(&inside, durability, batch, &mut answers, &mut unused_files)
+                }
+                Err(error) => {
+                    answers.extend(batch.into_iter().map(unjudged));
+                    Err(error)
+                }
+            },
         };
+        self.tell_of_doubt();
         self.unlock();
         if housekeeping {
             tally.held_for_housekeeping(begun.elapsed());
@@ -180,6 +192,14 @@ impl Committer {
             Err(error) => answers
                 .into_iter()
                 .for_each(|answer| answer.failed(&error).give()),
+        }
+    }
+
+    /// Once a sync of ours failed, others must not commit behind what it left out: they are told before
+    /// the lock is theirs.
+    fn tell_of_doubt(&self) {
+        if self.shared.poisoned().is_some() && !self.doubt_told.swap(true, Relaxed) {
+            self.lock.doubt_log();
         }
     }
 
@@ -383,6 +403,7 @@ impl Committer {
                 tracing::warn!(%error, "checkpoint failed; the log keeps everything");
                 false
             });
+        self.tell_of_doubt();
         let retry = if whole {
             0
         } else {
@@ -403,6 +424,7 @@ impl Committer {
                 tracing::debug!(%error, "the log stays");
             }
             drop(inside);
+            self.tell_of_doubt();
             self.unlock();
         }
     }
@@ -424,7 +446,7 @@ impl Helper for Committer {
             return self.queue.announce();
         };
         let _poisons = PoisonOnPanic(&self.shared);
-        if matches!(self.lock.try_lock(), Ok(true)) {
+        if matches!(self.lock.try_lock_in_turn(), Ok(true)) {
             self.commit(self.queue.take_batch());
         }
         // What is left is announced with the end of the turn.

@@ -61,12 +61,7 @@ impl Shared {
     }
 
     /// Mends the store's own rows if they are broken, alone on the store. Errors: `LockTimeout`; the system's.
-    fn mend_own_rows(
-        &self,
-        directory: &Directory,
-        lock: &WriteLock,
-        options: &OpenOptions,
-    ) -> Result<()> {
+    fn mend_own_rows(&self, lock: &WriteLock, options: &OpenOptions) -> Result<()> {
         if self
             .connections
             .reading(|session| session.check_manifest())
@@ -74,7 +69,7 @@ impl Shared {
         {
             return Ok(());
         }
-        redo_log(directory, lock, &options.disk)?;
+        self.redo_log_left(lock)?;
         let failed = |error| io_error("lock", lock.path(), error);
         let started = Instant::now();
         while !lock.try_lock().map_err(failed)? {
@@ -88,8 +83,8 @@ impl Shared {
         }
         let inside = fork::enter();
         let mended = self
-            .connections
-            .writer(&inside, Durability::Durable)
+            .mend_log(lock, &inside)
+            .and_then(|()| self.connections.writer(&inside, Durability::Durable))
             .and_then(|writer| {
                 let session = Session::new(&writer.conn, self.connections.database());
                 repair::mend_own_rows(&writer.conn, session)
@@ -107,6 +102,48 @@ impl Shared {
             Err(error) => Err(error),
             Ok(()) => self.disk.sync_directory(&self.root),
         }
+    }
+
+    /// After a failed fsync the kernel calls pages clean that never reached the disk, and the log reads
+    /// back well from memory. Commits behind such a gap would be lost with it, and a checkpoint would put
+    /// pages into the database that an older part of the log then undoes, each by itself. So the log is
+    /// written anew first, with an fsync that can fail anew. Under the write lock. Errors: `DiskFull`, `Io`.
+    fn redo_log(&self, _inside: &Inside) -> Result<()> {
+        let log = self.root.join(LOG);
+        match self.disk.write_anew(&log) {
+            // It was moved into the database, and synced there, since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            written => written.map_err(|error| io_error("write anew", &log, error)),
+        }
+    }
+
+    /// Another process's sync of the log failed: what it should have written, ours too, may not be on
+    /// disk, and no sync of ours would write it. Under the write lock, before anything is committed.
+    /// Errors: `DiskFull`, `Io`; nothing may be committed then.
+    pub(super) fn mend_log(&self, lock: &WriteLock, inside: &Inside) -> Result<()> {
+        let Some(doubt) = lock.log_doubt() else {
+            return Ok(());
+        };
+        tracing::warn!("a sync of the log failed in another process; the log is written anew");
+        self.redo_log(inside)?;
+        let trusted = lock.trust_log(doubt);
+        trusted.map_err(|error| io_error("write", lock.path(), error))
+    }
+
+    /// A log left by a process that died may end in a failed sync, which died with it: it is written anew
+    /// first. One left by a living process is that one's to care for; it tells of its failures (see
+    /// [`WriteLock`]). Errors: `DiskFull`, `Io`.
+    fn redo_log_left(&self, lock: &WriteLock) -> Result<()> {
+        if !std::fs::metadata(self.root.join(LOG)).is_ok_and(|log| log.len() > 0)
+            || !lock.try_lock().unwrap_or(false)
+        {
+            return Ok(());
+        }
+        let inside = fork::enter();
+        let written = self.redo_log(&inside);
+        drop(inside);
+        drop(lock.unlock());
+        written
     }
 
     /// Moves the log into the database. True: all of it, so that the log starts anew. Never waits for
@@ -189,7 +226,7 @@ impl Core {
             closed: AtomicBool::new(false),
         });
         if let Some(lock) = lock.as_ref().filter(|_| options.mend) {
-            shared.mend_own_rows(directory, lock, options)?;
+            shared.mend_own_rows(lock, options)?;
         }
         // A store that can't be read is refused now, not at the first get.
         shared
@@ -207,7 +244,7 @@ impl Core {
             automatic: Arc::new(automatic),
         };
         if let Some(lock) = lock {
-            redo_log(directory, &lock, &options.disk)?;
+            core.shared.redo_log_left(&lock)?;
             let (shared, queue) = (Arc::clone(&core.shared), Arc::clone(&core.queue));
             let committer = Arc::new(Committer::new(shared, queue, lock));
             core.committer = Arc::downgrade(&committer);
@@ -248,22 +285,4 @@ impl Core {
         let inside = fork::enter();
         self.shared.connections.close_all(&inside);
     }
-}
-
-/// After a failed fsync the kernel calls pages clean that never reached the disk, and the log reads
-/// back well from memory. Commits behind such a gap would be lost with it, and a checkpoint would put
-/// pages into the database that an older part of the log then undoes, each by itself. So the log is
-/// written anew first, with an fsync that can fail anew. A log left by a living process is that one's
-/// to care for. Errors: `DiskFull`, `Io`.
-fn redo_log(directory: &Directory, lock: &WriteLock, disk: &Disk) -> Result<()> {
-    let log = directory.log();
-    if !std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) || !lock.try_lock().unwrap_or(false)
-    {
-        return Ok(());
-    }
-    let inside = fork::enter();
-    let written = disk.write_anew(&log);
-    drop(inside);
-    drop(lock.unlock());
-    written.map_err(|error| io_error("write anew", &log, error))
 }

@@ -1,27 +1,42 @@
 //! The write lock between processes: an OS lock on the file `lock`, queued by the kernel. SQLite's own
 //! busy handler polls and starved writers for seconds.
 //!
-//! The holder writes its process into the file, for other processes' messages; nothing rests on that text.
+//! The file has 64 bytes of text, the holder's process for other processes' messages (nothing rests on
+//! it), two marks of 8 bytes about the log, and a count of turns (see `turn.rs`). A process whose sync of the log failed sets the first to a
+//! number of its own; the log is *in doubt* while the two differ, and whoever has the lock next writes the
+//! log anew, and sets the second to the first. Setting needs no lock.
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use ulid::Ulid;
 
 use super::disk::Disk;
 use super::fork::{self, LockFilePlace};
 use super::sqlite_error::io_error;
+use super::turn::Turns;
 use crate::error::Result;
 
-/// Longest text in a lock file.
-const HOLDER_BYTES_MAX: usize = 96;
+/// The text of a lock file, filled up with line ends.
+const HOLDER_BYTES: usize = 64;
+/// After a sync of the log that failed: which one.
+const DOUBTED_AT: u64 = 64;
+/// The newest failure after which the log was written anew.
+const REDONE_AT: u64 = 72;
+const FILE_BYTES: usize = 80;
 
 /// One process's grip on the lock file. Dropping it unlocks.
 pub(super) struct WriteLock {
     path: PathBuf,
     _place: LockFilePlace,
     file: File,
+    /// The failure that the log is in doubt after, as of when the lock was taken.
+    doubt: Mutex<Option<[u8; 8]>>,
+    turns: Turns,
     /// What this process writes into the file.
-    own: String,
+    own: [u8; HOLDER_BYTES],
 }
 
 impl WriteLock {
@@ -32,11 +47,17 @@ impl WriteLock {
         let file = disk
             .open(path, &how)
             .map_err(|error| io_error("open", path, error))?;
-        let own = format!("process {}\n", std::process::id());
+        let mut own = [b'\n'; HOLDER_BYTES];
+        let text = format!("process {}", std::process::id());
+        for (into, from) in own.iter_mut().zip(text.bytes()) {
+            *into = from;
+        }
         Ok(Self {
             path: path.to_owned(),
             _place: fork::register_lock_file(descriptor(&file)),
             file,
+            doubt: Mutex::default(),
+            turns: Turns::default(),
             own,
         })
     }
@@ -57,21 +78,31 @@ impl WriteLock {
         }
     }
 
+    /// Takes the lock if it is free and nobody waits for it.
+    pub(super) fn try_lock_in_turn(&self) -> io::Result<bool> {
+        if self.turns.others_wait(&self.file) {
+            return Ok(false);
+        }
+        self.try_lock()
+    }
+
     /// Waits for the lock, however long.
     pub(super) fn lock(&self) -> io::Result<()> {
-        self.file.lock()?;
+        self.turns.in_turn(&self.file, || self.file.lock())?;
         self.sign();
         Ok(())
     }
 
     pub(super) fn unlock(&self) -> io::Result<()> {
+        self.turns.ends(&self.file);
         self.file.unlock()
     }
 
     /// Who holds or held it last.
     pub(super) fn holder(&self) -> String {
-        let text = self.read();
-        let text = text.trim();
+        let (text, _) = self.read();
+        let text = String::from_utf8_lossy(&text);
+        let text = text.trim_matches(['\0', '\n']);
         if text.is_empty() {
             "another process".to_owned()
         } else {
@@ -81,22 +112,53 @@ impl WriteLock {
 
     fn sign(&self) {
         // Only a courtesy: a message without the holder is still true.
-        if self.read() != self.own {
-            let written = self
-                .file
-                .set_len(0)
-                .and_then(|()| write_at(&self.file, self.own.as_bytes()));
-            if let Err(error) = written {
-                tracing::debug!(%error, "cannot sign the lock file");
-            }
+        let (text, marks) = self.read();
+        let doubt = (marks.doubted != marks.redone).then_some(marks.doubted);
+        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
+        if text != self.own
+            && let Err(error) = write_at(&self.file, &self.own, 0)
+        {
+            tracing::debug!(%error, "cannot sign the lock file");
         }
     }
 
-    fn read(&self) -> String {
-        let mut text = [0; HOLDER_BYTES_MAX];
-        let length = read_at(&self.file, &mut text).unwrap_or(0);
-        String::from_utf8_lossy(text.get(..length).unwrap_or(&[])).into_owned()
+    /// Whether the log is in doubt, as of when the lock was taken: which failure to redo it after.
+    pub(super) fn log_doubt(&self) -> Option<[u8; 8]> {
+        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// A sync of the log failed: says so to all processes. With the lock or without.
+    pub(super) fn doubt_log(&self) {
+        let random = Ulid::generate().random() as u64;
+        if let Err(error) = write_at(&self.file, &random.to_le_bytes(), DOUBTED_AT) {
+            tracing::error!(%error, "cannot tell other processes that a sync of the log failed");
+        }
+    }
+
+    /// The log was written anew after that failure. With the lock only. Errors: the system's.
+    pub(super) fn trust_log(&self, doubt: [u8; 8]) -> io::Result<()> {
+        write_at(&self.file, &doubt, REDONE_AT)
+    }
+
+    fn read(&self) -> ([u8; HOLDER_BYTES], Marks) {
+        let mut file = [0; FILE_BYTES];
+        // What is not there yet is zero.
+        read_at(&self.file, &mut file, 0).unwrap_or(0);
+        let (mut text, mut marks) = ([0; HOLDER_BYTES], Marks::default());
+        let (first, rest) = file.split_at(HOLDER_BYTES);
+        let (doubted, redone) = rest.split_at(marks.doubted.len());
+        text.copy_from_slice(first);
+        marks.doubted.copy_from_slice(doubted);
+        marks.redone.copy_from_slice(redone);
+        (text, marks)
+    }
+}
+
+/// What the file says about the log.
+#[derive(Default)]
+struct Marks {
+    doubted: [u8; 8],
+    redone: [u8; 8],
 }
 
 #[cfg(unix)]
@@ -110,21 +172,63 @@ fn descriptor(_file: &File) -> i32 {
 }
 
 #[cfg(unix)]
-fn read_at(file: &File, into: &mut [u8]) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, into, 0)
+pub(super) fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, into, offset)
 }
 
 #[cfg(unix)]
-pub(super) fn write_at(file: &File, bytes: &[u8]) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, 0)
+pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
 }
 
 #[cfg(windows)]
-fn read_at(file: &File, into: &mut [u8]) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, into, 0)
+pub(super) fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, into, offset)
 }
 
 #[cfg(windows)]
-pub(super) fn write_at(file: &File, bytes: &[u8]) -> io::Result<()> {
-    std::os::windows::fs::FileExt::seek_write(file, bytes, 0).map(drop)
+pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::windows::fs::FileExt::seek_write(file, bytes, offset).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(directory: &Path) -> WriteLock {
+        let lock = WriteLock::open(&directory.join("lock"), &Disk::system()).unwrap();
+        assert!(lock.try_lock().unwrap());
+        lock
+    }
+
+    #[test]
+    fn the_holder_is_named_whatever_stood_there() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("lock"), "process 4711 of before\n").unwrap();
+        let lock = lock(directory.path());
+        assert_eq!(lock.holder(), format!("process {}", std::process::id()));
+        lock.doubt_log();
+        assert_eq!(lock.holder(), format!("process {}", std::process::id()));
+    }
+
+    #[test]
+    fn a_doubt_stays_until_the_log_was_redone_after_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let ours = lock(directory.path());
+        assert_eq!(ours.log_doubt(), None);
+        ours.doubt_log();
+        ours.unlock().unwrap();
+        let theirs = lock(directory.path());
+        let doubt = theirs.log_doubt().unwrap();
+        // The next failure comes while the first is being mended: it is not forgotten.
+        ours.doubt_log();
+        theirs.trust_log(doubt).unwrap();
+        theirs.unlock().unwrap();
+        let theirs = lock(directory.path());
+        let newer = theirs.log_doubt().unwrap();
+        assert_ne!(newer, doubt);
+        theirs.trust_log(newer).unwrap();
+        theirs.unlock().unwrap();
+        assert_eq!(lock(directory.path()).log_doubt(), None);
+    }
 }

@@ -44,6 +44,7 @@ mod statements;
 mod structure;
 mod tally;
 mod transaction;
+mod turn;
 mod vfs;
 mod writer;
 
@@ -71,6 +72,7 @@ use crate::gc::{Collection, GcOptions};
 use crate::journal::{JournalCommand, JournalEntry};
 use crate::lease::{Lease, LeaseState};
 use crate::ledger::Ledger;
+use crate::listening::{Listening, Wake};
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
 use crate::process::is_alive;
 use crate::progress::Progress;
@@ -504,6 +506,26 @@ impl Store for EmbeddedStore {
         shared.bell.watch(position, timeout, || {
             self.reading(|session| session.position())
         })
+    }
+
+    fn listen(&self, wake: Wake) -> Result<Listening> {
+        let core = self.usable()?;
+        let _inside = fork::enter();
+        let shared = Arc::downgrade(&core.shared);
+        let position = move || {
+            // Outlives `shared`, which may be the last of it.
+            let _inside = fork::enter();
+            let shared = shared.upgrade()?;
+            if shared.closed.load(SeqCst) {
+                return None;
+            }
+            let position = shared.connections.reading(|session| session.position());
+            // What can't be read is for the listeners to find out.
+            Some(position.unwrap_or(u64::MAX))
+        };
+        let bell = &core.shared.bell;
+        bell.listen(wake, position)
+            .map_err(|error| sqlite_error::io_error("listen to", &core.shared.root, error))
     }
 
     fn lease_acquire(&self, name: &RefName, owner: &str) -> Result<Lease> {

@@ -49,7 +49,7 @@ impl WriterThread {
     fn take_lock(&self) -> bool {
         let Committer { queue, lock, .. } = &*self.0;
         if !queue.is_lock_awaited() {
-            match lock.try_lock() {
+            match lock.try_lock_in_turn() {
                 Ok(true) => return true,
                 Ok(false) => {}
                 Err(error) => return self.lock_failed(error),

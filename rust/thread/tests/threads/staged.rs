@@ -8,8 +8,8 @@ use treering_block::{Cid, CidPrefix};
 use treering_store::commit::Address;
 use treering_store::{
     BlockInfo, Check, Collection, Commit, Counters, Cursor, Finding, GcOptions, Head, Hold,
-    JournalCommand, JournalEntry, Lease, LeaseState, MemoryStore, Quarantined, RefName, RefValue,
-    RepairReport, Result, Store, StoreError, StoreStats, Ticket, VerifyReport,
+    JournalCommand, JournalEntry, Lease, LeaseState, Listening, MemoryStore, Quarantined, RefName,
+    RefValue, RepairReport, Result, Store, StoreError, StoreStats, Ticket, VerifyReport, Wake,
 };
 
 #[derive(Default)]
@@ -180,6 +180,9 @@ impl Store for Staged {
     }
     fn watch(&self, position: u64, timeout: Duration) -> Result<u64> {
         self.inner.watch(position, timeout)
+    }
+    fn listen(&self, wake: Wake) -> Result<Listening> {
+        self.inner.listen(wake)
     }
     fn lease_acquire(&self, name: &RefName, owner: &str) -> Result<Lease> {
         self.inner.lease_acquire(name, owner)
