@@ -21,6 +21,7 @@ use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions, GcReport};
 use crate::journal::{JournalCommand, JournalEntry};
 use crate::lease::{Lease, LeaseState};
+use crate::listening::{Listening, Wake};
 use crate::name::RefName;
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
@@ -276,6 +277,10 @@ impl Store for FaultyStore {
 
     fn watch(&self, position: u64, timeout: Duration) -> Result<u64> {
         self.inner.watch(position, timeout)
+    }
+
+    fn listen(&self, wake: Wake) -> Result<Listening> {
+        self.inner.listen(wake)
     }
 
     fn lease_acquire(&self, name: &RefName, owner: &str) -> Result<Lease> {
