@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from treering._core import Cid, ThreadCore
 from treering._session import Durability, Home, Session
+from treering.backup import BackupReport, CopyReport, Progress
 from treering.blocks import BlockInfo
 from treering.commit import CommitReceipt, StepDraft
 from treering.context import Context
@@ -38,6 +39,7 @@ __all__ = [
     "Threads",
     "memory",
     "open",
+    "restore",
 ]
 
 class Blocks:
@@ -184,7 +186,17 @@ class Store:
     @property
     def refs(self) -> Refs: ...
     async def verify(self, since: str | None = None, *, repair: bool = False) -> VerifyReport: ...
-    async def gc(self, dry_run: bool = False) -> GcReport: ...
+    async def backup(
+        self, path: str | os.PathLike[str], *, verify: bool = True, progress: Callable[[Progress], None] | None = None
+    ) -> BackupReport: ...
+    async def copy_to(
+        self,
+        target: Store,
+        *,
+        rename: Mapping[str, str] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> CopyReport: ...
+    def gc(self, dry_run: bool = False) -> GcReport: ...
     async def hold(self, cid: Cid | str, hours: float = 24.0) -> Hold: ...
     def holds(self) -> AsyncIterator[Hold]: ...
     async def stats(self) -> dict[str, int]: ...
@@ -351,3 +363,6 @@ def open(
     repair: bool = False,
 ) -> Opening: ...
 def memory() -> Opening: ...
+async def restore(
+    backup: str | os.PathLike[str], path: str | os.PathLike[str], *, progress: Callable[[Progress], None] | None = None
+) -> BackupReport: ...
