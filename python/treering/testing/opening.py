@@ -27,7 +27,8 @@ def open(
 ) -> Store:
     """Returns the store of a directory, as `treering.open`, on a clock, a disk and faults of your own.
 
-    None: the machine's clock, the real disk, no faults. Nothing is collected unless `gc` is called. A pickle of it, or of its threads, opens the plain store.
+    None: the machine's clock, the real disk, no faults. Nothing is collected unless `gc` is called. A pickle
+    of it, or of its threads, opens the plain store.
 
     Errors:
         Invalid (`invalid`): the directory is open in this process on another clock or disk.
