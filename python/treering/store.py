@@ -252,6 +252,7 @@ class Store:
         work = self._session.core.copy_to(target._session.core, dict(rename or {}))
         return CopyReport(**finish(work, progress))
 
+    @read
     def gc(self, dry_run: bool = False) -> GcReport:
         """Returns what was collected: blocks that no ref and no hold reaches become absent and are deleted.
 

@@ -73,6 +73,7 @@ ARGUMENTS: dict[str, Any] = {
     "data": b"x", "value": 1, "cid": Cid.of_node(1), "cids": [Cid.of(b"x")], "roots": [Cid.of(b"x")],
     "prefix": str(Cid.of(b"x"))[:16], "name": "n", "workflow": "w", "id_or_key": "k", "number": 1, "role": "a",
     "steps": [("a", "b")], "summary": "s", "error": "e", "path": "/nowhere",
+    "file": "/nowhere/x.car",
 }  # fmt: skip
 """What a verb is called with, by the names of its parameters; what has a default is left out."""
 GIVEN_TOO = {"get_or_start": {"key": "k"}}
@@ -113,7 +114,7 @@ def test_every_verb_of_a_parents_handle_says_so(tmp_path: Path) -> None:
 
         def work() -> None:
             nonlocal handles, watching, commit
-            calls = [found for handle in handles for found in verbs_of(handle, other=thread)]
+            calls = [found for handle in handles for found in verbs_of(handle, other=thread, target=store)]
             assert len(calls) > 40
             for name, call in calls:
                 try:

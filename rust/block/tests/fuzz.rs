@@ -146,7 +146,8 @@ fn fuzz_dag_cbor_values() {
                     ..
                 })
             );
-            assert_eq!(value.is_ok() || too_many_maps, skipped(input));
+            // Where decoding stops for its maps, what follows may be anything.
+            assert!(too_many_maps || value.is_ok() == skipped(input));
             if let Ok(value) = value {
                 assert_eq!(cbor::encode(&value).unwrap(), input);
             }

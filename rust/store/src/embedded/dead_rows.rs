@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::block_rows::to_sql;
 use super::row_check::{RowCheck, Table, corrupt};
 use super::session::Session;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::gc::{Bitmap, PAGE_BYTES, page_contains};
 
 /// Makes the table in a store that was made before there was one.
@@ -65,8 +65,13 @@ impl Session<'_> {
     /// All pages together.
     pub(super) fn dead_ordinals(self) -> Result<Bitmap> {
         let mut dead = Bitmap::default();
-        // A page takes memory for all before it, so its number is not taken on trust.
-        let newest = crate::gc::page_of(self.totals()?.next_ordinal);
+        // A page takes memory for all before it, so its number is not taken on its check's word alone, but
+        // where a repair has nothing better.
+        let newest = match self.totals() {
+            Ok(totals) => crate::gc::page_of(totals.next_ordinal),
+            Err(StoreError::Corrupt { .. }) => u64::MAX / crate::gc::PAGE_ORDINALS,
+            Err(error) => return Err(error),
+        };
         let mut statement = self.prepared("SELECT page, bits, chk FROM dead ORDER BY page")?;
         let mut rows = statement.query([]).map_err(|error| self.unread(error))?;
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
