@@ -463,6 +463,44 @@ fn several_faults_at_once() {
 }
 
 #[test]
+fn several_repairs_at_once_and_a_writer_beside_them() {
+    // What one has proved another may have made meanwhile: it is looked at again under the lock.
+    for _ in 0..5 {
+        let (directory, filled, before) = filled();
+        let path = directory.path();
+        change(path, "DELETE FROM receipt");
+        change(path, "DELETE FROM ref");
+        change(path, "DELETE FROM graph WHERE ordinal = 1");
+        let store = open(path);
+        let start = std::sync::Barrier::new(5);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    assert_eq!(store.repair().unwrap().left.findings, []);
+                });
+            }
+            scope.spawn(|| {
+                start.wait();
+                for number in 0..20 {
+                    let mut beside = commit();
+                    let beside_it = name(&format!("beside {number}"));
+                    beside.moves = vec![set(&beside_it, Expect::Absent, filled.large.cid)];
+                    store.submit(beside).wait().unwrap();
+                }
+            });
+        });
+        assert_eq!(store.verify(None).unwrap().findings, []);
+        store.close().unwrap();
+        drop(store);
+        let now = dump(path);
+        for line in before.lines().filter(|line| !line.starts_with("manifest")) {
+            assert!(now.contains(line), "{line}");
+        }
+    }
+}
+
+#[test]
 fn a_sound_store_is_left_alone() {
     let (directory, _, before) = filled();
     let report = repaired(directory.path());

@@ -68,8 +68,8 @@ impl EmbeddedStore {
         Ok(RepairReport { repairs, left })
     }
 
-    /// One round: what was mended; None if a collection came in between and everything is to be looked at
-    /// anew.
+    /// One round: what was mended, nothing if nothing could be proved; None if others came in between and
+    /// everything is to be looked at anew.
     fn mend_once(&self, report: &VerifyReport) -> Result<Option<Vec<Repair>>> {
         let shared = &self.usable()?.shared;
         let now_ms = self.now_ms();
@@ -110,7 +110,7 @@ impl EmbeddedStore {
         plan
     }
 
-    /// Makes what was planned, in one transaction. None: a collection came in between.
+    /// Makes what was planned, in one transaction. None: others came in between.
     fn make_all(&self, plan: Plan) -> Result<Option<Vec<Repair>>> {
         let shared = &self.usable()?.shared;
         let now_ms = self.now_ms();
@@ -127,7 +127,8 @@ impl EmbeddedStore {
                 for mend in plan.mends {
                     made.extend(mend.make(transaction, &moved, now_ms)?);
                 }
-                Ok(Some(made))
+                // Somebody else was first, everywhere: that is no end either.
+                Ok((!made.is_empty()).then_some(made))
             })
         };
         // After an unknown end a row may name any of them.
