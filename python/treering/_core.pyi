@@ -342,6 +342,7 @@ def open_for_test(
     create: bool,
     read_only: bool,
     lock_wait_ms: int,
+    automatic_gc: bool,
     clock: ClockCore | None,
     disk: DiskCore | None,
     faults: FaultsCore | None,

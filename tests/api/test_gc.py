@@ -6,12 +6,13 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 import treering
-from treering import Cid, GcReport, Store, aio
+from treering import Cid, GcReport, Store, aio, testing
 
 from .conftest import Unchanged
 
@@ -356,6 +357,24 @@ def test_it_is_automatic_unless_told_otherwise(tmp_path: Path) -> None:
     with treering.open(tmp_path / "s", automatic_gc=False) as store:
         other = pickle.loads(pickle.dumps(store))
         assert not other._session.location.automatic_gc
+
+
+def test_an_hour_later_much_garbage_goes_by_itself(tmp_path: Path) -> None:
+    clock = testing.Clock()
+    with testing.open(tmp_path / "s", clock=clock, automatic_gc=True) as store:
+        thread = store.threads.start("w")
+        thread.append("a", "x")
+        thread.rm()
+        clock.advance(2 * 3_600_000)
+        kept = store.put(b"a commit that comes when it is time")
+        deadline = time.monotonic() + 60
+        while store.counters()["automatic_gc_collections"] == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+            # The look that the very first commit asked for may have been under way just now.
+            store.put(b"another")
+        assert store.counters()["automatic_gc_deleted"] == 3
+        assert store.blocks.has(kept)
+        assert store.verify().ok
 
 
 async def test_the_same_awaited(tmp_path: Path) -> None:

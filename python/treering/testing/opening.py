@@ -24,22 +24,24 @@ def open(
     read_only: bool = False,
     durability: Durability = "durable",
     lock_wait_s: float = 30.0,
+    automatic_gc: bool = False,
 ) -> Store:
     """Returns the store of a directory, as `treering.open`, on a clock, a disk and faults of your own.
 
-    None: the machine's clock, the real disk, no faults. Nothing is collected unless `gc` is called. A pickle
-    of it, or of its threads, opens the plain store.
+    None: the machine's clock, the real disk, no faults. Nothing is collected in the background unless
+    `automatic_gc` is true: counts would not be exact. A pickle of it, or of its threads, opens the plain store.
 
     Errors:
         Invalid (`invalid`): the directory is open in this process on another clock or disk.
         Others as `treering.open`; those that `disk` brings about.
     """
-    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc=False)
+    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc)
     core = open_for_test(
         location.path,
         create,
         location.read_only,
         location.lock_wait_ms,
+        automatic_gc,
         None if clock is None else clock._core,
         None if disk is None else disk._core,
         None if faults is None else faults._core,

@@ -324,7 +324,7 @@ fn clock_of(clock: Option<PyRef<'_, ClockCore>>) -> Clock {
 
 /// As `Core.open`, on a clock, a disk and a plan of faults of the caller's.
 #[pyfunction]
-#[pyo3(signature = (path, create, read_only, lock_wait_ms, clock, disk, faults))]
+#[pyo3(signature = (path, create, read_only, lock_wait_ms, automatic_gc, clock, disk, faults))]
 #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
 pub fn open_for_test(
     py: Python<'_>,
@@ -332,6 +332,7 @@ pub fn open_for_test(
     create: bool,
     read_only: bool,
     lock_wait_ms: Count,
+    automatic_gc: bool,
     clock: Option<PyRef<'_, ClockCore>>,
     disk: Option<PyRef<'_, DiskCore>>,
     faults: Option<PyRef<'_, FaultsCore>>,
@@ -341,6 +342,7 @@ pub fn open_for_test(
         read_only,
         lock_wait: Duration::from_millis(lock_wait_ms.0),
         callers_wait: true,
+        automatic_gc,
         clock: clock_of(clock),
         disk: disk.map_or_else(Disk::system, |disk| {
             Disk::behind(Arc::clone(&disk.0) as Arc<_>)

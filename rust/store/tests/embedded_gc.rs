@@ -302,6 +302,9 @@ fn a_presence_hint_that_a_collection_made_false_is_made_good_under_the_lock() {
     while collection.phase() != Phase::Bury {
         collection.step().unwrap();
     }
+    // The round before the lock; the next step is the one under it.
+    collection.step().unwrap();
+    assert_eq!(collection.phase(), Phase::Bury);
     // A commit is held in its fsync; the collection queues behind it, then the put.
     let release = embedded::hold_syncs(&store);
     let first = store.submit(bare(&[Block::raw(bytes(77, 10))]));

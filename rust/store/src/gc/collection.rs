@@ -42,7 +42,8 @@ pub enum Phase {
     CatchUp(u32),
     /// Removing holds that have ended.
     DropHolds,
-    /// Under the write lock: the last round, and dead written down; again while there are more.
+    /// A piece: a last round outside the lock; then, in a step of its own, one under it, and dead written
+    /// down. Again while there are more.
     Bury,
     /// Deleting rows and files of the dead, from this ordinal upwards.
     Purge(u64),
@@ -59,6 +60,8 @@ pub struct Collection<'g> {
     trace: Trace,
     /// Holds on smaller ordinals that have ended are removed.
     holds_from: u64,
+    /// Down to where the next piece goes, once the round before it is done.
+    floor: Option<u64>,
     /// What is to be purged.
     doomed: Bitmap,
     report: GcReport,
@@ -89,6 +92,7 @@ impl<'g> Collection<'g> {
             now_ms: 0,
             trace: Trace::default(),
             holds_from: 0,
+            floor: None,
             doomed: Bitmap::default(),
             report: GcReport {
                 dry_run: options.dry_run,
@@ -180,6 +184,7 @@ impl<'g> Collection<'g> {
             Ok(())
         })?;
         self.holds_from = 0;
+        self.floor = None;
         self.report.roots = self.trace.refs.saturating_add(self.trace.held);
         self.report.held = self.trace.held;
         Ok(Phase::Walk(self.trace.top()))
@@ -269,8 +274,15 @@ impl<'g> Collection<'g> {
         Phase::Purge(0)
     }
 
-    /// One piece. Outside the lock nearly all that happened is taken in, so that little is left for inside.
     fn bury(&mut self) -> Result<Phase> {
+        match self.floor.take() {
+            Some(floor) => self.bury_from(floor),
+            None => self.prepare_piece(),
+        }
+    }
+
+    /// Nearly all that happened is taken in outside the lock, so that little is left for inside.
+    fn prepare_piece(&mut self) -> Result<Phase> {
         let floor = self.reading(|trace, view| {
             if view.generation()? != trace.generation {
                 return Ok(None);
@@ -278,12 +290,16 @@ impl<'g> Collection<'g> {
             trace.catch_up(view, None, 0)?;
             trace.piece_floor(view).map(Some)
         })?;
-        let Some(floor) = floor else {
-            return Ok(Phase::Snapshot);
-        };
-        if !self.trace.has_garbage() {
-            return Ok(self.first_burial());
-        }
+        self.floor = floor;
+        Ok(match floor {
+            None => Phase::Snapshot,
+            Some(_) if self.trace.has_garbage() => Phase::Bury,
+            Some(_) => self.first_burial(),
+        })
+    }
+
+    /// Under the lock.
+    fn bury_from(&mut self, floor: u64) -> Result<Phase> {
         let mut trace = std::mem::take(&mut self.trace);
         let expected = trace.generation;
         let sealed = self.changing(Durability::Durable, move |changes| {
