@@ -208,8 +208,9 @@ def test_every_sync_that_fails(tmp_path: Path) -> None:
 
 HOLDER = """
 import sys, threading, time
-from treering._core import Core
-core = Core.open(sys.argv[1], True, False, 30_000, False, False)
+import treering
+store = treering.open(sys.argv[1])
+core = store._session.core
 core.put(b"first", "main", "durable").wait()
 before = core.counters()["wal_bytes_written"]
 core.hold_commit_sync()
@@ -221,7 +222,7 @@ print("waiting", flush=True)
 sys.stdin.readline()
 core.release_commit_sync()
 held.join()
-core.close()
+store.close()
 """
 
 
