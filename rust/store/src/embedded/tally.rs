@@ -91,6 +91,11 @@ impl Tally {
         }
     }
 
+    /// Between BEGIN and the end of COMMIT.
+    pub(super) fn is_committing(&self) -> bool {
+        self.phase() == Phase::Commit
+    }
+
     /// Whether this commit has reached the fsync of its frames, so that they may be on disk.
     pub(super) fn sync_reached(&self) -> bool {
         self.frames_synced.load(Relaxed)

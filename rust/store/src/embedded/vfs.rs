@@ -525,7 +525,10 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
         Ok(true) => {
             let code = match &shim.data_sync {
                 Some(log) => {
-                    lengthen(log, disk, shim.path.as_deref(), &mut shim.synced_bytes);
+                    // Only who has the write lock may: while a checkpoint syncs, others append to the log.
+                    if shim.context.tally.is_committing() {
+                        lengthen(log, disk, shim.path.as_deref(), &mut shim.synced_bytes);
+                    }
                     match log.sync_data() {
                         Ok(()) => ffi::SQLITE_OK,
                         Err(_) => ffi::SQLITE_IOERR_FSYNC,
