@@ -60,7 +60,14 @@ impl EmbeddedStore {
             }
             match self.mend_once(&left)? {
                 None => {}
-                Some(made) if made.is_empty() => break,
+                Some(made) if made.is_empty() => {
+                    // Either nothing more can be proved, or others mended it after it was found.
+                    let before = std::mem::replace(&mut left, self.verify(None)?);
+                    if left.findings == before.findings {
+                        break;
+                    }
+                    continue;
+                }
                 Some(made) => repairs.extend(made),
             }
             left = self.verify(None)?;
