@@ -56,7 +56,7 @@ from treering.errors import (
     WrongStatus,
 )
 from treering.interchange import Exported, Imported, OnConflict
-from treering.journal import JournalEntry, Move
+from treering.journal import ExpireReport, JournalEntry, JournalExtent, Move, SealedFile, SealReport
 from treering.lease import Lease
 from treering.nodes import ContentNode, StartNode, StateNode
 from treering.pins import Pins
@@ -96,6 +96,7 @@ __all__ = [
     "Diverged",
     "Durability",
     "Exported",
+    "ExpireReport",
     "Fenced",
     "Finding",
     "ForkedProcess",
@@ -105,6 +106,7 @@ __all__ = [
     "Invalid",
     "InvalidCommand",
     "JournalEntry",
+    "JournalExtent",
     "Lease",
     "LeaseHeld",
     "LeaseLost",
@@ -128,6 +130,8 @@ __all__ = [
     "Refs",
     "Repair",
     "Scope",
+    "SealReport",
+    "SealedFile",
     "StartNode",
     "StateNode",
     "Status",

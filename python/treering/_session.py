@@ -26,6 +26,7 @@ class Location:
     read_only: bool
     durability: Durability
     lock_wait_ms: int
+    reserve_bytes: int
 
 
 class Session:
@@ -101,7 +102,9 @@ def home(session: Session, scope: str, durability: Durability) -> Home:
 
 def open_session(location: Location, *, create: bool, mend: bool = False) -> Session:
     """Opens the store of a directory; `mend` first mends what would keep it from opening."""
-    core = Core.open(location.path, create, location.read_only, location.lock_wait_ms, mend)
+    core = Core.open(
+        location.path, create, location.read_only, location.lock_wait_ms, mend, location.reserve_bytes
+    )
     return Session(core, location, location.durability)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
 from treering._calls import Chunks, Op, feed, read, stream, verb
@@ -14,7 +15,15 @@ from treering._session import Durability, Location, Session, home, memory_sessio
 from treering.backup import BackupReport, CopyReport, Progress, finish, path_text
 from treering.blocks import Blocks
 from treering.errors import Invalid
-from treering.journal import JournalEntry, entry
+from treering.journal import (
+    ExpireReport,
+    JournalEntry,
+    JournalExtent,
+    SealReport,
+    entry,
+    extent,
+    moment,
+)
 from treering.refs import Refs
 from treering.scope import Scope
 from treering.step import StepPlace
@@ -91,7 +100,7 @@ class Store:
 
     @stream
     def journal(self, after: str | None = None) -> Chunks[JournalEntry]:
-        """Returns the commits after a cursor, None for all, the oldest first; an iterator that ends.
+        """Returns the commits after a cursor, None for all that are kept, the oldest first; an iterator that ends.
 
         Errors:
             CursorLost (`cursor-lost`): the cursor is not one of this store.
@@ -101,11 +110,44 @@ class Store:
             yield [entry(row) for row in rows]
             after = rows[-1]["cursor"]
 
+    @read
+    def journal_extent(self) -> JournalExtent:
+        """Returns what of the journal is kept: from which commit on, and in which sealed files. O(files)."""
+        return extent(self._session.core.journal_extent())
+
+    @read
+    def seal_journal(self, keep: int = 10_000) -> SealReport:
+        """Returns what was moved out of the database into immutable, checked, compressed files, durable.
+
+        The newest `keep` commits stay where they are, at least one. Nothing is lost: sealed commits are
+        read by `journal` and proved by `verify` as before. A file holds up to 4,096 commits; others write
+        between two files. In memory nothing happens. O(commits sealed).
+
+        Errors:
+            Corrupt (`corrupt`): a commit does not follow from the one before it.
+            DiskFull (`disk-full`): no room for the file; what was sealed before stays sealed.
+        """
+        return SealReport(*self._session.core.seal_journal(keep))
+
+    @read
+    def expire_journal(self, before: datetime | str) -> ExpireReport:
+        """Returns what was deleted: sealed files, the oldest first, with nothing in them from `before` on.
+
+        `before` is a time (with its zone), or a cursor: commits up to there are given up. Readers with a cursor
+        from there get `CursorExpired`; `verify` proves what is left. Commits that are not sealed stay; in
+        memory all but the newest may go. There is no way back. O(files).
+
+        Errors:
+            CursorLost (`cursor-lost`): the cursor is not one of this store.
+            Invalid (`invalid`): a time without a zone, or a text that is no cursor.
+        """
+        return ExpireReport(*self._session.core.expire_journal(moment(before)))
+
     @feed
     def watch(self, after: str | None = None) -> Chunks[JournalEntry]:
         """Returns the commits after a cursor, then each new one as it comes, of any process; no end.
 
-        None is before the first commit; `store.cursor()` is after the newest.
+        None is before the oldest commit that is kept; `store.cursor()` is after the newest.
 
         Errors:
             As `journal`.
@@ -146,7 +188,7 @@ class Store:
 
         Every block is hashed again; links, jumps, step numbers, refs, records, receipts and the
         journal's chain are checked. `since` is a `head()` of before: the journal up to there must be
-        what it was then.
+        what it was then; a head from before what is kept is a finding, since it can't be proved.
 
         `repair` mends what the journal, other rows and hashes prove, each round in one durable commit, and
         looks again: `repairs` says what was done, `findings` what is left, each with its `advice`. Nothing
@@ -299,14 +341,16 @@ def reopen_store(family: Family, location: Location) -> Store:
     return family.Store(open_session(location, create=False))
 
 
-def location_of(path: str | os.PathLike[str], read_only: bool, durability: Durability, lock_wait_s: float) -> Location:
+def location_of(
+    path: str | os.PathLike[str], read_only: bool, durability: Durability, lock_wait_s: float, reserve_bytes: int
+) -> Location:
     """Returns the checked arguments of an open."""
     text = path_text(path)
     if durability not in ("durable", "relaxed"):
         raise Invalid(f"durability {durability!r} is not one of durable, relaxed")
     if not 0 <= lock_wait_s <= 86_400:
         raise Invalid(f"lock_wait_s {lock_wait_s!r} is not within 0 … 86400 s")
-    return Location(text, read_only, durability, round(lock_wait_s * 1000))
+    return Location(text, read_only, durability, round(lock_wait_s * 1000), reserve_bytes)
 
 
 def open(
@@ -316,12 +360,14 @@ def open(
     read_only: bool = False,
     durability: Durability = "durable",
     lock_wait_s: float = 30.0,
+    reserve_bytes: int = 16 << 20,
     repair: bool = False,
 ) -> Store:
     """Returns the store of a directory; the directory is made if it is absent and `create` is true.
 
     `durability` is what an answered commit outlives: `durable` a power failure, `relaxed` only a killed
-    process. `lock_wait_s` is how long a commit waits for other processes that write. Opening a directory
+    process. `lock_wait_s` is how long a commit waits for other processes that write. `reserve_bytes` is the
+    size of a file that is kept so that deletions succeed on a full disk, 0 for none. Opening a directory
     twice in a process is fine. `repair` first mends the store's own rows (its format, its totals …): with one
     of them broken it is refused otherwise; `verify(repair=True)` mends everything else.
 
@@ -339,7 +385,7 @@ def open(
         ...     len(thread)
         0
     """
-    location = location_of(path, read_only, durability, lock_wait_s)
+    location = location_of(path, read_only, durability, lock_wait_s, reserve_bytes)
     return SYNC.Store(open_session(location, create=create, mend=repair))
 
 

@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from treering.cli import backup, block, copy, demo, interchange, ref, stats, verify
 from treering.cli.exits import UsageError, complain, explain, is_bare
+from treering.cli.journal import journal_app
 from treering.cli.opening import Opening
 from treering.cli.options import examples
 from treering.cli.thread import thread_app
@@ -58,6 +59,7 @@ def _global_options(
 app.add_typer(thread_app)
 app.add_typer(block.block_app)
 app.add_typer(ref.ref_app)
+app.add_typer(journal_app)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("stats", epilog=stats.EPILOG)(stats.stats)
 app.command("export", epilog=interchange.EXPORT_EPILOG)(interchange.export_car)

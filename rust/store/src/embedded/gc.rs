@@ -70,13 +70,20 @@ impl View for Moment<'_> {
         position: u64,
         visit: &mut dyn FnMut(u64, Cid) -> Result<()>,
     ) -> Result<()> {
+        let start = self.session.journal_start()?.head;
         let Some(chain) = self.session.chain_at(position)? else {
+            if position < start.position {
+                return Err(expired(position));
+            }
             return Err(StoreError::Corrupt {
                 what: "journal row",
                 which: position.to_string(),
                 detail: "the row is missing".into(),
             });
         };
+        if position < start.position {
+            return Err(expired(position));
+        }
         let mut previous = crate::cursor::Head { position, chain };
         loop {
             let rows = self.session.journal_rows(previous.position, PAGE)?;
@@ -176,6 +183,11 @@ impl View for Moment<'_> {
         }
         Ok(())
     }
+}
+
+/// Where a collection wanted to go on from; it starts anew.
+fn expired(position: u64) -> StoreError {
+    StoreError::CursorExpired(format!("after commit {position}"))
 }
 
 impl Changes for Transaction<'_> {
@@ -280,6 +292,7 @@ impl Ground for EmbeddedStore {
         self.ask_writer(|reply| Work::Change {
             work: Box::new(move |transaction| work(transaction)),
             durability,
+            frees: true,
             reply,
         })
     }
@@ -296,6 +309,7 @@ impl Ground for EmbeddedStore {
     /// What a crash left between a file and its commit, or between a row's deletion and its file's. By the
     /// machine's clock, since the files' names are.
     fn remove_stray_files(&self) -> Result<()> {
+        self.remove_stray_sealed_files()?;
         let Some(_alone) = self.may_remove_files() else {
             return Ok(());
         };
@@ -318,6 +332,10 @@ impl Ground for EmbeddedStore {
         }
         Ok(())
     }
+
+    fn shrink(&self) -> Result<bool> {
+        self.shrink_a_little()
+    }
 }
 
 /// A request for a change, for [`EmbeddedStore::ask_writer`] to queue.
@@ -326,7 +344,7 @@ pub(super) type TransactionWork = Box<dyn FnOnce(&mut Transaction<'_>) -> Result
 impl EmbeddedStore {
     /// None: somebody copies the files of a snapshot, or it can't be told. They stay for the next
     /// collection then, which finds that no row names them.
-    fn may_remove_files(&self) -> Option<FilesLock> {
+    pub(super) fn may_remove_files(&self) -> Option<FilesLock> {
         let shared = &self.core.shared;
         let path = shared.root.join(FILES_LOCK);
         may_remove_files(&path, &shared.disk).unwrap_or_else(|error| {
@@ -341,6 +359,24 @@ impl EmbeddedStore {
         durability: Durability,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.transact(durability, false, work)
+    }
+
+    /// The same for what gives room back: it works on a full disk, too.
+    pub(super) fn in_freeing_transaction<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.transact(durability, true, work)
+    }
+
+    fn transact<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        frees: bool,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         self.ask_writer(|reply| Work::Change {
             work: Box::new(move |transaction| {
@@ -350,6 +386,7 @@ impl EmbeddedStore {
                 Ok(())
             }),
             durability,
+            frees,
             reply,
         })?;
         receiver.recv().map_err(|_| StoreError::CommitUnknown {

@@ -76,7 +76,7 @@ impl Totals {
     }
 }
 
-fn check(key: &str, value: &[u8]) -> RowCheck {
+pub(super) fn check(key: &str, value: &[u8]) -> RowCheck {
     RowCheck::new(Table::Manifest).text(key).bytes(value)
 }
 
@@ -89,7 +89,7 @@ impl Session<'_> {
         self.write_totals(Totals::EMPTY)
     }
 
-    fn write_manifest(self, key: &str, value: &[u8]) -> Result<()> {
+    pub(super) fn write_manifest(self, key: &str, value: &[u8]) -> Result<()> {
         self.kept("INSERT OR REPLACE INTO manifest(key, value, chk) VALUES (?1, ?2, ?3)")?
             .execute(params![key, value, check(key, value).finish()])
             .map(drop)
@@ -103,7 +103,7 @@ impl Session<'_> {
     }
 
     /// The checked value, None when there is none. Errors: `Corrupt` when the row is broken.
-    fn read_optional_manifest(self, key: &str) -> Result<Option<Vec<u8>>> {
+    pub(super) fn read_optional_manifest(self, key: &str) -> Result<Option<Vec<u8>>> {
         let mut statement = self.prepared("SELECT value, chk FROM manifest WHERE key = ?1")?;
         let mut rows = statement.query([key]).map_err(|error| self.unread(error))?;
         let Some(row) = rows.next().map_err(|error| self.unread(error))? else {

@@ -35,6 +35,9 @@ pub struct OpenOptions {
     /// Mend the store's own rows (format, totals …) first, where what they were can be proved: a store in
     /// which one of them is broken is refused otherwise. For opening a store to repair it.
     pub mend: bool,
+    /// Bytes of the file that is kept so that deletions succeed on a full disk; 0 for none. The first to open
+    /// a directory in a process decides for all.
+    pub reserve_bytes: u64,
     /// What stands between the store and its files: nothing, or a test's layer. The first to open a
     /// directory in a process decides for all.
     pub disk: Disk,
@@ -42,6 +45,8 @@ pub struct OpenOptions {
 
 /// 32 MiB.
 const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
+/// 16 MiB.
+const RESERVE_BYTES: u64 = 16 << 20;
 
 impl Default for OpenOptions {
     fn default() -> Self {
@@ -54,6 +59,7 @@ impl Default for OpenOptions {
             tiers: Vec::new(),
             checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
             mend: false,
+            reserve_bytes: RESERVE_BYTES,
             disk: Disk::system(),
         }
     }
@@ -70,6 +76,7 @@ impl fmt::Debug for OpenOptions {
             .field("tiers", &self.tiers.len())
             .field("checkpoint_log_bytes", &self.checkpoint_log_bytes)
             .field("mend", &self.mend)
+            .field("reserve_bytes", &self.reserve_bytes)
             .finish_non_exhaustive()
     }
 }

@@ -41,6 +41,8 @@ pub enum Phase {
     Bury,
     /// Deleting rows and files of the dead, from this ordinal upwards.
     Purge(u64),
+    /// Giving the room of what was deleted back to the system, a little at a time.
+    Shrink,
     /// Nothing is left to do.
     Done,
 }
@@ -121,6 +123,10 @@ impl<'g> Collection<'g> {
             Phase::DropHolds => self.drop_holds(),
             Phase::Bury => self.bury(),
             Phase::Purge(from) => self.purge(from),
+            Phase::Shrink => self.ground.shrink().map(|more| match more {
+                true => Phase::Shrink,
+                false => Phase::Done,
+            }),
             Phase::Done => Ok(Phase::Done),
         };
         match stepped {
@@ -130,6 +136,11 @@ impl<'g> Collection<'g> {
             }
             // What another collection took away under this one looks like damage, and is none.
             Err(StoreError::Corrupt { .. }) if self.generation_moved()? => {
+                self.phase = Phase::Snapshot;
+                Ok(())
+            }
+            // The journal from its start on was expired: what moved since is not known, so all is looked at anew.
+            Err(StoreError::CursorExpired(_)) => {
                 self.phase = Phase::Snapshot;
                 Ok(())
             }
@@ -154,7 +165,10 @@ impl<'g> Collection<'g> {
     }
 
     fn generation_moved(&mut self) -> Result<bool> {
-        if matches!(self.phase, Phase::Snapshot | Phase::Purge(_) | Phase::Done) {
+        if matches!(
+            self.phase,
+            Phase::Snapshot | Phase::Purge(_) | Phase::Shrink | Phase::Done
+        ) {
             return Ok(false);
         }
         self.reading(|trace, view| Ok(view.generation()? != trace.generation))
@@ -284,7 +298,7 @@ impl<'g> Collection<'g> {
         }
         let Some(first) = ordinals.first().copied() else {
             self.ground.remove_stray_files()?;
-            return Ok(Phase::Done);
+            return Ok(Phase::Shrink);
         };
         let given = ordinals.clone();
         // Not synced: a row that comes back after a power failure is still dead.

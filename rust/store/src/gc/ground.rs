@@ -128,4 +128,8 @@ pub trait Ground: Sync {
     fn remove_files(&self, names: &[String]);
     /// Removes files that have lain about without a row for longer than any commit can wait.
     fn remove_stray_files(&self) -> Result<()>;
+    /// Gives a little of the room that deleted rows left back to the system. False: nothing is left to give.
+    fn shrink(&self) -> Result<bool> {
+        Ok(false)
+    }
 }
