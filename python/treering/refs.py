@@ -120,8 +120,8 @@ class Refs:
 
         Everything that they reach has to be there again: put what was lost (from a backup) first. `whole`
         takes each back to its newest version that is whole instead, those that have one; the entry stays then,
-        with the others and with what came after. Each ref's version counts from 1 again. Blocks that were kept as bytes are stored again, after a
-        collection has taken away their old rows.
+        with the others and with what came after. Each ref's version counts from 1 again. Blocks that were
+        kept as bytes are stored again, after a collection has taken away their old rows.
 
         Errors:
             NotFound (`not-found`): there is no such entry.

@@ -209,7 +209,7 @@ def test_every_sync_that_fails(tmp_path: Path) -> None:
 HOLDER = """
 import sys, threading, time
 from treering._core import Core
-core = Core.open(sys.argv[1], True, False, 30_000)
+core = Core.open(sys.argv[1], True, False, 30_000, False, False, 0)
 core.put(b"first", "main", "durable").wait()
 before = core.counters()["wal_bytes_written"]
 core.hold_commit_sync()
