@@ -118,10 +118,10 @@ class Refs:
     def restore(self, entry: str, *, whole: bool = False) -> tuple[str, ...]:
         """Returns the names of the refs of an entry, which are back where they stood, in one durable commit.
 
-        Everything that they reach has to be there again: put what was lost (from a backup) first. `whole`
-        takes each back to its newest version that is whole instead, those that have one; the entry stays then,
-        with the others and with what came after. Each ref's version counts from 1 again. Blocks that were
-        kept as bytes are stored again, after a collection has taken away their old rows.
+        Everything that they reach has to be there again: put what was lost (from a backup) first. `whole` takes
+        each back to its newest version that is whole instead, those that have one; the entry stays then, with the
+        others and with what came after. Each ref's version counts from 1 again. Blocks that were kept as bytes are
+        stored again, after a collection has taken away their old rows.
 
         Errors:
             NotFound (`not-found`): there is no such entry.

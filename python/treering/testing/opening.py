@@ -27,14 +27,14 @@ def open(
 ) -> Store:
     """Returns the store of a directory, as `treering.open`, on a clock, a disk and faults of your own.
 
-    None: the machine's clock, the real disk, no faults. A pickle of it, or of its threads, opens the plain store.
+    None: the machine's clock, the real disk, no faults. Nothing is collected unless `gc` is called. A pickle
+    of it, or of its threads, opens the plain store.
 
     Errors:
         Invalid (`invalid`): the directory is open in this process on another clock or disk.
         Others as `treering.open`; those that `disk` brings about.
     """
-    # What its pickles open is a plain store.
-    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc=True, reserve_bytes=16 << 20)
+    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc=False, reserve_bytes=16 << 20)
     core = open_for_test(
         location.path,
         create,
