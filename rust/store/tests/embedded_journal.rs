@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use embedded::{command, commit, name, open, put, set};
 use treering_block::Block;
 use treering_store::{
-    Clock, Commit, Cursor, EmbeddedStore, Expect, ExpireBefore, GcOptions, Head, JournalEntry,
-    OpenOptions, Store, StoreError,
+    BackupOptions, BackupReport, Clock, Commit, Cursor, EmbeddedStore, Expect, ExpireBefore,
+    GcOptions, Head, JournalEntry, OpenOptions, Progress, Store, StoreError,
 };
 
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -510,4 +510,97 @@ fn a_handle_that_only_reads_seals_nothing() {
         store.expire_journal(&before),
         Err(StoreError::ReadOnly)
     ));
+}
+
+fn backup(store: &EmbeddedStore, path: &Path) -> BackupReport {
+    store
+        .backup(path, &BackupOptions::default(), &Progress::default())
+        .unwrap()
+}
+
+#[test]
+fn a_backup_has_the_sealed_files_and_follows_what_is_sealed_and_expired() {
+    let root = tempfile::tempdir().unwrap();
+    let (here, there) = (root.path().join("store"), root.path().join("backup"));
+    let store = filled(&here, 30);
+    store.seal_journal(20).unwrap();
+    assert_eq!(backup(&store, &there).commits, 30);
+    let same = |positions: std::ops::RangeInclusive<u64>| {
+        let options = OpenOptions {
+            read_only: true,
+            ..OpenOptions::default()
+        };
+        let copy = EmbeddedStore::open(&there, &options).unwrap();
+        assert_eq!(all(&copy), all(&store));
+        let read: Vec<u64> = all(&copy).iter().map(|entry| entry.position).collect();
+        assert_eq!(read, positions.collect::<Vec<_>>());
+        assert_eq!(
+            copy.journal_extent().unwrap(),
+            store.journal_extent().unwrap()
+        );
+        assert_eq!(findings(&copy, None), [""; 0]);
+        let names = |path: &Path| -> Vec<_> {
+            let files = files(path).into_iter();
+            files
+                .map(|file| file.file_name().unwrap().to_owned())
+                .collect()
+        };
+        assert_eq!(names(&there), names(&here));
+    };
+    same(1..=30);
+    // Rows that the backup has in its table are sealed now, and some that it has not at all.
+    more(&store, 30, 20);
+    store.seal_journal(5).unwrap();
+    let report = backup(&store, &there);
+    assert_eq!((report.incremental, report.commits), (true, 20));
+    same(1..=50);
+    let first = store.journal_extent().unwrap().sealed[0].head_after();
+    store
+        .expire_journal(&ExpireBefore::Cursor(first.cursor()))
+        .unwrap();
+    more(&store, 50, 3);
+    assert_eq!(backup(&store, &there).commits, 3);
+    same(11..=53);
+
+    let back = root.path().join("back");
+    let options = OpenOptions::default();
+    treering_store::restore(&there, &back, &options, &Progress::default()).unwrap();
+    let restored = open(&back);
+    assert_eq!(all(&restored), all(&store));
+    assert_eq!(findings(&restored, None), [""; 0]);
+    more(&restored, 53, 2);
+    restored.seal_journal(1).unwrap();
+    assert_eq!(all(&restored).len(), 45);
+
+    // What came after the backup is expired: it can't be brought up to date any more.
+    more(&store, 53, 10);
+    store.seal_journal(1).unwrap();
+    store.expire_journal(&ExpireBefore::Time(i64::MAX)).unwrap();
+    let refused = store
+        .backup(&there, &BackupOptions::default(), &Progress::default())
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("expired its journal"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_ref_is_repaired_from_a_sealed_commit() {
+    let root = tempfile::tempdir().unwrap();
+    let store = filled(root.path(), 20);
+    let before = store.read_ref(&name("t3")).unwrap();
+    store.seal_journal(1).unwrap();
+    drop(store);
+    let database = rusqlite::Connection::open(root.path().join("store.db")).unwrap();
+    let broken =
+        "UPDATE ref SET target = zeroblob(36), chk = zeroblob(16) WHERE name = 'main/thread/t3'";
+    assert_eq!(database.execute(broken, []).unwrap(), 1);
+    drop(database);
+    let store = open(root.path());
+    assert!(store.read_ref(&name("t3")).is_err());
+    let report = store.repair().unwrap();
+    assert_eq!(report.repairs.len(), 1, "{report:?}");
+    assert_eq!(store.read_ref(&name("t3")).unwrap(), before);
+    assert_eq!(findings(&store, None), [""; 0]);
 }

@@ -45,10 +45,13 @@ impl EmbeddedStore {
         let keep = keep.max(KEEP_MIN);
         let mut report = SealReport::default();
         loop {
-            let piece = core
-                .shared
-                .connections
-                .reading(|session| next_piece(session, keep))?;
+            let piece = core.shared.connections.reading(|session| {
+                session.run("BEGIN", "read")?;
+                let piece = next_piece(session, keep);
+                // Ends a read; if it fails, the connection is not used again.
+                drop(session.run("ROLLBACK", "read"));
+                piece
+            })?;
             let Some((file, bytes)) = SealedFile::seal(&piece.before, &piece.rows)? else {
                 break;
             };
@@ -150,7 +153,8 @@ impl Shared {
     }
 }
 
-/// The oldest rows of the table, as many as one file takes, but not the newest `keep`.
+/// The oldest rows of the table, as many as one file takes, but not the newest `keep`; in one snapshot, so that
+/// the head before them is of the same moment.
 fn next_piece(session: Session<'_>, keep: u64) -> Result<Piece> {
     let newest = session.position()?.saturating_sub(keep);
     let mut rows = Vec::new();
@@ -174,7 +178,6 @@ fn next_piece(session: Session<'_>, keep: u64) -> Result<Piece> {
         }
     }
     let before = rows.first().map_or(0, |row| row.position.saturating_sub(1));
-    // None: sealed while it was read here; the transaction will find that these rows are gone.
     let chain = session.chain_at(before)?.unwrap_or_default();
     let before = Head {
         position: before,
