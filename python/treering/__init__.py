@@ -58,7 +58,7 @@ from treering.errors import (
 from treering.gc import GcReport
 from treering.holds import Hold
 from treering.interchange import Exported, Imported, OnConflict
-from treering.journal import JournalEntry, Move
+from treering.journal import ExpireReport, JournalEntry, JournalExtent, Move, SealedFile, SealReport
 from treering.lease import Lease
 from treering.nodes import ContentNode, StartNode, StateNode
 from treering.pins import Pins
@@ -97,6 +97,7 @@ __all__ = [
     "DiskFull",
     "Diverged",
     "Durability",
+    "ExpireReport",
     "Exported",
     "Fenced",
     "Finding",
@@ -109,6 +110,7 @@ __all__ = [
     "Invalid",
     "InvalidCommand",
     "JournalEntry",
+    "JournalExtent",
     "Lease",
     "LeaseHeld",
     "LeaseLost",
@@ -132,6 +134,8 @@ __all__ = [
     "Refs",
     "Repair",
     "Scope",
+    "SealReport",
+    "SealedFile",
     "StartNode",
     "StateNode",
     "Status",

@@ -27,6 +27,7 @@ class Location:
     durability: Durability
     lock_wait_ms: int
     automatic_gc: bool
+    reserve_bytes: int
 
 
 class Session:
@@ -102,7 +103,15 @@ def home(session: Session, scope: str, durability: Durability) -> Home:
 
 def open_session(location: Location, *, create: bool, mend: bool = False) -> Session:
     """Opens the store of a directory; `mend` first mends what would keep it from opening."""
-    core = Core.open(location.path, create, location.read_only, location.lock_wait_ms, location.automatic_gc, mend)
+    core = Core.open(
+        location.path,
+        create,
+        location.read_only,
+        location.lock_wait_ms,
+        location.automatic_gc,
+        mend,
+        location.reserve_bytes,
+    )
     return Session(core, location, location.durability)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from treering._core import Cid
+from treering.errors import Invalid
 from treering.step import when
 
 
@@ -49,6 +50,85 @@ class JournalEntry:
 
     def __repr__(self) -> str:
         return f"<JournalEntry {self.position} {', '.join(map(str, self.moves)) or 'blocks only'}>"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFile:
+    """An immutable file with a part of the journal."""
+
+    name: str
+    """Below `journal/` in the store's directory."""
+    first: int
+    """Position of its first commit."""
+    last: int
+    """Position of its last commit."""
+    first_at_ms: int
+    """Time of the first commit, Unix milliseconds."""
+    last_at_ms: int
+    """Time of the last commit."""
+    bytes: int
+    """What it takes on disk."""
+    cursor: str
+    """The place behind its last commit: `store.expire_journal(before=file.cursor)` gives up all to here."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalExtent:
+    """What of the journal is kept, and where."""
+
+    first: int
+    """Position of the oldest commit that is kept; 1 where none was expired."""
+    last: int
+    """Position of the newest commit; one less than `first` where there is none."""
+    start: str
+    """The cursor before the oldest; any earlier one raises `CursorExpired`."""
+    sealed: tuple[SealedFile, ...]
+    """Sealed files, the oldest first; later commits are rows of the database."""
+
+    @property
+    def commits(self) -> int:
+        """How many commits can be read."""
+        return self.last - self.first + 1
+
+    @property
+    def sealed_commits(self) -> int:
+        """How many of them stand in sealed files."""
+        return sum(file.last - file.first + 1 for file in self.sealed)
+
+
+@dataclass(frozen=True, slots=True)
+class SealReport:
+    """What `seal_journal` wrote."""
+
+    files: int
+    commits: int
+    bytes: int
+    """Bytes of the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireReport:
+    """What `expire_journal` deleted."""
+
+    files: int
+    commits: int
+    bytes: int
+    """Bytes of the files."""
+
+
+def extent(row: dict[str, Any]) -> JournalExtent:
+    """Returns what is kept from the core's terms."""
+    sealed = tuple(SealedFile(**file) for file in row["sealed"])
+    return JournalExtent(row["first"], row["last"], row["start"], sealed)
+
+
+def moment(before: datetime | str) -> int | str:
+    """Returns Unix milliseconds for a time, a cursor as it is; a time without a zone is refused."""
+    if isinstance(before, str):
+        return before
+    if before.tzinfo is None:
+        raise Invalid(f"{before!r} has no time zone; use datetime.now(UTC)")
+    return round(before.timestamp() * 1000)
 
 
 def entry(row: dict[str, Any]) -> JournalEntry:

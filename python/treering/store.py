@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
 from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
@@ -16,7 +17,15 @@ from treering.blocks import Blocks
 from treering.errors import Closed, Invalid
 from treering.gc import GcReport
 from treering.holds import Hold, held, take
-from treering.journal import JournalEntry, entry
+from treering.journal import (
+    ExpireReport,
+    JournalEntry,
+    JournalExtent,
+    SealReport,
+    entry,
+    extent,
+    moment,
+)
 from treering.refs import Refs
 from treering.scope import Scope
 from treering.step import StepPlace
@@ -92,7 +101,7 @@ class Store:
 
     @stream
     def journal(self, after: str | None = None) -> Chunks[JournalEntry]:
-        """Returns the commits after a cursor, None for all, the oldest first; an iterator that ends.
+        """Returns the commits after a cursor, None for all that are kept, the oldest first; an iterator that ends.
 
         Errors:
             CursorLost (`cursor-lost`): the cursor is not one of this store.
@@ -102,13 +111,46 @@ class Store:
             yield [entry(row) for row in rows]
             after = rows[-1]["cursor"]
 
+    @read
+    def journal_extent(self) -> JournalExtent:
+        """Returns what of the journal is kept: from which commit on, and in which sealed files. O(files)."""
+        return extent(self._session.core.journal_extent())
+
+    @read
+    def seal_journal(self, keep: int = 10_000) -> SealReport:
+        """Returns what was moved out of the database into immutable, checked, compressed files, durable.
+
+        The newest `keep` commits stay where they are, at least one. Nothing is lost: sealed commits are
+        read by `journal` and proved by `verify` as before. A file holds up to 4,096 commits; others write
+        between two files. In memory nothing happens. O(commits sealed).
+
+        Errors:
+            Corrupt (`corrupt`): a commit does not follow from the one before it.
+            DiskFull (`disk-full`): no room for the file; what was sealed before stays sealed.
+        """
+        return SealReport(*self._session.core.seal_journal(keep))
+
+    @read
+    def expire_journal(self, before: datetime | str) -> ExpireReport:
+        """Returns what was deleted: sealed files, the oldest first, with nothing in them from `before` on.
+
+        `before` is a time (with its zone), or a cursor: commits up to there are given up. Readers with a cursor
+        from there get `CursorExpired`; `verify` proves what is left. Commits that are not sealed stay; in
+        memory all but the newest may go. There is no way back. O(files).
+
+        Errors:
+            CursorLost (`cursor-lost`): the cursor is not one of this store.
+            Invalid (`invalid`): a time without a zone, or a text that is no cursor.
+        """
+        return ExpireReport(*self._session.core.expire_journal(moment(before)))
+
     @feed
     def watch(self, after: str | None = None) -> Feed[JournalEntry]:
         """Returns the commits after a cursor, then each new one as it comes, of any process; no end.
 
-        None is before the first commit; `store.cursor()` is after the newest. It ends when this store is
-        closed. A commit is given as soon as it is there, one whose process died meanwhile within 5 s; in
-        between nothing runs.
+        None is before the oldest commit that is kept; `store.cursor()` is after the newest. It ends when this
+        store is closed. A commit is given as soon as it is there, one whose process died meanwhile within 5 s;
+        in between nothing runs.
 
         Errors:
             As `journal`; Closed (`closed`): the store was closed before.
@@ -151,7 +193,7 @@ class Store:
 
         Every block is hashed again; links, jumps, step numbers, refs, records, receipts and the
         journal's chain are checked. `since` is a `head()` of before: the journal up to there must be
-        what it was then.
+        what it was then; a head from before what is kept is a finding, since it can't be proved.
 
         `repair` mends what the journal, other rows and hashes prove, each round in one durable commit, and
         looks again: `repairs` says what was done, `findings` what is left, each with its `advice`. Nothing
@@ -346,7 +388,12 @@ def reopen_store(family: Family, location: Location) -> Store:
 
 
 def location_of(
-    path: str | os.PathLike[str], read_only: bool, durability: Durability, lock_wait_s: float, automatic_gc: bool
+    path: str | os.PathLike[str],
+    read_only: bool,
+    durability: Durability,
+    lock_wait_s: float,
+    automatic_gc: bool,
+    reserve_bytes: int,
 ) -> Location:
     """Returns the checked arguments of an open."""
     text = path_text(path)
@@ -355,7 +402,7 @@ def location_of(
     if not 0 <= lock_wait_s <= 86_400:
         raise Invalid(f"lock_wait_s {lock_wait_s!r} is not within 0 … 86400 s")
     lock_wait_ms = round(lock_wait_s * 1000)
-    return Location(os.path.abspath(text), read_only, durability, lock_wait_ms, automatic_gc)  # noqa: PTH100
+    return Location(text, read_only, durability, lock_wait_ms, automatic_gc, reserve_bytes)
 
 
 def open(
@@ -366,6 +413,7 @@ def open(
     durability: Durability = "durable",
     lock_wait_s: float = 30.0,
     automatic_gc: bool = True,
+    reserve_bytes: int = 16 << 20,
     repair: bool = False,
 ) -> Store:
     """Returns the store of a directory; the directory is made if it is absent and `create` is true.
@@ -373,9 +421,10 @@ def open(
     `durability` is what an answered commit outlives: `durable` a power failure, `relaxed` only a killed
     process. `lock_wait_s` is how long a commit waits for other processes that write. With `automatic_gc` a
     thread in the background collects garbage when there is much of it, at most hourly and never in a writer's
-    way. Opening a directory twice in a process is fine; the first opening decides about `automatic_gc`.
-    `repair` first mends the store's own rows (its format, its totals …): with one of them broken it is refused
-    otherwise; `verify(repair=True)` mends everything else.
+    way. `reserve_bytes` is the size of a file that is kept so that deletions succeed on a full disk, 0 for
+    none. Opening a directory twice in a process is fine; the first opening decides about `automatic_gc` and
+    `reserve_bytes`. `repair` first mends the store's own rows (its format, its totals …): with one of them
+    broken it is refused otherwise; `verify(repair=True)` mends everything else.
 
     Errors:
         Invalid (`invalid`): the directory holds other files and is no store; nothing was written.
@@ -391,7 +440,7 @@ def open(
         ...     len(thread)
         0
     """
-    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc)
+    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, reserve_bytes)
     return SYNC.Store(open_session(location, create=create, mend=repair))
 
 

@@ -54,7 +54,7 @@ def test_json_is_on_every_command_that_reads() -> None:
     reading = {
         ("thread", "list"), ("thread", "show"), ("thread", "log"), ("thread", "diff"), ("block", "get"),
         ("block", "list"), ("block", "links"), ("verify",), ("stats",), ("ref", "list"), ("ref", "show"),
-        ("backup",), ("restore",), ("copy",),
+        ("backup",), ("restore",), ("copy",), ("journal", "list"),
         ("gc",), ("pin", "list"), ("hold", "list"), ("hold", "add"), ("hold", "extend"),
     }  # fmt: skip
     for path in reading:
@@ -67,6 +67,6 @@ def test_json_is_on_every_command_that_reads() -> None:
 def test_the_help_knows_every_command() -> None:
     top = {path[0] for path in _commands() if len(path) == 1}
     assert top == {
-        "thread", "block", "ref", "pin", "hold", "verify", "stats", "gc", "export", "import", "backup", "restore",
-        "copy", "demo",
+        "thread", "block", "journal", "ref", "pin", "hold", "verify", "stats", "gc", "export", "import", "backup",
+        "restore", "copy", "demo",
     }  # fmt: skip

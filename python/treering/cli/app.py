@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from treering.cli import backup, block, copy, demo, gc, hold, interchange, pin, ref, stats, verify
 from treering.cli.exits import UsageError, complain, explain, is_bare
+from treering.cli.journal import journal_app
 from treering.cli.opening import Opening
 from treering.cli.options import examples
 from treering.cli.thread import thread_app
@@ -61,6 +62,7 @@ app.add_typer(ref.ref_app)
 app.add_typer(pin.pin_app)
 app.add_typer(hold.hold_app)
 app.command("gc", epilog=gc.EPILOG)(gc.gc)
+app.add_typer(journal_app)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("stats", epilog=stats.EPILOG)(stats.stats)
 app.command("export", epilog=interchange.EXPORT_EPILOG)(interchange.export_car)

@@ -35,7 +35,7 @@ def open(
         Invalid (`invalid`): the directory is open in this process on another clock or disk.
         Others as `treering.open`; those that `disk` brings about.
     """
-    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc)
+    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, reserve_bytes=16 << 20)
     core = open_for_test(
         location.path,
         create,

@@ -16,6 +16,7 @@ mod decode;
 mod encode;
 mod error;
 mod head;
+mod journal;
 mod keys;
 mod notifier;
 mod pending;

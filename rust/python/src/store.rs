@@ -27,6 +27,7 @@ use crate::decode::{DecodeError, decode};
 use crate::encode::encode_within;
 use crate::error::{CoreError, Result};
 use crate::head;
+use crate::journal::{Before, extent_object};
 use crate::pending::PyPending;
 use crate::threads::ThreadsCore;
 use crate::watch::PyWatch;
@@ -103,7 +104,8 @@ impl Drop for Core {
 #[pymethods]
 impl Core {
     #[staticmethod]
-    #[pyo3(signature = (path, create, read_only, lock_wait_ms, automatic_gc, mend))]
+    #[pyo3(signature = (path, create, read_only, lock_wait_ms, automatic_gc, mend, reserve_bytes))]
+    #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
     fn open(
         py: Python<'_>,
         path: Text,
@@ -112,6 +114,7 @@ impl Core {
         lock_wait_ms: Count,
         automatic_gc: bool,
         mend: bool,
+        reserve_bytes: Count,
     ) -> Result<Self> {
         let options = OpenOptions {
             create,
@@ -120,6 +123,7 @@ impl Core {
             callers_wait: true,
             automatic_gc,
             mend,
+            reserve_bytes: reserve_bytes.0,
             ..OpenOptions::default()
         };
         let store = Arc::new(py.detach(|| EmbeddedStore::open(&*path, &options))?);
@@ -311,6 +315,27 @@ impl Core {
             .iter()
             .map(|entry| Ok(entry_object(py, entry)?))
             .collect()
+    }
+
+    /// Moves all but the newest commits out of the tables: (files, commits, bytes) written.
+    #[pyo3(signature = (keep))]
+    fn seal_journal(&self, py: Python<'_>, keep: Count) -> Result<(u64, u64, u64)> {
+        let done = py.detach(|| self.store.seal_journal(keep.0))?;
+        Ok((done.files, done.commits, done.bytes))
+    }
+
+    /// Deletes sealed commits from before a time (Unix milliseconds) or up to a cursor: (files, commits, bytes).
+    #[pyo3(signature = (before))]
+    fn expire_journal(&self, py: Python<'_>, before: Before) -> Result<(u64, u64, u64)> {
+        let before = before.parse()?;
+        let done = py.detach(|| self.store.expire_journal(&before))?;
+        Ok((done.files, done.commits, done.bytes))
+    }
+
+    /// What of the journal is kept: `start`, `start_at_ms`, `end`, `sealed`.
+    fn journal_extent<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>> {
+        let extent = py.detach(|| self.store.journal_extent())?;
+        Ok(extent_object(py, &extent)?)
     }
 
     /// The cursor after the newest commit.

@@ -30,6 +30,7 @@ use crate::name::{RefName, check_kind, check_scope, listing_prefix};
 use crate::process::is_alive;
 use crate::quarantine::{self, Quarantined};
 use crate::repair::RepairReport;
+use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
@@ -240,21 +241,49 @@ impl Store for MemoryStore {
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
         let inner = self.open()?;
-        let start = match after {
-            None => 0,
-            Some(cursor) => inner
-                .state
-                .place(cursor)
-                .ok_or_else(|| StoreError::CursorLost(cursor.to_string()))?,
+        let state = &inner.state;
+        let start = state.start.head.position;
+        let after = match after {
+            None => start,
+            Some(cursor) if cursor.position < start => {
+                return Err(StoreError::CursorExpired(cursor.to_string()));
+            }
+            Some(cursor) if state.knows(cursor) => cursor.position,
+            Some(cursor) => return Err(StoreError::CursorLost(cursor.to_string())),
         };
-        inner
-            .state
-            .journal
-            .iter()
-            .skip(start)
-            .take(limit)
-            .map(JournalRow::entry)
-            .collect()
+        let later = state.journal_after(after).take(limit);
+        later.map(JournalRow::entry).collect()
+    }
+
+    fn seal_journal(&self, _: u64) -> Result<SealReport> {
+        drop(self.open()?);
+        Ok(SealReport::default())
+    }
+
+    fn expire_journal(&self, before: &ExpireBefore) -> Result<ExpireReport> {
+        let state = &mut self.open()?.state;
+        let commits = match before {
+            ExpireBefore::Time(at_ms) => state.expire(|row| row.at_ms < *at_ms),
+            ExpireBefore::Cursor(cursor) => {
+                if cursor.position >= state.start.head.position && !state.knows(cursor) {
+                    return Err(StoreError::CursorLost(cursor.to_string()));
+                }
+                state.expire(|row| row.position <= cursor.position)
+            }
+        };
+        Ok(ExpireReport {
+            commits,
+            ..ExpireReport::default()
+        })
+    }
+
+    fn journal_extent(&self) -> Result<JournalExtent> {
+        let inner = self.open()?;
+        Ok(JournalExtent {
+            start: inner.state.start,
+            sealed: Vec::new(),
+            head: inner.state.head(),
+        })
     }
 
     fn head(&self) -> Result<Head> {

@@ -16,6 +16,7 @@ use crate::listening::{Listening, Wake};
 use crate::name::RefName;
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
+use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::stats::{Counters, StoreStats};
 use crate::ticket::Ticket;
 
@@ -148,6 +149,20 @@ pub trait Store: Send + Sync {
     /// Errors: `CursorLost` for a cursor that is not of this history (another store's, or behind a tail
     /// that a power failure took); `CursorExpired` for one older than what is kept.
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>>;
+    /// Moves all but the newest `keep` commits (at least one stays) out of the tables into immutable, checked,
+    /// compressed files. Nothing is lost: they are read and proved as before. In memory nothing happens.
+    /// O(commits that are sealed); the write lock is held for a file of them at a time.
+    ///
+    /// Errors: `Corrupt` naming a commit that does not follow from the one before it; `DiskFull`.
+    fn seal_journal(&self, keep: u64) -> Result<SealReport>;
+    /// Deletes sealed files, the oldest first, as long as all commits of a file are from before `before`; in
+    /// memory the commits. A reader with a cursor from there is answered `CursorExpired`. What refs,
+    /// receipts and blocks say stays; what they said before can't be proved any more.
+    ///
+    /// Errors: `CursorLost` for a cursor that is not of this history.
+    fn expire_journal(&self, before: &ExpireBefore) -> Result<ExpireReport>;
+    /// What of the journal is kept, and where.
+    fn journal_extent(&self) -> Result<JournalExtent>;
     /// The end of the journal: write it down elsewhere to prove later that all up to it is unmodified.
     fn head(&self) -> Result<Head>;
     /// Waits until the journal is longer than `position` or time is up; returns its length. Commits of

@@ -7,10 +7,10 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 use treering_store::conformance::{Backend, run, theme};
 use treering_store::{
-    Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, Expect, GcOptions,
-    Head, Hold, JournalCommand, JournalEntry, Lease, LeaseState, Listening, MemoryStore,
-    Quarantined, RefName, RefValue, RepairReport, Result, Store, StoreStats, Ticket, VerifyReport,
-    Wake,
+    Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, Expect, ExpireBefore,
+    ExpireReport, GcOptions, Head, Hold, JournalCommand, JournalEntry, JournalExtent, Lease,
+    LeaseState, Listening, MemoryStore, Quarantined, RefName, RefValue, RepairReport, Result,
+    SealReport, Store, StoreStats, Ticket, VerifyReport, Wake,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -136,6 +136,15 @@ impl Store for Faulty {
         let mut entries = self.0.journal(after, limit)?;
         entries.retain(|entry| !self.has(Fault::SkipsACommit) || entry.position != 3);
         Ok(entries)
+    }
+    fn seal_journal(&self, keep: u64) -> Result<SealReport> {
+        self.0.seal_journal(keep)
+    }
+    fn expire_journal(&self, before: &ExpireBefore) -> Result<ExpireReport> {
+        self.0.expire_journal(before)
+    }
+    fn journal_extent(&self) -> Result<JournalExtent> {
+        self.0.journal_extent()
     }
     fn head(&self) -> Result<Head> {
         self.0.head()

@@ -147,6 +147,38 @@ fn much_garbage_goes_an_hour_after_the_store_was_made_and_not_before() {
 }
 
 #[test]
+fn the_room_of_what_it_deletes_is_the_systems_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let options = OpenOptions {
+        clock: clock.clone(),
+        automatic_gc: true,
+        checkpoint_log_bytes: 1 << 20,
+        ..OpenOptions::default()
+    };
+    let store = EmbeddedStore::open(directory.path(), &options).unwrap();
+    kept(&store, "kept", 0..9);
+    for seed in 0..100 {
+        let blocks = vec![Block::raw(bytes(seed, 100_000))];
+        store.submit(Commit { blocks, ..commit() }).wait().unwrap();
+    }
+    // Whatever is in the log goes into the database before the next commit.
+    let before = store.stats().unwrap().database_bytes;
+    assert!(before > 8_000_000, "{before}");
+    clock.advance(HOUR_MS + 1_000);
+    nudge(&store);
+    expect(&store, [1, 1, 1, 100]);
+    let stats = store.stats().unwrap();
+    assert!(
+        stats.database_bytes < 2_000_000 && stats.free_bytes <= 1 << 20,
+        "{} bytes, {} of them free",
+        stats.database_bytes,
+        stats.free_bytes
+    );
+    assert_sound(&store);
+}
+
+#[test]
 fn it_is_off_where_it_is_switched_off_or_nothing_may_be_written() {
     let directory = tempfile::tempdir().unwrap();
     let clock = clock();
@@ -294,7 +326,11 @@ fn closing_stops_it_and_the_next_one_goes_on() {
         // The first handle's thread has ended: nothing moves any more.
         std::thread::sleep(Duration::from_millis(20));
         assert_eq!(counts(store.counters())[3], deleted);
-        assert_eq!(collections == 1, deleted == 4_000, "after {wait_ms} ms");
+        // Between the last deletion and its end it gives room back.
+        assert!(
+            collections == 0 || deleted == 4_000,
+            "{deleted} after {wait_ms} ms"
+        );
 
         let store = open_with(directory.path(), &clock, false);
         assert_sound(&store);

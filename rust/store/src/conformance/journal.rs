@@ -7,7 +7,8 @@ use super::{Backend, cases};
 use crate::commit::{Address, Commit, Expect, receipt_key};
 use crate::cursor::{Cursor, Head};
 use crate::error::StoreError;
-use crate::journal::chain;
+use crate::journal::{JournalEntry, chain};
+use crate::retention::ExpireBefore;
 use crate::store::Store;
 
 cases!("journal":
@@ -17,6 +18,8 @@ cases!("journal":
     pages_fit_together,
     cursors_of_another_history_are_lost,
     the_prefix_is_proved_by_a_head,
+    sealing_changes_nothing_that_is_read,
+    what_is_expired_is_said_to_be,
 );
 
 fn begun(backend: &dyn Backend) -> Arc<dyn Store> {
@@ -202,4 +205,71 @@ fn the_prefix_is_proved_by_a_head(backend: &dyn Backend) {
             "{wrong:?}"
         );
     }
+}
+
+fn sealing_changes_nothing_that_is_read(backend: &dyn Backend) {
+    let store = begun(backend);
+    let (before, head) = (store.journal(None, 9).unwrap(), store.head().unwrap());
+    let report = store.seal_journal(2).unwrap();
+    let extent = store.journal_extent().unwrap();
+    // A backend without files seals nothing.
+    assert_eq!(extent.sealed_commits(), report.commits);
+    assert_eq!((extent.commits(), extent.head), (4, head));
+    assert!(report.commits == 2 || report.commits == 0);
+    assert_eq!(store.journal(None, 9).unwrap(), before);
+    for entry in &before {
+        let later = store.journal(Some(&entry.cursor()), 9).unwrap();
+        assert_eq!(later, before[entry.position as usize..]);
+        assert_eq!(store.verify(Some(&entry.head())).unwrap().findings, []);
+    }
+    done(&*store, put([raw("more")]));
+    assert_eq!(store.journal(None, 9).unwrap().len(), 5);
+    assert_sound(&*store);
+}
+
+fn what_is_expired_is_said_to_be(backend: &dyn Backend) {
+    let store = begun(backend);
+    let before = store.journal(None, 9).unwrap();
+    let lost = Cursor {
+        position: 2,
+        chain8: [1; 8],
+    };
+    assert!(matches!(
+        store.expire_journal(&ExpireBefore::Cursor(lost)),
+        Err(StoreError::CursorLost(_))
+    ));
+    store.seal_journal(2).unwrap();
+    let expired = store
+        .expire_journal(&ExpireBefore::Cursor(before[1].cursor()))
+        .unwrap();
+    assert_eq!(expired.commits, 2);
+    let extent = store.journal_extent().unwrap();
+    assert_eq!((extent.start.head, extent.commits()), (before[1].head(), 2));
+    assert_eq!(store.journal(None, 9).unwrap(), before[2..]);
+    let after = |entry: &JournalEntry| store.journal(Some(&entry.cursor()), 9);
+    assert_eq!(after(&before[1]).unwrap(), before[2..]);
+    assert!(matches!(
+        after(&before[0]),
+        Err(StoreError::CursorExpired(_))
+    ));
+    let first = store.journal(Some(&Cursor::default()), 9);
+    assert!(matches!(first, Err(StoreError::CursorExpired(_))));
+    assert_eq!(store.verify(Some(&before[1].head())).unwrap().findings, []);
+    assert_eq!(store.verify(Some(&before[3].head())).unwrap().findings, []);
+    let old = store.verify(Some(&before[0].head())).unwrap().findings;
+    assert_eq!(old.len(), 1, "{old:?}");
+    assert!(old[0].detail.contains("starts after commit 2"), "{old:?}");
+    // Whatever is asked, the newest commit stays: the next one follows from it.
+    store.seal_journal(0).unwrap();
+    store.expire_journal(&ExpireBefore::Time(i64::MAX)).unwrap();
+    assert_eq!(store.journal(None, 9).unwrap(), before[3..]);
+    done(&*store, put([raw("more")]));
+    let now = store.journal(None, 9).unwrap();
+    assert_eq!(
+        now.iter().map(|entry| entry.position).collect::<Vec<_>>(),
+        [4, 5]
+    );
+    assert_eq!(store.stats().unwrap().commits, 5);
+    let report = store.verify(None).unwrap();
+    assert_eq!((report.findings, report.commits), (vec![], 2));
 }

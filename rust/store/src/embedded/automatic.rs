@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::core::Shared;
-use super::gc::{TransactionWork, change};
+use super::gc::{TransactionWork, change, freeing};
 use super::queue::{Queue, Reply, Request, Work};
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
@@ -216,6 +216,8 @@ impl Collector {
         self.ask_writer(|reply| Work::Change {
             work,
             durability: Durability::Relaxed,
+            // Perhaps nothing is worth collecting: what is reserved is for what does give room back.
+            frees: false,
             reply,
         })?;
         let later_ms = *slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -249,7 +251,10 @@ impl Collector {
                     return Ok(None);
                 }
             }
-            let locks = matches!(phase, Phase::DropHolds | Phase::Bury | Phase::Purge(_));
+            let locks = matches!(
+                phase,
+                Phase::DropHolds | Phase::Bury | Phase::Purge(_) | Phase::Shrink
+            );
             if locks {
                 self.wait_for_quiet()?;
             }
@@ -290,7 +295,11 @@ impl Ground for Collector {
     }
 
     fn change(&self, durability: Durability, work: Change) -> Result<()> {
-        self.ask_writer(|reply| change(durability, work, reply))
+        self.ask_writer(|reply| change(durability, true, work, reply))
+    }
+
+    fn note(&self, durability: Durability, work: Change) -> Result<()> {
+        self.ask_writer(|reply| change(durability, false, work, reply))
     }
 
     fn remove_files(&self, names: &[String]) {
@@ -299,6 +308,11 @@ impl Ground for Collector {
 
     fn remove_stray_files(&self) -> Result<()> {
         self.shared.remove_stray_files()
+    }
+
+    fn shrink(&self) -> Result<bool> {
+        self.shared
+            .shrink_a_little(|work| self.ask_writer(|reply| freeing(work, reply)))
     }
 }
 

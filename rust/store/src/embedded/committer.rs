@@ -20,6 +20,7 @@ use super::core::Shared;
 use super::fork::{self, Inside};
 use super::lock::WriteLock;
 use super::queue::{OwedTicket, Queue, Reply, Request, Work};
+use super::reserve::EARLY_LOG_BYTES;
 use super::session::Session;
 use super::tally::Phase;
 use super::transaction::Transaction;
@@ -51,6 +52,10 @@ pub(super) struct Committer {
     checkpoint_retry_bytes: AtomicU64,
     /// Anything was committed here.
     committed: AtomicBool,
+    /// The checkpoint that is wanted gives the log's room back …
+    cut: AtomicBool,
+    /// … and follows a deletion.
+    for_deletion: AtomicBool,
     /// The last batch took longer than [`HELP_MAX`].
     slow: AtomicBool,
     /// Other processes know that a sync of the log failed here.
@@ -103,6 +108,8 @@ impl Committer {
             identity: Identity::current(),
             checkpoint_retry_bytes: AtomicU64::new(0),
             committed: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            for_deletion: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             doubt_told: AtomicBool::new(false),
         }
@@ -140,11 +147,14 @@ impl Committer {
         } else {
             Durability::Durable
         };
+        let deletes = batch.iter().all(|request| request.frees() != Some(false));
+        self.shared.reserve.allow(deletes);
         let all_files: Vec<String> = batch.iter().flat_map(Request::file_names).collect();
         let housekeeping = batch.iter().any(Request::is_housekeeping);
         let mut answers = Vec::with_capacity(batch.len());
         let mut unused_files = Vec::new();
 
+        let mut in_doubt = false;
         let inside = fork::enter();
         let ended = match self.shared.poisoned() {
             Some(why) => {
@@ -156,18 +166,24 @@ impl Committer {
                     self.transact(&inside, durability, batch, &mut answers, &mut unused_files)
                 }
                 Err(error) => {
+                    in_doubt = true;
                     answers.extend(batch.into_iter().map(unjudged));
                     Err(error)
                 }
             },
         };
         self.tell_of_doubt();
+        self.shared.reserve.allow(false);
         self.unlock();
         if housekeeping {
             tally.held_for_housekeeping(begun.elapsed());
         }
         self.slow.store(begun.elapsed() > HELP_MAX, Relaxed);
-        if self.log_is_long(durability) {
+        if matches!(ended, Err(StoreError::DiskFull)) || self.shared.reserve.take_given_up() {
+            self.shared.checkpoint_due.store(true, Relaxed);
+        }
+        // A log that could not be written anew stays where it is.
+        if !in_doubt && self.log_is_long(durability, deletes) {
             self.queue.want_checkpoint();
         }
         // Before the answers: who is refused finds no trace. After an unknown end a row may name any file.
@@ -347,7 +363,7 @@ impl Committer {
                     |ledger: &mut Transaction<'_>| self.acquire(ledger, name, &owner, now_ms);
                 Answer::Acquire(reply, transaction.request(no_files(), acquire).0)
             }
-            Work::Release { lease, reply } => {
+            Work::Release { lease, reply, .. } => {
                 let release = |ledger: &mut Transaction<'_>| release(ledger, &lease);
                 Answer::Done(reply, transaction.request(no_files(), release).0)
             }
@@ -374,37 +390,55 @@ impl Committer {
     }
 
     /// Whether the log is to be moved into the database before the next batch.
-    fn log_is_long(&self, durability: Durability) -> bool {
+    fn log_is_long(&self, durability: Durability, deletes: bool) -> bool {
         if self.shared.poisoned().is_some() {
             // What the log holds on disk is in doubt: the next session moves it, with an fsync of its own.
             return false;
         }
         let log_bytes = self.shared.tally.log_bytes();
         let normal = self.shared.checkpoint_log_bytes;
+        let due = self.shared.checkpoint_due.swap(false, Relaxed);
+        let low = log_bytes >= EARLY_LOG_BYTES && self.shared.reserve.is_low(log_bytes);
         let long = match durability {
+            _ if low => EARLY_LOG_BYTES,
             Durability::Durable => normal,
             Durability::Relaxed => normal.saturating_mul(RELAXED_LOG_FACTOR),
         };
-        if log_bytes < normal {
+        if log_bytes < normal.min(long) {
             self.checkpoint_retry_bytes.store(0, Relaxed);
         }
-        log_bytes >= long.max(self.checkpoint_retry_bytes.load(Relaxed))
+        let is_long = due || log_bytes >= long.max(self.checkpoint_retry_bytes.load(Relaxed));
+        if is_long {
+            self.cut.store(due || low, Relaxed);
+            self.for_deletion.store(deletes, Relaxed);
+        }
+        is_long
     }
 
     /// Moves the log into the database as far as readers let it.
     pub(super) fn checkpoint(&self) {
         let inside = fork::enter();
         let log_bytes = self.shared.tally.log_bytes();
+        // Where room is wanted the log's own is given back.
+        let mode = if self.cut.swap(false, Relaxed) {
+            "TRUNCATE"
+        } else {
+            "PASSIVE"
+        };
+        let reserve = &self.shared.reserve;
+        reserve.allow(self.for_deletion.swap(false, Relaxed));
         // Whole: the next commit starts the log anew. Not whole: readers still need its end.
         let whole = self
             .shared
-            .checkpoint(&inside, "PASSIVE")
+            .checkpoint(&inside, mode)
             .unwrap_or_else(|error| {
                 tracing::warn!(%error, "checkpoint failed; the log keeps everything");
                 false
             });
         self.tell_of_doubt();
+        reserve.allow(false);
         let retry = if whole {
+            reserve.make_again();
             0
         } else {
             log_bytes.saturating_add(CHECKPOINT_RETRY_BYTES)

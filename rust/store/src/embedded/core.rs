@@ -13,20 +13,21 @@ use super::bell::Bell;
 use super::blob::BlobFiles;
 use super::committer::Committer;
 use super::connections::{BUSY_WAIT, Connections, Mode};
-use super::directory::{Directory, LOG};
+use super::directory::{Directory, FILES_LOCK, LOG};
 use super::disk::Disk;
 use super::fork::{self, Inside};
 use super::lock::WriteLock;
 use super::options::OpenOptions;
-use super::queue::Queue;
+use super::queue::{BATCH_BYTES_MAX, Queue};
 use super::repair;
+use super::reserve::Reserve;
 use super::session::Session;
 use super::sqlite_error::io_error;
 use super::tally::{Phase, Tally};
 use super::vfs::Shim;
 use super::writer::WriterThread;
 use crate::clock::Clock;
-use crate::commit::Durability;
+use crate::commit::{BLOB_BYTES_MIN, Commit, Durability};
 use crate::error::{Result, StoreError};
 use crate::tier::Tier;
 
@@ -43,12 +44,26 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) tiers: Vec<Arc<dyn Tier>>,
     pub(super) checkpoint_log_bytes: u64,
+    pub(super) reserve: Arc<Reserve>,
+    /// The log is to go into the database whatever its length, and to give its room back.
+    pub(super) checkpoint_due: AtomicBool,
     pub(super) disk: Disk,
     poisoned: OnceLock<String>,
     pub(super) closed: AtomicBool,
 }
 
 impl Shared {
+    /// A large commit stands in the log first and in the database then: without room for both it could be
+    /// written and never leave the log. Smaller ones fit into what is reserved. Errors: `DiskFull`.
+    pub(super) fn refuse_without_room(&self, commit: &Commit) -> Result<()> {
+        let sizes = commit.blocks.iter().map(|block| block.bytes.len() as u64);
+        let bytes: u64 = sizes.filter(|size| *size < BLOB_BYTES_MIN as u64).sum();
+        if bytes > BATCH_BYTES_MAX && !self.reserve.has_room(bytes.saturating_mul(2)) {
+            return Err(StoreError::DiskFull);
+        }
+        Ok(())
+    }
+
     /// Why nothing may be written any more.
     pub(super) fn poisoned(&self) -> Option<String> {
         self.poisoned.get().cloned()
@@ -212,6 +227,9 @@ impl Core {
         let database = directory.database();
         let shim = Shim::register(Arc::clone(&tally), options.disk.clone())
             .map_err(|error| io_error("open", &database, error))?;
+        let reserve = Reserve::new(directory.root(), options.reserve_bytes, &options.disk);
+        let reserve = Arc::new(reserve);
+        tally.set_reserve(&reserve);
         let shared = Arc::new(Shared {
             root: directory.root().to_owned(),
             connections: Connections::new(database, directory.log(), mode, shim)?,
@@ -221,6 +239,8 @@ impl Core {
             clock: options.clock.clone(),
             tiers: options.tiers.clone(),
             checkpoint_log_bytes: options.checkpoint_log_bytes,
+            reserve,
+            checkpoint_due: AtomicBool::new(false),
             disk: options.disk.clone(),
             poisoned: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -245,6 +265,14 @@ impl Core {
         };
         if let Some(lock) = lock {
             core.shared.redo_log_left(&lock)?;
+            // While there is room: a collection on a full disk takes it before it removes files.
+            let mut how = std::fs::File::options();
+            how.write(true).create(true).truncate(false);
+            let files_lock = directory.root().join(FILES_LOCK);
+            if !files_lock.exists() {
+                drop(options.disk.open(&files_lock, &how));
+            }
+            core.shared.reserve.make();
             let (shared, queue) = (Arc::clone(&core.shared), Arc::clone(&core.queue));
             let committer = Arc::new(Committer::new(shared, queue, lock));
             core.committer = Arc::downgrade(&committer);

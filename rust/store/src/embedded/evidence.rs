@@ -13,8 +13,10 @@ use super::connections::Connections;
 use super::manifest_rows::KEYS;
 use super::ref_rows::shown;
 use super::row_check::Table;
+use super::sealed_rows::{folder_of, read_file};
 use super::session::Session;
 use crate::commit::RefValue;
+use crate::cursor::Head;
 use crate::error::Result;
 use crate::findings::{Check, VerifyReport};
 use crate::journal::{JournalCommand, JournalRow};
@@ -242,10 +244,25 @@ impl Evidence for Snapshot<'_> {
         self.session.totals().map(|totals| totals.next_ordinal)
     }
 
+    fn journal_start(&self) -> Result<Head> {
+        Ok(self.session.journal_start()?.head)
+    }
+
     fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()> {
+        let folder = folder_of(self.session.path());
         let mut after = 0;
+        for file in self.session.sealed_files()? {
+            // A file that can not be read hides no other.
+            match file.and_then(|file| Ok((read_file(&folder, &file)?, file))) {
+                Ok((rows, file)) => {
+                    after = file.last;
+                    rows.into_iter().for_each(|row| visit(Ok(row)));
+                }
+                Err(error) => visit(Err(error.into())),
+            }
+        }
         loop {
-            let page = self.session.journal_rows(after, PAGE)?;
+            let page = self.session.unsealed_rows(after, PAGE)?;
             let Some(last) = page.last() else {
                 return Ok(());
             };

@@ -73,13 +73,20 @@ impl View for Moment<'_> {
         position: u64,
         visit: &mut dyn FnMut(u64, Cid) -> Result<()>,
     ) -> Result<()> {
+        let start = self.session.journal_start()?.head;
         let Some(chain) = self.session.chain_at(position)? else {
+            if position < start.position {
+                return Err(expired(position));
+            }
             return Err(StoreError::Corrupt {
                 what: "journal row",
                 which: position.to_string(),
                 detail: "the row is missing".into(),
             });
         };
+        if position < start.position {
+            return Err(expired(position));
+        }
         let mut previous = crate::cursor::Head { position, chain };
         loop {
             let rows = self.session.journal_rows(previous.position, PAGE)?;
@@ -191,6 +198,11 @@ impl View for Moment<'_> {
     }
 }
 
+/// Where a collection wanted to go on from; it starts anew.
+fn expired(position: u64) -> StoreError {
+    StoreError::CursorExpired(format!("after commit {position}"))
+}
+
 impl Changes for Transaction<'_> {
     fn view(&mut self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()> {
         self.expect_tip()?;
@@ -265,7 +277,11 @@ impl Ground for EmbeddedStore {
     }
 
     fn change(&self, durability: Durability, work: Change) -> Result<()> {
-        self.ask_writer(|reply| change(durability, work, reply))
+        self.ask_writer(|reply| change(durability, true, work, reply))
+    }
+
+    fn note(&self, durability: Durability, work: Change) -> Result<()> {
+        self.ask_writer(|reply| change(durability, false, work, reply))
     }
 
     fn remove_files(&self, names: &[String]) {
@@ -275,13 +291,30 @@ impl Ground for EmbeddedStore {
     fn remove_stray_files(&self) -> Result<()> {
         self.usable()?.shared.remove_stray_files()
     }
+
+    fn shrink(&self) -> Result<bool> {
+        self.usable()?
+            .shared
+            .shrink_a_little(|work| self.ask_writer(|reply| freeing(work, reply)))
+    }
 }
 
-/// A change for the writer's queue.
-pub(super) fn change(durability: Durability, work: Change, reply: Reply<()>) -> Work {
+/// A change for the writer's queue. `frees`: it may use what is reserved on a full disk.
+pub(super) fn change(durability: Durability, frees: bool, work: Change, reply: Reply<()>) -> Work {
     Work::Change {
         work: Box::new(move |transaction| work(transaction)),
         durability,
+        frees,
+        reply,
+    }
+}
+
+/// Giving room back, for the writer's queue.
+pub(super) fn freeing(work: TransactionWork, reply: Reply<()>) -> Work {
+    Work::Change {
+        work,
+        durability: Durability::Relaxed,
+        frees: true,
         reply,
     }
 }
@@ -327,8 +360,9 @@ impl Shared {
         }
     }
 
-    /// None: somebody copies the files of a snapshot, or it can't be told.
-    fn may_remove_files(&self) -> Option<FilesLock> {
+    /// None: somebody copies the files of a snapshot, or it can't be told. They stay for the next
+    /// collection then, which finds that no row names them.
+    pub(super) fn may_remove_files(&self) -> Option<FilesLock> {
         let path = self.root.join(FILES_LOCK);
         may_remove_files(&path, &self.disk).unwrap_or_else(|error| {
             tracing::warn!(%error, path = %path.display(), "files without a row stay behind");
@@ -339,6 +373,7 @@ impl Shared {
     /// What a crash left between a file and its commit, or between a row's deletion and its file's. By the
     /// machine's clock, since the files' names are.
     pub(super) fn remove_stray_files(&self) -> Result<()> {
+        self.remove_stray_sealed_files()?;
         let Some(_alone) = self.may_remove_files() else {
             return Ok(());
         };
@@ -371,6 +406,24 @@ impl EmbeddedStore {
         durability: Durability,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.transact(durability, false, work)
+    }
+
+    /// The same for what gives room back: it works on a full disk, too.
+    pub(super) fn in_freeing_transaction<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.transact(durability, true, work)
+    }
+
+    fn transact<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        frees: bool,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         self.ask_writer(|reply| Work::Change {
             work: Box::new(move |transaction| {
@@ -380,6 +433,7 @@ impl EmbeddedStore {
                 Ok(())
             }),
             durability,
+            frees,
             reply,
         })?;
         receiver.recv().map_err(|_| StoreError::CommitUnknown {

@@ -1,4 +1,5 @@
-//! The table `journal`: one row per commit. Its check is the chain.
+//! The table `journal`: one row per commit. Its check is the chain. What was sealed stands in files, and is
+//! read through the same methods.
 
 use rusqlite::{Row, params};
 
@@ -52,12 +53,15 @@ impl Session<'_> {
         let position: i64 = row.get(0).map_err(|error| self.unread(error))?;
         let at_ms: i64 = row.get(1).map_err(|error| self.unread(error))?;
         let (body_digest, stored) = (digest(row, 2, position)?, digest(row, 3, position)?);
-        let previous = match rows.next().map_err(|error| self.unread(error))? {
-            Some(row) => digest(row, 3, position)?,
-            None => [0; 32],
-        };
         let number =
             u64::try_from(position).map_err(|_| broken(position, "its position is negative"))?;
+        let previous = match rows.next().map_err(|error| self.unread(error))? {
+            Some(row) => digest(row, 3, position)?,
+            // All before it is sealed, or there is nothing before it.
+            None => self
+                .chain_at(number.saturating_sub(1))?
+                .ok_or_else(|| broken(position, "the commit before it is missing"))?,
+        };
         if chain(&previous, number, at_ms, &body_digest) != stored {
             return Err(broken(
                 position,
@@ -73,8 +77,27 @@ impl Session<'_> {
         })
     }
 
-    /// Rows after `position`, oldest first, as they stand: the caller checks them.
+    /// Commits after `after`, oldest first, from the oldest that is kept on; those in the table as they
+    /// stand: the caller checks them.
     pub(super) fn journal_rows(self, after: u64, limit: usize) -> Result<Vec<JournalRow>> {
+        // A commit goes from the table to a file, in one transaction, and never back: asked in this order,
+        // each is met in one of the two.
+        let rows = self.unsealed_rows(after, limit)?;
+        if limit == 0 || rows.first().map(|row| row.position) == after.checked_add(1) {
+            return Ok(rows);
+        }
+        let mut found = self.sealed_rows(after, limit)?;
+        let Some(last) = found.last().map(|row| row.position) else {
+            return Ok(rows);
+        };
+        if found.len() < limit {
+            found.extend(self.unsealed_rows(last, limit.saturating_sub(found.len()))?);
+        }
+        Ok(found)
+    }
+
+    /// Those that are not sealed.
+    pub(super) fn unsealed_rows(self, after: u64, limit: usize) -> Result<Vec<JournalRow>> {
         let mut statement = self.prepared(
             "SELECT position, at_ms, digest, chain, body FROM journal WHERE position > ?1 ORDER BY position LIMIT ?2",
         )?;
@@ -93,11 +116,19 @@ impl Session<'_> {
         )
     }
 
-    /// The chain after commit `position`; None if there is no such commit.
+    /// The chain after commit `position`; None if there is no such commit, or no more.
     pub(super) fn chain_at(self, position: u64) -> Result<Option<[u8; 32]>> {
         if position == 0 {
             return Ok(Some([0; 32]));
         }
+        match self.unsealed_chain_at(position)? {
+            Some(chain) => Ok(Some(chain)),
+            None => self.sealed_chain_at(position),
+        }
+    }
+
+    /// The chain after a commit that is in the table.
+    pub(super) fn unsealed_chain_at(self, position: u64) -> Result<Option<[u8; 32]>> {
         let mut statement = self.prepared("SELECT chain FROM journal WHERE position = ?1")?;
         let mut rows = statement
             .query([to_sql(position)])
@@ -129,5 +160,12 @@ impl Session<'_> {
         ])
         .map(drop)
         .map_err(|error| self.unwritten(error))
+    }
+
+    /// Takes commits out of the table: they are in a file whose name is in this transaction.
+    pub(super) fn delete_journal_rows(self, first: u64, last: u64) -> Result<usize> {
+        self.prepared("DELETE FROM journal WHERE position BETWEEN ?1 AND ?2")?
+            .execute([to_sql(first), to_sql(last)])
+            .map_err(|error| self.unwritten(error))
     }
 }

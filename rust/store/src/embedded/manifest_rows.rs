@@ -76,7 +76,7 @@ impl Totals {
     }
 }
 
-fn check(key: &str, value: &[u8]) -> RowCheck {
+pub(super) fn check(key: &str, value: &[u8]) -> RowCheck {
     RowCheck::new(Table::Manifest).text(key).bytes(value)
 }
 

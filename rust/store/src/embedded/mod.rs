@@ -24,6 +24,7 @@ mod fork;
 mod fuzz;
 mod gc;
 mod housekeeping_rows;
+mod journal_reading;
 mod journal_rows;
 mod learned_rows;
 mod links_codec;
@@ -34,10 +35,14 @@ mod queue;
 mod ref_rows;
 mod registry;
 mod repair;
+mod reserve;
+mod retention;
 mod row_check;
 mod row_order;
 mod schema;
+mod sealed_rows;
 mod session;
+mod shrinking;
 mod space;
 mod sqlite_error;
 mod statements;
@@ -78,6 +83,7 @@ use crate::process::is_alive;
 use crate::progress::Progress;
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
+use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::{Helper, Ticket};
@@ -222,6 +228,7 @@ impl EmbeddedStore {
     fn queue_commit(&self, commit: Commit) -> Result<Ticket> {
         let core = self.writable()?;
         commit.check()?;
+        core.shared.refuse_without_room(&commit)?;
         let files = self.write_files(core, &commit)?;
         let ticket = Ticket::helped_by(core.committer.clone());
         let work = Work::Commit {
@@ -469,32 +476,19 @@ impl Store for EmbeddedStore {
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
-        let after = after.copied().unwrap_or_default();
-        self.reading(|session| {
-            let mut previous = match session.chain_at(after.position)? {
-                Some(chain) => Head {
-                    position: after.position,
-                    chain,
-                },
-                None => return Err(StoreError::CursorLost(after.to_string())),
-            };
-            if previous.cursor() != after {
-                return Err(StoreError::CursorLost(after.to_string()));
-            }
-            let mut entries = Vec::new();
-            for row in session.journal_rows(after.position, limit)? {
-                if let Some(fault) = row.faults(&previous).into_iter().next() {
-                    return Err(StoreError::Corrupt {
-                        what: "journal row",
-                        which: row.position.to_string(),
-                        detail: fault,
-                    });
-                }
-                previous = row.head();
-                entries.push(row.entry()?);
-            }
-            Ok(entries)
-        })
+        self.read_journal(after, limit)
+    }
+
+    fn seal_journal(&self, keep: u64) -> Result<SealReport> {
+        self.seal_old(keep)
+    }
+
+    fn expire_journal(&self, before: &ExpireBefore) -> Result<ExpireReport> {
+        self.expire_old(before)
+    }
+
+    fn journal_extent(&self) -> Result<JournalExtent> {
+        self.extent()
     }
 
     fn head(&self) -> Result<Head> {
@@ -534,8 +528,19 @@ impl Store for EmbeddedStore {
     }
 
     fn lease_release(&self, lease: &Lease) -> Result<()> {
-        let lease = lease.clone();
-        self.ask_writer(|reply| Work::Release { lease, reply })
+        let release = |alone| {
+            let lease = lease.clone();
+            self.ask_writer(move |reply| Work::Release {
+                lease,
+                alone,
+                reply,
+            })
+        };
+        match release(false) {
+            // Together with what takes room, perhaps.
+            Err(StoreError::DiskFull) => release(true),
+            released => released,
+        }
     }
 
     fn lease_state(&self, name: &RefName) -> Result<Option<LeaseState>> {
@@ -586,7 +591,7 @@ impl Store for EmbeddedStore {
     fn release_hold(&self, scope: &str, cid: &Cid) -> Result<bool> {
         check_scope(scope)?;
         let (scope, cid) = (scope.to_owned(), *cid);
-        self.in_transaction(Durability::Durable, move |transaction| {
+        self.in_freeing_transaction(Durability::Durable, move |transaction| {
             let Some(ordinal) = Ledger::ordinal(transaction, &cid)? else {
                 return Ok(false);
             };
@@ -611,7 +616,7 @@ impl Store for EmbeddedStore {
     /// In one snapshot; a fork in another thread waits until it ends.
     fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {
         let shared = &self.usable()?.shared;
-        shared.connections.reading(|session| {
+        self.unless_expired_meanwhile(|session| {
             session.run("BEGIN", "read")?;
             let snapshot = Snapshot {
                 session,
@@ -624,7 +629,8 @@ impl Store for EmbeddedStore {
             let report = verify::verify(&snapshot, since);
             // Ends a read; if it fails, the connection is not used again.
             drop(session.run("ROLLBACK", "read"));
-            Ok(report)
+            let sound = report.findings.is_empty();
+            Ok((report, sound))
         })
     }
 

@@ -39,6 +39,9 @@ pub struct OpenOptions {
     /// [`crate::gc::Learned`]) and at most hourly. Off here, since a library does nothing of its own accord;
     /// the first to open a directory in a process decides for all.
     pub automatic_gc: bool,
+    /// Bytes of the file that is kept so that deletions succeed on a full disk; 0 for none. The first to open
+    /// a directory in a process decides for all.
+    pub reserve_bytes: u64,
     /// What stands between the store and its files: nothing, or a test's layer. The first to open a
     /// directory in a process decides for all.
     pub disk: Disk,
@@ -46,6 +49,8 @@ pub struct OpenOptions {
 
 /// 32 MiB.
 const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
+/// 16 MiB.
+const RESERVE_BYTES: u64 = 16 << 20;
 
 impl Default for OpenOptions {
     fn default() -> Self {
@@ -59,6 +64,7 @@ impl Default for OpenOptions {
             checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
             mend: false,
             automatic_gc: false,
+            reserve_bytes: RESERVE_BYTES,
             disk: Disk::system(),
         }
     }
@@ -76,6 +82,7 @@ impl fmt::Debug for OpenOptions {
             .field("checkpoint_log_bytes", &self.checkpoint_log_bytes)
             .field("mend", &self.mend)
             .field("automatic_gc", &self.automatic_gc)
+            .field("reserve_bytes", &self.reserve_bytes)
             .finish_non_exhaustive()
     }
 }

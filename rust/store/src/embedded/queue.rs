@@ -24,7 +24,7 @@ use super::gc::TransactionWork;
 /// At most so many requests in one transaction …
 const BATCH_REQUESTS_MAX: usize = 1024;
 /// … and so many bytes of blocks and records; a larger request goes alone.
-const BATCH_BYTES_MAX: u64 = 8 << 20;
+pub(super) const BATCH_BYTES_MAX: u64 = 8 << 20;
 
 /// A caller commits no more than so many bytes itself: he waits, and waiting can be interrupted.
 const QUICK_BYTES_MAX: u64 = 1 << 20;
@@ -47,12 +47,16 @@ pub(super) enum Work {
     },
     Release {
         lease: Lease,
+        /// In no batch with what takes room: it found none there.
+        alone: bool,
         reply: Reply<()>,
     },
     /// Housekeeping of the store's own: never a caller's code.
     Change {
         work: TransactionWork,
         durability: Durability,
+        /// It gives room back, so that it may use what is reserved for that.
+        frees: bool,
         reply: Reply<()>,
     },
 }
@@ -137,6 +141,25 @@ impl Request {
 
     pub(super) fn waited(&self) -> Duration {
         self.queued.elapsed()
+    }
+
+    /// Whether it gives room back; None for what may go with either sort. Only a batch in which nothing takes
+    /// room may use what is reserved on a full disk.
+    pub(super) fn frees(&self) -> Option<bool> {
+        match &self.work {
+            Work::Commit { commit, .. } => Some(
+                commit.blocks.is_empty()
+                    && commit.holds.is_empty()
+                    && !commit.moves.is_empty()
+                    && commit
+                        .moves
+                        .iter()
+                        .all(|step| step.change == Change::Delete),
+            ),
+            Work::Change { frees, .. } => Some(*frees),
+            Work::Acquire { .. } => Some(false),
+            Work::Release { alone, .. } => alone.then_some(true),
+        }
     }
 
     /// Answers without having done anything.
@@ -349,16 +372,23 @@ impl Queue {
         }
     }
 
-    /// The next batch: in order, within its limits, at least one request if there is any.
+    /// The next batch: in order, within its limits, of one sort ([`Request::frees`]), at least one request if
+    /// there is any.
     pub(super) fn take_batch(&self) -> Vec<Request> {
         let mut state = self.lock();
         let mut batch = Vec::new();
         let mut bytes = 0u64;
+        let mut sort = None;
         while let Some(next) = state.requests.front() {
             bytes = bytes.saturating_add(next.bytes);
             if batch.len() >= BATCH_REQUESTS_MAX || (bytes > BATCH_BYTES_MAX && !batch.is_empty()) {
                 break;
             }
+            let frees = next.frees();
+            if sort.is_some() && frees.is_some() && sort != frees {
+                break;
+            }
+            sort = sort.or(frees);
             batch.extend(state.requests.pop_front());
         }
         batch
@@ -422,6 +452,57 @@ mod tests {
         }
         assert_eq!(queue.take_batch().len(), 40);
         assert_eq!(queue.take_batch().len(), 1);
+    }
+
+    #[test]
+    fn what_frees_is_in_no_batch_with_what_takes_room() {
+        let queue = Queue::default();
+        let rm = || {
+            let commit = Commit {
+                moves: vec![crate::commit::RefMove {
+                    name: RefName::new("main", "thread", ["x"]).unwrap(),
+                    expect: crate::commit::Expect::Any,
+                    change: Change::Delete,
+                }],
+                ..Commit::default()
+            };
+            let work = Work::Commit {
+                commit: Box::new(commit),
+                files: HashMap::new(),
+                ticket: OwedTicket(Ticket::new()),
+            };
+            Request::new(work, Duration::MAX)
+        };
+        let release = |alone| {
+            let lease = Lease {
+                name: RefName::new("main", "thread", ["x"]).unwrap(),
+                token: 1,
+            };
+            let reply = Reply::new().0;
+            Request::new(
+                Work::Release {
+                    lease,
+                    alone,
+                    reply,
+                },
+                Duration::MAX,
+            )
+        };
+        let put = || request(1, Duration::MAX).0;
+        for next in [
+            put(),
+            release(false),
+            put(),
+            rm(),
+            release(false),
+            rm(),
+            put(),
+            release(true),
+        ] {
+            assert!(queue.push(next, true).is_ok());
+        }
+        let sizes: Vec<_> = (0..4).map(|_| queue.take_batch().len()).collect();
+        assert_eq!(sizes, [3, 3, 1, 1]);
     }
 
     #[test]

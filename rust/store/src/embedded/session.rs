@@ -42,6 +42,11 @@ impl<'c> Session<'c> {
         map(&error, "write", self.path)
     }
 
+    /// Of the database.
+    pub(super) fn path(self) -> &'c Path {
+        self.path
+    }
+
     pub(super) fn prepared(self, sql: &str) -> Result<CachedStatement<'c>> {
         self.conn
             .prepare_cached(sql)

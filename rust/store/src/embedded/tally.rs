@@ -6,9 +6,10 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
+use super::reserve::Reserve;
 use crate::stats::Counters;
 
 /// What SQLite's next fsync is for.
@@ -47,6 +48,7 @@ pub(super) struct Tally {
     log_sync_failed: AtomicBool,
     commit_sync_hook: RwLock<Option<Hook>>,
     log_write_hook: RwLock<Option<Hook>>,
+    reserve: OnceLock<Arc<Reserve>>,
     pub(super) blocks_read: AtomicU64,
     pub(super) blocks_written: AtomicU64,
     pub(super) block_bytes_written: AtomicU64,
@@ -128,6 +130,16 @@ impl Tally {
             .log_write_hook
             .write()
             .unwrap_or_else(|broken| broken.into_inner()) = hook;
+    }
+
+    /// What a write that finds no room may ask for.
+    pub(super) fn set_reserve(&self, reserve: &Arc<Reserve>) {
+        self.reserve.get_or_init(|| Arc::clone(reserve));
+    }
+
+    /// A write of SQLite's found no room. True: it is worth doing again.
+    pub(super) fn make_room(&self) -> bool {
+        self.reserve.get().is_some_and(|reserve| reserve.give_up())
     }
 
     /// SQLite is about to write.

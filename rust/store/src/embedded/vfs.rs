@@ -234,15 +234,7 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
     let mut code = ffi::SQLITE_OK;
     for piece in gathered.bytes.chunks(PIECE_BYTES_MAX) {
         // SAFETY: by the contract.
-        code = unsafe {
-            write_through(
-                file,
-                &shim.context.disk,
-                shim.path.as_deref(),
-                piece,
-                offset,
-            )
-        };
+        code = unsafe { write_through(file, shim.context, shim.path.as_deref(), piece, offset) };
         if code != ffi::SQLITE_OK {
             break;
         }
@@ -252,13 +244,14 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
     code
 }
 
-/// Writes bytes to the real file, if the disk's layer lets them through.
+/// Writes bytes to the real file, if the disk's layer lets them through; a deletion's once more, into
+/// what is reserved for it, if there is no room.
 ///
 /// # Safety
 /// As for [`shim_file`].
 unsafe fn write_through(
     file: *mut ffi::sqlite3_file,
-    disk: &Disk,
+    context: &Context,
     path: Option<&Path>,
     bytes: &[u8],
     offset: i64,
@@ -280,10 +273,15 @@ unsafe fn write_through(
         }
     };
     let place = u64::try_from(offset).unwrap_or(0);
-    match disk.write(path, place, bytes, write, |error| write_code(&error)) {
-        Ok(()) => ffi::SQLITE_OK,
-        Err(code) => code,
+    let attempt = || {
+        let refused = |error: io::Error| write_code(&error);
+        context.disk.write(path, place, bytes, write, refused)
+    };
+    match attempt() {
+        Err(ffi::SQLITE_FULL) if context.tally.make_room() => attempt(),
+        written => written,
     }
+    .map_or_else(|code| code, |()| ffi::SQLITE_OK)
 }
 
 /// What SQLite is told of a write that failed.
@@ -463,7 +461,7 @@ pass_file!(check_reserved_lock, xCheckReservedLock, (out: *mut c_int) -> c_int, 
 pass_file!(file_control, xFileControl, (op: c_int, arg: *mut c_void) -> c_int, ffi::SQLITE_NOTFOUND);
 pass_file!(sector_size, xSectorSize, () -> c_int, 4096);
 pass_file!(device_characteristics, xDeviceCharacteristics, () -> c_int, 0);
-pass_file!(shm_map, xShmMap, (page: c_int, size: c_int, extend: c_int, out: *mut *mut c_void) -> c_int, ffi::SQLITE_IOERR_SHMMAP);
+pass_file!(real_shm_map, xShmMap, (page: c_int, size: c_int, extend: c_int, out: *mut *mut c_void) -> c_int, ffi::SQLITE_IOERR_SHMMAP);
 pass_file!(shm_lock, xShmLock, (offset: c_int, count: c_int, flags: c_int) -> c_int, ffi::SQLITE_IOERR_SHMLOCK);
 pass_file!(shm_barrier, xShmBarrier, () -> (), ());
 pass_file!(shm_unmap, xShmUnmap, (delete: c_int) -> c_int, ffi::SQLITE_OK);
@@ -487,9 +485,9 @@ unsafe extern "C" fn write(
     // SAFETY: SQLite gives `bytes` bytes at `from`.
     let written = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), length) };
     if shim.kind != FileKind::Log {
-        let (disk, path) = (&shim.context.disk, shim.path.as_deref());
+        let (context, path) = (shim.context, shim.path.as_deref());
         // SAFETY: the same call, passed on.
-        return unsafe { write_through(file, disk, path, written, offset) };
+        return unsafe { write_through(file, context, path, written, offset) };
     }
     if !shim.gathered.continues_at(offset) {
         // SAFETY: as above.
@@ -640,6 +638,25 @@ unsafe extern "C" fn read(
         shim.context.disk.show(shim.path.as_deref(), place, read)
     };
     shown.map_or(ffi::SQLITE_IOERR_READ, |()| ffi::SQLITE_OK)
+}
+
+/// The log's index grows with the log; it takes room, too.
+unsafe extern "C" fn shm_map(
+    file: *mut ffi::sqlite3_file,
+    page: c_int,
+    size: c_int,
+    extend: c_int,
+    out: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: SQLite calls on a file that `open` opened; the same call, passed on, at most twice.
+    unsafe {
+        match real_shm_map(file, page, size, extend, out) {
+            ffi::SQLITE_IOERR_SHMSIZE if shim_file(file).context.tally.make_room() => {
+                real_shm_map(file, page, size, extend, out)
+            }
+            code => code,
+        }
+    }
 }
 
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {

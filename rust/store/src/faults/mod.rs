@@ -18,6 +18,7 @@ mod inode;
 mod plan;
 mod recorder;
 mod relay;
+mod small_disk;
 mod store;
 mod trace;
 
@@ -25,6 +26,7 @@ pub use cuts::{Cut, Cuts};
 pub use image::{Image, Loss};
 pub use plan::{Call, Fault, Faults};
 pub use recorder::{Among, BadRead, Failure, Operations, Recorder};
+pub use small_disk::SmallDisk;
 pub use store::FaultyStore;
 pub use trace::{Event, Trace};
 

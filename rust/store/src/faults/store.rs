@@ -25,6 +25,7 @@ use crate::listening::{Listening, Wake};
 use crate::name::RefName;
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
+use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
@@ -268,6 +269,19 @@ impl Store for FaultyStore {
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
         self.read()?;
         self.inner.journal(after, limit)
+    }
+
+    fn seal_journal(&self, keep: u64) -> Result<SealReport> {
+        self.inner.seal_journal(keep)
+    }
+
+    fn expire_journal(&self, before: &ExpireBefore) -> Result<ExpireReport> {
+        self.inner.expire_journal(before)
+    }
+
+    fn journal_extent(&self) -> Result<JournalExtent> {
+        self.read()?;
+        self.inner.journal_extent()
     }
 
     fn head(&self) -> Result<Head> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::bitmap::Bitmap;
-use super::ground::{Figures, Ground, Purged, View};
+use super::ground::{Changes, Figures, Ground, Purged, View};
 use super::learned::Learned;
 use super::trace::Trace;
 use super::{GcOptions, GcReport};
@@ -47,6 +47,8 @@ pub enum Phase {
     Bury,
     /// Deleting rows and files of the dead, from this ordinal upwards.
     Purge(u64),
+    /// Giving the room of what was deleted back to the system, a little at a time.
+    Shrink,
     /// Nothing is left to do.
     Done,
 }
@@ -137,6 +139,7 @@ impl<'g> Collection<'g> {
             Phase::DropHolds => self.drop_holds(),
             Phase::Bury => self.bury(),
             Phase::Purge(from) => self.purge(from),
+            Phase::Shrink => self.shrink(),
             Phase::Done => Ok(Phase::Done),
         };
         match stepped {
@@ -146,6 +149,11 @@ impl<'g> Collection<'g> {
             }
             // What another collection took away under this one looks like damage, and is none.
             Err(StoreError::Corrupt { .. }) if self.generation_moved()? => {
+                self.phase = Phase::Snapshot;
+                Ok(())
+            }
+            // The journal from its start on was expired: what moved since is not known, so all is looked at anew.
+            Err(StoreError::CursorExpired(_)) => {
                 self.phase = Phase::Snapshot;
                 Ok(())
             }
@@ -170,7 +178,10 @@ impl<'g> Collection<'g> {
     }
 
     fn generation_moved(&mut self) -> Result<bool> {
-        if matches!(self.phase, Phase::Snapshot | Phase::Purge(_) | Phase::Done) {
+        if matches!(
+            self.phase,
+            Phase::Snapshot | Phase::Purge(_) | Phase::Shrink | Phase::Done
+        ) {
             return Ok(false);
         }
         self.reading(|trace, view| Ok(view.generation()? != trace.generation))
@@ -364,8 +375,7 @@ impl<'g> Collection<'g> {
         }
         let Some(first) = ordinals.first().copied() else {
             self.ground.remove_stray_files()?;
-            self.learn(Figures::default())?;
-            return Ok(Phase::Done);
+            return Ok(Phase::Shrink);
         };
         let given = ordinals.clone();
         // Not synced: a row that comes back after a power failure is still dead.
@@ -382,6 +392,15 @@ impl<'g> Collection<'g> {
         Ok(Phase::Purge(
             last.copied().unwrap_or(first).saturating_add(1),
         ))
+    }
+
+    /// What was found is written down last: on a disk that was full there is room for it by then.
+    fn shrink(&mut self) -> Result<Phase> {
+        if self.ground.shrink()? {
+            return Ok(Phase::Shrink);
+        }
+        self.learn(Figures::default())?;
+        Ok(Phase::Done)
     }
 
     /// Ends a collection that is about to change something: what it found is written down and stays.
@@ -420,13 +439,18 @@ impl<'g> Collection<'g> {
             deleted: report.deleted,
             freed_bytes: report.freed_bytes,
         };
-        self.changing(Durability::Relaxed, move |changes| changes.learn(&learned))
+        let work = Box::new(move |changes: &mut dyn Changes| changes.learn(&learned));
+        match self.ground.note(Durability::Relaxed, work) {
+            // Estimates go on from the collection before; what was collected is collected.
+            Err(StoreError::DiskFull) => Ok(()),
+            noted => noted,
+        }
     }
 
     fn changing<T: Send + 'static>(
         &self,
         durability: Durability,
-        work: impl FnOnce(&mut dyn super::ground::Changes) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&mut dyn Changes) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let slot = Arc::new(Mutex::new(None));
         let filled = Arc::clone(&slot);

@@ -136,8 +136,17 @@ pub trait Ground: Sync {
     fn read(&self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>;
     /// Makes a change under the write lock; Ok once it is committed.
     fn change(&self, durability: Durability, work: Change) -> Result<()>;
+    /// The same for what gives no room back: on a full disk it answers `DiskFull` rather than take what is
+    /// reserved for deletions.
+    fn note(&self, durability: Durability, work: Change) -> Result<()> {
+        self.change(durability, work)
+    }
     /// Removes files whose rows are gone.
     fn remove_files(&self, names: &[String]);
     /// Removes files that have lain about without a row for longer than any commit can wait.
     fn remove_stray_files(&self) -> Result<()>;
+    /// Gives a little of the room that deleted rows left back to the system. False: nothing is left to give.
+    fn shrink(&self) -> Result<bool> {
+        Ok(false)
+    }
 }

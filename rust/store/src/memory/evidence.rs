@@ -6,6 +6,7 @@ use treering_block::Cid;
 
 use super::state::State;
 use crate::commit::RefValue;
+use crate::cursor::Head;
 use crate::error::Result;
 use crate::findings::VerifyReport;
 use crate::journal::{JournalCommand, JournalRow};
@@ -45,6 +46,10 @@ impl Evidence for State {
 
     fn next_ordinal(&self) -> Result<u64> {
         Ok(self.last_ordinal.saturating_add(1))
+    }
+
+    fn journal_start(&self) -> Result<Head> {
+        Ok(self.start.head)
     }
 
     fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()> {

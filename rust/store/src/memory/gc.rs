@@ -64,8 +64,12 @@ impl View for State {
         position: u64,
         visit: &mut dyn FnMut(u64, Cid) -> Result<()>,
     ) -> Result<()> {
-        let before = usize::try_from(position).unwrap_or(usize::MAX);
-        for row in self.journal.iter().skip(before) {
+        if position < self.start.head.position {
+            return Err(StoreError::CursorExpired(format!(
+                "after commit {position}"
+            )));
+        }
+        for row in self.journal_after(position) {
             let entry = row.entry()?;
             for target in entry.moves.iter().filter_map(|moved| moved.target) {
                 visit(row.position, target)?;

@@ -1,6 +1,6 @@
 //! What a store in memory holds, as the ledger that commits are judged against.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -37,8 +37,10 @@ pub(super) struct State {
     pub(super) learned: Option<Learned>,
     pub(super) last_ordinal: u64,
     pub(super) refs: BTreeMap<RefName, RefValue>,
-    /// Position n at index n − 1.
-    pub(super) journal: Vec<JournalRow>,
+    /// The commit before the oldest that is kept.
+    pub(super) start: Tip,
+    /// Those after it, without a gap.
+    pub(super) journal: VecDeque<JournalRow>,
     /// By key, each with its scope.
     pub(super) receipts: BTreeMap<[u8; 32], (String, JournalCommand)>,
     /// (held ordinal, scope) → end.
@@ -70,19 +72,47 @@ impl State {
 
     pub(super) fn head(&self) -> Head {
         self.journal
-            .last()
-            .map(JournalRow::head)
-            .unwrap_or_default()
+            .back()
+            .map_or(self.start.head, JournalRow::head)
     }
 
-    /// How many commits stand before what follows the cursor; None if it is of another history.
-    pub(super) fn place(&self, cursor: &Cursor) -> Option<usize> {
-        let place = usize::try_from(cursor.position).ok()?;
-        let there = match place.checked_sub(1) {
-            None => Head::default(),
-            Some(index) => self.journal.get(index)?.head(),
+    /// The commits after `position`, from the oldest that is kept on.
+    pub(super) fn journal_after(&self, position: u64) -> impl Iterator<Item = &JournalRow> {
+        let before = position.saturating_sub(self.start.head.position);
+        self.journal
+            .iter()
+            .skip(usize::try_from(before).unwrap_or(usize::MAX))
+    }
+
+    /// Gives up the oldest commits while `old` says so, but never the newest of all. How many.
+    pub(super) fn expire(&mut self, old: impl Fn(&JournalRow) -> bool) -> u64 {
+        let mut count = 0;
+        while self.journal.len() > 1
+            && self.journal.front().is_some_and(&old)
+            && let Some(row) = self.journal.pop_front()
+        {
+            self.start = Tip {
+                head: row.head(),
+                at_ms: row.at_ms,
+            };
+            count += 1;
+        }
+        count
+    }
+
+    /// Whether the cursor is of this history, as far as it is kept.
+    pub(super) fn knows(&self, cursor: &Cursor) -> bool {
+        let start = self.start.head;
+        let there = if cursor.position == start.position {
+            Some(start)
+        } else {
+            cursor
+                .position
+                .checked_sub(1)
+                .and_then(|before| self.journal_after(before).next())
+                .map(JournalRow::head)
         };
-        (there.cursor() == *cursor).then_some(place)
+        there.is_some_and(|there| there.cursor() == *cursor)
     }
 
     pub(super) fn stats(&self, now_ms: i64) -> StoreStats {
@@ -103,7 +133,7 @@ impl State {
                 .map(|(_, stored)| stored.links.len() as u64)
                 .sum(),
             refs: self.refs.len() as u64,
-            commits: self.journal.len() as u64,
+            commits: self.head().position,
             receipts: self.receipts.len() as u64,
             holds: self.holds.len() as u64,
             gc_generation: self.generation,
@@ -150,14 +180,10 @@ impl Ledger for State {
     }
 
     fn tip(&mut self) -> Result<Tip> {
-        Ok(self
-            .journal
-            .last()
-            .map(|row| Tip {
-                head: row.head(),
-                at_ms: row.at_ms,
-            })
-            .unwrap_or_default())
+        Ok(self.journal.back().map_or(self.start, |row| Tip {
+            head: row.head(),
+            at_ms: row.at_ms,
+        }))
     }
 
     fn insert_block(&mut self, block: &Block, links: &[u64]) -> Result<u64> {
@@ -222,7 +248,7 @@ impl Ledger for State {
     }
 
     fn append_journal(&mut self, row: &JournalRow) -> Result<()> {
-        self.journal.push(row.clone());
+        self.journal.push_back(row.clone());
         Ok(())
     }
 }

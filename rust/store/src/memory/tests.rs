@@ -214,7 +214,7 @@ fn a_changed_journal_is_named() {
     });
     assert!(gap.contains(&second()), "{gap:?}");
     let cut = found(|state| {
-        state.journal.pop();
+        state.journal.pop_back();
     });
     assert_eq!(cut, [(Check::RefHistory, name().to_string())]);
 }
@@ -348,6 +348,9 @@ impl Evidence for BreaksOff<'_> {
     }
     fn next_ordinal(&self) -> Result<u64> {
         Err(StoreError::Closed)
+    }
+    fn journal_start(&self) -> Result<Head> {
+        self.0.journal_start()
     }
     fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()> {
         breaks_off(visit)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use treering_block::Cid;
 
 use crate::commit::RefValue;
+use crate::cursor::Head;
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::journal::{JournalCommand, JournalRow};
@@ -68,7 +69,9 @@ pub trait Evidence {
     fn has_ordinal(&self, ordinal: u64) -> Result<bool>;
     /// The ordinal that the next new block gets.
     fn next_ordinal(&self) -> Result<u64>;
-    /// Every commit, by growing position.
+    /// The head that the oldest kept commit follows; the default where all commits are kept.
+    fn journal_start(&self) -> Result<Head>;
+    /// Every commit that is kept, by growing position.
     fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()>;
     /// Every ref, in any order: name, version, target, record.
     fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()>;

@@ -1,10 +1,13 @@
 //! The journal by itself, and refs and receipts against what replaying it gives.
+//!
+//! Where the journal's beginning was given up, a ref or receipt that the rest does not mention is as old as
+//! that: nothing is said of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use treering_block::Cid;
 
-use super::{Evidence, end_of_table};
+use super::{Broken, Evidence, end_of_table};
 use crate::cursor::Head;
 use crate::findings::{Check, VerifyReport};
 use crate::journal::JournalRow;
@@ -12,10 +15,13 @@ use crate::name::RefName;
 
 /// What the journal says that refs and receipts should be.
 pub(super) struct Replayed {
-    refs: BTreeMap<RefName, Stands>,
+    /// None for a ref that was removed last.
+    refs: BTreeMap<RefName, Option<Stands>>,
     commands: u64,
     /// Whether every commit could be read: otherwise a difference proves nothing.
     whole: bool,
+    /// Whether it begins with the first commit of all.
+    from_the_first: bool,
 }
 
 /// A ref, its record as a digest: what is compared, not kept.
@@ -35,10 +41,23 @@ pub(super) fn check_journal(
         refs: BTreeMap::new(),
         commands: 0,
         whole: true,
+        from_the_first: true,
     };
-    let mut previous = Head::default();
+    let start = evidence.journal_start().unwrap_or_else(|error| {
+        replayed.whole = false;
+        report.find(
+            Check::Journal,
+            "the journal's start",
+            Broken::from(error).detail,
+        );
+        Head::default()
+    });
+    replayed.from_the_first = start.position == 0;
+    let mut previous = start;
     let mut last_at_ms = i64::MIN;
-    let mut chain_at_since = since.filter(|since| since.position == 0).map(|_| [0; 32]);
+    let mut chain_at_since = since
+        .filter(|since| since.position == start.position)
+        .map(|_| start.chain);
     let ended = evidence.journal(&mut |row| {
         let row = match row {
             Ok(row) => row,
@@ -75,6 +94,14 @@ pub(super) fn check_journal(
     if let Some(since) = since {
         match chain_at_since {
             Some(chain) if chain == since.chain => {}
+            None if since.position < start.position => report.find(
+                Check::Journal,
+                format!("commit {}", since.position),
+                format!(
+                    "this head is older than what is kept: the journal starts after commit {}, and what it was before can not be proved any more",
+                    start.position
+                ),
+            ),
             Some(_) => report.find(
                 Check::Journal,
                 format!("commit {}", since.position),
@@ -109,13 +136,17 @@ fn replay(
         }
     };
     for moved in entry.moves {
-        let expected = replayed
-            .refs
-            .get(&moved.name)
-            .map_or(1, |stands| stands.version.saturating_add(1));
+        let expected = match replayed.refs.get(&moved.name) {
+            Some(Some(stands)) => Some(stands.version.saturating_add(1)),
+            Some(None) => Some(1),
+            None => replayed.from_the_first.then_some(1),
+        };
         match (moved.target, moved.record) {
             (Some(target), Some(record)) => {
-                if moved.version != expected && replayed.whole {
+                if let Some(expected) = expected
+                    && moved.version != expected
+                    && replayed.whole
+                {
                     report.find(
                         Check::Journal,
                         which.as_str(),
@@ -130,10 +161,10 @@ fn replay(
                     target,
                     record: blake3::hash(&record),
                 };
-                replayed.refs.insert(moved.name, stands);
+                replayed.refs.insert(moved.name, Some(stands));
             }
             _ => {
-                replayed.refs.remove(&moved.name);
+                replayed.refs.insert(moved.name, None);
             }
         }
     }
@@ -185,7 +216,11 @@ pub(super) fn check_refs(evidence: &dyn Evidence, replayed: &Replayed, report: &
             target: value.target,
             record: blake3::hash(&value.record),
         };
-        if replayed.whole && replayed.refs.get(&name) != Some(&stands) {
+        let fits = match replayed.refs.get(&name) {
+            Some(said) => said.as_ref() == Some(&stands),
+            None => !replayed.from_the_first,
+        };
+        if replayed.whole && !fits {
             report.find(
                 Check::RefHistory,
                 name.to_string(),
@@ -200,7 +235,8 @@ pub(super) fn check_refs(evidence: &dyn Evidence, replayed: &Replayed, report: &
     let read = ended.is_ok();
     end_of_table(report, Check::Ref, "refs", ended);
     if read && replayed.whole {
-        for name in replayed.refs.keys().filter(|name| !met.contains(*name)) {
+        let standing = replayed.refs.iter().filter(|(_, said)| said.is_some());
+        for (name, _) in standing.filter(|(name, _)| !met.contains(*name)) {
             report.find(
                 Check::RefHistory,
                 name.to_string(),
@@ -227,7 +263,7 @@ pub(super) fn check_receipts(
     end_of_table(report, Check::Receipt, "receipts", ended);
     // Each command of the journal was looked up above; what is over has no commit.
     let stored = report.receipts.saturating_add(damaged);
-    if read && replayed.whole && stored > replayed.commands {
+    if read && replayed.whole && replayed.from_the_first && stored > replayed.commands {
         report.find(
             Check::Receipt,
             "receipts",

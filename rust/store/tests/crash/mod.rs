@@ -29,6 +29,7 @@ pub fn options(disk: Disk) -> OpenOptions {
     OpenOptions {
         clock: Clock::manual(NOW_MS),
         checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
+        reserve_bytes: 0,
         disk,
         ..OpenOptions::default()
     }

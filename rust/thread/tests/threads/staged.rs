@@ -7,9 +7,10 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 use treering_store::commit::Address;
 use treering_store::{
-    BlockInfo, Check, Collection, Commit, Counters, Cursor, Finding, GcOptions, Head, Hold,
-    JournalCommand, JournalEntry, Lease, LeaseState, Listening, MemoryStore, Quarantined, RefName,
-    RefValue, RepairReport, Result, Store, StoreError, StoreStats, Ticket, VerifyReport, Wake,
+    BlockInfo, Check, Collection, Commit, Counters, Cursor, ExpireBefore, ExpireReport, Finding,
+    GcOptions, Head, Hold, JournalCommand, JournalEntry, JournalExtent, Lease, LeaseState,
+    Listening, MemoryStore, Quarantined, RefName, RefValue, RepairReport, Result, SealReport,
+    Store, StoreError, StoreStats, Ticket, VerifyReport, Wake,
 };
 
 #[derive(Default)]
@@ -174,6 +175,15 @@ impl Store for Staged {
     }
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
         self.inner.journal(after, limit)
+    }
+    fn seal_journal(&self, keep: u64) -> Result<SealReport> {
+        self.inner.seal_journal(keep)
+    }
+    fn expire_journal(&self, before: &ExpireBefore) -> Result<ExpireReport> {
+        self.inner.expire_journal(before)
+    }
+    fn journal_extent(&self) -> Result<JournalExtent> {
+        self.inner.journal_extent()
     }
     fn head(&self) -> Result<Head> {
         self.inner.head()

@@ -13,6 +13,7 @@ use rusqlite::types::Value;
 use super::database::drop_dead;
 use super::files;
 use super::rows::{Copied, copy_rows};
+use super::sealed;
 use super::target::Target;
 use super::{BackupOptions, BackupReport, Moment, read_again, what_is_wrong};
 use crate::cursor::Head;
@@ -55,6 +56,7 @@ pub(super) fn bring_up_to_date(
     let report = update.report;
     copy.run("COMMIT", "write")?;
     target.remove_unnamed_files(copy);
+    sealed::remove_unnamed(copy, target);
     // What is committed is in the log and on disk. Moved into the database, it can be read from a read-only
     // disk too; a reader may hold that up until the next backup.
     if let Err(error) = copy.run("PRAGMA wal_checkpoint(TRUNCATE)", "checkpoint") {
@@ -100,6 +102,12 @@ fn prove_prefix(moment: &Moment<'_>, copy: Session<'_>, target: &Target) -> Resu
             moment.head.position
         )));
     }
+    let start = moment.session.journal_start()?.head.position;
+    if position < start {
+        return Err(diverged(format!(
+            "the store has expired its journal up to commit {start}, so that what came after commit {position}, the backup's last, is not known"
+        )));
+    }
     if moment.session.chain_at(position)? != Some(head.chain) {
         return Err(diverged(format!(
             "commit {position}, the backup's last, is not the store's: the two went apart before it"
@@ -133,11 +141,15 @@ impl Update<'_> {
             self.before.last_ordinal,
             self.progress,
         )?;
+        let there = self.copy.sealed_files()?.into_iter().flatten();
+        let there: Vec<_> = there.collect();
+        let sealed = sealed::copy(self.moment, self.target, &there, self.progress)?;
+        sealed::name(self.moment, self.copy)?;
         let touched = self.commits()?;
         self.holds()?;
         self.rows("manifest", "", &[])?;
         self.report.files = files.files;
-        self.report.copied_bytes = self.copied.bytes.saturating_add(files.bytes);
+        self.report.copied_bytes = self.copied.bytes + files.bytes + sealed;
         self.check(options, &touched)
     }
 
@@ -205,8 +217,8 @@ impl Update<'_> {
                 to_sql(previous.position).into(),
                 to_sql(last.position).into(),
             ];
-            self.report.commits +=
-                self.rows("journal", "WHERE position > ?1 AND position <= ?2", &range)?;
+            self.rows("journal", "WHERE position > ?1 AND position <= ?2", &range)?;
+            self.report.commits += page.len() as u64;
             for row in self.copy.journal_rows(previous.position, PAGE)? {
                 if let Some(fault) = row.faults(&previous).into_iter().next() {
                     return Err(StoreError::Corrupt {

@@ -11,6 +11,7 @@ mod database;
 mod files;
 mod increment;
 mod rows;
+mod sealed;
 mod target;
 
 use std::path::Path;
@@ -207,7 +208,10 @@ fn first_copy(moment: &Moment<'_>, target: &Target, progress: &Progress) -> Resu
     target.clear()?;
     let mut report = BackupReport {
         head: moment.head,
-        commits: moment.head.position,
+        commits: moment
+            .head
+            .position
+            .saturating_sub(moment.session.journal_start()?.head.position),
         blocks: moment.totals.blocks,
         ..BackupReport::default()
     };
@@ -217,6 +221,7 @@ fn first_copy(moment: &Moment<'_>, target: &Target, progress: &Progress) -> Resu
     let copied = files::copy_new(moment, new.session(), target, 0, progress)?;
     report.files = copied.files;
     report.copied_bytes += copied.bytes;
+    report.copied_bytes += sealed::copy(moment, target, &[], progress)?;
     progress.enter(Stage::Check, moment.totals.blocks)?;
     let checked = read_again(new.session(), target, 0, true, progress)?;
     report.checked_blocks = checked.blocks;
@@ -228,6 +233,7 @@ fn first_copy(moment: &Moment<'_>, target: &Target, progress: &Progress) -> Resu
         });
     }
     target.remove_unnamed_files(new.session());
+    sealed::remove_unnamed(new.session(), target);
     new.finish()?;
     target.name_database()?;
     Ok(report)

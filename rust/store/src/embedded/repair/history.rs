@@ -13,6 +13,7 @@ use super::one_byte::mend_bytes;
 use super::raw::Cell;
 use crate::cursor::Head;
 use crate::embedded::block_rows::to_sql;
+use crate::embedded::sealed_rows::{folder_of, read_file};
 use crate::embedded::session::Session;
 use crate::error::Result;
 use crate::findings::Check;
@@ -92,11 +93,27 @@ pub(super) fn commit_at(session: Session<'_>, position: u64) -> Result<Option<Ra
     row.map(|row| read_raw(session, row)).transpose()
 }
 
-/// Visits all commits, oldest first, as they stand.
+/// Visits all commits that are kept, oldest first, as they stand. Those of a sealed file that can't be read
+/// are missing: a file is whole or not to be mended.
 pub(super) fn each_commit(
     session: Session<'_>,
     visit: &mut dyn FnMut(RawCommit) -> Result<()>,
 ) -> Result<()> {
+    let folder = folder_of(session.path());
+    for file in session.sealed_files()? {
+        let Ok(rows) = file.and_then(|file| read_file(&folder, &file)) else {
+            continue;
+        };
+        for row in rows {
+            visit(RawCommit {
+                position: row.position,
+                at_ms: row.at_ms,
+                digest: Cell::Blob(row.body_digest.to_vec()),
+                chain: Cell::Blob(row.chain.to_vec()),
+                body: Cell::Blob(row.body),
+            })?;
+        }
+    }
     let sql = format!("SELECT {COLUMNS} FROM journal ORDER BY position");
     let mut statement = session.prepared(&sql)?;
     let mut rows = statement.query([]).map_err(|error| session.unread(error))?;

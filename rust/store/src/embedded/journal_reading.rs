@@ -1,0 +1,77 @@
+//! Reading the journal while others seal and expire it.
+
+use super::EmbeddedStore;
+use super::session::Session;
+use crate::cursor::{Cursor, Head};
+use crate::error::{Result, StoreError};
+use crate::journal::JournalEntry;
+
+impl EmbeddedStore {
+    /// See [`crate::Store::journal`].
+    pub(super) fn read_journal(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Vec<JournalEntry>> {
+        self.unless_expired_meanwhile(|session| {
+            let read = entries(session, after, limit);
+            match read {
+                Err(StoreError::Corrupt { .. } | StoreError::CursorLost(_)) => Ok((read, false)),
+                read => Ok((read, true)),
+            }
+        })?
+    }
+
+    /// Reads until the journal was not expired meanwhile, or what was read is sound all the same: the
+    /// second answer of `work`. A file that goes while it is wanted looks like damage, and is none.
+    pub(super) fn unless_expired_meanwhile<T>(
+        &self,
+        work: impl Fn(Session<'_>) -> Result<(T, bool)>,
+    ) -> Result<T> {
+        let start = || self.reading(|session| session.journal_start()).ok();
+        loop {
+            let before = start();
+            let (answer, sound) = self.reading(&work)?;
+            if sound || start() == before {
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+fn entries(
+    session: Session<'_>,
+    after: Option<&Cursor>,
+    limit: usize,
+) -> Result<Vec<JournalEntry>> {
+    let start = session.journal_start()?.head;
+    let mut previous = match after {
+        None => start,
+        Some(after) if after.position < start.position => {
+            return Err(StoreError::CursorExpired(after.to_string()));
+        }
+        Some(after) => {
+            let lost = || StoreError::CursorLost(after.to_string());
+            let position = after.position;
+            let chain = session.chain_at(position)?.ok_or_else(lost)?;
+            let there = Head { position, chain };
+            if there.cursor() != *after {
+                return Err(lost());
+            }
+            there
+        }
+    };
+    let mut entries = Vec::new();
+    for row in session.journal_rows(previous.position, limit)? {
+        if let Some(fault) = row.faults(&previous).into_iter().next() {
+            return Err(StoreError::Corrupt {
+                what: "journal row",
+                which: row.position.to_string(),
+                detail: fault,
+            });
+        }
+        previous = row.head();
+        entries.push(row.entry()?);
+    }
+    Ok(entries)
+}

@@ -1,0 +1,194 @@
+//! The rows that name the journal's sealed files, and the commits behind them.
+//!
+//! A file has a row in `manifest`, its key `journal/` and the file's first position; `journal_start` is the
+//! head that the oldest kept commit follows, if any was expired.
+//! Promises: a commit is read from a file only through its row; rows and files are checked on every read.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use rusqlite::OptionalExtension;
+
+use super::manifest_rows::check;
+use super::row_check::{Table, corrupt};
+use super::session::Session;
+use super::sqlite_error::io_error;
+use crate::cursor::Head;
+use crate::error::{Result, StoreError};
+use crate::journal::JournalRow;
+use crate::ledger::Tip;
+use crate::sealed::SealedFile;
+
+/// Before a first position in twenty digits: keys sort as positions do.
+const KEY_FILE: &str = "journal/";
+/// Behind all of them: `0` follows `/`.
+const KEY_FILES_END: &str = "journal0";
+/// Position u64, chain, time i64.
+const KEY_START: &str = "journal_start";
+
+/// The folder of sealed files, beside the database.
+pub(super) const FOLDER: &str = "journal";
+
+fn key(first: u64) -> String {
+    format!("{KEY_FILE}{first:020}")
+}
+
+/// The folder of the store whose database this is.
+pub(super) fn folder_of(database: &Path) -> PathBuf {
+    super::disk::parent(database).join(FOLDER)
+}
+
+/// The commits of a file, checked. Errors: `Corrupt` also for a file that is missing; `Io`.
+pub(super) fn read_file(folder: &Path, file: &SealedFile) -> Result<Vec<JournalRow>> {
+    file.open(&read_bytes(folder, file)?)
+}
+
+/// A file's bytes as they are.
+pub(super) fn read_bytes(folder: &Path, file: &SealedFile) -> Result<Vec<u8>> {
+    let path = folder.join(file.name());
+    // The row's length bounds what is read.
+    let mut bytes = Vec::new();
+    let limit = file.bytes.saturating_add(1);
+    match File::open(&path).and_then(|open| open.take(limit).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(file.corrupt("it is missing")),
+        Err(error) => Err(io_error("read", &path, error)),
+    }
+}
+
+impl Session<'_> {
+    /// The head before the oldest commit that is kept, and its time. Errors: `Corrupt`.
+    pub(super) fn journal_start(self) -> Result<Tip> {
+        let Some(value) = self.read_optional_manifest(KEY_START)? else {
+            return Ok(Tip::default());
+        };
+        let parsed = value.split_at_checked(8).and_then(|(position, rest)| {
+            let (chain, at_ms) = rest.split_at_checked(32)?;
+            Some(Tip {
+                head: Head {
+                    position: u64::from_le_bytes(position.try_into().ok()?),
+                    chain: chain.try_into().ok()?,
+                },
+                at_ms: i64::from_le_bytes(at_ms.try_into().ok()?),
+            })
+        });
+        parsed.ok_or_else(|| {
+            corrupt(
+                Table::Manifest,
+                KEY_START,
+                "it has not the length of a head",
+            )
+        })
+    }
+
+    pub(super) fn write_journal_start(self, start: &Tip) -> Result<()> {
+        let mut value = Vec::with_capacity(48);
+        value.extend(start.head.position.to_le_bytes());
+        value.extend(start.head.chain);
+        value.extend(start.at_ms.to_le_bytes());
+        self.write_manifest(KEY_START, &value)
+    }
+
+    pub(super) fn write_sealed_file(self, file: &SealedFile) -> Result<()> {
+        self.write_manifest(&key(file.first), &file.to_record())
+    }
+
+    pub(super) fn delete_sealed_file(self, file: &SealedFile) -> Result<()> {
+        self.prepared("DELETE FROM manifest WHERE key = ?1")?
+            .execute([key(file.first)])
+            .map(drop)
+            .map_err(|error| self.unwritten(error))
+    }
+
+    /// Every sealed file, the oldest first; a broken row in its place.
+    pub(super) fn sealed_files(self) -> Result<Vec<Result<SealedFile>>> {
+        let mut statement = self.prepared(
+            "SELECT key, value, chk FROM manifest WHERE key >= ?1 AND key < ?2 ORDER BY key",
+        )?;
+        let mut rows = statement
+            .query([KEY_FILE, KEY_FILES_END])
+            .map_err(|error| self.unread(error))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let row = row
+                .get(0)
+                .and_then(|key| Ok((key, row.get(1)?, row.get(2)?)))
+                .map_err(|error| self.unread(error))?;
+            found.push(file_of(row));
+        }
+        Ok(found)
+    }
+
+    /// The sealed file with this commit in it.
+    pub(super) fn sealed_file_with(self, position: u64) -> Result<Option<SealedFile>> {
+        let mut statement = self.prepared(
+            "SELECT key, value, chk FROM manifest WHERE key >= ?1 AND key <= ?2 ORDER BY key DESC LIMIT 1",
+        )?;
+        let row = statement
+            .query_row([KEY_FILE, &key(position)], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()
+            .map_err(|error| self.unread(error))?;
+        let file = row.map(file_of).transpose()?;
+        Ok(file.filter(|file| file.last >= position))
+    }
+
+    /// Sealed commits after `after`, from the oldest that is kept on, at most `limit`.
+    pub(super) fn sealed_rows(self, after: u64, limit: usize) -> Result<Vec<JournalRow>> {
+        let folder = folder_of(self.path());
+        let mut found = Vec::new();
+        let mut after = after.max(self.journal_start()?.head.position);
+        while found.len() < limit {
+            let Some(file) = self.sealed_file_with(after.saturating_add(1))? else {
+                break;
+            };
+            let rows = read_file(&folder, &file)?;
+            let rest = limit.saturating_sub(found.len());
+            let later = rows.into_iter().filter(|row| row.position > after);
+            found.extend(later.take(rest));
+            after = file.last;
+        }
+        Ok(found)
+    }
+
+    /// The chain after a sealed commit, or after the newest that was expired.
+    pub(super) fn sealed_chain_at(self, position: u64) -> Result<Option<[u8; 32]>> {
+        if let Some(file) = self.sealed_file_with(position)? {
+            if file.last == position {
+                return Ok(Some(file.after));
+            }
+            let rows = read_file(&folder_of(self.path()), &file)?;
+            let row = rows.into_iter().find(|row| row.position == position);
+            return Ok(row.map(|row| row.chain));
+        }
+        let start = self.journal_start()?.head;
+        Ok((start.position == position).then_some(start.chain))
+    }
+
+    /// Whether a file of this name has a row.
+    pub(super) fn names_sealed_file(self, name: &str) -> Result<bool> {
+        let first = name.get(..20).and_then(|first| first.parse().ok());
+        let Some(first) = first else {
+            return Ok(false);
+        };
+        Ok(self
+            .sealed_file_with(first)?
+            .is_some_and(|file| file.name() == name))
+    }
+}
+
+/// A row of `manifest` that names a file: key, value, check.
+fn file_of((stored_key, value, chk): (String, Vec<u8>, Vec<u8>)) -> Result<SealedFile> {
+    check(&stored_key, &value).expect(&chk, &stored_key)?;
+    SealedFile::from_record(&value)
+        .filter(|file| key(file.first) == stored_key)
+        .ok_or_else(|| -> StoreError {
+            corrupt(
+                Table::Manifest,
+                &stored_key,
+                "it does not describe a sealed file",
+            )
+        })
+}
