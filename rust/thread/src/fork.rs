@@ -275,7 +275,7 @@ impl Thread {
     /// collection finds nothing that keeps them.
     ///
     /// # Errors
-    /// `WrongStatus` while it is leased, unless `force`; `NotFound` when it was removed before.
+    /// `WrongStatus` while it is running, unless `force`; `NotFound` when it was removed before.
     pub fn rm(&self, force: bool, command_id: Option<&str>) -> Result<Pending<()>> {
         let payload = rm_payload(self.id(), force);
         // Under the scope, so that a repeated command finds its receipt when the thread is no more.
@@ -297,7 +297,9 @@ impl Thread {
             .key
             .clone()
             .unwrap_or_else(|| self.id().to_owned());
-        if !force && self.lease_state()?.is_some_and(|lease| lease.held) {
+        // Running is who shows as running: a lease on a failed or finished thread keeps nobody from it.
+        let idle = head.record.status == Status::Idle;
+        if !force && idle && self.lease_state()?.is_some_and(|lease| lease.held) {
             return Err(ThreadError::WrongStatus {
                 thread: label,
                 status: Status::Running,

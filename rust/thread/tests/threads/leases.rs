@@ -58,6 +58,21 @@ fn a_lease_makes_a_thread_run() {
 }
 
 #[test]
+fn a_leased_thread_that_failed_shows_as_failed_and_can_be_removed() {
+    let (_, _, threads) = fresh();
+    let thread = begun(&threads);
+    let _lease = thread.lease("worker-1").unwrap();
+    thread.fail("out of budget", None).unwrap().wait().unwrap();
+    let seen = threads.get(thread.id()).unwrap();
+    assert_eq!(seen.info().status, Status::Failed);
+    seen.rm(false, None).unwrap().wait().unwrap();
+    assert!(matches!(
+        threads.get(thread.id()),
+        Err(ThreadError::NotFound { .. })
+    ));
+}
+
+#[test]
 fn a_lost_lease_can_not_append() {
     let (store, _, threads) = fresh();
     let thread = begun(&threads);
