@@ -328,13 +328,21 @@ fn look(path: &Path, made: &Made, count: &mut Count) {
         Answers::Same | Answers::Refused => count.refused += 1,
         Answers::Missing => count.missing += 1,
     }
-    if sound && answers != Answers::Same {
-        let differ: Vec<_> = now
-            .iter()
-            .filter(|(asked, told)| made.sound[*asked] != **told)
-            .collect();
-        panic!("verify finds nothing, and yet: {differ:#?}");
-    }
+    let differ: Vec<_> = now
+        .iter()
+        .filter(|(asked, told)| made.sound[*asked] != **told && !is_of_the_dead(made, asked, told))
+        .collect();
+    assert!(
+        !sound || differ.is_empty(),
+        "verify finds nothing, and yet: {differ:#?}"
+    );
+}
+
+/// A question about a dead block that is refused: its row is left to the next collection, whatever is in it,
+/// and verify does not look at it.
+fn is_of_the_dead(made: &Made, asked: &str, told: &Told) -> bool {
+    let is_named = |cid: &Cid| asked.contains(&cid.to_string()[..14]);
+    matches!(told, Told::Refused(_)) && made.dead.iter().any(is_named)
 }
 
 /// Each of these places in turn, on two threads with a store each.
