@@ -1,10 +1,10 @@
 //! One byte of the database is changed, any byte: nothing panics, nothing false is ever told.
 //!
 //! What a store tells is written down as facts. After a flip each fact that is told must be one of the sound
-//! store's, whatever else is refused with a typed error. Facts may be missing (a byte that counts a page's
-//! rows is not in any row), but then `verify` has to say that something is wrong. And a collection on a
-//! damaged store may refuse, but makes nothing absent that was told before it: whoever writes to a page whose
-//! header lies may write over its rows, and then they are refused.
+//! store's, whatever else is refused with a typed error; only a scope may be listed by a damaged name. Facts
+//! may be missing (a byte that counts a page's rows is not in any row), but then `verify` has to say that
+//! something is wrong. And a collection on a damaged store may refuse, but makes nothing absent that was told
+//! before it: whoever writes to a page whose header lies may write over its rows, and then they are refused.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -237,16 +237,17 @@ fn compare(made: &Made, now: &Facts) -> Answers {
             (Told::Facts(told), Told::Facts(sound)) => {
                 for fact in told.difference(sound) {
                     // A block of the dead is right in every byte; only that it is there is not.
-                    let of_the_dead = dead
-                        .iter()
-                        .any(|cid| asked.contains(cid.as_str()) || fact.contains(cid.as_str()))
-                        || made.dead.iter().any(|cid| {
-                            asked.ends_with(&cid.to_string())
-                                || asked.ends_with(&cid.to_string()[..14])
-                        });
+                    let of_the_dead = dead.iter().any(|cid| fact.contains(cid.as_str()))
+                        || made
+                            .dead
+                            .iter()
+                            .any(|cid| asked.contains(&cid.to_string()[..14]));
                     let once = made.once.contains(fact);
+                    // Scopes are listed by the names of their refs, those with a broken row too: who hid a
+                    // scope for that would hide the threads in it. Nothing but the name is told of such a ref.
+                    let of_a_name = asked == "scopes";
                     assert!(
-                        of_the_dead || once,
+                        of_the_dead || once || of_a_name,
                         "{asked}: {fact} was never so; known: {known:#?}"
                     );
                 }
@@ -328,13 +329,21 @@ fn look(path: &Path, made: &Made, count: &mut Count) {
         Answers::Same | Answers::Refused => count.refused += 1,
         Answers::Missing => count.missing += 1,
     }
-    if sound && answers != Answers::Same {
-        let differ: Vec<_> = now
-            .iter()
-            .filter(|(asked, told)| made.sound[*asked] != **told)
-            .collect();
-        panic!("verify finds nothing, and yet: {differ:#?}");
-    }
+    let differ: Vec<_> = now
+        .iter()
+        .filter(|(asked, told)| made.sound[*asked] != **told && !is_of_the_dead(made, asked, told))
+        .collect();
+    assert!(
+        !sound || differ.is_empty(),
+        "verify finds nothing, and yet: {differ:#?}"
+    );
+}
+
+/// A question about a dead block that is refused: its row is left to the next collection, whatever is in it,
+/// and verify does not look at it.
+fn is_of_the_dead(made: &Made, asked: &str, told: &Told) -> bool {
+    let is_named = |cid: &Cid| asked.contains(&cid.to_string()[..14]);
+    matches!(told, Told::Refused(_)) && made.dead.iter().any(is_named)
 }
 
 /// Each of these places in turn, on two threads with a store each.

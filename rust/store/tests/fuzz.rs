@@ -44,6 +44,7 @@ fn bodies() -> Vec<Vec<u8>> {
         .unwrap(),
         encode_body("é", &[gone], Some(&command), &[]).unwrap(),
         encode_body("a/b", &many, None, &[]).unwrap(),
+        encode_body("a/b", &[], None, &[command.clone(), command]).unwrap(),
     ]
 }
 

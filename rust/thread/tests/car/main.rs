@@ -9,6 +9,7 @@
 
 mod conflicts;
 mod files;
+mod fuzz;
 mod half_way;
 mod properties;
 mod receipts;
