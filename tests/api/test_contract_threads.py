@@ -83,7 +83,7 @@ def test_05_completion(threads: Threads) -> None:
 def test_06_no_logs_beside_the_store(tmp_path: Path) -> None:
     with treering.open(tmp_path / "s") as store:
         store.threads.start("w").append("a", "x")
-        assert {path.suffix for path in (tmp_path / "s").rglob("*")} <= {"", ".db", ".db-wal", ".db-shm"}
+        assert {path.suffix for path in (tmp_path / "s").rglob("*")} <= {"", ".db", ".db-wal", ".db-shm", ".lock"}
     assert not list(tmp_path.rglob("*.jsonl"))
 
 
