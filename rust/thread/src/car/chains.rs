@@ -2,7 +2,7 @@
 //!
 //! Promises: nothing is left out, and nothing is believed of a node that its links do not show.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek};
 
 use treering_block::node::ROLE_FAILED;
@@ -20,13 +20,20 @@ struct Sound {
     start: Cid,
 }
 
+/// What was found so far; a node comes after all that it links to.
+#[derive(Default)]
+struct Found {
+    chains: HashMap<Cid, Sound>,
+    contents: HashSet<Cid>,
+}
+
 /// Every block that the threads reach, what a block links to before it; each thread's chain is checked.
 pub(super) fn reach<'a, R: Read + Seek>(
     file: &mut Index<R>,
     entries: impl Iterator<Item = &'a Entry> + Clone,
 ) -> Result<Vec<Cid>, CarError> {
     let mut order = Vec::new();
-    let mut sound: HashMap<Cid, Sound> = HashMap::new();
+    let mut found = Found::default();
     let roots = entries
         .clone()
         .flat_map(|entry| std::iter::once(entry.head).chain(entry.failed));
@@ -48,75 +55,89 @@ pub(super) fn reach<'a, R: Read + Seek>(
             let links = check_node(&bytes).map_err(crate::error::ThreadError::from)?;
             // What is no node of a thread is somebody's value, and may be anything.
             let node = Node::decode(cid, &bytes).ok();
-            Ok((links, node.and_then(link_of_chain)))
+            Ok((links, node.map(link_of_chain)))
         },
         |cid, link| {
-            if let Some(found) = link.and_then(|link| link.sound(cid, &sound)) {
-                sound.insert(cid, found);
+            if let Some(link) = link {
+                link.note(cid, &mut found);
             }
             order.push(cid);
             Ok::<_, CarError>(())
         },
     )?;
     for entry in entries {
-        check_entry(file, entry, &sound)?;
+        check_entry(file, entry, &found.chains)?;
     }
     Ok(order)
 }
 
 /// What a node says about the chain that it is in.
 enum ChainLink {
-    Start,
+    Start {
+        prompt: Option<Cid>,
+    },
     State {
         step: u64,
         start: Cid,
         parent: Option<Cid>,
         jump: Option<Cid>,
+        /// What it says, and what sums up the steps before it.
+        said: [Option<Cid>; 2],
     },
+    Content,
 }
 
-fn link_of_chain(node: Node) -> Option<Box<ChainLink>> {
-    match node {
-        Node::Start(_) => Some(Box::new(ChainLink::Start)),
-        Node::State(node) => Some(Box::new(ChainLink::State {
+fn link_of_chain(node: Node) -> Box<ChainLink> {
+    Box::new(match node {
+        Node::Start(node) => ChainLink::Start {
+            prompt: node.prompt,
+        },
+        Node::State(node) => ChainLink::State {
             step: node.step,
             start: node.start,
             parent: node.parent,
             jump: node.jump,
-        })),
-        Node::Content(_) => None,
-    }
+            said: [Some(node.content), node.compact],
+        },
+        Node::Content(_) => ChainLink::Content,
+    })
 }
 
 impl ChainLink {
-    /// What it is if the nodes below it are what it takes them for.
-    fn sound(&self, cid: Cid, below: &HashMap<Cid, Sound>) -> Option<Sound> {
-        let Self::State {
-            step,
-            start,
-            parent,
-            jump,
-        } = self
-        else {
-            return Some(Sound {
-                step: 0,
-                start: cid,
-            });
+    /// Notes what it is, if the nodes below it are what it takes them for.
+    fn note(&self, cid: Cid, found: &mut Found) {
+        let are_contents = |cids: &[Option<Cid>]| {
+            let mut cids = cids.iter().flatten();
+            cids.all(|cid| found.contents.contains(cid))
         };
-        let is = |cid: &Cid, step: u64| {
-            below
-                .get(cid)
-                .is_some_and(|found| found.step == step && found.start == *start)
+        let (is_sound, step, start) = match self {
+            Self::Content => {
+                found.contents.insert(cid);
+                return;
+            }
+            Self::Start { prompt } => (are_contents(&[*prompt]), 0, cid),
+            Self::State {
+                step,
+                start,
+                parent,
+                jump,
+                said,
+            } => {
+                let is = |cid: &Cid, step: u64| {
+                    let below = found.chains.get(cid);
+                    below.is_some_and(|below| below.step == step && below.start == *start)
+                };
+                let follows = is(start, 0)
+                    && parent
+                        .as_ref()
+                        .is_none_or(|parent| is(parent, step.saturating_sub(1)))
+                    && jump.as_ref().is_none_or(|jump| is(jump, jump_step(*step)));
+                (follows && are_contents(said), *step, *start)
+            }
         };
-        let fits = is(start, 0)
-            && parent
-                .as_ref()
-                .is_none_or(|parent| is(parent, step.saturating_sub(1)))
-            && jump.as_ref().is_none_or(|jump| is(jump, jump_step(*step)));
-        fits.then_some(Sound {
-            step: *step,
-            start: *start,
-        })
+        if is_sound {
+            found.chains.insert(cid, Sound { step, start });
+        }
     }
 }
 

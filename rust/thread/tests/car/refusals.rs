@@ -327,14 +327,18 @@ fn a_chain_must_be_whole() {
     let other = StartArgs::new("another start");
     let other = there.start(other).unwrap().wait().unwrap();
     let third = thread.at(3).unwrap().node;
-    // Step 3 on step 1, and step 3 with the start of another thread.
+    // Step 3 on step 1, with the start of another thread, and with what is no content as what it says.
     let mut early = third.clone();
     early.parent = Some(thread.at(1).unwrap().cid);
     let mut elsewhere = third.clone();
     elsewhere.start = other.start_cid().unwrap();
+    let mut speechless = third.clone();
+    speechless.content = thread.start_cid().unwrap();
+    let mut muddled = third.clone();
+    muddled.compact = Some(thread.at(1).unwrap().cid);
     let (_, all) = exported(&there, None);
     let (_, more) = taken_apart(&all);
-    for node in [early, elsewhere] {
+    for node in [early, elsewhere, speechless, muddled] {
         let block = Node::State(node).encode().unwrap();
         assert_ne!(block.cid, thread.head());
         let (roots, mut sections) = taken_apart(&bytes);
