@@ -427,8 +427,8 @@ def open(
     broken it is refused otherwise; `verify(repair=True)` mends everything else.
 
     Errors:
-        Invalid (`invalid`): the directory holds other files and is no store; nothing was written.
-        NotFound (`not-found`): there is no such store, and `create` is false.
+        Invalid (`invalid`): the directory holds other files and is no store, or it is absent or empty and
+            `create` is false; nothing was written.
         NewerFormat (`newer-format`): a later treering wrote it.
         Corrupt (`corrupt`): one of the store's own rows is broken; try `repair=True`.
         Unavailable (`unavailable`): the system does not let us, or it is a network file system.

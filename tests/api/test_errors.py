@@ -412,10 +412,10 @@ def test_a_newer_format(closed_store: tuple[Path, Thread]) -> None:
 
 
 def test_a_store_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(treering.TreeringError) as caught:
+    with pytest.raises(treering.Invalid) as caught:
         treering.open(tmp_path / "absent", create=False)
     assert "absent" in str(caught.value)
-    with pytest.raises(treering.TreeringError):
+    with pytest.raises(treering.Invalid):
         treering.open(tmp_path / "absent", read_only=True)
     assert not (tmp_path / "absent").exists()
 

@@ -94,7 +94,6 @@ struct Done {
     position: u64,
     advanced: bool,
     added: (u64, u64),
-    known: Known,
     late_files: Vec<String>,
 }
 
@@ -240,8 +239,8 @@ impl Committer {
         shared.tally.enter(Phase::Commit);
         let booked = self.book(&writer, session, batch, answers, unused_files);
         let ended = match booked {
-            Ok(done) => match session.run_prepared("COMMIT", "commit to") {
-                Ok(()) => self.settle(&writer, durability, done),
+            Ok((done, known)) => match session.run_prepared("COMMIT", "commit to") {
+                Ok(()) => self.settle(&writer, durability, known).map(|()| done),
                 Err(error) => {
                     // A full disk shows in a write, which comes before the fsync: the commit's last frame
                     // is not whole, so the log does not hold the commit.
@@ -277,19 +276,19 @@ impl Committer {
 
     /// After COMMIT: SQLite syncs what it wrote. A durable request that wrote nothing, because what it
     /// asks for is there, may rest on relaxed commits, another process's too: those are synced now.
-    fn settle(&self, writer: &Writer, durability: Durability, mut done: Done) -> Result<Done> {
+    fn settle(&self, writer: &Writer, durability: Durability, mut known: Known) -> Result<()> {
         let shared = &self.shared;
-        done.known.on_disk |= shared.tally.sync_reached();
-        if durability == Durability::Durable && !done.known.on_disk {
+        known.on_disk |= shared.tally.sync_reached();
+        if durability == Durability::Durable && !known.on_disk {
             shared
                 .sync_log()
                 .map_err(|error| StoreError::CommitUnknown {
                     why: format!("what it rests on may not be on disk: {error}"),
                 })?;
-            done.known.on_disk = true;
+            known.on_disk = true;
         }
-        writer.keep(done.known);
-        Ok(done)
+        writer.keep(known);
+        Ok(())
     }
 
     /// BEGIN and every request, up to COMMIT.
@@ -300,7 +299,7 @@ impl Committer {
         batch: Vec<Request>,
         answers: &mut Vec<Answer>,
         unused_files: &mut Vec<String>,
-    ) -> Result<Done> {
+    ) -> Result<(Done, Known)> {
         let mut rest = batch.into_iter();
         let begun = session
             .run_prepared("BEGIN IMMEDIATE", "begin a commit to")
@@ -327,13 +326,13 @@ impl Committer {
                 return Err(error);
             }
             let position = transaction.position();
-            Ok(Done {
+            let done = Done {
                 position,
                 advanced: position > before,
                 added: transaction.added(),
-                known: transaction.known(),
                 late_files: transaction.late_files().to_vec(),
-            })
+            };
+            Ok((done, transaction.into_known()))
         });
         answers.extend(rest.map(unjudged));
         ended
@@ -368,6 +367,7 @@ impl Committer {
                 Answer::Done(reply, transaction.request(no_files(), release).0)
             }
             Work::Change { work, reply, .. } => {
+                transaction.forget_blocks();
                 Answer::Done(reply, transaction.request(no_files(), work).0)
             }
         }

@@ -18,6 +18,7 @@ use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 use super::dead_rows;
 use super::fork::{self, Inside};
 use super::manifest_rows::Totals;
+use super::recent_blocks::RecentBlocks;
 use super::session::Session;
 use super::sqlite_error::map;
 use super::statements::Prepared;
@@ -68,11 +69,12 @@ pub(super) struct Writer {
 }
 
 /// What each transaction starts from; read once, then carried on.
-#[derive(Clone, Copy)]
 pub(super) struct Known {
     pub(super) totals: Totals,
     /// None: it can not be read.
     pub(super) tip: Option<Tip>,
+    /// Blocks that were stored or looked up lately.
+    pub(super) recent: RecentBlocks,
     /// Nothing of it can be lost to a power failure any more.
     pub(super) on_disk: bool,
 }

@@ -32,6 +32,7 @@ mod lock;
 mod manifest_rows;
 mod options;
 mod queue;
+mod recent_blocks;
 mod ref_rows;
 mod registry;
 mod repair;

@@ -12,6 +12,7 @@ use super::blob::BlobFiles;
 use super::connections::Known;
 use super::gc::Moment;
 use super::manifest_rows::Totals;
+use super::recent_blocks::RecentBlocks;
 use super::session::Session;
 use crate::commit::{Address, BLOB_BYTES_MIN, Change, RefValue};
 use crate::error::{Result, StoreError};
@@ -31,6 +32,7 @@ pub(super) struct Transaction<'c> {
     tip: Tip,
     /// Why the newest commit can not be read: no commit may follow it and nothing may be collected.
     tip_fault: Option<StoreError>,
+    recent: RecentBlocks,
     /// Nothing was written here, and what was before is on disk.
     on_disk: bool,
     /// Files of this request's large blocks.
@@ -56,12 +58,14 @@ impl<'c> Transaction<'c> {
         let Known {
             totals,
             tip,
+            recent,
             on_disk,
         } = match known {
             Some(known) => known,
             None => Known {
                 totals: session.totals()?,
                 tip: None,
+                recent: RecentBlocks::default(),
                 on_disk: false,
             },
         };
@@ -78,6 +82,7 @@ impl<'c> Transaction<'c> {
             totals_at_begin: totals,
             tip,
             tip_fault,
+            recent,
             on_disk,
             files: HashMap::new(),
             wrote: false,
@@ -124,10 +129,11 @@ impl<'c> Transaction<'c> {
     }
 
     /// What the next transaction starts from if this one is committed.
-    pub(super) fn known(&self) -> Known {
+    pub(super) fn into_known(self) -> Known {
         Known {
             totals: self.totals,
             tip: self.tip_fault.is_none().then_some(self.tip),
+            recent: self.recent,
             on_disk: self.on_disk,
         }
     }
@@ -154,6 +160,11 @@ impl<'c> Transaction<'c> {
 
     pub(super) fn session(&self) -> Session<'c> {
         self.session
+    }
+
+    /// Blocks may become absent from here on: what was found is looked up again.
+    pub(super) fn forget_blocks(&mut self) {
+        self.recent.clear();
     }
 
     /// What the store numbers is counted anew.
@@ -206,7 +217,11 @@ impl<'c> Transaction<'c> {
 
 impl Ledger for Transaction<'_> {
     fn ordinal(&mut self, cid: &Cid) -> Result<Option<u64>> {
+        if let Some(ordinal) = self.recent.ordinal(cid) {
+            return Ok(Some(ordinal));
+        }
         if let Some(row) = self.session.find_block(cid)? {
+            self.recent.note(cid, row.ordinal);
             return Ok(Some(row.ordinal));
         }
         for tier in self.tiers {
@@ -241,6 +256,7 @@ impl Ledger for Transaction<'_> {
             session.insert_block_row(ordinal, &block.cid, &block.bytes, file.as_deref())?;
             session.insert_links(ordinal, links)
         })?;
+        self.recent.note(&block.cid, ordinal);
         let totals = &mut self.totals;
         totals.next_ordinal = ordinal.saturating_add(1);
         totals.blocks += 1;

@@ -6,7 +6,7 @@ use treering_store::{GcOptions, reachable};
 use treering_thread::info::Filter;
 use treering_thread::{Result, verify_threads};
 
-use crate::life::{Act, LIFE, Living, SCOPE, pinned};
+use crate::life::{Act, Home, LIFE, Living, SCOPE, pinned};
 
 /// All that a user can see, as text, garbage and random ids aside: two stores with the same picture are the
 /// same to whoever uses them. Reading it hashes every block that is reached. Errors: the threads'.
@@ -93,6 +93,32 @@ pub fn is_one_of(living: &Living, allowed: &[&str]) -> Result<usize, String> {
         })
 }
 
+/// That the backup is sound and as the store was at one of these acts; None among them: or that there is none.
+pub fn backup_is_one_of(home: &Home, allowed: &[Option<&str>]) -> Result<(), String> {
+    let opened = home
+        .open_backup()
+        .map_err(|error| format!("the backup does not open: {error}"))?;
+    let Some(backup) = opened else {
+        return match allowed.contains(&None) {
+            true => Ok(()),
+            false => Err("the backup that was answered is gone".into()),
+        };
+    };
+    let pictures: Vec<&str> = allowed.iter().flatten().copied().collect();
+    is_one_of(&backup, &pictures)
+        .map(drop)
+        .map_err(|why| format!("the backup: {why}"))
+}
+
+/// What the backup may show when `least` acts were answered and `most` were begun.
+pub fn backups(pictures: &[String], least: usize, most: usize) -> Vec<Option<&str>> {
+    let of = |at: usize| pictures.get(at + 1).map(String::as_str);
+    let acts = |range: std::ops::Range<usize>| range.filter(|at| LIFE[*at] == Act::Backup);
+    let mut allowed = vec![acts(0..least).last().and_then(of)];
+    allowed.extend(acts(least..most).map(of));
+    allowed
+}
+
 /// That it goes on: what was answered can be asked for again and changes nothing, garbage can be collected to
 /// the last block, and a thread takes another step. `answered`: so many acts of the life were.
 pub fn goes_on(living: &Living, answered: usize) -> Result<(), String> {
@@ -127,6 +153,9 @@ pub fn goes_on(living: &Living, answered: usize) -> Result<(), String> {
         .act(Act::Start("after"))
         .and_then(|()| living.act(Act::Append("after", 77)))
         .map_err(|error| format!("no step after it: {error}"))?;
+    living
+        .act(Act::Backup)
+        .map_err(|error| format!("no backup after it: {error}"))?;
     verify(living)
 }
 

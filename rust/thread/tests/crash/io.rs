@@ -94,6 +94,9 @@ fn live_with_one_failure(pictures: &[String], n: u64, failure: Failure) -> bool 
         }
     }
     let failed = recorder.failed() > 0;
+    let backup = checks::backups(pictures, LIFE.len(), LIFE.len());
+    checks::backup_is_one_of(&home, &backup)
+        .unwrap_or_else(|why| panic!("{failure:?} at {n}: {why}"));
     let here = living.take().unwrap();
     let end = [pictures[LIFE.len()].as_str()];
     checks::is_one_of(&here, &end)
@@ -107,6 +110,7 @@ fn live_with_one_failure(pictures: &[String], n: u64, failure: Failure) -> bool 
     let home = Home::behind(after.path(), &Arc::new(Recorder::without_trace()));
     let living = home.open().unwrap();
     checks::is_one_of(&living, &end)
+        .and_then(|_| checks::backup_is_one_of(&home, &backup))
         .unwrap_or_else(|why| panic!("after a power failure, {failure:?} at {n}: {why}"));
     failed
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use treering_block::{Block, Encoded};
 use treering_store::faults::Recorder;
 use treering_store::{
-    Clock, Commit, Disk, Durability, EmbeddedStore, GcOptions, OpenOptions, Store,
+    BackupOptions, Clock, Commit, Disk, Durability, EmbeddedStore, GcOptions, OpenOptions,
+    Progress, Store, StoreError,
 };
 use treering_thread::{
     ContentArg, ForkArgs, ForkAt, Result, StartArgs, StepArgs, Thread, Threads, pins,
@@ -16,6 +17,7 @@ pub const NOW_MS: i64 = 1_700_000_000_000;
 pub const SCOPE: &str = "main";
 /// The store lies so deep in the recorder's directory, so that it makes more than one.
 const PLACE: &str = "deep/store";
+const BACKUP_PLACE: &str = "deep/backup";
 /// Small, so that a short life sees several checkpoints.
 const CHECKPOINT_LOG_BYTES: u64 = 96 << 10;
 /// An artifact that is a file of its own.
@@ -46,7 +48,8 @@ pub enum Act {
     Release(u64),
     Gc,
     Reopen,
-    // A backup of the whole store belongs here, as one more act, once there is one.
+    /// Into the same directory each time: all of the store at first, then what is new.
+    Backup,
 }
 
 pub const LIFE: &[Act] = &[
@@ -63,6 +66,7 @@ pub const LIFE: &[Act] = &[
     Act::Extend("b", 5),
     Act::Fail("b"),
     Act::Finish("a"),
+    Act::Backup,
     Act::Reopen,
     // All that only `a` had is garbage then, its file of its own too.
     Act::Rm("a"),
@@ -75,6 +79,7 @@ pub const LIFE: &[Act] = &[
     Act::Gc,
     Act::Together("c", "d", 8),
     Act::Cancel("c"),
+    Act::Backup,
     Act::Release(7),
     Act::Reopen,
     Act::Rm("c"),
@@ -86,8 +91,11 @@ pub const LIFE: &[Act] = &[
 impl Act {
     /// What makes it safe to repeat; None for what is the same when it is done twice.
     fn command_id(self) -> Option<String> {
-        use Act::{Gc, Pin, Put, Release, Reopen, Unpin};
-        let plain = matches!(self, Pin(_) | Unpin(_) | Put(_) | Release(_) | Gc | Reopen);
+        use Act::{Backup, Gc, Pin, Put, Release, Reopen, Unpin};
+        let plain = matches!(
+            self,
+            Pin(_) | Unpin(_) | Put(_) | Release(_) | Gc | Reopen | Backup
+        );
         (!plain).then(|| format!("{self:?}"))
     }
 
@@ -148,6 +156,7 @@ pub fn pinned(store: &dyn Store) -> Vec<String> {
 /// How and where the store is opened.
 pub struct Home {
     pub path: PathBuf,
+    backup: PathBuf,
     options: OpenOptions,
 }
 
@@ -157,6 +166,7 @@ impl Home {
         recorder.skip_real_syncs();
         Self {
             path: root.join(PLACE),
+            backup: root.join(BACKUP_PLACE),
             options: OpenOptions {
                 callers_wait: true,
                 clock: Clock::manual(NOW_MS),
@@ -169,13 +179,31 @@ impl Home {
 
     pub fn open(&self) -> Result<Living> {
         let store = Arc::new(EmbeddedStore::open(&self.path, &self.options)?);
-        Ok(Living { store })
+        let backup = self.backup.clone();
+        Ok(Living { store, backup })
+    }
+
+    /// The backup; None if there is none, or if it says of itself that it is unfinished.
+    pub fn open_backup(&self) -> Result<Option<Living>> {
+        let options = OpenOptions {
+            create: false,
+            read_only: true,
+            ..self.options.clone()
+        };
+        match EmbeddedStore::open(&self.backup, &options) {
+            Err(StoreError::NotAStore { .. }) => Ok(None),
+            opened => Ok(Some(Living {
+                store: Arc::new(opened?),
+                backup: self.backup.clone(),
+            })),
+        }
     }
 }
 
 /// A store that somebody lives in.
 pub struct Living {
     store: Arc<EmbeddedStore>,
+    backup: PathBuf,
 }
 
 impl Living {
@@ -294,6 +322,13 @@ impl Living {
             Act::Gc => {
                 let real = GcOptions { dry_run: false };
                 Ok(self.store.gc(&real).map(drop)?)
+            }
+            Act::Backup => {
+                let (options, progress) = (BackupOptions::default(), Progress::default());
+                Ok(self
+                    .store
+                    .backup(&self.backup, &options, &progress)
+                    .map(drop)?)
             }
             Act::Reopen => panic!("whoever holds the store opens it"),
         }

@@ -48,20 +48,32 @@ fn live(prepare: impl FnOnce(&Recorder)) -> Lived {
     }
 }
 
-fn crash(image: &Image, loss: Loss, allowed: &[&str], answered: usize) -> Result<(), String> {
+/// `pictures` of the life; so many of its acts were answered and begun.
+fn crash(
+    image: &Image,
+    loss: Loss,
+    pictures: &[String],
+    answered: usize,
+    begun: usize,
+) -> Result<(), String> {
     let root = tempfile::tempdir().unwrap();
     image.materialise(loss, root.path()).unwrap();
     std::fs::create_dir_all(root.path().join("deep")).unwrap();
-    check(root.path(), allowed, answered).map_err(|why| format!("{loss:?}: {why}"))
+    check(root.path(), pictures, answered, begun).map_err(|why| format!("{loss:?}: {why}"))
 }
 
-fn check(root: &Path, allowed: &[&str], answered: usize) -> Result<(), String> {
+fn check(root: &Path, pictures: &[String], answered: usize, begun: usize) -> Result<(), String> {
     // Nobody turns the power off again: the real disk need not be asked.
     let home = Home::behind(root, &Arc::new(Recorder::without_trace()));
     let living = home
         .open()
         .map_err(|error| format!("it does not open: {error}"))?;
-    checks::is_one_of(&living, allowed)?;
+    let allowed: Vec<&str> = pictures[answered..=begun]
+        .iter()
+        .map(String::as_str)
+        .collect();
+    checks::is_one_of(&living, &allowed)?;
+    checks::backup_is_one_of(&home, &checks::backups(pictures, answered, begun))?;
     checks::goes_on(&living, answered)
 }
 
@@ -84,13 +96,9 @@ fn fail_everywhere(
         if most == 0 && cut.image.losable() == 0 {
             continue;
         }
-        let allowed: Vec<&str> = lived.pictures[least..=most]
-            .iter()
-            .map(String::as_str)
-            .collect();
         for loss in losses(cut.after as u64, cut.event) {
             crashes += 1;
-            if let Err(why) = crash(cut.image, loss, &allowed, least) {
+            if let Err(why) = crash(cut.image, loss, &lived.pictures, least, most) {
                 faults.push(format!("after event {} of act {most}: {why}", cut.after));
             }
         }
