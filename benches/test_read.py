@@ -8,22 +8,25 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import treering
 
-NODES = 10_000
 
+@pytest.mark.parametrize("nodes", [2_000, 10_000])
+def test_get_node(benchmark: BenchmarkFixture, store: treering.Store, nodes: int) -> None:
+    """A 1 KB node, hash checked and decoded, page cache warm. Target: ≤ 8 µs.
 
-def test_get_node(benchmark: BenchmarkFixture, store: treering.Store) -> None:
-    """A 1 KB node out of 10,000, hash checked and decoded, page cache warm. Target: ≤ 8 µs."""
+    2,000 of them fit into the 8 MiB that a reader keeps of the database, 10,000 do not: nearly each look-up reads a
+    page then.
+    """
     put = store.scope("main", durability="relaxed").blocks.put_node
     cids = [
-        put({"role": "coder", "number": n, "text": TEXT[:900], "tags": ["a", "b"], "score": 0.5}) for n in range(NODES)
+        put({"role": "coder", "number": n, "text": TEXT[:900], "tags": ["a", "b"], "score": 0.5}) for n in range(nodes)
     ]
-    some = itertools.cycle(cids[:: NODES // ROUNDS])
+    some = itertools.cycle(cids[:: nodes // ROUNDS])
     get_node = store.blocks.get_node
     for cid in cids:
         get_node(cid)
     benchmark.pedantic(lambda: get_node(next(some)), rounds=ROUNDS)
     benchmark.extra_info["target"] = "≤ 8 µs"
-    benchmark.extra_info["working set"] = f"{NODES} nodes of about 1 KB"
+    benchmark.extra_info["working set"] = f"{nodes:,} nodes of about 1 KB"
 
 
 @pytest.fixture(scope="module")

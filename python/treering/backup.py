@@ -7,6 +7,7 @@ shown. Never: a rule of what is copied.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -136,4 +137,6 @@ def path_text(path: str | os.PathLike[str]) -> str:
     text = os.fsdecode(path)
     if not text or "\0" in text:
         raise Invalid(f"{text!r} is no path; give a directory", path=text)
+    if re.match(r"[a-z][a-z0-9+.-]+://", text):
+        raise Invalid(f"{text!r} is a URL; this version has stores in local directories only", path=text)
     return os.path.abspath(text)  # noqa: PTH100

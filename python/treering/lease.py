@@ -1,4 +1,4 @@
-"""The exclusive right to write to a thread, for the length of a `with` block."""
+"""The right to work on a thread that one holder has at a time, for the length of a `with` block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class Lease:
     """A lease, made by `Thread.lease`: taken on entering, given back on leaving.
 
     Every write through the thread's handle expects its token, so a holder that was taken over
-    writes nothing: it gets `LeaseLost`.
+    writes nothing: it gets `LeaseLost`. Handles without a lease are not kept from writing: what they write moves
+    the head, and the holder's next write gets `HeadMoved`. Who wants only holders to write takes a lease for each.
     """
 
     __slots__ = ("_core", "_open", "_owner")

@@ -69,6 +69,8 @@ def core_args(
 ) -> _StepArgs:
     """Returns a step's fields in the core's terms."""
     time: int | Literal["now"] | None = "now" if isinstance(at_ms, _Now) else at_ms
+    if isinstance(time, int) and not AT_MS_MIN <= time <= AT_MS_MAX:
+        raise Invalid(f"at_ms {time} is not in the years 1 to 9999: it counts milliseconds since 1970")
     return (role, content, meta, artifacts, tuple(links), time, None)
 
 
@@ -87,6 +89,12 @@ class StepPlace(NamedTuple):
 
     def __str__(self) -> str:
         return f"thread {self.thread} step {self.step}"
+
+
+AT_MS_MIN: Final = -62_135_596_800_000
+"""The first moment of the year 1, UTC."""
+AT_MS_MAX: Final = 253_402_300_799_999
+"""The last moment of the year 9999, UTC: what `datetime` ends with."""
 
 
 def when(at_ms: int) -> datetime:
@@ -227,8 +235,9 @@ class Step:
 
     @property
     def at(self) -> datetime | None:
-        """When it was written, in UTC; None where no time was recorded."""
-        return None if self.at_ms is None else when(self.at_ms)
+        """When it was written, in UTC; None where no time was recorded, or one outside of the years 1 to 9999."""
+        at_ms = self.at_ms
+        return None if at_ms is None or not AT_MS_MIN <= at_ms <= AT_MS_MAX else when(at_ms)
 
     @property
     def node(self) -> StateNode:
@@ -277,7 +286,8 @@ class Step:
         if self._body is not None and isinstance(self._body.payload, str):
             text = self._body.payload
             body = f" {text[:40] + '…' if len(text) > 40 else text!r}"
-        return f"<Step {self.number} {self.role}{body} {self.cid.short()}>"
+        role = self.role if self.role.isprintable() else repr(self.role)
+        return f"<Step {self.number} {role}{body} {self.cid.short()}>"
 
     def _repr_html_(self) -> str:
         return html.step(self)

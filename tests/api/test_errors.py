@@ -561,3 +561,58 @@ def test_use_after_fork(tmp_path: Path) -> None:
         "2 steps",
         """["parent's first", "child's own", "parent's second"] True""",
     ]
+
+
+def test_a_store_on_another_machine_is_not_a_directory_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for url in ("s3://bucket/prefix", "postgres://localhost/db"):
+        with pytest.raises(treering.Invalid, match="URL"):
+            treering.open(url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_removed_directory_acknowledges_nothing(tmp_path: Path) -> None:
+    store = treering.open(tmp_path / "s")
+    thread = store.threads.start("w")
+    shutil.rmtree(tmp_path / "s")
+    with pytest.raises(treering.TreeringError, match="directory was removed"):
+        thread.append("a", "x")
+    store.close()
+
+
+def test_opening_waits_no_longer_than_it_may(tmp_path: Path) -> None:
+    """Somebody who was stopped while he made the store has the lock."""
+    fcntl = pytest.importorskip("fcntl")
+    (tmp_path / "s").mkdir()
+    with (tmp_path / "s" / "lock").open("w+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(treering.LockTimeout):
+            treering.open(tmp_path / "s", lock_wait_s=0.2)
+    treering.open(tmp_path / "s", lock_wait_s=0.2).close()
+
+
+def test_a_time_that_no_calendar_has(store: treering.Store) -> None:
+    thread = store.threads.start("w")
+    for at_ms in (253_402_300_800_000, -62_135_596_800_001, 1 << 62):
+        with pytest.raises(treering.Invalid, match="milliseconds"):
+            thread.append("a", "x", at_ms=at_ms)
+        with pytest.raises(treering.Invalid, match="milliseconds"):
+            thread.extend([treering.NewStep("a", "x", at_ms=at_ms)])
+    first, last = (thread.append("a", "x", at_ms=at_ms).at for at_ms in (-62_135_596_800_000, 253_402_300_799_999))
+    assert first is not None
+    assert last is not None
+    assert (first.year, last.year) == (1, 9999)
+
+
+def test_a_pin_that_is_not_there(store: treering.Store) -> None:
+    with pytest.raises(treering.NotFound, match="pin/nope"):
+        store.scope("main").pins.rm("nope")
+
+
+def test_a_removed_thread_is_not_forked(store: treering.Store) -> None:
+    thread = store.threads.start("w")
+    thread.append("a", "only here")
+    store.threads.get(thread.id).rm()
+    store.gc()
+    with pytest.raises(treering.NotFound, match=thread.id):
+        thread.fork()

@@ -1,5 +1,6 @@
 """Conversations in and out: each record one thread in one commit, the export equal value for value."""
 
+import asyncio
 import json
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import treering
-from treering import chat
+from treering import Invalid, aio, chat
 from treering.chat.conversation import conversation_of, to_record
 from treering.chat.reading import Refused
 
@@ -353,3 +354,18 @@ def test_the_real_conversations(tmp_path: Path) -> None:
         again = chat.import_file(store.threads, path)
         assert (again.threads_new, again.blocks_written) == (0, 0)
         assert store.verify().ok
+
+
+def test_threads_of_an_async_store_are_refused(tmp_path: Path) -> None:
+    """Their verbs would only be promised, and everything would seem to be there."""
+    log = tmp_path / "log.json"
+    log.write_text('[{"messages": [{"role": "user", "content": "hello"}]}]')
+
+    async def main() -> None:
+        async with await aio.open(tmp_path / "s") as store:
+            with pytest.raises(Invalid, match="sync store"):
+                chat.import_file(store.threads, log)  # type: ignore[arg-type]
+            with pytest.raises(Invalid, match="sync store"):
+                chat.export(store.threads)  # type: ignore[arg-type]
+
+    asyncio.run(main())

@@ -15,11 +15,17 @@ class Chain:
 
     id: str
     steps: tuple[str, ...]
+    forked_from: str | None = None
     looked: list[int] = field(default_factory=list, compare=False)
+    compared: int = field(default=0, compare=False)
 
     @property
     def last(self) -> int:
         return len(self.steps)
+
+    @property
+    def origin(self) -> str | None:
+        return self.forked_from
 
     def cid_at(self, number: int) -> str:
         self.looked.append(number)
@@ -27,6 +33,7 @@ class Chain:
 
     def shared_with(self, other: graph.Chain) -> int:
         assert isinstance(other, Chain)
+        self.compared += 1
         pairs = zip(self.steps, other.steps, strict=False)
         return next((at for at, (one, two) in enumerate(pairs) if one != two), min(self.last, other.last))
 
@@ -130,9 +137,13 @@ def test_a_long_thread_is_not_followed() -> None:
 _chains = st.lists(st.lists(st.sampled_from("ab"), max_size=6).map(tuple), min_size=1, max_size=8)
 
 
-@given(_chains)
-def test_every_head_is_labelled_and_every_step_stands_once(steps: list[tuple[str, ...]]) -> None:
-    chains = [Chain(f"{number:02}", path) for number, path in enumerate(steps)]
+@given(_chains, st.lists(st.integers(0, 9), min_size=8, max_size=8))
+def test_every_head_is_labelled_and_every_step_stands_once(steps: list[tuple[str, ...]], origins: list[int]) -> None:
+    # Where a thread says it was forked from is a hint, which may be wrong.
+    chains = [
+        Chain(f"{number:02}", path, f"{origin:02}")
+        for number, (path, origin) in enumerate(zip(steps, origins, strict=False))
+    ]
     root = graph.build(chains)
     assert root is not None
     heads, seen = [], []
@@ -153,6 +164,21 @@ def test_every_head_is_labelled_and_every_step_stands_once(steps: list[tuple[str
     assert sorted(heads) == [chain.id for chain in chains]
     assert len(seen) == len(set(seen))
     assert set(seen) == {"/".join(path[: at + 1]) for path in steps for at in range(len(path))}
+
+
+def test_forks_of_forks_of_forks() -> None:
+    """2,000 of them are drawn, each placed with a few looks and not by following all those above it."""
+    chains = [Chain("0000", ("s0",))]
+    for number in range(1, 2_000):
+        before = chains[-1]
+        chains.append(Chain(f"{number:04}", (*before.steps, f"s{number}"), before.id))
+    # Each goes on after its fork was made, so that every one has a lane of its own.
+    chains = [Chain(chain.id, (*chain.steps, "own"), chain.forked_from) for chain in chains]
+    root = graph.build(chains)
+    assert root is not None
+    assert max(depth for _, depth in root.each()) == 1_999
+    assert sum(isinstance(line.about, graph.Head) for line in graph.draw(root)) == 2_000
+    assert sum(chain.compared for chain in chains) < 3 * 2_000
 
 
 def test_order_does_not_matter() -> None:

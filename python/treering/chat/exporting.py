@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from treering.chat.conversation import Message, to_record
+from treering.chat.importing import expect_sync
 from treering.codec import to_dag_json
 from treering.context import END_ROLE
 from treering.thread import Thread
@@ -24,8 +25,10 @@ def export(threads: Threads | Iterable[Thread]) -> list[dict[str, Any]]:
     Errors:
         Corrupt (`corrupt`), NotFound (`not-found`): a node of a thread is broken or missing; named.
     """
-    listed = threads.list() if isinstance(threads, Threads) else threads
-    return [export_thread(thread) for thread in listed]
+    expect_sync(threads)
+    if isinstance(threads, Threads):
+        threads = threads.list()
+    return [export_thread(thread) for thread in threads]
 
 
 def export_thread(thread: Thread) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from treering._calls import call_of
 from treering._core import Pending
+from treering._family import SYNC
 from treering.chat.conversation import WORKFLOW, Conversation, conversation_of, largest_part
 from treering.chat.reading import ChatLog, Record, Refusal, Refused, open_log
 from treering.errors import AlreadyExists, Corrupt, Invalid, LimitExceeded, NotFound
@@ -85,7 +86,17 @@ def import_log(threads: Threads, log: ChatLog, *, progress: Callable[[Progress],
 
     Whoever opens the log first learns that a file is none before there is a store to import it into.
     """
+    expect_sync(threads)
     return _Import(threads, progress).run(log)
+
+
+def expect_sync(threads: object) -> None:
+    """Raises `Invalid` for the threads of an async store, whose verbs would only be promised."""
+    if getattr(threads, "_family", SYNC) is not SYNC:
+        raise Invalid(
+            "chat logs take the threads of a sync store: open one beside the async one, on the same directory, and "
+            "call this by `asyncio.to_thread`"
+        )
 
 
 class _Import:

@@ -181,6 +181,15 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// Whether it only removes refs: it gives room back, once garbage is collected, and takes next to none.
+    pub(crate) fn is_deletion(&self) -> bool {
+        let mut moves = self.moves.iter();
+        self.blocks.is_empty()
+            && self.holds.is_empty()
+            && !self.moves.is_empty()
+            && moves.all(|step| step.change == Change::Delete)
+    }
+
     /// Checks what can be checked without a store: limits, and that all names are of the commit's scope.
     /// O(blocks + moves).
     ///

@@ -94,7 +94,9 @@ pub enum StoreError {
         candidates: Vec<Cid>,
     },
     /// Stored bytes are not what was written.
-    #[error("{what} {which} is corrupt: {detail}; run `treering verify`")]
+    #[error(
+        "{what} {which} is corrupt: {detail}; run `treering verify`, which mends what can be proved with `--repair`"
+    )]
     Corrupt {
         /// What sort of thing: `block`, `ref`, `journal commit`.
         what: &'static str,

@@ -40,6 +40,8 @@ use state::State;
 /// A store that lives as long as this value. Everything is lost on drop.
 pub struct MemoryStore {
     clock: Clock,
+    /// The process that made it. In a child of its a lock may be held by a thread that is not there.
+    process: u32,
     inner: Mutex<Inner>,
     /// Rung after each commit and on close.
     bell: Condvar,
@@ -63,6 +65,7 @@ impl MemoryStore {
     pub fn with_clock(clock: Clock) -> Self {
         Self {
             clock,
+            process: std::process::id(),
             inner: Mutex::new(Inner::default()),
             bell: Condvar::new(),
             listeners: Arc::default(),
@@ -74,16 +77,19 @@ impl MemoryStore {
         self.listeners.wake_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    /// Errors: `ForkedProcess` in a child of the process that made it.
+    fn lock(&self) -> Result<MutexGuard<'_, Inner>> {
+        if self.process != std::process::id() {
+            return Err(StoreError::ForkedProcess);
+        }
         // Nothing that runs under the lock panics half-way through a change.
-        self.inner
-            .lock()
-            .unwrap_or_else(|broken| broken.into_inner())
+        let inner = self.inner.lock();
+        Ok(inner.unwrap_or_else(|broken| broken.into_inner()))
     }
 
     /// The inside, if the store is open.
     fn open(&self) -> Result<MutexGuard<'_, Inner>> {
-        let inner = self.lock();
+        let inner = self.lock()?;
         if inner.closed {
             Err(StoreError::Closed)
         } else {
@@ -291,7 +297,7 @@ impl Store for MemoryStore {
     }
 
     fn watch(&self, position: u64, timeout: Duration) -> Result<u64> {
-        let inner = self.lock();
+        let inner = self.lock()?;
         let still = |inner: &mut Inner| !inner.closed && inner.state.head().position <= position;
         let (inner, _) = self
             .bell
@@ -447,7 +453,8 @@ impl Store for MemoryStore {
     }
 
     fn counters(&self) -> Counters {
-        self.lock().counters
+        self.lock()
+            .map_or_else(|_| Counters::default(), |inner| inner.counters)
     }
 
     fn now_ms(&self) -> i64 {
@@ -459,8 +466,12 @@ impl Store for MemoryStore {
     }
 
     fn close(&self) -> Result<()> {
-        self.lock().closed = true;
-        self.ring();
+        // A child leaves its parent's store alone.
+        if let Ok(mut inner) = self.lock() {
+            inner.closed = true;
+            drop(inner);
+            self.ring();
+        }
         Ok(())
     }
 }

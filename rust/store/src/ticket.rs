@@ -13,6 +13,8 @@ type Callback = Box<dyn FnOnce() + Send>;
 struct State {
     answer: Option<Result<Committed>>,
     callback: Option<Callback>,
+    /// Somebody sleeps until the answer is there. Waking nobody would be a system call, too.
+    waited_for: bool,
 }
 
 /// Somebody who can bring answers about on the thread of who waits for them.
@@ -67,15 +69,17 @@ impl Ticket {
 
     /// Gives the answer: wakes who waits and calls who asked to be called. Only the first counts.
     pub fn answer(&self, answer: Result<Committed>) {
-        let callback = {
+        let (callback, waited_for) = {
             let mut state = self.state();
             if state.answer.is_some() {
                 return;
             }
             state.answer = Some(answer);
-            state.callback.take()
+            (state.callback.take(), state.waited_for)
         };
-        self.0.ready.notify_all();
+        if waited_for {
+            self.0.ready.notify_all();
+        }
         // Whoever answers goes on: a caller's panic must not take a store's writer along.
         if let Some(callback) = callback
             && catch_unwind(AssertUnwindSafe(callback)).is_err()
@@ -112,10 +116,12 @@ impl Ticket {
         {
             helper.help();
         }
+        let mut state = self.state();
+        state.waited_for |= state.answer.is_none();
         let (state, _) = self
             .0
             .ready
-            .wait_timeout_while(self.state(), timeout, |state| state.answer.is_none())
+            .wait_timeout_while(state, timeout, |state| state.answer.is_none())
             .unwrap_or_else(|broken| broken.into_inner());
         state.answer.clone()
     }

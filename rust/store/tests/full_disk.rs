@@ -117,7 +117,7 @@ impl Full {
     }
 
     fn has_reserve(&self) -> bool {
-        self.path.join("reserve").exists()
+        std::fs::metadata(self.path.join("reserve")).is_ok_and(|about| about.len() > 0)
     }
 }
 
@@ -207,8 +207,30 @@ fn story(path: PathBuf, options: OpenOptions, stuff: impl Fn(), used: impl Fn() 
     assert_eq!((idle.dead, idle.deleted), (0, 0));
     assert!(full.has_reserve());
 
-    // What gives room back works.
+    // What gives room back works, and nothing else takes the room that was reserved for it: neither this
+    // process nor, opened anew, another one.
     let taken = used();
+    while full.has_reserve() && full.kept.len() > 30 {
+        full.rm(4);
+    }
+    for _ in 0..2 {
+        for length in [300_000, 10_000, 1] {
+            for _ in 0..20 {
+                match full.append(length) {
+                    Err(StoreError::DiskFull) => {}
+                    Ok(()) => assert!(full.has_reserve(), "only once there is room for it again"),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        if !full.has_reserve() {
+            let answer = full.store.lease_acquire(&name("late"), "tester");
+            assert!(matches!(answer, Err(StoreError::DiskFull)), "{answer:?}");
+            let answer = full.store.seal_journal(1);
+            assert!(matches!(answer, Err(StoreError::DiskFull)), "{answer:?}");
+        }
+        full = full.reopen();
+    }
     while full.kept.len() > 4 {
         full.rm(4);
     }

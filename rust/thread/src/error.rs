@@ -54,7 +54,7 @@ pub enum ThreadError {
         verb: &'static str,
     },
     /// `fork(before=…)` of a role that has not spoken.
-    #[error("no {role:?} in this thread; its roles are {}", roles.join(", "))]
+    #[error("no {role:?} in this thread; its roles are {roles:?}")]
     UnknownRole {
         /// What was asked for.
         role: String,
@@ -100,7 +100,9 @@ pub enum ThreadError {
         actual: u64,
     },
     /// A stored record or chain that does not make sense.
-    #[error("{what} {which} is corrupt: {detail}; run `treering verify`")]
+    #[error(
+        "{what} {which} is corrupt: {detail}; run `treering verify`, which mends what can be proved with `--repair`"
+    )]
     Corrupt {
         /// What kind of thing.
         what: &'static str,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use treering_block::Cid;
 use treering_block::node::ROLE_END;
 use treering_store::commit::Address;
-use treering_store::{Change, Commit, Expect, RefMove, Store};
+use treering_store::{Change, Commit, Expect, RefMove, Store, StoreError};
 
 use crate::args::{ForkArgs, ForkAt, Occurrence};
 use crate::chain::{find, parent, read_step};
@@ -260,12 +260,21 @@ impl Thread {
             durability: self.durability(),
             ..Commit::default()
         });
+        let source = self.clone();
         Ok(Pending::new(ticket, move |answer| {
             Outcome::Done(match answer {
                 Ok(committed) => match committed.replay {
                     Some(receipt) => threads.replayed(&receipt),
                     None => threads.handle(&id, head, None),
                 },
+                // Its nodes were collected: so it was removed before.
+                Err(StoreError::LinkMissing { .. })
+                    if matches!(source.store().read_ref(source.name()), Ok(None)) =>
+                {
+                    Err(ThreadError::NotFound {
+                        id: source.id().to_owned(),
+                    })
+                }
                 Err(error) => Err(refused(error)),
             })
         }))

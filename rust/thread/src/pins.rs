@@ -36,7 +36,6 @@ pub fn add(
             change,
         },
         durability,
-        name,
     ))
 }
 
@@ -75,16 +74,14 @@ pub fn rm(
 ) -> Result<Pending<()>> {
     let pin = pin_ref(scope, name)?;
     let Some(value) = store.read_ref(&pin)? else {
-        return Err(ThreadError::NotFound {
-            id: format!("pin {name}"),
-        });
+        return Err(StoreError::RefNotFound(pin).into());
     };
     let step = RefMove {
         name: pin,
         expect: Expect::Version(value.version),
         change: Change::Delete,
     };
-    Ok(submit(store, step, durability, name))
+    Ok(submit(store, step, durability))
 }
 
 fn pin_ref(scope: &str, name: &str) -> Result<RefName> {
@@ -93,25 +90,19 @@ fn pin_ref(scope: &str, name: &str) -> Result<RefName> {
     Ok(RefName::new(scope, PIN, [name])?)
 }
 
-fn submit(
-    store: &Arc<dyn Store>,
-    step: RefMove,
-    durability: Durability,
-    name: &str,
-) -> Pending<()> {
+fn submit(store: &Arc<dyn Store>, step: RefMove, durability: Durability) -> Pending<()> {
     let commit = Commit {
         scope: step.name.scope().to_owned(),
         moves: vec![step],
         durability,
         ..Commit::default()
     };
-    let name = name.to_owned();
     Pending::new(store.submit(commit), move |answer| {
         Outcome::Done(match answer {
             Ok(_) => Ok(()),
-            Err(StoreError::RefMoved { actual: None, .. }) => Err(ThreadError::NotFound {
-                id: format!("pin {name}"),
-            }),
+            Err(StoreError::RefMoved {
+                name, actual: None, ..
+            }) => Err(StoreError::RefNotFound(name).into()),
             Err(error) => Err(error.into()),
         })
     })

@@ -12,6 +12,7 @@ from treering.cli.render.records import thread_record
 from treering.cli.render.steps import shorten, step_line
 from treering.cli.render.text import count, value_line
 from treering.cli.render.threads import labels_text, name_text, status_text
+from treering.errors import LimitExceeded
 
 if TYPE_CHECKING:
     from treering.thread import Thread
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _LANE_STYLES = ("yellow", "cyan", "magenta", "green", "blue", "red")
 #: Beyond so many lanes the steps no longer stand in one column.
 _LANES_ALIGNED_MAX = 8
+#: Python's own writer and reader of JSON give up at 1,000, and each fork takes two.
+_RECORD_DEPTH_MAX = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,11 @@ class ThreadChain:
     @property
     def id(self) -> str:
         return self.thread.id
+
+    @property
+    def origin(self) -> str | None:
+        forked_from = self.thread.forked_from
+        return None if forked_from is None else forked_from.thread
 
     @property
     def last(self) -> int:
@@ -71,19 +79,37 @@ class Tree:
     def print(self, console: Console, *, fold: bool = True) -> None:
         """Draws it, the start on top."""
         glyphs = graph.UNICODE if _has_box_characters(console) else graph.ASCII
-        lanes = min(_depth(self.root), _LANES_ALIGNED_MAX)
-        number_width = len(str(_last(self.root)))
+        deepest = max(depth for branch, depth in self.root.each() if depth == 0 or not branch.is_resting)
+        lanes = min(1 + deepest, _LANES_ALIGNED_MAX)
+        number_width = len(str(max(branch.chain.last for branch, _ in self.root.each())))
         for line in graph.draw(self.root, glyphs, fold=fold):
             text = Text()
-            for depth, lane in line.lanes:
+            # What is beyond the console's width would be cut off.
+            for depth, lane in line.lanes[: console.width]:
                 text.append(lane, _LANE_STYLES[depth % len(_LANE_STYLES)])
             self._describe(text, line.about, console.width, 2 * lanes, number_width)
             text.rstrip()
             console.print(text, no_wrap=True, overflow="ellipsis")
 
     def record(self) -> dict[str, Any]:
-        """The tree for `--json`: each thread with the step where it leaves its parent, and its own forks."""
-        return _branch_record(self.root)
+        """The tree for `--json`: each thread with the step where it leaves its parent, and its own forks.
+
+        Errors:
+            LimitExceeded (`limit-exceeded`): more forks of forks than readers of JSON can follow.
+        """
+        above: list[dict[str, Any]] = []
+        for branch, depth in self.root.each():
+            if depth >= _RECORD_DEPTH_MAX:
+                raise LimitExceeded(
+                    f"forks of forks of {above[0]['id']} are nested more than {_RECORD_DEPTH_MAX} deep; "
+                    "`treering thread list --json` says of each what it was forked from"
+                )
+            record = {**thread_record(branch.chain.thread), "branches_at": branch.attach, "forks": []}
+            del above[depth:]
+            if above:
+                above[-1]["forks"].append(record)
+            above.append(record)
+        return above[0]
 
     def _describe(self, text: Text, about: object, width: int, column: int, number_width: int) -> None:
         if about is None:
@@ -115,23 +141,6 @@ def _head(thread: "Thread") -> Text:
         if part.plain:
             head.append("  ").append_text(part)
     return head
-
-
-def _branch_record(branch: graph.Branch[ThreadChain]) -> dict[str, Any]:
-    return {
-        **thread_record(branch.chain.thread),
-        "branches_at": branch.attach,
-        "forks": [_branch_record(child) for child in branch.children],
-    }
-
-
-def _depth(branch: graph.Branch[ThreadChain]) -> int:
-    """Lanes that the tree needs."""
-    return 1 + max((_depth(child) for child in branch.children if not child.is_resting), default=0)
-
-
-def _last(branch: graph.Branch[ThreadChain]) -> int:
-    return max([branch.chain.last, *map(_last, branch.children)])
 
 
 def _has_box_characters(console: Console) -> bool:

@@ -4,7 +4,8 @@ A fork shares its steps' blocks with the thread it came from, so the tree is rea
 what the records say: it is right for forks of forks, and when the thread in the middle was removed.
 
 Promises: every thread's head is labelled; a step stands in one place; branches are placed with O(log n) block reads
-each, and only steps that are shown are read. Never: follows a chain to its end.
+each where the records say right where they come from, and only steps that are shown are read. Never: follows a chain
+to its end, or calls itself once for each fork of a fork.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,11 @@ class Chain(Protocol):
 
     @property
     def id(self) -> str: ...
+    @property
+    def origin(self) -> str | None:
+        """The id of the thread that it says it was forked from: where the search for its place begins."""
+        ...
+
     @property
     def last(self) -> int:
         """The number of its head's step; 0 for a thread with no step yet."""
@@ -53,27 +59,40 @@ class Branch(Generic[C]):
         """Whether it has no step of its own: a fork that nobody went on with yet."""
         return self.chain.last == self.attach
 
+    def each(self) -> Iterator[tuple["Branch[C]", int]]:
+        """It and all below it, a branch before its children, each with the number of branches above."""
+        waiting: list[tuple[Branch[C], int]] = [(self, 0)]
+        while waiting:
+            branch, depth = waiting.pop()
+            yield branch, depth
+            waiting += [(child, depth + 1) for child in reversed(branch.children)]
+
 
 def build(chains: Iterable[C]) -> Branch[C] | None:
     """The tree of threads that have one start; the oldest is the trunk. None where there is no thread."""
     root: Branch[C] | None = None
+    placed: dict[str, Branch[C]] = {}
     for chain in sorted(chains, key=lambda chain: chain.id):
         if root is None:
-            root = Branch(chain)
+            root = placed[chain.id] = Branch(chain)
         else:
-            _place(root, chain)
+            placed[chain.id] = _place(placed.get(chain.origin or "", root), chain)
     return root
 
 
-def _place(root: Branch[C], chain: C) -> None:
-    """Follows the chain from the trunk as far as it is shared, and hangs the rest on there.
+def _place(near: Branch[C], chain: C) -> Branch[C]:
+    """Follows the chain as far as it is shared, and hangs the rest on there.
 
-    What it shares with one lane is found by common ancestor; it can share more only with a branch that leaves that
-    lane at the same step and begins with the same step.
+    It goes up from `near` to a lane whose own steps it shares, and down from there: what it shares with one lane is
+    found by common ancestor; it can share more only with a branch that leaves that lane at the same step and begins
+    with the same step.
     """
-    branch = root
-    while True:
+    branch = near
+    shared = chain.shared_with(branch.chain)
+    while branch.parent is not None and shared <= branch.attach:
+        branch = branch.parent
         shared = chain.shared_with(branch.chain)
+    while True:
         if shared == chain.last:
             first = None
             break
@@ -82,10 +101,12 @@ def _place(root: Branch[C], chain: C) -> None:
         if follow is None:
             break
         branch = follow
+        shared = chain.shared_with(branch.chain)
     placed = Branch(chain, branch, shared)
     branch.children.append(placed)
     if first is not None:
         branch.by_first[first] = placed
+    return placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +167,29 @@ class Line(Generic[C]):
 def draw(root: Branch[C], glyphs: Glyphs = UNICODE, *, fold: bool = True) -> Iterator[Line[C]]:
     """The tree's lines from the start downwards; a fork's lane is drawn whole before its parent's goes on."""
     yield Line(((0, glyphs.start + " "),), Start())
-    yield from _lane(root, (), 0, glyphs, FOLD_EDGE if fold else None)
+    edge = FOLD_EDGE if fold else None
+    lanes = [_lane(_Below(root, ()), glyphs, edge)]
+    while lanes:
+        drawn = next(lanes[-1], None)
+        if drawn is None:
+            lanes.pop()
+        elif isinstance(drawn, Line):
+            yield drawn
+        else:
+            lanes.append(_lane(drawn, glyphs, edge))
 
 
-def _lane(
-    branch: Branch[C], left: tuple[tuple[int, str], ...], depth: int, glyphs: Glyphs, edge: int | None
-) -> Iterator[Line[C]]:
+@dataclass(frozen=True, slots=True)
+class _Below(Generic[C]):
+    """A branch whose lane comes next, and the lanes to its left."""
+
+    branch: Branch[C]
+    left: tuple[tuple[int, str], ...]
+
+
+def _lane(drawn: _Below[C], glyphs: Glyphs, edge: int | None) -> Iterator[Line[C] | _Below[C]]:
+    branch, left = drawn.branch, drawn.left
+    depth = len(left)
     last = branch.chain.last
     stops = sorted({child.attach for child in branch.children} | {last})
     number = branch.attach
@@ -170,7 +208,7 @@ def _lane(
                     None,
                 )
                 lane = " " if ends else glyphs.lane
-                yield from _lane(item, (*left, (depth, lane + " ")), depth + 1, glyphs, edge)
+                yield _Below(item, (*left, (depth, lane + " ")))
 
 
 def _run(

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -27,29 +27,48 @@ const LOOK_EVERY_WITHOUT_NOTIFICATION: Duration = Duration::from_millis(50);
 /// Rings, counted; what watchers of this process wait on.
 #[derive(Default)]
 struct Rings {
-    count: Mutex<u64>,
+    counted: Mutex<Counted>,
     rung: Condvar,
     listeners: Listeners,
 }
 
+#[derive(Default)]
+struct Counted {
+    rings: u64,
+    /// Threads that sleep until the next one. Waking nobody would be a system call, too.
+    sleepers: usize,
+}
+
 impl Rings {
     fn ring(&self) {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.rung.notify_all();
+        let sleepers = {
+            let mut counted = self.counted();
+            counted.rings += 1;
+            counted.sleepers
+        };
+        if sleepers > 0 {
+            self.rung.notify_all();
+        }
         self.listeners.wake_all();
     }
 
     fn count(&self) -> u64 {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counted().rings
     }
 
     /// Waits until more than `seen` were counted, at most so long.
     fn wait(&self, seen: u64, timeout: Duration) {
-        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.counted();
+        counted.sleepers += 1;
         let waited = self
             .rung
-            .wait_timeout_while(count, timeout, |count| *count == seen);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+            .wait_timeout_while(counted, timeout, |counted| counted.rings == seen);
+        let (mut counted, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        counted.sleepers -= 1;
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

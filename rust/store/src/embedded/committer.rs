@@ -50,6 +50,8 @@ pub(super) struct Committer {
     identity: Identity,
     /// Readers held the last checkpoint up: not before the log is this long.
     checkpoint_retry_bytes: AtomicU64,
+    /// How many MiB the log had when the system was asked for its room last.
+    room_asked_at: AtomicU64,
     /// Anything was committed here.
     committed: AtomicBool,
     /// The checkpoint that is wanted gives the log's room back …
@@ -106,6 +108,7 @@ impl Committer {
             generation: fork::generation(),
             identity: Identity::current(),
             checkpoint_retry_bytes: AtomicU64::new(0),
+            room_asked_at: AtomicU64::new(0),
             committed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             for_deletion: AtomicBool::new(false),
@@ -159,6 +162,16 @@ impl Committer {
             Some(why) => {
                 answers.extend(batch.into_iter().map(unjudged));
                 Err(StoreError::Poisoned { why })
+            }
+            None if self.lock.is_removed() => {
+                let why = "the store's directory was removed";
+                self.shared.poison(why);
+                answers.extend(batch.into_iter().map(unjudged));
+                Err(StoreError::Poisoned { why: why.into() })
+            }
+            None if !deletes && self.shared.reserve.is_owed() => {
+                answers.extend(batch.into_iter().map(unjudged));
+                Err(StoreError::DiskFull)
             }
             None => match self.shared.mend_log(&self.lock, &inside) {
                 Ok(()) => {
@@ -398,7 +411,7 @@ impl Committer {
         let log_bytes = self.shared.tally.log_bytes();
         let normal = self.shared.checkpoint_log_bytes;
         let due = self.shared.checkpoint_due.swap(false, Relaxed);
-        let low = log_bytes >= EARLY_LOG_BYTES && self.shared.reserve.is_low(log_bytes);
+        let low = log_bytes >= EARLY_LOG_BYTES && self.room_is_low(log_bytes);
         let long = match durability {
             _ if low => EARLY_LOG_BYTES,
             Durability::Durable => normal,
@@ -413,6 +426,12 @@ impl Committer {
             self.for_deletion.store(deletes, Relaxed);
         }
         is_long
+    }
+
+    /// Asks the system once for each MiB of the log: it is a call of its own in every commit otherwise.
+    fn room_is_low(&self, log_bytes: u64) -> bool {
+        let piece = log_bytes >> 20;
+        self.room_asked_at.swap(piece, Relaxed) != piece && self.shared.reserve.is_low(log_bytes)
     }
 
     /// Moves the log into the database as far as readers let it.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::automatic::Automatic;
 use super::bell::Bell;
@@ -31,9 +31,6 @@ use crate::commit::{BLOB_BYTES_MIN, Commit, Durability};
 use crate::error::{Result, StoreError};
 use crate::tier::Tier;
 
-/// How often a repair asks for the lock that another process has.
-const LOCK_RETRY: Duration = Duration::from_millis(20);
-
 /// What the writer thread and the readers use.
 pub(super) struct Shared {
     pub(super) root: PathBuf,
@@ -54,11 +51,23 @@ pub(super) struct Shared {
 
 impl Shared {
     /// A large commit stands in the log first and in the database then: without room for both it could be
-    /// written and never leave the log. Smaller ones fit into what is reserved. Errors: `DiskFull`.
+    /// written and never leave the log. Smaller ones fit into what is reserved. Where that is given up, only
+    /// deletions go on. Errors: `DiskFull`.
     pub(super) fn refuse_without_room(&self, commit: &Commit) -> Result<()> {
+        if !commit.is_deletion() {
+            self.keep_room_for_deletions()?;
+        }
         let sizes = commit.blocks.iter().map(|block| block.bytes.len() as u64);
         let bytes: u64 = sizes.filter(|size| *size < BLOB_BYTES_MIN as u64).sum();
         if bytes > BATCH_BYTES_MAX && !self.reserve.has_room(bytes.saturating_mul(2)) {
+            return Err(StoreError::DiskFull);
+        }
+        Ok(())
+    }
+
+    /// Errors: `DiskFull` while what is left is for deletions.
+    pub(super) fn keep_room_for_deletions(&self) -> Result<()> {
+        if self.reserve.is_owed() {
             return Err(StoreError::DiskFull);
         }
         Ok(())
@@ -86,16 +95,7 @@ impl Shared {
         }
         self.redo_log_left(lock)?;
         let failed = |error| io_error("lock", lock.path(), error);
-        let started = Instant::now();
-        while !lock.try_lock().map_err(failed)? {
-            if started.elapsed() >= options.lock_wait {
-                return Err(StoreError::LockTimeout {
-                    waited_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                    holder: lock.holder(),
-                });
-            }
-            std::thread::sleep(LOCK_RETRY);
-        }
+        lock.lock_within(options.lock_wait)?;
         let inside = fork::enter();
         let mended = self
             .mend_log(lock, &inside)

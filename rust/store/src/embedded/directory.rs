@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -94,7 +95,7 @@ impl Directory {
             if !create {
                 return Err(not_a_store(path, "it is empty"));
             }
-            directory.make(&options.disk)?;
+            directory.make(&options.disk, options.lock_wait)?;
         }
         Ok(directory)
     }
@@ -172,13 +173,13 @@ impl Directory {
     }
 
     /// Makes the store under the write lock: everything is on disk before `store.db` has its name.
-    fn make(&self, disk: &Disk) -> Result<()> {
+    fn make(&self, disk: &Disk, lock_wait: Duration) -> Result<()> {
         let io = |action: &'static str, path: &Path| {
             let path = path.to_owned();
             move |error: io::Error| io_error(action, &path, error)
         };
         let lock = WriteLock::open(&self.lock(), disk)?;
-        lock.lock().map_err(io("lock", &self.lock()))?;
+        lock.lock_within(lock_wait)?;
         if self.database().exists() {
             return Ok(()); // Another process was first.
         }

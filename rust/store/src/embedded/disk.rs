@@ -327,6 +327,13 @@ impl Disk {
         self.run(&FileOp::Rename { from, to }, || fs::rename(from, to))
     }
 
+    /// Cuts a file to nothing; its name stays.
+    pub(super) fn empty(&self, path: &Path) -> io::Result<()> {
+        self.run(&FileOp::SetLength { path, length: 0 }, || {
+            File::options().write(true).open(path)?.set_len(0)
+        })
+    }
+
     /// Removes a file. One that is absent is an error of that kind, and no layer is asked.
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
         fs::symlink_metadata(path)?;

@@ -10,6 +10,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use ulid::Ulid;
 
@@ -17,7 +18,7 @@ use super::disk::Disk;
 use super::fork::{self, LockFilePlace};
 use super::sqlite_error::io_error;
 use super::turn::Turns;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 
 /// The text of a lock file, filled up with line ends.
 const HOLDER_BYTES: usize = 64;
@@ -26,6 +27,8 @@ const DOUBTED_AT: u64 = 64;
 /// The newest failure after which the log was written anew.
 const REDONE_AT: u64 = 72;
 const FILE_BYTES: usize = 80;
+/// Who waits with an end tries this often.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// One process's grip on the lock file. Dropping it unlocks.
 pub(super) struct WriteLock {
@@ -84,6 +87,34 @@ impl WriteLock {
             return Ok(false);
         }
         self.try_lock()
+    }
+
+    /// Waits for the lock at most so long. Errors: `LockTimeout`, which names its holder; the system's.
+    pub(super) fn lock_within(&self, wait: Duration) -> Result<()> {
+        let started = Instant::now();
+        let failed = |error| io_error("lock", &self.path, error);
+        while !self.try_lock().map_err(failed)? {
+            if started.elapsed() >= wait {
+                return Err(StoreError::LockTimeout {
+                    waited_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    holder: self.holder(),
+                });
+            }
+            std::thread::sleep(RETRY);
+        }
+        Ok(())
+    }
+
+    /// Whether its file was removed, as it is with the store's directory: what is written from now on is lost
+    /// with the last handle.
+    pub(super) fn is_removed(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            self.file.metadata().is_ok_and(|about| about.nlink() == 0)
+        }
+        #[cfg(not(unix))]
+        false
     }
 
     /// Waits for the lock, however long.

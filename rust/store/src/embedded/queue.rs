@@ -147,15 +147,7 @@ impl Request {
     /// room may use what is reserved on a full disk.
     pub(super) fn frees(&self) -> Option<bool> {
         match &self.work {
-            Work::Commit { commit, .. } => Some(
-                commit.blocks.is_empty()
-                    && commit.holds.is_empty()
-                    && !commit.moves.is_empty()
-                    && commit
-                        .moves
-                        .iter()
-                        .all(|step| step.change == Change::Delete),
-            ),
+            Work::Commit { commit, .. } => Some(commit.is_deletion()),
             Work::Change { frees, .. } => Some(*frees),
             Work::Acquire { .. } => Some(false),
             Work::Release { alone, .. } => alone.then_some(true),

@@ -1,15 +1,17 @@
 //! Room that is kept for what gives room back: a file of some megabytes that nothing reads.
 //!
 //! On a full disk every write fails, a deletion's too: it is written to the log first. So a file takes room
-//! while there is some, and is removed when a *deletion* (rm, unpin, a collection's commit, an ended hold or
-//! lease, an expiry) or the checkpoint behind it finds none; SQLite's write is then done again and
-//! succeeds. The file is made again once there is room for it twice.
+//! while there is some, and is cut to nothing when a *deletion* (rm, unpin, a collection's commit, an ended
+//! hold or lease, an expiry) or the checkpoint behind it finds none; SQLite's write is then done again and
+//! succeeds. The file is made again once there is room for it twice; until then, which its being there and
+//! empty says to every process, whatever is no deletion is refused: it would take the room from those.
 //!
 //! How the log is kept from growing over it: with little room left the log goes into the database every
 //! [`EARLY_LOG_BYTES`] instead of every 32 MiB, and its own room is given back then; a commit of more than
 //! 8 MiB is refused unless there is room for it in both. So what the log still has to bring into a database
 //! that can not grow is less than the reserve. Once that is given up, the log goes into the database at once.
-//! Promises: nobody but a deletion gives it up; without it everything works but deletions on a full disk.
+//! Promises: nobody but a deletion gives it up, or uses the room that it left; a disk that never had room for it
+//! twice works without it, but for deletions when it is full.
 //! Must never: fail whoever opens or writes, or be looked at by a read.
 
 use std::fs::{self, File};
@@ -37,6 +39,8 @@ pub(super) struct Reserve {
     for_deletion: AtomicBool,
     /// It was given up, or there was no room for it.
     missing: AtomicBool,
+    /// It was given up and is not there again: its room is for deletions.
+    owed: AtomicBool,
     /// It was given up, and nobody has made use of it yet.
     given_up: AtomicBool,
 }
@@ -50,6 +54,7 @@ impl Reserve {
             disk: disk.clone(),
             for_deletion: AtomicBool::new(false),
             missing: AtomicBool::new(true),
+            owed: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
         }
     }
@@ -59,22 +64,32 @@ impl Reserve {
         if self.bytes == 0 {
             return;
         }
-        let there = fs::metadata(&self.path).map_or(0, |about| about.len());
+        let about = fs::metadata(&self.path);
+        let there = about.as_ref().map_or(0, std::fs::Metadata::len);
         if there >= self.bytes {
             self.missing.store(false, Relaxed);
+            self.owed.store(false, Relaxed);
             return;
         }
-        if self.free_bytes().saturating_add(there) < self.bytes.saturating_mul(2) {
-            self.missing.store(true, Relaxed);
-            return;
+        let given_up = about.is_ok();
+        let mut made = false;
+        if self.free_bytes().saturating_add(there) >= self.bytes.saturating_mul(2) {
+            made = self
+                .write()
+                .inspect_err(|error| {
+                    // Half of it would pass for room that a deletion can have.
+                    let cleared = if given_up {
+                        self.disk.empty(&self.path)
+                    } else {
+                        self.disk.remove(&self.path)
+                    };
+                    drop(cleared);
+                    tracing::debug!(%error, path = %self.path.display(), "no room is reserved");
+                })
+                .is_ok();
         }
-        let made = self.write();
-        if let Err(error) = &made {
-            // Half of it would pass for room that a deletion can have.
-            drop(self.disk.remove(&self.path));
-            tracing::debug!(%error, path = %self.path.display(), "no room is reserved");
-        }
-        self.missing.store(made.is_err(), Relaxed);
+        self.missing.store(!made, Relaxed);
+        self.owed.store(!made && given_up, Relaxed);
     }
 
     /// Makes it again, if it was given up and there is room.
@@ -82,6 +97,14 @@ impl Reserve {
         if self.missing.load(Relaxed) {
             self.make();
         }
+    }
+
+    /// Whether all the room that is left is for deletions.
+    pub(super) fn is_owed(&self) -> bool {
+        if self.owed.load(Relaxed) {
+            self.make();
+        }
+        self.owed.load(Relaxed)
     }
 
     fn write(&self) -> io::Result<()> {
@@ -99,14 +122,16 @@ impl Reserve {
 
     /// A write found no room. True: there is some now, if somebody else has not taken it yet.
     pub(super) fn give_up(&self) -> bool {
-        if !self.for_deletion.load(SeqCst) || self.disk.remove(&self.path).is_err() {
+        let there = fs::metadata(&self.path).map_or(0, |about| about.len());
+        if !self.for_deletion.load(SeqCst) || there == 0 || self.disk.empty(&self.path).is_err() {
             return false;
         }
         self.missing.store(true, Relaxed);
+        self.owed.store(true, Relaxed);
         self.given_up.store(true, Relaxed);
         tracing::warn!(path = %self.path.display(), "the disk is full: what was reserved for deletions is given up");
         // Some file systems give room back with their next sync only.
-        drop(self.disk.sync_directory(&self.root));
+        drop(self.disk.sync_file(&self.path));
         true
     }
 
@@ -117,7 +142,12 @@ impl Reserve {
 
     /// Whether so little room is left that the log must stay short.
     pub(super) fn is_low(&self, log_bytes: u64) -> bool {
-        self.free_bytes() < LOW_BYTES.saturating_add(log_bytes)
+        let low = self.free_bytes() < LOW_BYTES.saturating_add(log_bytes);
+        if low {
+            // Another process may have given it up.
+            self.make();
+        }
+        low
     }
 
     /// Whether the file system has so much room left.
@@ -187,8 +217,27 @@ mod tests {
         ours.allow(true);
         assert!(ours.give_up());
         assert!(!ours.give_up(), "it is gone");
+        assert_eq!(fs::metadata(root.path().join(RESERVE)).unwrap().len(), 0);
         ours.make_again();
-        assert!(root.path().join(RESERVE).exists());
+        assert_eq!(
+            fs::metadata(root.path().join(RESERVE)).unwrap().len(),
+            1 << 20
+        );
+        assert!(!ours.is_owed());
+    }
+
+    #[test]
+    fn one_that_was_given_up_is_owed_and_one_that_never_was_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let large = reserve(root.path(), u64::MAX / 2);
+        large.make();
+        assert!(!large.is_owed());
+        fs::write(root.path().join(RESERVE), b"").unwrap();
+        large.make();
+        assert!(large.is_owed());
+        let small = reserve(root.path(), 4096);
+        small.make();
+        assert!(!small.is_owed(), "there is room for it again");
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl EmbeddedStore {
             let Some((file, bytes)) = SealedFile::seal(&piece.before, &piece.rows)? else {
                 break;
             };
+            core.shared.keep_room_for_deletions()?;
             write_file(&core.shared.root, &core.shared.disk, &file, &bytes)?;
             let row = file.clone();
             let sealed = self.in_transaction(Durability::Durable, move |transaction| {

@@ -573,17 +573,19 @@ fn lengthen(mut log: &File, disk: &Disk, path: Option<&Path>, synced_bytes: &mut
     let Ok(length) = log.metadata().map(|about| about.len()) else {
         return;
     };
-    if length > *synced_bytes {
+    let grown = length > *synced_bytes;
+    *synced_bytes = length;
+    if grown {
         let zeros = vec![0; usize::try_from(length).map_or(LENGTHEN_MAX, lengthening)];
         let write = |bytes: &[u8]| {
             log.seek(SeekFrom::Start(length))?;
             log.write_all(bytes)
         };
-        if let Err(error) = disk.write(path, length, &zeros, write, |error| error) {
-            tracing::debug!(%error, "the log is not lengthened");
+        match disk.write(path, length, &zeros, write, |error| error) {
+            Ok(()) => *synced_bytes += zeros.len() as u64,
+            Err(error) => tracing::debug!(%error, "the log is not lengthened"),
         }
     }
-    *synced_bytes = log.metadata().map_or(length, |about| about.len());
 }
 
 /// A small log grows by as much as it has, a large one by 1 MiB.

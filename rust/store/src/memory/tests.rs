@@ -78,7 +78,7 @@ fn store() -> MemoryStore {
 /// What verify finds after `damage`: (check, which).
 fn found(damage: impl FnOnce(&mut State)) -> Vec<(Check, String)> {
     let store = store();
-    damage(&mut store.lock().state);
+    damage(&mut store.lock().unwrap().state);
     let report = store.verify(None).unwrap();
     report
         .findings
@@ -375,7 +375,7 @@ impl Evidence for BreaksOff<'_> {
 #[test]
 fn a_table_that_breaks_off_ends_no_other() {
     let store = store();
-    let inner = store.lock();
+    let inner = store.lock().unwrap();
     let report = verify(&BreaksOff(&inner.state), None);
     let found = |check| {
         report
@@ -417,8 +417,14 @@ fn a_walk_reads_each_block_once_and_reports_what_is_missing() {
     );
 
     let nowhere = Cid::of_raw(b"nowhere");
-    let ordinal = store.lock().state.ordinals.remove(&leaf().cid).unwrap();
-    store.lock().state.blocks.remove(&ordinal);
+    let ordinal = store
+        .lock()
+        .unwrap()
+        .state
+        .ordinals
+        .remove(&leaf().cid)
+        .unwrap();
+    store.lock().unwrap().state.blocks.remove(&ordinal);
     let part = reachable(&store, &[nowhere, top().cid, nowhere]).unwrap();
     assert_eq!(part.blocks, [top().cid, middle().cid]);
     let gone = leaf().cid;

@@ -114,7 +114,7 @@ pub fn backup_is_one_of(home: &Home, allowed: &[Option<&str>]) -> Result<(), Str
 pub fn backups(pictures: &[String], least: usize, most: usize) -> Vec<Option<&str>> {
     let of = |at: usize| pictures.get(at + 1).map(String::as_str);
     let acts = |range: std::ops::Range<usize>| range.filter(|at| LIFE[*at] == Act::Backup);
-    let mut allowed = vec![acts(0..least).last().and_then(of)];
+    let mut allowed = vec![acts(0..least).next_back().and_then(of)];
     allowed.extend(acts(least..most).map(of));
     allowed
 }
