@@ -30,6 +30,7 @@ pub fn verify(evidence: &dyn Evidence, since: Option<&Head>) -> VerifyReport {
     blocks::check_blocks(evidence, &mut report);
     let replayed = history::check_journal(evidence, since, &mut report);
     history::check_refs(evidence, &replayed, &mut report);
+    check_sum_of_refs(evidence, &mut report);
     history::check_receipts(evidence, &replayed, &mut report);
     check_holds(evidence, &mut report);
     check_leases(evidence, &mut report);
@@ -62,6 +63,23 @@ impl VerifyReport {
 fn end_of_table(report: &mut VerifyReport, check: Check, table: &str, ended: Result<()>) {
     if let Err(error) = ended {
         report.find(check, table, format!("can not be read to its end: {error}"));
+    }
+}
+
+/// Where the journal that is kept tells of no ref that is amiss, the sum of all may.
+fn check_sum_of_refs(evidence: &dyn Evidence, report: &mut VerifyReport) {
+    let mut found = report.findings.iter();
+    if found.any(|finding| matches!(finding.check, Check::Ref | Check::RefHistory)) {
+        return;
+    }
+    match evidence.refs_are_all() {
+        Ok(true) => {}
+        Ok(false) => report.find(
+            Check::RefHistory,
+            "table ref",
+            "its rows are not those that the commits left: one is gone, or older",
+        ),
+        Err(error) => end_of_table(report, Check::Ref, "table ref", Err(error)),
     }
 }
 

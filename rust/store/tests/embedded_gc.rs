@@ -209,6 +209,46 @@ fn anything_broken_stops_a_collection_before_its_first_change() {
     );
 }
 
+/// A page that was written and lost leaves rows that are whole, and older; so does one that was cut off.
+#[test]
+fn refs_that_are_gone_or_older_stop_a_collection() {
+    for lost in ["the row", "its last change"] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        let filled = fill(&store);
+        store.close().unwrap();
+        let conn = Connection::open(directory.path().join("store.db")).unwrap();
+        conn.execute_batch("CREATE TEMP TABLE before AS SELECT * FROM ref")
+            .unwrap();
+        let store = open(directory.path());
+        let newer = node("newer", &[filled.top.cid]);
+        let mut on = bare(std::slice::from_ref(&newer));
+        on.moves = vec![set(&name("kept"), Expect::Version(1), newer.cid)];
+        store.submit(on).wait().unwrap();
+        store.close().unwrap();
+        conn.execute("DELETE FROM ref", []).unwrap();
+        if lost == "its last change" {
+            conn.execute("INSERT INTO ref SELECT * FROM before", [])
+                .unwrap();
+        }
+        drop(conn);
+        let store = open(directory.path());
+        for options in [DRY, REAL] {
+            let answer = store.gc(&options);
+            assert!(
+                matches!(answer, Err(StoreError::Corrupt { what: "table", .. })),
+                "{lost}: {answer:?}"
+            );
+        }
+        assert!(!store.verify(None).unwrap().findings.is_empty());
+        // The journal knows better, and nothing of what it names is gone.
+        assert_eq!(store.repair().unwrap().left.findings, []);
+        store.gc(&REAL).unwrap();
+        assert_whole(&store, &newer);
+        assert_sound(&store);
+    }
+}
+
 #[test]
 fn verify_names_a_broken_page_of_the_dead_and_no_read_goes_past_it() {
     let directory = tempfile::tempdir().unwrap();

@@ -293,6 +293,13 @@ impl Evidence for Snapshot<'_> {
         }
     }
 
+    fn refs_are_all(&self) -> Result<bool> {
+        let Ok(Some(noted)) = self.session.totals().map(|totals| totals.refs_sum) else {
+            return Ok(true);
+        };
+        Ok(self.session.refs_sum()? == noted)
+    }
+
     fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()> {
         let mut after: Option<Vec<u8>> = None;
         loop {

@@ -37,6 +37,8 @@ pub(super) struct Moment<'c> {
     /// Next ordinal and blocks: inside a transaction they are not written down yet.
     pub(super) next_ordinal: u64,
     pub(super) blocks: u64,
+    /// What all refs add up to, as the commits left them; None if that is not known.
+    pub(super) refs_sum: Option<u64>,
 }
 
 impl View for Moment<'_> {
@@ -65,7 +67,17 @@ impl View for Moment<'_> {
         // A root that a damaged page passes over would be collected with all that it keeps.
         self.session.expect_whole(Table::Ref)?;
         self.session.expect_whole(Table::Hold)?;
-        self.session.each_ref(visit)
+        let sum = self.session.each_ref(visit)?;
+        // So would one whose row is gone, or is that of an earlier commit.
+        if self.refs_sum.is_some_and(|noted| noted != sum) {
+            return Err(StoreError::Corrupt {
+                what: "table",
+                which: "ref".into(),
+                detail: "its rows are not those that the commits left: one is gone, or older"
+                    .into(),
+            });
+        }
+        Ok(())
     }
 
     fn targets_after(
@@ -334,6 +346,7 @@ impl Shared {
                 tiers: &self.tiers,
                 next_ordinal: totals.next_ordinal,
                 blocks: totals.blocks,
+                refs_sum: totals.refs_sum,
             })
         });
         // Ends a read; if it fails, the connection is not used again.

@@ -24,7 +24,7 @@ pub(super) const KEY_GENERATION: &str = "gc_generation";
 /// Every key that a store has.
 pub(super) const KEYS: [&str; 4] = [KEY_CREATED_AT_MS, KEY_FORMAT, KEY_STORE_ID, KEY_TOTALS];
 
-/// Kept up to date by each transaction: 5 × u64 little-endian in this order.
+/// Kept up to date by each transaction: 6 × u64 little-endian in this order, 5 where the last is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Totals {
     /// What the next new block gets; never given twice, whatever is deleted.
@@ -33,6 +33,9 @@ pub(super) struct Totals {
     pub(super) nodes: u64,
     pub(super) block_bytes: u64,
     pub(super) links: u64,
+    /// Sum over all refs of [`ref_sum`](super::ref_rows::ref_sum): other or fewer rows than the commits left have
+    /// another one. None in a store that an earlier version wrote last.
+    pub(super) refs_sum: Option<u64>,
 }
 
 impl Totals {
@@ -42,6 +45,7 @@ impl Totals {
         nodes: 0,
         block_bytes: 0,
         links: 0,
+        refs_sum: Some(0),
     };
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
@@ -52,8 +56,9 @@ impl Totals {
             self.block_bytes,
             self.links,
         ]
-        .iter()
-        .flat_map(|figure| figure.to_le_bytes())
+        .into_iter()
+        .chain(self.refs_sum)
+        .flat_map(u64::to_le_bytes)
         .collect()
     }
 
@@ -61,8 +66,12 @@ impl Totals {
         let (figures, []) = bytes.as_chunks::<8>() else {
             return None;
         };
-        let &[next_ordinal, blocks, nodes, block_bytes, links] = figures else {
-            return None;
+        let (&[next_ordinal, blocks, nodes, block_bytes, links], more) =
+            figures.split_first_chunk()?;
+        let refs_sum = match more {
+            [] => None,
+            [sum] => Some(u64::from_le_bytes(*sum)),
+            _ => return None,
         };
         let [next_ordinal, blocks, nodes, block_bytes, links] =
             [next_ordinal, blocks, nodes, block_bytes, links].map(u64::from_le_bytes);
@@ -72,6 +81,7 @@ impl Totals {
             nodes,
             block_bytes,
             links,
+            refs_sum,
         })
     }
 }
@@ -147,7 +157,7 @@ impl Session<'_> {
             corrupt(
                 Table::Manifest,
                 KEY_TOTALS,
-                "it has not the length of five numbers",
+                "it has not the length of six numbers",
             )
         })
     }

@@ -20,6 +20,13 @@ fn check(name: &str, version: i64, target: &[u8], position: i64, record: &[u8]) 
         .bytes(record)
 }
 
+/// What a row adds to the sum of all refs: the first 8 bytes of its check, as it is stored, little-endian.
+pub(super) fn ref_sum(check: &[u8]) -> u64 {
+    check
+        .first_chunk()
+        .map_or(0, |first| u64::from_le_bytes(*first))
+}
+
 /// Reads version, target, position, chk, record from column 1 on.
 fn read_row(session: Session<'_>, name: &str, row: &Row<'_>) -> Result<RefValue> {
     let unread = |error| session.unread(error);
@@ -88,18 +95,42 @@ fn read_name(session: Session<'_>, row: &Row<'_>) -> Result<(Vec<u8>, Result<Str
 
 impl Session<'_> {
     pub(super) fn read_ref_row(self, name: &RefName) -> Result<Option<RefValue>> {
+        Ok(self.read_ref_and_sum(name)?.map(|(value, _)| value))
+    }
+
+    /// With what its row adds to the sum of all refs.
+    pub(super) fn read_ref_and_sum(self, name: &RefName) -> Result<Option<(RefValue, u64)>> {
         let mut statement = self
             .kept("SELECT name, version, target, position, chk, record FROM ref WHERE name = ?1")?;
         let mut rows = statement
             .query([name.encoded()])
             .map_err(|error| self.unread(error))?;
         match rows.next().map_err(|error| self.unread(error))? {
-            Some(row) => read_row(self, name.encoded(), row).map(Some),
+            Some(row) => {
+                let value = read_row(self, name.encoded(), row)?;
+                Ok(Some((value, self.sum_of(row, 4)?)))
+            }
             None => Ok(None),
         }
     }
 
-    /// `position`: of the commit that moves it.
+    fn sum_of(self, row: &Row<'_>, check: usize) -> Result<u64> {
+        let check = row.get_ref(check).map_err(|error| self.unread(error))?;
+        Ok(ref_sum(check.as_blob().unwrap_or_default()))
+    }
+
+    /// What all rows add up to.
+    pub(super) fn refs_sum(self) -> Result<u64> {
+        let mut statement = self.prepared("SELECT chk FROM ref")?;
+        let mut rows = statement.query([]).map_err(|error| self.unread(error))?;
+        let mut sum = 0u64;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            sum = sum.wrapping_add(self.sum_of(row, 0)?);
+        }
+        Ok(sum)
+    }
+
+    /// `position`: of the commit that moves it. Returns what the row adds to the sum of all refs.
     pub(super) fn write_ref_row(
         self,
         name: &RefName,
@@ -107,15 +138,16 @@ impl Session<'_> {
         target: &Cid,
         position: u64,
         record: &[u8],
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let (version, position, target) = (to_sql(version), to_sql(position), target.to_bytes());
         let name = name.encoded();
+        let check = check(name, version, &target, position, record).finish();
         self.kept(
             "INSERT INTO ref(name, version, target, position, chk, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT(name) DO UPDATE SET version = ?2, target = ?3, position = ?4, chk = ?5, record = ?6",
         )?
-        .execute(params![name, version, target, position, check(name, version, &target, position, record).finish(), record])
-        .map(drop)
+        .execute(params![name, version, target, position, check, record])
+        .map(|_| ref_sum(&check))
         .map_err(|error| self.unwritten(error))
     }
 
@@ -191,16 +223,19 @@ impl Session<'_> {
         )
     }
 
-    /// Every ref's name as stored and target. Errors: `Corrupt` for the first row that is broken.
-    pub(super) fn each_ref(self, visit: &mut dyn FnMut(&str, Cid) -> Result<()>) -> Result<()> {
+    /// Every ref's name as stored and target; returns what all rows add up to. Errors: `Corrupt` for the first row
+    /// that is broken.
+    pub(super) fn each_ref(self, visit: &mut dyn FnMut(&str, Cid) -> Result<()>) -> Result<u64> {
         let mut statement =
             self.prepared("SELECT name, version, target, position, chk, record FROM ref")?;
         let mut rows = statement.query([]).map_err(|error| self.unread(error))?;
+        let mut sum = 0u64;
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
             let name = read_name(self, row)?.1?;
             visit(&name, read_row(self, &name, row)?.target)?;
+            sum = sum.wrapping_add(self.sum_of(row, 4)?);
         }
-        Ok(())
+        Ok(sum)
     }
 
     /// Kinds of a scope's refs, in order: from kind to kind through the index.

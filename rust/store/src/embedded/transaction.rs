@@ -37,6 +37,8 @@ pub(super) struct Transaction<'c> {
     on_disk: bool,
     /// Files of this request's large blocks.
     files: HashMap<Cid, String>,
+    /// What the rows of refs that this request has read add to the sum of all.
+    ref_sums: Vec<(String, u64)>,
     /// The request has written something.
     wrote: bool,
     /// Blocks and bytes stored.
@@ -85,6 +87,7 @@ impl<'c> Transaction<'c> {
             recent,
             on_disk,
             files: HashMap::new(),
+            ref_sums: Vec::new(),
             wrote: false,
             added: (0, 0),
             late_files: Vec::new(),
@@ -100,6 +103,7 @@ impl<'c> Transaction<'c> {
         work: impl FnOnce(&mut Self) -> Result<T>,
     ) -> (Result<T>, HashMap<Cid, String>) {
         self.files = files;
+        self.ref_sums.clear();
         self.wrote = false;
         let answer = work(self);
         if let Err(error) = &answer
@@ -116,7 +120,10 @@ impl<'c> Transaction<'c> {
     }
 
     /// Writes what is written once per batch. To be called before COMMIT.
-    pub(super) fn finish(&self) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
+        if self.totals.refs_sum.is_none() {
+            self.totals.refs_sum = Some(self.session.refs_sum()?);
+        }
         if self.totals == self.totals_at_begin {
             Ok(())
         } else {
@@ -155,6 +162,7 @@ impl<'c> Transaction<'c> {
             tiers: self.tiers,
             next_ordinal: self.totals.next_ordinal,
             blocks: self.totals.blocks,
+            refs_sum: self.totals.refs_sum,
         }
     }
 
@@ -170,6 +178,11 @@ impl<'c> Transaction<'c> {
     /// What the store numbers is counted anew.
     pub(super) fn set_totals(&mut self, counted: Totals) {
         self.totals = counted;
+    }
+
+    /// Rows of refs were changed by other ways than commits: what they add up to is counted anew.
+    pub(super) fn recount_refs(&mut self) {
+        self.totals.refs_sum = None;
     }
 
     /// A row of the journal was written anew.
@@ -233,7 +246,12 @@ impl Ledger for Transaction<'_> {
     }
 
     fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>> {
-        self.session.read_ref_row(name)
+        let Some((value, sum)) = self.session.read_ref_and_sum(name)? else {
+            self.ref_sums.push((name.encoded().to_owned(), 0));
+            return Ok(None);
+        };
+        self.ref_sums.push((name.encoded().to_owned(), sum));
+        Ok(Some(value))
     }
 
     fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>> {
@@ -271,12 +289,29 @@ impl Ledger for Transaction<'_> {
     fn change_ref(&mut self, name: &RefName, version: u64, change: &Change) -> Result<()> {
         // The journal's row follows in the same request.
         let position = self.tip.head.position.saturating_add(1);
-        self.writing(|session| match change {
-            Change::Set { target, record } => {
-                session.write_ref_row(name, version, target, position, record)
+        let mut read = self.ref_sums.iter().rev();
+        let before = match read.find(|(read, _)| read == name.encoded()) {
+            Some((_, sum)) => *sum,
+            None => self
+                .session
+                .read_ref_and_sum(name)?
+                .map_or(0, |(_, sum)| sum),
+        };
+        let mut after = 0;
+        self.writing(|session| {
+            match change {
+                Change::Set { target, record } => {
+                    after = session.write_ref_row(name, version, target, position, record)?;
+                }
+                Change::Delete => session.delete_ref_row(name)?,
             }
-            Change::Delete => session.delete_ref_row(name),
-        })
+            Ok(())
+        })?;
+        if let Some(sum) = &mut self.totals.refs_sum {
+            *sum = sum.wrapping_sub(before).wrapping_add(after);
+        }
+        self.ref_sums.push((name.encoded().to_owned(), after));
+        Ok(())
     }
 
     fn write_lease(&mut self, name: &RefName, state: &LeaseState) -> Result<()> {

@@ -75,6 +75,10 @@ pub trait Evidence {
     fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()>;
     /// Every ref, in any order: name, version, target, record.
     fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()>;
+    /// Whether the refs are all those that the commits left, and none older, as far as the backend notes that.
+    fn refs_are_all(&self) -> Result<bool> {
+        Ok(true)
+    }
     /// Every receipt, in any order.
     fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()>;
     /// The receipt under a key: (payload digest, receipt).

@@ -12,6 +12,7 @@ use super::history::{self, RawCommit};
 use super::raw::{RawRow, delete_row, row_at, write_row};
 use super::totals;
 use crate::embedded::block_rows::to_sql;
+use crate::embedded::row_check::Table;
 use crate::embedded::session::Session;
 use crate::embedded::transaction::Transaction;
 use crate::error::Result;
@@ -48,6 +49,15 @@ pub(super) enum Step {
     Reindex,
     /// What the store numbers.
     Totals,
+}
+
+impl Step {
+    fn touches_refs(&self) -> bool {
+        match self {
+            Self::Row { after: row, .. } | Self::Delete(row) => row.table == Table::Ref,
+            _ => false,
+        }
+    }
 }
 
 /// What is to be mended, and what proved it.
@@ -125,6 +135,9 @@ impl Mend {
             return Ok(None);
         }
         for step in self.steps {
+            if step.touches_refs() {
+                transaction.recount_refs();
+            }
             match step {
                 Step::Row { before, after } => {
                     transaction.writing(|session| write_row(session, before.as_ref(), &after))?

@@ -187,6 +187,8 @@ impl EmbeddedStore {
                     });
                 }
             }
+            // A broken row may add anything to the sum.
+            transaction.recount_refs();
             let mut gone = Vec::new();
             for one in &leaving {
                 match (RefName::parse(&one.name), &one.value) {

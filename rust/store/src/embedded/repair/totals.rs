@@ -23,6 +23,7 @@ pub(super) fn count(session: Session<'_>) -> Result<Totals> {
         nodes: living.nodes,
         block_bytes: living.bytes,
         links: 0,
+        refs_sum: Some(session.refs_sum()?),
     };
     let noted = session.totals().map_or(1, |noted| noted.next_ordinal);
     let newest = |sql| session.number(sql).map(i64::cast_unsigned);
