@@ -70,7 +70,11 @@ def core_args(
     """Returns a step's fields in the core's terms."""
     time: int | Literal["now"] | None = "now" if isinstance(at_ms, _Now) else at_ms
     if isinstance(time, int) and not AT_MS_MIN <= time <= AT_MS_MAX:
-        raise Invalid(f"at_ms {time} is not in the years 1 to 9999: it counts milliseconds since 1970")
+        raise Invalid(
+            f"at_ms {time} is not in the years 1 to 9999: it counts milliseconds since 1970",
+            what="at_ms",
+            value=str(time),
+        )
     return (role, content, meta, artifacts, tuple(links), time, None)
 
 

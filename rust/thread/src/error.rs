@@ -54,7 +54,7 @@ pub enum ThreadError {
         verb: &'static str,
     },
     /// `fork(before=…)` of a role that has not spoken.
-    #[error("no {role:?} in this thread; its roles are {roles:?}")]
+    #[error("no {role:?} in this thread; its roles are {}", on_one_line(roles))]
     UnknownRole {
         /// What was asked for.
         role: String,
@@ -161,4 +161,13 @@ pub(crate) fn within(what: &'static str, limit: usize, actual: usize) -> Result<
         });
     }
     Ok(())
+}
+
+/// Names of somebody else's, which may hold anything, for a message.
+fn on_one_line(names: &[String]) -> String {
+    let names: Vec<String> = names
+        .iter()
+        .map(|name| name.escape_debug().to_string())
+        .collect();
+    names.join(", ")
 }

@@ -118,8 +118,9 @@ fn listeners_are_called_after_commits_and_on_close(backend: &dyn Backend) {
         "the commit is there when it is told"
     );
     drop(first);
+    // A call may be under way still; the channel ends with the last of them.
     assert!(
-        calls.try_iter().count() < 100 && calls.recv().is_err(),
+        calls.iter().take(100).count() < 100,
         "what was dropped is not kept"
     );
     // Calls may come twice, and late: those of the first commit are let pass.

@@ -1,7 +1,7 @@
 //! Every limit at its edge: the limit itself goes in, one more is refused and writes nothing.
 
 use treering_block::limits::ROLE_BYTES_MAX;
-use treering_store::{Durability, Store};
+use treering_store::{Durability, Store, StoreError};
 use treering_thread::limits::{
     DEPTH_MAX, EXTEND_STEPS_MAX, KEY_BYTES_MAX, LABELS_MAX, PIN_BYTES_MAX,
 };
@@ -181,5 +181,8 @@ fn pins_are_refs_of_their_own() {
         pins::rm(&shared, "main", name, Durability::Durable).and_then(|pending| pending.wait())
     };
     rm("release/1").unwrap();
-    assert!(matches!(rm("release/1"), Err(ThreadError::NotFound { .. })));
+    assert!(matches!(
+        rm("release/1"),
+        Err(ThreadError::Store(StoreError::RefNotFound(_)))
+    ));
 }
