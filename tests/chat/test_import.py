@@ -369,3 +369,12 @@ def test_threads_of_an_async_store_are_refused(tmp_path: Path) -> None:
                 chat.export(store.threads)  # type: ignore[arg-type]
 
     asyncio.run(main())
+
+
+def test_a_conversation_that_is_too_long_for_one_commit(store: treering.Store, tmp_path: Path) -> None:
+    """It is refused whole, by its list of messages: half a thread would pass for an imported one."""
+    said = [{"role": "user", "content": str(number)} for number in range(10_001)]
+    report = imported(store, tmp_path, {"messages": said}, {"messages": said[:10_000]})
+    assert [(refused.record, refused.path) for refused in report.refused] == [(1, "$.messages")]
+    assert "10000" in report.refused[0].reason
+    assert (report.threads_new, report.steps) == (1, 10_000)

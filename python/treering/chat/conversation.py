@@ -115,6 +115,11 @@ def to_record(prompt: Any, parameters: Mapping[str, Any], messages: Iterable[Mes
     return {**rest, name: listed}
 
 
+def list_path(record: Mapping[str, Any]) -> str:
+    """The JSON path of a record's messages."""
+    return f"$.{next(name for name in LIST_NAMES if name in record)}"
+
+
 def largest_part(record: Mapping[str, Any]) -> str:
     """The JSON path of what makes a record too large for its nodes; `$` where it is all beside the messages."""
     name = next(name for name in LIST_NAMES if name in record)

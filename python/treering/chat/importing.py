@@ -17,7 +17,7 @@ from typing import Any, Final
 from treering._calls import call_of
 from treering._core import Pending
 from treering._family import SYNC
-from treering.chat.conversation import WORKFLOW, Conversation, conversation_of, largest_part
+from treering.chat.conversation import WORKFLOW, Conversation, conversation_of, largest_part, list_path
 from treering.chat.reading import ChatLog, Record, Refusal, Refused, open_log
 from treering.errors import AlreadyExists, Corrupt, Invalid, LimitExceeded, NotFound
 from treering.step import NewStep
@@ -173,7 +173,11 @@ class _Import:
         return True
 
     def _refuse_for(self, record: Record, error: Invalid | Corrupt) -> None:
-        path = largest_part(record.value) if isinstance(error, LimitExceeded) else "$"
+        path = "$"
+        if isinstance(error, LimitExceeded):
+            # One commit takes so many steps, and a thread that is half there would pass for imported.
+            many = str(error.attributes.get("what", "")).startswith("steps of")
+            path = list_path(record.value) if many else largest_part(record.value)
         self._refuse(record, path, str(error))
 
     def _refuse(self, record: Record, path: str, reason: str) -> None:

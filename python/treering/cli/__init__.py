@@ -20,7 +20,12 @@ def main() -> None:
         # What people read must not fail for want of a character; data is written as UTF-8 wherever it goes.
         if isinstance(stream, TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
             stream.reconfigure(errors="replace")
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        # While the command's own modules were still being read.
+        code = 130
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
