@@ -426,21 +426,36 @@ fn a_store_that_does_not_open_is_opened_to_be_mended() {
         drop(store);
         assert_eq!(dump(path), before, "{plant}");
     }
-    // What nothing proves stays as it is, and the store stays shut.
-    let (directory, _, _) = filled();
-    let path = directory.path();
-    change(path, "DELETE FROM manifest WHERE key = 'store_id'");
-    let planted = dump(path);
-    let options = OpenOptions {
-        mend: true,
-        ..OpenOptions::default()
-    };
-    let refused = EmbeddedStore::open(path, &options);
-    assert!(
-        matches!(refused, Err(StoreError::Corrupt { .. })),
-        "{refused:?}"
-    );
-    assert_eq!(dump(path), planted);
+}
+
+/// What nothing proves and nothing rests on is given anew, so that all the rest can be read.
+#[test]
+fn a_store_that_lost_its_id_or_its_age_gets_another() {
+    for key in ["store_id", "created_at_ms"] {
+        let (directory, _, before) = filled();
+        let path = directory.path();
+        let line = |dump: &str| {
+            let of_key = format!("manifest [Blob({:?})", key.as_bytes());
+            let mut lines: Vec<String> = dump.lines().map(str::to_owned).collect();
+            lines.retain(|line| !line.starts_with(&of_key));
+            lines
+        };
+        change(path, &format!("DELETE FROM manifest WHERE key = '{key}'"));
+        assert!(EmbeddedStore::open(path, &OpenOptions::default()).is_err());
+        let options = OpenOptions {
+            mend: true,
+            ..OpenOptions::default()
+        };
+        let store = EmbeddedStore::open(path, &options).unwrap();
+        assert_eq!(store.verify(None).unwrap().findings, [], "{key}");
+        store.gc(&GcOptions::default()).unwrap();
+        store.close().unwrap();
+        drop(store);
+        let after = dump(path);
+        assert_ne!(after, before, "{key}");
+        assert_eq!(line(&after), line(&before), "{key}: nothing else changed");
+        EmbeddedStore::open(path, &OpenOptions::default()).unwrap();
+    }
 }
 
 #[test]

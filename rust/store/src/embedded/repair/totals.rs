@@ -1,10 +1,15 @@
-//! The store's own rows: the totals, which can be counted, and those that only their check can prove.
+//! The store's own rows: what can be counted or read elsewhere, what only a check can prove, and the two that
+//! may be given anew, since nothing in the store rests on them.
+
+use ulid::Ulid;
 
 use super::mends::{Mend, Step};
 use super::one_byte::mend_row;
 use super::raw::{Cell, RawRow, each_row, row_at};
 use crate::embedded::links_codec;
-use crate::embedded::manifest_rows::{KEY_FORMAT, KEY_TOTALS, KEYS, Totals};
+use crate::embedded::manifest_rows::{
+    KEY_CREATED_AT_MS, KEY_FORMAT, KEY_TOTALS, KEYS, STORE_ID, Totals,
+};
 use crate::embedded::row_check::Table;
 use crate::embedded::schema::FORMAT;
 use crate::embedded::session::Session;
@@ -128,6 +133,24 @@ pub(super) fn manifest_row(session: Session<'_>, key: &str) -> Result<Option<Men
             )),
             Err(_) => None,
         },
+        // Says nothing of what is in the store.
+        KEY_CREATED_AT_MS => {
+            let oldest = session.number(
+                "SELECT coalesce((SELECT at_ms FROM journal ORDER BY position LIMIT 1), 0)",
+            )?;
+            Some(Mend::row(
+                Check::Manifest,
+                before,
+                row(oldest.to_le_bytes().to_vec()),
+                "the time of the oldest commit that is kept",
+            ))
+        }
+        STORE_ID => Some(Mend::row(
+            Check::Manifest,
+            before,
+            row(Ulid::generate().to_bytes().to_vec()),
+            "a new one: backups that were made before are of another store now",
+        )),
         _ => None,
     })
 }
