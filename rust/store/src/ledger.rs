@@ -47,6 +47,11 @@ pub trait Ledger {
     /// Stores a block that is absent and returns its ordinal, which is greater than every one before.
     /// `links` are the ordinals of `block.links`, in that order.
     fn insert_block(&mut self, block: &Block, links: &[u64]) -> Result<u64>;
+    /// The commit brings the bytes of a block that is there: where the stored ones are damaged or gone, and that can
+    /// be seen cheaply, these take their place.
+    fn bring_bytes(&mut self, _ordinal: u64, _block: &Block) -> Result<()> {
+        Ok(())
+    }
     /// Sets or removes the ref. `version` is the one to store; 0 for a removal.
     fn change_ref(&mut self, name: &RefName, version: u64, change: &Change) -> Result<()>;
     /// Stores the lease's new state.
@@ -186,6 +191,8 @@ enum Place {
 /// Which blocks are new, and where everything is that they, moves and holds point at.
 struct Presence<'a> {
     new: Vec<&'a Block>,
+    /// Blocks of the commit that were there, under this ordinal.
+    there: Vec<(u64, &'a Block)>,
     places: HashMap<Cid, Place>,
 }
 
@@ -193,10 +200,14 @@ impl<'a> Presence<'a> {
     fn judge(commit: &'a Commit, ledger: &mut dyn Ledger) -> Result<Self> {
         let mut presence = Self {
             new: Vec::new(),
+            there: Vec::new(),
             places: HashMap::with_capacity(commit.blocks.len()),
         };
         for block in &commit.blocks {
             if presence.find(&block.cid, ledger)? {
+                if let Some(Place::Here(ordinal)) = presence.places.get(&block.cid) {
+                    presence.there.push((*ordinal, block));
+                }
                 continue;
             }
             for link in &block.links {
@@ -283,6 +294,9 @@ fn book(
         }
         ordinals.push(ledger.insert_block(block, &links)?);
         new_bytes += block.bytes.len() as u64;
+    }
+    for (ordinal, block) in &presence.there {
+        ledger.bring_bytes(*ordinal, block)?;
     }
     let mut journal_moves = Vec::with_capacity(moves.len());
     for Planned { step, version } in moves {

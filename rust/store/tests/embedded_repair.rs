@@ -711,3 +711,46 @@ fn plant_duplicate(path: &Path, block: &Block) {
     )
     .unwrap();
 }
+
+/// Who brings the bytes again is not told that they are there when they are not.
+#[test]
+fn a_put_of_damaged_bytes_stores_them() {
+    let (directory, filled, _) = filled();
+    let path = directory.path();
+    change(
+        path,
+        "UPDATE block SET payload = zeroblob(1000) WHERE ordinal = 1",
+    );
+    let file = || {
+        let mut open = vec![path.join("blobs")];
+        let mut found = Vec::new();
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                if entry.path().is_dir() {
+                    open.push(entry.path());
+                } else if entry.metadata().unwrap().len() == 300_000 {
+                    found.push(entry.path());
+                }
+            }
+        }
+        found
+    };
+    for damage in ["gone", "short"] {
+        let store = open(path);
+        for file in file() {
+            match damage {
+                "gone" => std::fs::remove_file(file).unwrap(),
+                _ => std::fs::write(file, b"short").unwrap(),
+            }
+        }
+        assert!(store.get(&filled.large.cid).is_err(), "{damage}");
+        let again = put(vec![filled.leaf.clone(), filled.large.clone()]);
+        let done = store.submit(again).wait().unwrap();
+        assert_eq!(done.new_blocks, 0);
+        for block in [&filled.leaf, &filled.large] {
+            assert_eq!(*store.get(&block.cid).unwrap(), *block.bytes, "{damage}");
+        }
+        assert_eq!(store.verify(None).unwrap().findings, [], "{damage}");
+        store.close().unwrap();
+    }
+}

@@ -128,6 +128,12 @@ impl BlobFiles {
 
     /// Bytes `offset..offset + length` as far as there are, checked against the tree; the rest of the
     /// file is not read. O(length + log size). Errors: `Corrupt`, `Io`.
+    /// Whether the block's file is there, as long as it has to be: what can be told without reading it.
+    pub(super) fn has_length_of(&self, row: &BlockRow) -> bool {
+        let about = self.path_of(row).map(std::fs::metadata);
+        about.is_ok_and(|about| about.is_ok_and(|about| about.len() == row.size))
+    }
+
     pub(super) fn read_range(&self, row: &BlockRow, offset: u64, length: u64) -> Result<Vec<u8>> {
         let end = offset.saturating_add(length).min(row.size);
         let length = end.saturating_sub(offset);

@@ -274,6 +274,24 @@ impl Session<'_> {
         .map_err(|error| self.unwritten(error))
     }
 
+    /// Writes the payload of a row anew.
+    pub(super) fn replace_payload(self, ordinal: u64, bytes: &[u8]) -> Result<()> {
+        self.prepared("UPDATE block SET payload = ?2 WHERE ordinal = ?1")?
+            .execute(params![to_sql(ordinal), bytes])
+            .map(drop)
+            .map_err(|error| self.unwritten(error))
+    }
+
+    /// Has the row name another file.
+    pub(super) fn replace_file(self, row: &BlockRow, file: Option<&str>) -> Result<()> {
+        let (ordinal, size) = (to_sql(row.ordinal), to_sql(row.size));
+        let check = check(ordinal, &row.cid, size, file).finish();
+        self.prepared("UPDATE block SET file = ?2, chk = ?3 WHERE ordinal = ?1")?
+            .execute(params![ordinal, file, check])
+            .map(drop)
+            .map_err(|error| self.unwritten(error))
+    }
+
     /// Stores what a block links to; every block has its row, so that a missing one is noticed.
     pub(super) fn insert_links(self, ordinal: u64, links: &[u64]) -> Result<()> {
         let encoded = links_codec::encode(ordinal, links)?;

@@ -260,9 +260,9 @@ impl EmbeddedStore {
             let written = if files.contains_key(&block.cid) {
                 continue;
             } else {
-                self.has(&block.cid).and_then(|present| {
+                self.is_whole(core, &block.cid).and_then(|whole| {
                     // Only a hint: asked again under the lock; a file too many is removed then.
-                    if present {
+                    if whole {
                         Ok(None)
                     } else {
                         core.shared.blobs.write(block).map(Some)
@@ -281,6 +281,14 @@ impl EmbeddedStore {
             }
         }
         Ok(files)
+    }
+
+    /// Whether a large block is there, its file as long as it has to be.
+    fn is_whole(&self, core: &Core, cid: &Cid) -> Result<bool> {
+        match self.reading(|session| session.find_block(cid))? {
+            Some(row) => Ok(core.shared.blobs.has_length_of(&row)),
+            None => self.has(cid),
+        }
     }
 
     /// Queues work on leases and waits for it.

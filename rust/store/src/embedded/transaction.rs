@@ -286,6 +286,26 @@ impl Ledger for Transaction<'_> {
         Ok(ordinal)
     }
 
+    fn bring_bytes(&mut self, ordinal: u64, block: &Block) -> Result<()> {
+        // None: it is in another tier.
+        let Some(row) = self.session.find_block(&block.cid)? else {
+            return Ok(());
+        };
+        if row.file.is_none() {
+            if self.session.payload(ordinal)?.as_deref() == Some(&*block.bytes) {
+                return Ok(());
+            }
+            tracing::warn!(cid = %block.cid, "stored bytes were damaged: written anew");
+            return self.writing(|session| session.replace_payload(ordinal, &block.bytes));
+        }
+        if self.blobs.has_length_of(&row) {
+            return Ok(());
+        }
+        tracing::warn!(cid = %block.cid, "a block's file was damaged or gone: written anew");
+        let file = self.file_of(block)?;
+        self.writing(|session| session.replace_file(&row, file.as_deref()))
+    }
+
     fn change_ref(&mut self, name: &RefName, version: u64, change: &Change) -> Result<()> {
         // The journal's row follows in the same request.
         let position = self.tip.head.position.saturating_add(1);

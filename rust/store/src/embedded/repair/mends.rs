@@ -6,12 +6,9 @@
 
 use std::collections::HashSet;
 
-use rusqlite::params;
-
 use super::history::{self, RawCommit};
 use super::raw::{RawRow, delete_row, row_at, write_row};
 use super::totals;
-use crate::embedded::block_rows::to_sql;
 use crate::embedded::row_check::Table;
 use crate::embedded::session::Session;
 use crate::embedded::transaction::Transaction;
@@ -143,13 +140,9 @@ impl Mend {
                     transaction.writing(|session| write_row(session, before.as_ref(), &after))?
                 }
                 Step::Delete(row) => transaction.writing(|session| delete_row(session, &row))?,
-                Step::Payload { ordinal, after, .. } => transaction.writing(|session| {
-                    session
-                        .prepared("UPDATE block SET payload = ?2 WHERE ordinal = ?1")?
-                        .execute(params![to_sql(ordinal), after])
-                        .map(drop)
-                        .map_err(|error| session.unwritten(error))
-                })?,
+                Step::Payload { ordinal, after, .. } => {
+                    transaction.writing(|session| session.replace_payload(ordinal, &after))?
+                }
                 Step::Commit { after, .. } => {
                     transaction.writing(|session| history::write_commit(session, &after))?;
                     transaction.read_tip();
