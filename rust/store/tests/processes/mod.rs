@@ -85,6 +85,30 @@ impl Other {
         let pid = libc::pid_t::try_from(self.child.id()).unwrap();
         // SAFETY: a signal to the child that we started and have not waited for.
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+        if signal == libc::SIGSTOP {
+            self.wait_until_stopped();
+        }
+    }
+
+    /// A thread that was told to stop may still finish the system call that it is in, and have a lock then.
+    #[cfg(unix)]
+    fn wait_until_stopped(&self) {
+        let is_stopped = |task: std::fs::DirEntry| {
+            let about = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // The state follows the name, which stands in parentheses and may hold anything.
+            let state = about.rsplit_once(") ").map_or("", |(_, rest)| rest);
+            state.starts_with(['T', 't'])
+        };
+        let tasks = format!("/proc/{}/task", self.child.id());
+        for _ in 0..2000 {
+            // Where there is no such directory nothing can be told.
+            let listed = std::fs::read_dir(&tasks);
+            if listed.map_or(true, |tasks| tasks.flatten().all(is_stopped)) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        panic!("it does not stop");
     }
 
     pub fn kill(mut self) {
