@@ -142,6 +142,39 @@ def test_every_verb_of_a_parents_handle_says_so(tmp_path: Path, in_memory: bool)
         assert store.verify().ok
 
 
+def test_a_fork_while_others_write_to_a_store_in_memory() -> None:
+    """Whatever mutex they hold just then, the child hears at once that the store is its parent's."""
+    import threading
+
+    store = treering.memory()
+    thread = store.threads.start("w")
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            store.put(os.urandom(2000))
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+
+    def work() -> None:
+        with pytest.raises(ForkedProcess):
+            store.put(b"x")
+        with pytest.raises(ForkedProcess):
+            thread.append("a", "x")
+        store.close()
+
+    try:
+        for _ in range(10):
+            in_child(work)
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    assert store.verify().ok
+
+
 def test_async_handles_of_a_parent_say_so(tmp_path: Path, start: Start) -> None:
     code = """
         import asyncio, os

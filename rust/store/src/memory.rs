@@ -117,7 +117,10 @@ impl Default for MemoryStore {
 impl Store for MemoryStore {
     fn submit(&self, commit: Commit) -> Ticket {
         let answer = self.apply(&commit);
-        self.ring();
+        // Nothing to be heard of one that was refused; in a child the listeners' lock may be held for ever.
+        if answer.is_ok() {
+            self.ring();
+        }
         Ticket::answered(answer)
     }
 
@@ -314,7 +317,13 @@ impl Store for MemoryStore {
         drop(self.open()?);
         let id = self.listeners.add(wake);
         let listeners = Arc::clone(&self.listeners);
-        Ok(Listening::new(move || listeners.remove(id)))
+        let process = self.process;
+        // A child that drops what it inherited leaves the list, and its lock, alone.
+        Ok(Listening::new(move || {
+            if process == std::process::id() {
+                listeners.remove(id);
+            }
+        }))
     }
 
     fn lease_acquire(&self, name: &RefName, owner: &str) -> Result<Lease> {

@@ -15,7 +15,7 @@ mod sealed;
 mod target;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use treering_block::Cid;
 
@@ -294,6 +294,3 @@ fn what_is_wrong(
 fn broken_file(cid: &Cid, detail: &str) -> StoreError {
     super::block_rows::broken_bytes(cid, detail)
 }
-
-/// How long a backup waits for another one into the same directory, at a time.
-const LOCK_RETRY: Duration = Duration::from_millis(20);

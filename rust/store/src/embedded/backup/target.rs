@@ -10,9 +10,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::LOCK_RETRY;
 use crate::embedded::blob::{BlobFiles, without_tree_suffix};
 use crate::embedded::connections::set_up;
 use crate::embedded::dead_rows;
@@ -301,18 +300,11 @@ fn mark(directory: &Directory, marker: &str, disk: &Disk) -> Result<()> {
 
 /// Only backups into one directory meet here.
 fn wait_for(lock: &WriteLock, wait: Duration) -> Result<()> {
-    let started = Instant::now();
-    loop {
-        match lock.try_lock() {
-            Ok(true) => return Ok(()),
-            Ok(false) if started.elapsed() >= wait => {
-                return Err(StoreError::LockTimeout {
-                    waited_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                    holder: format!("another backup there, by {}", lock.holder()),
-                });
-            }
-            Ok(false) => std::thread::sleep(LOCK_RETRY),
-            Err(error) => return Err(io_error("lock", lock.path(), error)),
-        }
-    }
+    lock.lock_within(wait).map_err(|error| match error {
+        StoreError::LockTimeout { waited_ms, holder } => StoreError::LockTimeout {
+            waited_ms,
+            holder: format!("another backup there, by {holder}"),
+        },
+        error => error,
+    })
 }
