@@ -1,8 +1,16 @@
-"""Settings of all tests: how hypothesis searches."""
+"""What all tests share: how hypothesis searches, and running the core's own tests."""
 
 import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PANIC = re.compile(r"^thread '.*' .*panicked at .*\n.*", re.MULTILINE)
 
 pytest_plugins = ["pytester"]
 
@@ -10,3 +18,24 @@ pytest_plugins = ["pytester"]
 settings.register_profile("treering", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("treering-ci", parent=settings.get_profile("treering"), derandomize=True, print_blob=True)
 settings.load_profile("treering-ci" if os.environ.get("CI") else "treering")
+
+
+@pytest.fixture
+def cargo_test() -> Callable[..., str]:
+    """Runs `cargo test` with these arguments and variables, and returns what it printed."""
+
+    def run(*arguments: str, **environment: str) -> str:
+        done = subprocess.run(
+            ["cargo", "test", "--locked", "--quiet", *arguments],
+            cwd=ROOT,
+            env=os.environ | {"RUST_BACKTRACE": "0"} | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        # One of several processes that panics takes others with it: the first is the cause.
+        panics = "\n".join(PANIC.findall(done.stderr + done.stdout))
+        assert done.returncode == 0, f"{panics}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        return done.stdout + done.stderr
+
+    return run

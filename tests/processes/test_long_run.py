@@ -1,22 +1,17 @@
 """The long form of what the core's tests show in seconds: ten minutes of writers, a reader and a collector."""
 
 import os
-import subprocess
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.mark.long
-def test_ten_minutes_of_writers_a_reader_and_a_collector() -> None:
+def test_ten_minutes_of_writers_a_reader_and_a_collector(cargo_test: Callable[..., str]) -> None:
     seconds = os.environ.get("TREERING_TEST_SECONDS", "600")
-    command = ["cargo", "test", "--locked", "--quiet", "--package", "treering-store", "--test", "processes_long_run"]
-    test = ["--", "--exact", "writers_a_reader_and_a_collector", "--nocapture"]
-    environment = {**os.environ, "TREERING_TEST_SECONDS": seconds}
-    done = subprocess.run(command + test, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    print(done.stdout)
-    assert done.returncode == 0, done.stderr
-    assert "1 passed" in done.stdout
-    assert f"{seconds} s: " in done.stdout
+    test = ("--package", "treering-store", "--test", "processes_long_run")
+    only = ("--", "--exact", "writers_a_reader_and_a_collector", "--nocapture")
+    printed = cargo_test(*test, *only, TREERING_TEST_SECONDS=seconds)
+    print(printed)
+    assert "1 passed" in printed
+    assert f"{seconds} s: " in printed

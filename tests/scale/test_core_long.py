@@ -1,12 +1,8 @@
 """What takes minutes in the core's own tests: they are left out of `cargo test` and run from here."""
 
-import subprocess
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-MINUTES_MAX = 40
 
 
 @pytest.mark.long
@@ -17,15 +13,6 @@ MINUTES_MAX = 40
         ("treering-store", "gc_interleavings", "orders::every_order_of_one_collection_and_a_longer_writer"),
     ],
 )
-def test_core(package: str, binary: str, name: str) -> None:
-    command = ["cargo", "test", "--locked", "--quiet", "--package", package, "--test", binary]
-    done = subprocess.run(
-        [*command, "--", "--ignored", "--exact", name],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=MINUTES_MAX * 60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 passed" in done.stdout, f"no test of the name {name}:\n{done.stdout}"
+def test_core(cargo_test: Callable[..., str], package: str, binary: str, name: str) -> None:
+    printed = cargo_test("--package", package, "--test", binary, "--", "--ignored", "--exact", name)
+    assert "1 passed" in printed, f"no test of the name {name}:\n{printed}"

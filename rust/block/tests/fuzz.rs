@@ -139,19 +139,28 @@ fn fuzz_dag_cbor_values() {
         .seeds(dense())
         .cases(8_000)
         .run(cbor::decode, |input, value| {
-            let too_many_maps = matches!(
-                value,
-                Err(CodecError::Limit {
-                    what: LimitKind::Maps,
-                    ..
-                })
-            );
             // Where decoding stops for its maps, what follows may be anything.
-            assert!(too_many_maps || value.is_ok() == skipped(input));
+            assert!(
+                value
+                    .as_ref()
+                    .is_err_and(|error| is_of_too_many_maps(error))
+                    || value.is_ok() == skipped(input)
+            );
             if let Ok(value) = value {
                 assert_eq!(cbor::encode(&value).unwrap(), input);
             }
         });
+}
+
+/// What is made of more maps than its length pays for is refused, by reading only.
+fn is_of_too_many_maps(error: &CodecError) -> bool {
+    matches!(
+        error,
+        CodecError::Limit {
+            what: LimitKind::Maps,
+            ..
+        }
+    )
 }
 
 /// The other way: any value that can be built is written, and reads back as itself.
@@ -169,7 +178,11 @@ fn fuzz_values_to_dag_cbor() {
                 let Ok(bytes) = encoded else { return };
                 let value = built(&mut input.iter().copied(), 0);
                 // As texts, since −0.0 equals 0.0.
-                let back = cbor::decode(&bytes).unwrap();
+                let back = cbor::decode(&bytes);
+                if back.as_ref().is_err_and(is_of_too_many_maps) {
+                    return;
+                }
+                let back = back.unwrap();
                 assert_eq!(format!("{back:?}"), format!("{value:?}"));
                 if let Ok(text) = dag_json::encode(&value) {
                     let back = dag_json::decode(&text).unwrap();

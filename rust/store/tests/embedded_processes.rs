@@ -42,7 +42,8 @@ fn other_process() {
     };
     let directory = Path::new(&directory);
     match role.as_str() {
-        "count" => count_up(&open(directory), 100),
+        "count" => count_up(&open(directory), 100, |_| true),
+        "count in turns" => count_up(&open(directory), u64::MAX, |version| version % 2 == 1),
         "one" => {
             std::thread::sleep(Duration::from_millis(300));
             open(directory)
@@ -82,12 +83,17 @@ fn other_process() {
     }
 }
 
-/// Moves the ref `t` on, each time from where it stands, until this process has done so `times` times.
-fn count_up(store: &EmbeddedStore, times: u64) {
+/// Moves the ref `t` on, each time from where it stands if that is a version of ours, until this process has
+/// done so `times` times.
+fn count_up(store: &EmbeddedStore, times: u64, is_ours: impl Fn(u64) -> bool) {
     let mut done = 0;
     while done < times {
         let stands = store.read_ref(&name("t")).unwrap();
         let version = stands.as_ref().map_or(0, |value| value.version);
+        if !is_ours(version) {
+            std::thread::yield_now();
+            continue;
+        }
         let block = Block::raw(version.to_le_bytes().to_vec());
         let expect = if version == 0 {
             Expect::Absent
@@ -112,12 +118,30 @@ fn two_processes_count_without_losing_one() {
     let directory = tempfile::tempdir().unwrap();
     let other = start("count", directory.path()).spawn().unwrap();
     let store = open(directory.path());
-    count_up(&store, 100);
+    count_up(&store, 100, |_| true);
     wait(other);
     assert_eq!(store.read_ref(&name("t")).unwrap().unwrap().version, 200);
     let journal = store.journal(None, 1000).unwrap();
     assert!(journal.iter().map(|entry| entry.position).eq(1..=200));
     assert_eq!(store.verify(None).unwrap().findings, []);
+}
+
+#[test]
+fn processes_that_take_turns_find_the_room_that_the_other_made_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut other = start("count in turns", directory.path()).spawn().unwrap();
+    let store = open(directory.path());
+    count_up(&store, 50, |version| version % 2 == 0);
+    let log = std::fs::metadata(directory.path().join("store.db-wal")).unwrap();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    // Theirs are as long as ours.
+    let written = 2 * store.counters().wal_bytes_written;
+    assert!(
+        (written / 2..=2 * written + (1 << 20)).contains(&log.len()),
+        "{} bytes for {written} written",
+        log.len()
+    );
 }
 
 #[test]

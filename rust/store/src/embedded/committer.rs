@@ -35,8 +35,12 @@ use crate::ticket::Helper;
 /// A relaxed batch may make the log this many times longer before it is checkpointed: a bulk load wants
 /// throughput, and nobody waits for its fsync.
 const RELAXED_LOG_FACTOR: u64 = 4;
-/// While readers hold a checkpoint up, the next is tried after this much more log.
+/// While readers keep the log from starting anew, the next checkpoint is tried after this much more of it, or
+/// after a quarter more.
 const CHECKPOINT_RETRY_BYTES: u64 = 8 << 20;
+/// Then it waits so long for those who read from the log, and whoever wants to write waits with it; who comes
+/// to read meanwhile reads from the database. Readers without a pause make the log grow without end otherwise.
+const READERS_WAIT: Duration = Duration::from_millis(50);
 /// After a batch that took longer, callers wait for the writer's thread, since waiting can be interrupted.
 const HELP_MAX: Duration = Duration::from_millis(20);
 
@@ -48,7 +52,7 @@ pub(super) struct Committer {
     generation: u64,
     /// This process's identity, for leases.
     identity: Identity,
-    /// Readers held the last checkpoint up: not before the log is this long.
+    /// The log has not started anew since the last checkpoint: not before it is this long. 0: it has.
     checkpoint_retry_bytes: AtomicU64,
     /// How many MiB the log had when the system was asked for its room last.
     room_asked_at: AtomicU64,
@@ -439,29 +443,29 @@ impl Committer {
         let inside = fork::enter();
         let log_bytes = self.shared.tally.log_bytes();
         // Where room is wanted the log's own is given back.
-        let mode = if self.cut.swap(false, Relaxed) {
-            "TRUNCATE"
+        let (mode, wait) = if self.cut.swap(false, Relaxed) {
+            ("TRUNCATE", Duration::ZERO)
+        } else if self.checkpoint_retry_bytes.load(Relaxed) > 0 {
+            ("RESTART", READERS_WAIT)
         } else {
-            "PASSIVE"
+            ("PASSIVE", Duration::ZERO)
         };
         let reserve = &self.shared.reserve;
         reserve.allow(self.for_deletion.swap(false, Relaxed));
-        // Whole: the next commit starts the log anew. Not whole: readers still need its end.
         let whole = self
             .shared
-            .checkpoint(&inside, mode)
+            .checkpoint(&inside, mode, wait)
             .unwrap_or_else(|error| {
                 tracing::warn!(%error, "checkpoint failed; the log keeps everything");
                 false
             });
         self.tell_of_doubt();
         reserve.allow(false);
-        let retry = if whole {
+        if whole {
             reserve.make_again();
-            0
-        } else {
-            log_bytes.saturating_add(CHECKPOINT_RETRY_BYTES)
-        };
+        }
+        let more = CHECKPOINT_RETRY_BYTES.max(log_bytes / 4);
+        let retry = log_bytes.saturating_add(more);
         self.checkpoint_retry_bytes.store(retry, Relaxed);
     }
 
@@ -473,7 +477,7 @@ impl Committer {
             && self.lock.try_lock().unwrap_or(false)
         {
             let inside = fork::enter();
-            if let Err(error) = self.shared.checkpoint(&inside, "TRUNCATE") {
+            if let Err(error) = self.shared.checkpoint(&inside, "TRUNCATE", Duration::ZERO) {
                 tracing::debug!(%error, "the log stays");
             }
             drop(inside);

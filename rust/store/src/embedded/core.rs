@@ -123,13 +123,18 @@ impl Shared {
     /// back well from memory. Commits behind such a gap would be lost with it, and a checkpoint would put
     /// pages into the database that an older part of the log then undoes, each by itself. So the log is
     /// written anew first, with an fsync that can fail anew. Under the write lock. Errors: `DiskFull`, `Io`.
-    fn redo_log(&self, _inside: &Inside) -> Result<()> {
+    fn redo_log(&self, inside: &Inside) -> Result<()> {
+        let writer = self.connections.writer(inside, Durability::Durable)?;
+        let session = Session::new(&writer.conn, self.connections.database());
+        // Keeps everybody's checkpoints from cutting the log meanwhile.
+        session.run("BEGIN IMMEDIATE", "write anew")?;
         let log = self.root.join(LOG);
-        match self.disk.write_anew(&log) {
+        let written = match self.disk.write_anew(&log) {
             // It was moved into the database, and synced there, since.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             written => written.map_err(|error| io_error("write anew", &log, error)),
-        }
+        };
+        written.and(session.run("ROLLBACK", "write anew"))
     }
 
     /// Another process's sync of the log failed: what it should have written, ours too, may not be on
@@ -161,9 +166,9 @@ impl Shared {
         written
     }
 
-    /// Moves the log into the database. True: all of it, so that the log starts anew. Never waits for
-    /// who reads or writes: then it moves what it can.
-    pub(super) fn checkpoint(&self, inside: &Inside, mode: &str) -> Result<bool> {
+    /// Moves the log into the database. True: all of it. Waits no longer than that for who reads or writes:
+    /// then it moves what it can.
+    pub(super) fn checkpoint(&self, inside: &Inside, mode: &str, wait: Duration) -> Result<bool> {
         let writer = self.connections.writer(inside, Durability::Durable)?;
         let session = Session::new(&writer.conn, self.connections.database());
         let busy_wait = |wait| {
@@ -172,7 +177,7 @@ impl Shared {
                 .busy_timeout(wait)
                 .map_err(session.failed("set up"))
         };
-        busy_wait(Duration::ZERO)?;
+        busy_wait(wait)?;
         self.tally.enter(Phase::Checkpoint);
         let ended = session
             .conn

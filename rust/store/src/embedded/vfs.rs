@@ -138,8 +138,8 @@ struct ShimFile {
     /// from removing the log.
     data_sync: Option<File>,
     data_sync_due: bool,
-    /// How long the log's file was at its last sync.
-    synced_bytes: u64,
+    /// Where the last write ended.
+    written_to: u64,
     /// A journal whose name may not be on disk yet.
     names_due: bool,
     /// None of a temporary file.
@@ -241,6 +241,7 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
         offset = offset.saturating_add(i64::try_from(piece.len()).unwrap_or(i64::MAX));
     }
     gathered.bytes.clear();
+    shim.written_to = u64::try_from(offset).unwrap_or(0);
     code
 }
 
@@ -351,7 +352,7 @@ unsafe extern "C" fn open(
             kind,
             gathered: Gathered::default(),
             data_sync: None,
-            synced_bytes: 0,
+            written_to: 0,
             path,
             names_due: create
                 && (kind == FileKind::Log || flags & ffi::SQLITE_OPEN_MAIN_JOURNAL != 0),
@@ -525,7 +526,7 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
                 Some(log) => {
                     // Only who has the write lock may: while a checkpoint syncs, others append to the log.
                     if shim.context.tally.is_committing() {
-                        lengthen(log, disk, shim.path.as_deref(), &mut shim.synced_bytes);
+                        lengthen(log, disk, shim.path.as_deref(), shim.written_to);
                     }
                     match log.sync_data() {
                         Ok(()) => ffi::SQLITE_OK,
@@ -566,25 +567,21 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     code
 }
 
-/// A sync that has to write the log's new length, too, costs half as much again. So one that must makes the
-/// file longer than it need be, by zeros (which are no frame), and those after it find the length as it was.
-/// Where that fails the log is as good as before.
-fn lengthen(mut log: &File, disk: &Disk, path: Option<&Path>, synced_bytes: &mut u64) {
-    let Ok(length) = log.metadata().map(|about| about.len()) else {
-        return;
+/// A sync that has to write the log's new length, too, costs half as much again. So one behind a commit that
+/// made the file grow makes it longer still, by zeros (which are no frame), and those after it, by whatever
+/// process, find room. Where that fails the log is as good as before.
+fn lengthen(mut log: &File, disk: &Disk, path: Option<&Path>, written_to: u64) {
+    let length = match log.metadata() {
+        Ok(about) if about.len() <= written_to => about.len(),
+        _ => return,
     };
-    let grown = length > *synced_bytes;
-    *synced_bytes = length;
-    if grown {
-        let zeros = vec![0; usize::try_from(length).map_or(LENGTHEN_MAX, lengthening)];
-        let write = |bytes: &[u8]| {
-            log.seek(SeekFrom::Start(length))?;
-            log.write_all(bytes)
-        };
-        match disk.write(path, length, &zeros, write, |error| error) {
-            Ok(()) => *synced_bytes += zeros.len() as u64,
-            Err(error) => tracing::debug!(%error, "the log is not lengthened"),
-        }
+    let zeros = vec![0; usize::try_from(length).map_or(LENGTHEN_MAX, lengthening)];
+    let write = |bytes: &[u8]| {
+        log.seek(SeekFrom::Start(length))?;
+        log.write_all(bytes)
+    };
+    if let Err(error) = disk.write(path, length, &zeros, write, |error| error) {
+        tracing::debug!(%error, "the log is not lengthened");
     }
 }
 
