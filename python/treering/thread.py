@@ -18,7 +18,7 @@ from treering._family import SYNC, Family
 from treering._session import Address, Home
 from treering.context import Context
 from treering.diff import Diff
-from treering.errors import Corrupt, HeadMoved
+from treering.errors import Corrupt, HeadMoved, Invalid
 from treering.interchange import Exported, Watcher, Writable, export_threads
 from treering.lease import Lease
 from treering.nodes import StartNode
@@ -276,7 +276,7 @@ class Thread:
             >>> print(thread.diff(fork))
             common: step 1; then 1 step here, 0 there
         """
-        common, left, right = diff(self._open(), other._open())
+        common, left, right = diff(self._open(), self._other(other))
         return Diff(
             None if common is None else StepRef(*common),
             tuple(map(self._step, left)),
@@ -289,13 +289,13 @@ class Thread:
 
         Reads O(log n) blocks.
         """
-        common = common_ancestor(self._open(), other._open())
+        common = common_ancestor(self._open(), self._other(other))
         return None if common is None else StepRef(*common)
 
     @read
     def is_ancestor_of(self, other: Thread) -> bool:
         """Returns whether all of this thread's steps are steps of `other` too; reads O(log n) blocks."""
-        return is_ancestor(self._home.session.core, self._open().info()["head"], other._open().info()["head"])
+        return is_ancestor(self._home.session.core, self._open().info()["head"], self._other(other).info()["head"])
 
     @property
     def failure(self) -> Step | None:
@@ -448,6 +448,14 @@ class Thread:
             self._core = self._home.threads.get(self.id)
             self._listed = None
         return self._core
+
+    def _other(self, other: Thread) -> ThreadCore:
+        """The core of a thread to compare with."""
+        if not isinstance(other, Thread):  # a caller without a type checker
+            raise TypeError(f"another thread is needed here, not {type(other).__name__}")
+        if not self._home.session.same_store(other._home.session):
+            raise Invalid("the threads are of two stores: nothing tells what they have in common")
+        return other._open()
 
     def _to_write(self) -> ThreadCore:
         listed = self._listed

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -386,3 +387,33 @@ def test_closing_one_of_two_leaves_the_other(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(treering.Closed):
         thread.append("a")
+
+
+def test_wrong_types_are_named(store: Store) -> None:
+    threads = store.threads
+    thread = threads.start("types")
+    wrong: Any = 5
+    for call, name in (
+        (lambda: threads.start("w", key=wrong), "key: "),
+        (lambda: threads.start("w", labels=wrong), "labels: "),
+        (lambda: thread.append(wrong, "text"), "role: "),
+        (lambda: thread.append("r", "text", meta=wrong), "meta: "),
+        (lambda: thread.append("r", "text", links=["bafy"]), "links: "),  # type: ignore[list-item]
+        (lambda: thread.append("r", "text", at_ms=1.5), "at_ms: "),  # type: ignore[arg-type]
+        (lambda: thread.append("r", "text", command_id=wrong), "command_id"),
+        (lambda: thread.diff(wrong), "another thread"),
+        (lambda: thread.is_ancestor_of(wrong), "another thread"),
+        (lambda: thread.common_ancestor(wrong), "another thread"),
+    ):
+        with pytest.raises(TypeError, match=name):
+            call()
+    with store.scope("main").commit() as commit, pytest.raises(TypeError, match="takes a thread"):
+        commit.threads[thread.id]  # type: ignore[index]
+    assert len(thread) == 0
+
+
+def test_threads_of_two_stores_have_nothing_to_compare(threads: Threads) -> None:
+    with treering.memory() as other:
+        stranger = other.threads.start("other")
+        with pytest.raises(treering.Invalid, match="two stores"):
+            threads.start("here").diff(stranger)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,29 @@ def test_again_writes_nothing_and_says_so(store: treering.Store) -> None:
     again = chat.import_file(store.threads, DEMO)
     assert (again.threads_new, again.threads_there, again.steps, again.blocks_written) == (0, 12, 0, 0)
     assert store.head() == head
+
+
+def test_it_counts_its_own_blocks(store: treering.Store) -> None:
+    others = store.threads.start("other")
+
+    def write(_: chat.Progress) -> None:
+        others.append("beside", "the import")
+
+    first = chat.import_file(store.threads, DEMO, progress=write)
+    assert 0 < first.blocks_written < store.counters()["blocks_written"]
+    assert chat.import_file(store.threads, DEMO, progress=write).blocks_written == 0
+
+
+def test_an_export_counts_what_it_leaves_out(store: treering.Store) -> None:
+    thread = store.threads.start("hand-made")
+    thread.append("coder", "here", artifacts={"a.txt": "1", "b.txt": "2"}, links=[thread.start.cid])
+    thread.finish(summary="done")
+    left_out: Counter[str] = Counter({"artifact": 1})
+    chat.export_thread(thread, left_out=left_out)
+    assert left_out == {"artifact": 3, "link": 1, "end": 1}
+    plain: Counter[str] = Counter()
+    chat.export_thread(store.threads.start("plain", steps=[("user", "hi")]), left_out=plain)
+    assert not plain
 
 
 def test_prompt_steps_parameters_labels_and_key(store: treering.Store, tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ class TestGraph:
     def test_ascii_where_the_output_has_no_box_characters(self, store: Path) -> None:
         environment = {**os.environ, "PYTHONIOENCODING": "ascii", "TREERING_STORE": str(store)}
         done = subprocess.run(
-            [sys.executable, "-m", "treering.cli", "thread", "log", "--graph", "ticket-812"],
+            [sys.executable, "-m", "treering", "thread", "log", "--graph", "ticket-812"],
             env=environment, capture_output=True, check=True,
         )  # fmt: skip
         assert done.stdout.startswith(b"o ")
@@ -269,7 +269,7 @@ class TestExchange:
         assert [path.name for path in Path().iterdir() if "out.json" in path.name] == ["out.json"]
 
     def test_dash_is_stdin_and_stdout(self, store: Path) -> None:
-        command = f"{sys.executable} -m treering.cli --store new thread"
+        command = f"{sys.executable} -m treering --store new thread"
         (store.parent / "log.json").write_text("\n".join(json.dumps(record) for record in self.RECORDS))
         done = subprocess.run(
             ["bash", "-c", f"cat log.json | {command} import - >&2 && {command} export --all -o -"],
@@ -295,7 +295,7 @@ class TestExchange:
     def test_two_processes_that_import_one_file(self, tmp_path: Path) -> None:
         records = [{"n": number, "messages": [{"role": "user", "content": "hi"}]} for number in range(300)]
         (tmp_path / "log.json").write_text(json.dumps(records))
-        command = [sys.executable, "-m", "treering.cli", "--store", "s", "thread", "import", "log.json", "--json"]
+        command = [sys.executable, "-m", "treering", "--store", "s", "thread", "import", "log.json", "--json"]
         both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) for _ in range(2)]
         reports = [json.loads(process.communicate(timeout=60)[0]) for process in both]
         assert [process.returncode for process in both] == [0, 0]
@@ -343,6 +343,12 @@ class TestExchange:
             assert cids[-2] == thread.head
             assert all(treering.Cid.of_node(node["node"]) == node["cid"] for node in exported["nodes"])
 
+    @pytest.mark.usefixtures("store")
+    def test_export_says_what_it_leaves_out(self, cli: Cli) -> None:
+        said = cli("thread", "export", "ticket-812").err
+        assert said == "left out, chat records have no place for it: 1 artifact; treering export keeps all\n"
+        assert cli("thread", "export", "other").err == ""
+
     def test_export_wants_to_know_which(self, cli: Cli) -> None:
         assert cli("thread", "export").code == 2
         assert cli("thread", "export", "--all", "ID").code == 2
@@ -370,7 +376,7 @@ class TestBlocks:
 
     def test_dash_is_stdin(self, tmp_path: Path) -> None:
         done = subprocess.run(
-            [sys.executable, "-m", "treering.cli", "block", "put", "-"],
+            [sys.executable, "-m", "treering", "block", "put", "-"],
             cwd=tmp_path, input=b"hello", capture_output=True, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stdout.decode().strip()) == (0, str(treering.Cid.of(b"hello")))
@@ -380,7 +386,7 @@ class TestBlocks:
             head = opened.threads.get("ticket-812").head
             data = opened.blocks.get(head)
         done = subprocess.run(
-            [sys.executable, "-m", "treering.cli", "--store", store, "block", "get", "--raw", str(head)],
+            [sys.executable, "-m", "treering", "--store", store, "block", "get", "--raw", str(head)],
             capture_output=True, check=True,
         )  # fmt: skip
         assert done.stdout == data

@@ -96,7 +96,7 @@ def test_days_that_are_none(cli: Cli) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_under_stdout(store: Path) -> None:
     done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m treering.cli --store {store} thread list --json > /dev/full"],
+        ["bash", "-c", f"{sys.executable} -m treering --store {store} thread list --json > /dev/full"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
@@ -152,7 +152,7 @@ def test_a_reader_that_leaves_is_no_error(store: Path) -> None:
         for number in range(5000):
             commit.put(b"%d" % number)
     done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {sys.executable} -m treering.cli --store {store} block list | head -1"],
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m treering --store {store} block list | head -1"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "")
@@ -163,7 +163,7 @@ def test_an_interrupt_is_no_traceback(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     process = subprocess.Popen(
-        [sys.executable, "-m", "treering.cli", "--store", tmp_path / "s", "thread", "import", fifo],
+        [sys.executable, "-m", "treering", "--store", tmp_path / "s", "thread", "import", fifo],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with fifo.open("wb"):  # the command reads now, and waits

@@ -76,7 +76,7 @@ class TestInterchange:
         assert done.out.splitlines()[1] == "1 command receipt could not come along (they are of scope main)"
 
     def test_through_a_pipe(self, tmp_path: Path) -> None:
-        program = f'"{sys.executable}" -m treering.cli'
+        program = f'"{sys.executable}" -m treering'
         line = f"{program} export - | {program} --store other import - --json"
         environment = {**os.environ, "TREERING_STORE": str(tmp_path / ".treering")}
         done = subprocess.run(

@@ -18,7 +18,7 @@ def on_terminal(*arguments: str | Path, answer: bytes = b"", **environment: str)
     ours = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "TREERING_STORE")}
     main, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "treering.cli", *arguments],
+        [sys.executable, "-m", "treering", *arguments],
         stdin=terminal, stdout=terminal, stderr=terminal,
         env={**ours, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
     )  # fmt: skip

@@ -6,6 +6,7 @@ and no other. Never: writes to the store.
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -20,7 +21,8 @@ from treering.threads import Threads
 def export(threads: Threads | Iterable[Thread]) -> list[dict[str, Any]]:
     """Returns the chat records of threads: of all of a scope, the oldest first, or of those given, in their order.
 
-    Steps that were appended after the import are messages like the others; `__end__` steps and artifacts are left out.
+    Steps that were appended after the import are messages like the others. What a chat record has no place for is left
+    out: artifacts, links, `__end__` steps; `export_thread` counts it.
 
     Errors:
         Corrupt (`corrupt`), NotFound (`not-found`): a node of a thread is broken or missing; named.
@@ -31,11 +33,27 @@ def export(threads: Threads | Iterable[Thread]) -> list[dict[str, Any]]:
     return [export_thread(thread) for thread in threads]
 
 
-def export_thread(thread: Thread) -> dict[str, Any]:
-    """Returns one thread as a chat record; see `export`."""
+def export_thread(thread: Thread, *, left_out: Counter[str] | None = None) -> dict[str, Any]:
+    """Returns one thread as a chat record; see `export`.
+
+    `left_out` is increased by what the record does not say, under `artifact`, `link` and `end`.
+    """
     start = thread.start
-    messages = (Message(step.role, step.content, step.meta) for step in thread if step.role != END_ROLE)
-    return to_record(None if start.prompt is None else thread.prompt, start.parameters, messages)
+    dropped: Counter[str] = Counter()
+
+    def messages() -> Iterator[Message]:
+        for step in thread:
+            dropped["artifact"] += len(step.artifacts)
+            dropped["link"] += len(step.links)
+            if step.role == END_ROLE:
+                dropped["end"] += 1
+            else:
+                yield Message(step.role, step.content, step.meta)
+
+    record = to_record(None if start.prompt is None else thread.prompt, start.parameters, messages())
+    if left_out is not None:
+        left_out.update(+dropped)
+    return record
 
 
 def chat_json(record: Mapping[str, Any]) -> str:

@@ -8,21 +8,19 @@ Never: writes the clock into a node (the same record gives the same blocks, when
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from treering._calls import call_of
 from treering._core import Pending
 from treering._family import SYNC
 from treering.chat.conversation import WORKFLOW, Conversation, conversation_of, largest_part, list_path
 from treering.chat.reading import ChatLog, Record, Refusal, Refused, open_log
 from treering.errors import AlreadyExists, Corrupt, Invalid, LimitExceeded, NotFound
 from treering.step import NewStep
-from treering.thread import Thread
-from treering.threads import Threads
+from treering.threads import Threads, start_args
 
 #: Commits that are on their way at one time.
 _IN_FLIGHT_MAX: Final = 64
@@ -41,7 +39,7 @@ class ImportReport:
     steps: int
     """Steps of the new threads."""
     blocks_written: int
-    """New blocks in the store; exact while nothing else writes through this handle's store."""
+    """Blocks that the new threads brought into the store."""
     refused: tuple[Refusal, ...]
     """Records that were not imported, and why."""
 
@@ -60,8 +58,7 @@ class _InFlight:
 
     record: Record
     steps: int
-    op: Generator[Pending[Any], Any, Thread]
-    pending: Pending[Any]
+    pending: Pending[dict[str, Any]]
 
 
 def import_file(
@@ -106,10 +103,9 @@ class _Import:
         self._occurrences: Counter[str] = Counter()
         self._in_flight: deque[_InFlight] = deque()
         self._refused: list[Refusal] = []
-        self._new = self._there = self._steps = 0
+        self._new = self._there = self._steps = self._blocks = 0
 
     def run(self, log: ChatLog) -> ImportReport:
-        before = self._blocks_written()
         records = 0
         for item in log.records:
             records += 1
@@ -128,7 +124,7 @@ class _Import:
             threads_new=self._new,
             threads_there=self._there,
             steps=self._steps,
-            blocks_written=self._blocks_written() - before,
+            blocks_written=self._blocks,
             refused=tuple(sorted(self._refused, key=lambda refusal: refusal.record)),
         )
 
@@ -141,8 +137,8 @@ class _Import:
             if self._is_there(key):
                 self._there += 1
                 return
-            op = _start(self._threads, conversation, key)
-            self._in_flight.append(_InFlight(record, len(conversation.messages), op, next(op)))
+            start = self._start(conversation, key)
+            self._in_flight.append(_InFlight(record, len(conversation.messages), start))
         except Refused as refused:
             self._refuse(record, refused.path, refused.reason)
         except (Invalid, Corrupt) as error:
@@ -159,11 +155,9 @@ class _Import:
         except Invalid as error:
             self._refuse_for(flight.record, error)
         else:
-            try:
-                flight.op.send(answer)
-            except StopIteration:
-                self._new += 1
-                self._steps += flight.steps
+            self._new += 1
+            self._steps += flight.steps
+            self._blocks += answer["new_blocks"]
 
     def _is_there(self, key: str) -> bool:
         try:
@@ -183,24 +177,24 @@ class _Import:
     def _refuse(self, record: Record, path: str, reason: str) -> None:
         self._refused.append(Refusal(record.number, path, reason, record.line))
 
-    def _blocks_written(self) -> int:
-        return self._threads._home.session.core.counters()["blocks_written"]
-
-
-def _start(threads: Threads, conversation: Conversation, key: str) -> Generator[Pending[Any], Any, Thread]:
-    """The start of a thread, as the verb's body: queued by the first `next`, waited for by whoever drives it."""
-    call = call_of(Threads.start)
-    if call is None:
-        raise AssertionError("Threads.start is a verb")
-    op: Generator[Pending[Any], Any, Thread] = call[1](
-        threads,
-        WORKFLOW,
-        prompt=conversation.prompt,
-        key=key,
-        parameters=conversation.parameters,
-        labels=conversation.labels,
-        steps=[
+    def _start(self, conversation: Conversation, key: str) -> Pending[dict[str, Any]]:
+        """Queues the thread of a record: a commit of its own, which says what it wrote."""
+        steps = [
             NewStep(message.role, message.content, meta=message.meta, at_ms=None) for message in conversation.messages
-        ],
-    )
-    return op
+        ]
+        batch = self._threads._home.threads.batch()
+        batch.start(
+            start_args(
+                WORKFLOW,
+                conversation.prompt,
+                key,
+                conversation.parameters,
+                conversation.labels,
+                None,
+                None,
+                None,
+                steps,
+                None,
+            )
+        )
+        return batch.commit(None)

@@ -176,6 +176,22 @@ pub fn map(value: Option<&Bound<'_, PyAny>>) -> Result<Encoded> {
     }
 }
 
+/// Says of an argument of the wrong type which it is.
+pub fn named<T>(
+    py: Python<'_>,
+    name: &str,
+    read: std::result::Result<T, impl Into<PyErr>>,
+) -> PyResult<T> {
+    read.map_err(|error| {
+        let error = error.into();
+        if error.get_type(py).is(py.get_type::<PyTypeError>()) {
+            PyTypeError::new_err(format!("{name}: {}", error.value(py)))
+        } else {
+            error
+        }
+    })
+}
+
 /// A mapping as a dict: itself if it is one.
 pub fn dict<'py>(value: &Bound<'py, PyAny>) -> Result<Bound<'py, PyDict>> {
     if let Ok(dict) = value.cast::<PyDict>() {

@@ -7,7 +7,7 @@ use treering_thread::{AtMs, Step, StepArgs};
 
 use crate::cid::PyCid;
 use crate::convert::{
-    ByteString, OurCid, Signed, Text, content, dict, map, our_cids, value_object,
+    ByteString, OurCid, Signed, Text, content, dict, map, named, our_cids, value_object,
 };
 use crate::error::{CoreError, Result};
 
@@ -110,11 +110,11 @@ impl StepCore {
 pub struct NewStep(pub StepArgs);
 
 type Fields<'py> = (
-    Text,
+    Bound<'py, PyAny>,
     Bound<'py, PyAny>,
     Option<Bound<'py, PyAny>>,
     Option<Bound<'py, PyAny>>,
-    Vec<OurCid>,
+    Bound<'py, PyAny>,
     Bound<'py, PyAny>,
     Option<OurCid>,
 );
@@ -123,15 +123,17 @@ impl<'a, 'py> FromPyObject<'a, 'py> for NewStep {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let py = object.py();
         let (role, said, meta, artifacts, links, at_ms, child_thread) =
             object.extract::<Fields<'py>>()?;
+        let artifacts = artifact_bytes(artifacts.as_ref());
         Ok(Self(StepArgs {
-            role: role.0,
+            role: named(py, "role", role.extract::<Text>())?.0,
             content: content(&said)?,
-            meta: map(meta.as_ref())?,
-            artifacts: artifact_bytes(artifacts.as_ref())?,
-            links: our_cids(links),
-            at_ms: time(&at_ms)?,
+            meta: named(py, "meta", map(meta.as_ref()))?,
+            artifacts: named(py, "artifacts", artifacts)?,
+            links: our_cids(named(py, "links", links.extract())?),
+            at_ms: named(py, "at_ms", time(&at_ms))?,
             child_thread: child_thread.map(|OurCid(cid)| cid),
             expected_head: None,
             command_id: None,

@@ -6,7 +6,7 @@ use treering_thread::{Filter, StartArgs, Status, Thread, Threads, pins};
 
 use crate::batch::BatchCore;
 use crate::cid::PyCid;
-use crate::convert::{Count, OurCid, Text, content, dict, labels, map};
+use crate::convert::{Count, OurCid, Text, content, dict, labels, map, named};
 use crate::error::{CoreError, Result};
 use crate::pending::PyPending;
 use crate::step::{NewStep, step_args};
@@ -157,6 +157,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for NewThread {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let py = object.py();
         let args = Fields(dict(&object)?);
         let Some(Text(workflow)) = args.get("workflow")? else {
             return Err(CoreError::Invalid {
@@ -175,8 +176,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for NewThread {
                 .map(|prompt| content(&prompt))
                 .transpose()?,
             key: args.get("key")?.map(|Text(key)| key),
-            parameters: map(parameters.as_ref())?,
-            labels: labels(label_map.as_ref())?,
+            parameters: named(py, "parameters", map(parameters.as_ref()))?,
+            labels: named(py, "labels", labels(label_map.as_ref()))?,
             max_rounds: args.get("max_rounds")?.map(|Count(rounds)| rounds),
             workflow_hash: args.get("workflow_hash")?.map(|Text(hash)| hash),
             parent_state: args.get("parent_state")?.map(|OurCid(cid)| cid),
@@ -198,6 +199,7 @@ impl<'py> Fields<'py> {
     where
         T: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
     {
-        self.object(name)?.map(|value| value.extract()).transpose()
+        let read = self.object(name)?.map(|value| value.extract()).transpose();
+        named(self.0.py(), name, read)
     }
 }

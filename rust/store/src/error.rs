@@ -94,9 +94,7 @@ pub enum StoreError {
         candidates: Vec<Cid>,
     },
     /// Stored bytes are not what was written.
-    #[error(
-        "{what} {which} is corrupt: {detail}; run `treering verify`, which mends what can be proved with `--repair`"
-    )]
+    #[error("{what} {which} is corrupt: {detail}; {}", advice(what))]
     Corrupt {
         /// What sort of thing: `block`, `ref`, `journal commit`.
         what: &'static str,
@@ -200,4 +198,15 @@ pub enum StoreError {
     /// Invalid bytes given by the caller.
     #[error(transparent)]
     Block(#[from] BlockError),
+}
+
+/// What to do about corruption.
+fn advice(what: &str) -> &'static str {
+    match what {
+        // SQLite can't read it: nothing looks any deeper.
+        "database" => {
+            "`treering verify --repair` mends what can be proved; if that fails, restore a backup"
+        }
+        _ => "run `treering verify`, which mends what can be proved with `--repair`",
+    }
 }

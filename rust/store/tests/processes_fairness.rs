@@ -85,7 +85,8 @@ fn hold(directory: &Path) {
     report("committed");
 }
 
-/// How many appends, how long the longest took, and how many of others came in between at most.
+/// How many appends, how long the longest took, and how many of others came in between at most, but where this
+/// process was busy with a checkpoint meanwhile.
 fn append_until(
     store: &EmbeddedStore,
     writer: &str,
@@ -93,15 +94,19 @@ fn append_until(
     end: Instant,
 ) -> (u64, u64, u64) {
     let (mut appended, mut worst_us) = (0, 0);
-    let (mut position, mut worst_gap) = (None, 0);
+    let (mut last, mut worst_gap) = (None, 0);
     while Instant::now() < end {
         let (mut commit, _) = step(writer, appended, 900);
         commit.durability = durability;
         let began = now_us();
         let committed = store.submit(commit).wait().unwrap();
         let ended = now_us();
-        if let Some(before) = position.replace(committed.position) {
-            worst_gap = worst_gap.max(committed.position - before - 1);
+        let checkpoints = store.counters().checkpoint_syncs;
+        match last.replace((committed.position, checkpoints)) {
+            Some((before, then)) if then == checkpoints => {
+                worst_gap = worst_gap.max(committed.position - before - 1);
+            }
+            _ => {}
         }
         appended += 1;
         worst_us = worst_us.max(ended - began);

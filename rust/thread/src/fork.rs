@@ -46,6 +46,11 @@ impl Source<'_> {
         match at {
             ForkAt::Head => self.node(len),
             ForkAt::Step(step) if *step <= len => self.node(*step),
+            ForkAt::Step(step) if self.ended && *step == len + 1 => Err(ThreadError::invalid(
+                "at",
+                &step.to_string(),
+                format!("it is the thread's end, behind which nothing goes on: fork at {len}"),
+            )),
             ForkAt::Step(step) => Err(ThreadError::NoSuchStep {
                 thread: self.label.to_owned(),
                 asked: *step,

@@ -1,5 +1,6 @@
 """What an import says: progress while it runs, a report at its end, the records it refused."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -78,3 +79,10 @@ def print_refused(report: "ImportReport") -> None:
         console.print(line, soft_wrap=True)
     if len(report.refused) > _REFUSED_MAX:
         console.print(f"… and {len(report.refused) - _REFUSED_MAX:,} more; --json lists all", style="faint")
+
+
+def print_left_out(left_out: Counter[str]) -> None:
+    """One line on stderr about what chat records have no place for; nothing where nothing was left out."""
+    if left_out:
+        what = ", ".join(count(number, noun) for noun, number in left_out.items())
+        err().print(f"left out, chat records have no place for it: {what}; treering export keeps all", soft_wrap=True)

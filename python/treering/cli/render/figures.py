@@ -32,7 +32,8 @@ def print_figures(console: Console, figures: Mapping[str, Any]) -> None:
         f"{size(figures['alone_bytes'])} if every thread were stored alone, {size(figures['thread_bytes'])} as it is",
     )
     table.add_row("commits", f"{figures['commits']:,}", f"{count(figures['refs'], 'ref')}")
-    table.add_row("garbage", f"{figures['garbage_estimate']:,}", _garbage(figures))
+    known = bool(figures["gc_at_ms"])
+    table.add_row("garbage", f"{figures['garbage_estimate']:,}" if known else "?", _garbage(figures))
     disk = figures["database_bytes"] + figures["wal_bytes"] + figures["blob_bytes"]
     table.add_row(
         "on disk",
@@ -54,7 +55,7 @@ def print_figures(console: Console, figures: Mapping[str, Any]) -> None:
 def _garbage(figures: Mapping[str, Any]) -> str:
     """Where the estimate comes from."""
     if not figures["gc_at_ms"]:
-        return "at most; nothing was collected yet"
+        return "nothing was collected yet; treering gc --dry-run counts it"
     when = datetime.fromtimestamp(figures["gc_at_ms"] / 1000, UTC)
     text = f"at most, estimated; collected {when:%Y-%m-%d %H:%M} UTC, {count(figures['gc_deleted'], 'block')} deleted"
     if figures["garbage_blocks"]:

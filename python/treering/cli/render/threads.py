@@ -134,7 +134,7 @@ def name_text(thread: "Thread") -> Text:
     if thread.key is not None and not is_digest_key(thread.key):
         return Text(short_key(thread.key), "key")
     if thread.forked_from is not None:
-        return Text(f"fork of …{thread.forked_from.thread[-6:]} at {thread.forked_from.step}", "faint")
+        return Text(f"fork of {thread.forked_from.thread} at {thread.forked_from.step}", "faint")
     return Text("")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -99,12 +100,15 @@ def export_threads(
 
 def _write_chat(file: TextIO, threads: "list[Thread]") -> None:
     from treering import chat
+    from treering.cli.render.exchange import print_left_out
 
     before = "[\n"
+    left_out: Counter[str] = Counter()
     for thread in threads:
-        file.write(before + chat.chat_json(chat.export_thread(thread)))
+        file.write(before + chat.chat_json(chat.export_thread(thread, left_out=left_out)))
         before = ",\n"
     file.write("\n]\n" if threads else "[]\n")
+    print_left_out(left_out)
 
 
 def _write_nodes(file: TextIO, threads: "list[Thread]") -> None:

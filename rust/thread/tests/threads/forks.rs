@@ -145,10 +145,12 @@ fn the_end_never_counts() {
     thread.finish(0, "done", None).unwrap().wait().unwrap();
     let copy = fork(&thread, ForkAt::Head).unwrap();
     assert_eq!((copy.len(), copy.head()), (5, last));
+    let end = fork(&thread, ForkAt::Step(6)).unwrap_err().to_string();
+    assert!(end.contains("fork at 5"), "{end}");
     assert!(matches!(
-        fork(&thread, ForkAt::Step(6)),
+        fork(&thread, ForkAt::Step(7)),
         Err(ThreadError::NoSuchStep {
-            asked: 6,
+            asked: 7,
             len: 5,
             ..
         })
