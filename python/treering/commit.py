@@ -139,7 +139,7 @@ class CommitThreads:
 
     def __getitem__(self, thread: Thread) -> ThreadDraft:
         """Returns the draft of a thread; the commit expects the head that `thread` last saw."""
-        if not isinstance(thread, Thread):  # a caller without a type checker
+        if not isinstance(thread, self._commit._family.Thread):  # a caller without a type checker
             raise TypeError(f"c.threads[…] takes a thread, not {type(thread).__name__}: get it from the scope first")
         draft = self._drafts.get(thread.id)
         if draft is None:

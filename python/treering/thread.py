@@ -451,7 +451,7 @@ class Thread:
 
     def _other(self, other: Thread) -> ThreadCore:
         """The core of a thread to compare with."""
-        if not isinstance(other, Thread):  # a caller without a type checker
+        if not isinstance(other, self._family.Thread):  # a caller without a type checker
             raise TypeError(f"another thread is needed here, not {type(other).__name__}")
         if not self._home.session.same_store(other._home.session):
             raise Invalid("the threads are of two stores: nothing tells what they have in common")

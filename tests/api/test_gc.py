@@ -135,10 +135,11 @@ class TestNothingIsLost:
         collector = threading.Thread(target=collect)
         collector.start()
         try:
-            for number in range(300):
-                assert store.put(text(number)) == old[number]
-                node = store.blocks.put_node({"n": number, "to": old[number]})
-                assert store.blocks.has_many([old[number], node]) == [True, True]
+            while len(reports) < 2 and collector.is_alive():
+                for number in range(300):
+                    assert store.put(text(number)) == old[number]
+                    node = store.blocks.put_node({"n": number, "to": old[number]})
+                    assert store.blocks.has_many([old[number], node]) == [True, True]
         finally:
             done.set()
             collector.join()
