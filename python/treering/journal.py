@@ -42,6 +42,8 @@ class JournalEntry:
     """The refs that it moved, in the commit's order; none for one that only put blocks."""
     cursor: str
     """Where to go on from: `store.journal(after=entry.cursor)`. Opaque."""
+    blank: bool = False
+    """What it did was lost and given up (`store.give_up_commit`): `moves` is empty."""
 
     @property
     def at(self) -> datetime:
@@ -49,7 +51,8 @@ class JournalEntry:
         return when(self.at_ms)
 
     def __repr__(self) -> str:
-        return f"<JournalEntry {self.position} {', '.join(map(str, self.moves)) or 'blocks only'}>"
+        moves = "given up" if self.blank else ", ".join(map(str, self.moves)) or "blocks only"
+        return f"<JournalEntry {self.position} {moves}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +137,4 @@ def moment(before: datetime | str) -> int | str:
 def entry(row: dict[str, Any]) -> JournalEntry:
     """Returns a journal entry from the core's terms."""
     moves = tuple(Move(m["scope"], m["kind"], tuple(m["name"]), m["version"], m["target"]) for m in row["moves"])
-    return JournalEntry(row["position"], row["at_ms"], moves, row["cursor"])
+    return JournalEntry(row["position"], row["at_ms"], moves, row["cursor"], row["blank"])

@@ -144,6 +144,20 @@ class Store:
         """
         return ExpireReport(*self._session.core.expire_journal(moment(before)))
 
+    @read
+    def give_up_commit(self, position: int) -> None:
+        """Gives up a commit whose body is lost: what it did is not known any more, but that it was, and when.
+
+        Its digest stays in its place, so that the chain proves all other commits as before, and sealing, backups and
+        readers, which stop at damage, go on behind it. `journal` gives it as `blank`. Refs, receipts and blocks
+        are left as they are. There is no way back but a backup. Durable.
+
+        Errors:
+            Invalid (`invalid`): it can be read or mended, is sealed (`expire_journal` gives up whole files) or
+                absent, or its digest and chain are damaged, too.
+        """
+        self._session.core.give_up_commit(position)
+
     @feed
     def watch(self, after: str | None = None) -> Feed[JournalEntry]:
         """Returns the commits after a cursor, then each new one as it comes, of any process; no end.

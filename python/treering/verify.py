@@ -52,6 +52,8 @@ class VerifyReport:
     links: int
     refs: int
     commits: int
+    blank_commits: int
+    """Those of them whose bodies were lost and given up: known, and no finding."""
     receipts: int
     threads: int
     steps: int
@@ -69,7 +71,8 @@ class VerifyReport:
         return self.ok
 
     def __str__(self) -> str:
-        checked = f"{self.blocks} blocks, {self.refs} refs, {self.commits} commits, {self.steps} steps"
+        blank = f" ({self.blank_commits} given up)" if self.blank_commits else ""
+        checked = f"{self.blocks} blocks, {self.refs} refs, {self.commits} commits{blank}, {self.steps} steps"
         if self.ok:
             return f"ok: {checked}"
         return "\n".join([f"{len(self.findings)} findings in {checked}", *map(str, self.findings)])

@@ -1,6 +1,8 @@
-"""`treering journal`: what is kept, sealed, expired."""
+"""`treering journal`: what is kept, sealed, expired, given up."""
 
 import json
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,3 +56,20 @@ def test_a_cursor_of_another_store(cli: Cli) -> None:
     done = cli("journal", "expire", "--before", "c1-3-0123456789abcdef", "--yes")
     assert (done.code, done.out) == (1, "")
     assert "c1-3-0123456789abcdef" in done.err
+
+
+def test_give_up(cli: Cli, store: Path) -> None:
+    done = cli("journal", "give-up", "3", "--yes")
+    assert (done.code, done.out) == (1, "")
+    assert "it can be read" in done.err
+    with sqlite3.connect(store / "store.db") as database:
+        database.execute("UPDATE journal SET body = zeroblob(length(body)) WHERE position = 3")
+    database.close()
+    assert "journal give-up" in cli("verify", "--repair").out
+    done = cli("journal", "give-up", "3")
+    assert (done.code, done.out) == (1, "")
+    assert "--yes" in done.err
+    done = cli("journal", "give-up", "3", "--yes")
+    assert (done.code, done.out, done.err) == (0, "gave up commit 3: what it did is not known any more\n", "")
+    assert "(1 of them given up)" in cli("verify").out
+    assert parsed(cli, "verify", "--json")["checked"]["blank_commits"] == 1

@@ -79,6 +79,25 @@ def expire(
     _tell("expired", opening(context).store(write=True).expire_journal(until), as_json)
 
 
+@journal_app.command("give-up", epilog=examples("treering journal give-up 812 --yes"))
+def give_up(
+    context: typer.Context,
+    position: Annotated[int, typer.Argument(min=1, help="The commit, as `treering verify` names it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Give up a commit whose body is lost, so that sealing and backups go on behind it.
+
+    Refused for a commit that can be read or mended.
+    """
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CommandError("nothing was given up; nobody is there to ask", "pass --yes")
+        if not typer.confirm(f"Give up what commit {position} did, for good?", err=True):
+            raise typer.Abort
+    opening(context).store(write=True).give_up_commit(position)
+    typer.echo(f"gave up commit {position}: what it did is not known any more")
+
+
 def _moment(text: str) -> datetime | str:
     """What `--before` means. Raises a usage error for anything else."""
     if text.startswith("c1-"):

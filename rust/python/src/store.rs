@@ -332,6 +332,12 @@ impl Core {
         Ok((done.files, done.commits, done.bytes))
     }
 
+    /// Gives up the lost body of a commit.
+    #[pyo3(signature = (position))]
+    fn give_up_commit(&self, py: Python<'_>, position: Count) -> Result<()> {
+        Ok(py.detach(|| self.store.give_up_commit(position.0))?)
+    }
+
     /// What of the journal is kept: `start`, `start_at_ms`, `end`, `sealed`.
     fn journal_extent<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>> {
         let extent = py.detach(|| self.store.journal_extent())?;
@@ -529,6 +535,7 @@ fn entry_object<'py>(py: Python<'py>, entry: &JournalEntry) -> PyResult<Bound<'p
     object.set_item("position", entry.position)?;
     object.set_item("at_ms", entry.at_ms)?;
     object.set_item("moves", moves)?;
+    object.set_item("blank", entry.blank)?;
     object.set_item("cursor", place.cursor().to_string())?;
     Ok(object)
 }
@@ -540,6 +547,7 @@ pub fn report_object<'py>(py: Python<'py>, report: &VerifyReport) -> PyResult<Bo
         links,
         refs,
         commits,
+        blank_commits,
         receipts,
         threads,
         steps,
@@ -561,6 +569,7 @@ pub fn report_object<'py>(py: Python<'py>, report: &VerifyReport) -> PyResult<Bo
         ("links", links),
         ("refs", refs),
         ("commits", commits),
+        ("blank_commits", blank_commits),
         ("receipts", receipts),
         ("threads", threads),
         ("steps", steps),

@@ -61,6 +61,8 @@ pub struct VerifyReport {
     pub refs: u64,
     /// Commits in the journal.
     pub commits: u64,
+    /// Those of them whose bodies were lost and given up: known, and no finding.
+    pub blank_commits: u64,
     /// Command receipts that could be read.
     pub receipts: u64,
     /// Threads looked at; 0 unless the thread layer has added its checks.

@@ -6,6 +6,9 @@
 //! where there are none. So refs and command receipts can be rebuilt from the journal alone. Blocks prove
 //! themselves; leases and holds are housekeeping and are not history.
 //!
+//! A body that is lost may be given up: what then stands in its place says its digest, with a check of its own,
+//! so that the chain goes on and the loss is told from damage ([`blank_body`]).
+//!
 //! Promises: one commit has one body; `chain` fixes everything before it.
 //! Must never: depend on a backend, or accept a body that it would not have written.
 
@@ -54,6 +57,8 @@ pub struct JournalEntry {
     pub command: Option<JournalCommand>,
     /// Receipts of another store that it brought along, those that were not there before.
     pub receipts: Vec<JournalCommand>,
+    /// Its body was lost and given up: what it did is not known any more, here an empty scope and nothing.
+    pub blank: bool,
     /// BLAKE3 of the encoded body.
     pub body_digest: [u8; 32],
     /// See [`Head::chain`].
@@ -82,9 +87,9 @@ pub struct JournalRow {
     pub position: u64,
     /// Unix milliseconds.
     pub at_ms: i64,
-    /// The encoded body.
+    /// The encoded body, or what [`blank_body`] made of it.
     pub body: Vec<u8>,
-    /// BLAKE3 of `body`.
+    /// BLAKE3 of the encoded body.
     pub body_digest: [u8; 32],
     /// See [`Head::chain`].
     pub chain: [u8; 32],
@@ -94,7 +99,7 @@ impl JournalRow {
     /// The row that follows `previous`.
     pub fn after(previous: &Head, at_ms: i64, body: Vec<u8>) -> Self {
         let position = previous.position.saturating_add(1);
-        let body_digest = *blake3::hash(&body).as_bytes();
+        let body_digest = digest_of_body(position, &body);
         let chain = chain(&previous.chain, position, at_ms, &body_digest);
         Self {
             position,
@@ -122,7 +127,7 @@ impl JournalRow {
                 self.position, previous.position
             ));
         }
-        if blake3::hash(&self.body).as_bytes() != &self.body_digest {
+        if digest_of_body(self.position, &self.body) != self.body_digest {
             faults.push("the body does not hash to its digest".to_owned());
         }
         if chain(
@@ -139,8 +144,21 @@ impl JournalRow {
 
     /// The row, read. O(length of the body).
     ///
-    /// Errors: `Corrupt` when the body is not one that [`encode_body`] writes.
+    /// Errors: `Corrupt` when the body is not one that [`encode_body`] or [`blank_body`] writes.
     pub fn entry(&self) -> Result<JournalEntry> {
+        if blanked(self.position, &self.body).is_some() {
+            return Ok(JournalEntry {
+                position: self.position,
+                at_ms: self.at_ms,
+                scope: String::new(),
+                moves: Vec::new(),
+                command: None,
+                receipts: Vec::new(),
+                blank: true,
+                body_digest: self.body_digest,
+                chain: self.chain,
+            });
+        }
         let Body {
             scope,
             moves,
@@ -158,10 +176,37 @@ impl JournalRow {
             moves,
             command,
             receipts,
+            blank: false,
             body_digest: self.body_digest,
             chain: self.chain,
         })
     }
+}
+
+/// Begins what stands in the place of a body; no DAG-CBOR begins so.
+const BLANK: u8 = 0xff;
+const BLANK_CONTEXT: &str = "treering v1 blank journal body";
+
+/// What stands in the place of a body that is given up: 0xff, its digest, and the first 16 bytes of BLAKE3 in
+/// derive_key mode of position (u64 LE) and digest.
+pub fn blank_body(position: u64, body_digest: &[u8; 32]) -> Vec<u8> {
+    let mut hasher = blake3::Hasher::new_derive_key(BLANK_CONTEXT);
+    hasher.update(&position.to_le_bytes());
+    hasher.update(body_digest);
+    let mut check = [0; 16];
+    hasher.finalize_xof().fill(&mut check);
+    [&[BLANK], body_digest.as_slice(), &check].concat()
+}
+
+/// The digest of the body in whose place this stands; None for anything that [`blank_body`] did not write.
+fn blanked(position: u64, body: &[u8]) -> Option<[u8; 32]> {
+    let digest = body.strip_prefix(&[BLANK])?.first_chunk::<32>()?;
+    (blank_body(position, digest) == body).then_some(*digest)
+}
+
+/// BLAKE3 of a commit's body; of a blank one what it was.
+pub fn digest_of_body(position: u64, body: &[u8]) -> [u8; 32] {
+    blanked(position, body).unwrap_or_else(|| *blake3::hash(body).as_bytes())
 }
 
 /// BLAKE3(previous chain ‖ position u64 LE ‖ time i64 LE ‖ body digest).

@@ -38,7 +38,7 @@ pub fn advice(check: Check) -> &'static str {
         }
         Check::Journal => {
             "a commit can not be written anew: what it said is lost, refs and blocks are not; \
-             restore a backup if the history matters"
+             restore a backup if the history matters, or give it up (`treering journal give-up COMMIT`)"
         }
         Check::Ref | Check::RefHistory => {
             "the journal does not prove where this ref stood: quarantine it (`treering ref quarantine NAME`)"

@@ -161,6 +161,12 @@ pub trait Store: Send + Sync {
     ///
     /// Errors: `CursorLost` for a cursor that is not of this history.
     fn expire_journal(&self, before: &ExpireBefore) -> Result<ExpireReport>;
+    /// Gives up the body of a commit that is lost: what it did is not known any more, its digest stands in its
+    /// place and the chain goes on. Durable. What stops at damage (sealing, backups, readers) goes on behind it.
+    ///
+    /// Errors: `Invalid` for a commit that can be read or mended, is sealed or absent, or whose digest the chain
+    /// does not prove.
+    fn give_up_commit(&self, position: u64) -> Result<()>;
     /// What of the journal is kept, and where.
     fn journal_extent(&self) -> Result<JournalExtent>;
     /// The end of the journal: write it down elsewhere to prove later that all up to it is unmodified.

@@ -140,6 +140,9 @@ impl Store for Faulty {
     fn seal_journal(&self, keep: u64) -> Result<SealReport> {
         self.0.seal_journal(keep)
     }
+    fn give_up_commit(&self, position: u64) -> Result<()> {
+        self.0.give_up_commit(position)
+    }
     fn expire_journal(&self, before: &ExpireBefore) -> Result<ExpireReport> {
         self.0.expire_journal(before)
     }

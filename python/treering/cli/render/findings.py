@@ -23,7 +23,8 @@ def print_findings(console: Console, report: "VerifyReport") -> None:
         console.print(line.append(f": {short(repair.detail)}", "default"), soft_wrap=True)
     checked = (
         f"{count(report.blocks, 'block')} ({size(report.bytes)}), {count(report.links, 'link')}, "
-        f"{count(report.refs, 'ref')}, {count(report.commits, 'commit')}, "
+        f"{count(report.refs, 'ref')}, {count(report.commits, 'commit')}"
+        f"{f' ({report.blank_commits:,} of them given up)' if report.blank_commits else ''}, "
         f"{count(report.threads, 'thread')} with {count(report.steps, 'step')}"
     )
     if report.ok:
@@ -66,7 +67,7 @@ def findings_record(report: "VerifyReport") -> dict[str, Any]:
         "ok": report.ok,
         "checked": {
             name: getattr(report, name)
-            for name in ("blocks", "bytes", "links", "refs", "commits", "receipts", "threads", "steps")
+            for name in ("blocks", "bytes", "links", "refs", "commits", "blank_commits", "receipts", "threads", "steps")
         },
         "findings": [_finding_record(finding) for finding in report.findings],
         "repairs": [

@@ -114,7 +114,11 @@ impl View for Moment<'_> {
                     });
                 }
                 previous = row.head();
-                for target in row.entry()?.moves.iter().filter_map(|moved| moved.target) {
+                let entry = row.entry()?;
+                if entry.blank {
+                    return Err(expired(position));
+                }
+                for target in entry.moves.iter().filter_map(|moved| moved.target) {
                     visit(row.position, target)?;
                 }
             }
@@ -210,7 +214,7 @@ impl View for Moment<'_> {
     }
 }
 
-/// Where a collection wanted to go on from; it starts anew.
+/// What moved since is not known, where a collection wanted to go on from; it starts anew.
 fn expired(position: u64) -> StoreError {
     StoreError::CursorExpired(format!("after commit {position}"))
 }

@@ -63,15 +63,21 @@ fn entries(
     };
     let mut entries = Vec::new();
     for row in session.journal_rows(previous.position, limit)? {
-        if let Some(fault) = row.faults(&previous).into_iter().next() {
-            return Err(StoreError::Corrupt {
+        let read = match row.faults(&previous).into_iter().next() {
+            None => row.entry(),
+            Some(fault) => Err(StoreError::Corrupt {
                 what: "journal row",
                 which: row.position.to_string(),
                 detail: fault,
-            });
+            }),
+        };
+        match read {
+            Ok(entry) => entries.push(entry),
+            // What is before it is given; who goes on from there gets the error.
+            Err(_) if !entries.is_empty() => break,
+            Err(error) => return Err(error),
         }
         previous = row.head();
-        entries.push(row.entry()?);
     }
     Ok(entries)
 }

@@ -496,6 +496,10 @@ impl Store for EmbeddedStore {
         self.expire_old(before)
     }
 
+    fn give_up_commit(&self, position: u64) -> Result<()> {
+        self.give_up_body(position)
+    }
+
     fn journal_extent(&self) -> Result<JournalExtent> {
         self.extent()
     }

@@ -279,6 +279,10 @@ impl Store for FaultyStore {
         self.inner.expire_journal(before)
     }
 
+    fn give_up_commit(&self, position: u64) -> Result<()> {
+        self.inner.give_up_commit(position)
+    }
+
     fn journal_extent(&self) -> Result<JournalExtent> {
         self.read()?;
         self.inner.journal_extent()

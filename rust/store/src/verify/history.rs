@@ -135,6 +135,10 @@ fn replay(
             return;
         }
     };
+    if entry.blank {
+        replayed.whole = false;
+        report.blank_commits += 1;
+    }
     for moved in entry.moves {
         let expected = match replayed.refs.get(&moved.name) {
             Some(Some(stands)) => Some(stands.version.saturating_add(1)),

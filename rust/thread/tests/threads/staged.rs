@@ -179,6 +179,9 @@ impl Store for Staged {
     fn seal_journal(&self, keep: u64) -> Result<SealReport> {
         self.inner.seal_journal(keep)
     }
+    fn give_up_commit(&self, position: u64) -> Result<()> {
+        self.inner.give_up_commit(position)
+    }
     fn expire_journal(&self, before: &ExpireBefore) -> Result<ExpireReport> {
         self.inner.expire_journal(before)
     }

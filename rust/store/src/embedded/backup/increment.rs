@@ -229,6 +229,14 @@ impl Update<'_> {
                 }
                 previous = row.head();
                 let entry = row.entry()?;
+                if entry.blank {
+                    return Err(StoreError::Invalid {
+                        what: "backup",
+                        value: format!("commit {}", row.position),
+                        rule: "what it did was given up, so it can't be brought along: back up into a new directory"
+                            .into(),
+                    });
+                }
                 moved.extend(
                     entry
                         .moves

@@ -15,9 +15,9 @@ use crate::cursor::Head;
 use crate::embedded::block_rows::to_sql;
 use crate::embedded::sealed_rows::{folder_of, read_file};
 use crate::embedded::session::Session;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::findings::Check;
-use crate::journal::{JournalCommand, JournalRow, chain};
+use crate::journal::{JournalCommand, JournalRow, blank_body, chain, digest_of_body};
 
 /// What the journal says of a ref.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,6 +222,9 @@ impl Reading<'_> {
             self.history.last_gap = row.position;
             return Ok(());
         };
+        if entry.blank {
+            self.history.last_gap = row.position;
+        }
         for moved in entry.moves {
             match (moved.target, moved.record) {
                 (Some(target), Some(record)) => {
@@ -247,6 +250,51 @@ impl Reading<'_> {
     }
 }
 
+/// The row that gives a commit's body up: what is lost is its body alone. Errors: `Invalid` when it is not lost, or
+/// more is.
+pub(super) fn given_up(session: Session<'_>, position: u64) -> Result<JournalRow> {
+    let refused = |rule: &str| StoreError::Invalid {
+        what: "commit to give up",
+        value: position.to_string(),
+        rule: rule.to_owned(),
+    };
+    let Some(raw) = commit_at(session, position)? else {
+        return Err(match session.sealed_chain_at(position)? {
+            Some(_) if position > 0 => {
+                refused("it is in a sealed file, which is whole or expired as a whole")
+            }
+            _ => refused("there is no such commit"),
+        });
+    };
+    let previous = session
+        .chain_at(position.saturating_sub(1))?
+        .map(|chain| Head {
+            position: position.saturating_sub(1),
+            chain,
+        });
+    let next = commit_at(session, position.saturating_add(1))?;
+    match proved(&raw, previous, next.as_ref()) {
+        Some((_, None)) => return Err(refused("it can be read")),
+        Some(_) => return Err(refused("`treering verify --repair` brings it back")),
+        None => {}
+    }
+    let (Some(previous), Some(body_digest), Some(stored)) =
+        (previous, digest_of(&raw.digest), digest_of(&raw.chain))
+    else {
+        return Err(refused("its digest and chain are lost, too"));
+    };
+    if chain(&previous.chain, position, raw.at_ms, &body_digest) != stored {
+        return Err(refused("its digest and chain prove nothing"));
+    }
+    Ok(JournalRow {
+        position,
+        at_ms: raw.at_ms,
+        body: blank_body(position, &body_digest),
+        body_digest,
+        chain: stored,
+    })
+}
+
 fn digest_of(cell: &Cell) -> Option<[u8; 32]> {
     cell.bytes()?.try_into().ok()
 }
@@ -266,7 +314,7 @@ fn proved(
         chain,
     };
     let (digest, stored) = (digest_of(&raw.digest), digest_of(&raw.chain));
-    let hashed = *blake3::hash(body).as_bytes();
+    let hashed = digest_of_body(raw.position, body);
     let Some(previous) = previous else {
         // Nothing to chain from: only the body can be proved, by its digest.
         return (digest == Some(hashed))
@@ -282,7 +330,7 @@ fn proved(
             if digest == hashed {
                 return Some((row(raw.at_ms, body, digest, stored), None));
             }
-            let mended = mend_bytes(body, |trial| blake3::hash(trial).as_bytes() == &digest)?;
+            let mended = mend_bytes(body, |trial| digest_of_body(raw.position, trial) == digest)?;
             return Some((
                 row(raw.at_ms, &mended, digest, stored),
                 Some("a byte of its body was changed back; its digest proves it"),

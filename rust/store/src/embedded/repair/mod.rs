@@ -106,6 +106,16 @@ impl EmbeddedStore {
         Ok(())
     }
 
+    /// See [`Store::give_up_commit`].
+    pub(super) fn give_up_body(&self, position: u64) -> Result<()> {
+        self.writable()?;
+        self.in_transaction(Durability::Durable, move |transaction| {
+            let row = history::given_up(transaction.session(), position)?;
+            tracing::warn!(position, "the body of a commit is given up");
+            transaction.writing(|session| history::write_commit(session, &row))
+        })
+    }
+
     /// Looks at one snapshot.
     fn look_once(&self, look: &dyn Fn(Session<'_>) -> Result<Plan>) -> Result<Plan> {
         let reader = self.usable()?.shared.connections.read()?;

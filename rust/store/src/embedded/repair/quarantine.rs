@@ -20,7 +20,7 @@ use crate::embedded::session::Session;
 use crate::embedded::transaction::Transaction;
 use crate::error::{Result, StoreError};
 use crate::gc::GcOptions;
-use crate::journal::JournalRow;
+use crate::journal::{JournalRow, digest_of_body};
 use crate::ledger::{self, Ledger};
 use crate::name::{RefName, check_scope};
 use crate::quarantine::salvage::{Found, Salvage};
@@ -351,7 +351,7 @@ fn leaving_states(session: Session<'_>, leaving: &[Leaving]) -> Result<Vec<Vec<(
     let mut states = vec![Vec::new(); leaving.len()];
     each_commit(session, &mut |raw| {
         let body = raw.body.bytes().unwrap_or_default().to_vec();
-        let digest = *blake3::hash(&body).as_bytes();
+        let digest = digest_of_body(raw.position, &body);
         if raw.digest.bytes() != Some(&digest) {
             return Ok(());
         }
