@@ -20,6 +20,7 @@ class Expected:
     labels: dict[str, Any] = field(default_factory=dict)
     steps: list[tuple[str, Any]] = field(default_factory=list)
     compacts: set[int] = field(default_factory=set)
+    artifacts: dict[int, dict[str, bytes]] = field(default_factory=dict)
     state: str = "idle"
     error: str | None = None
     forked_from: tuple[str, int] | None = None
@@ -30,6 +31,14 @@ class Expected:
     @property
     def over(self) -> bool:
         return self.state in ("completed", "cancelled")
+
+    def fork(self, thread_id: str, key: str | None, at: int) -> "Expected":
+        """What a fork behind step `at` begins with."""
+        fork = Expected(thread_id, self.scope, key, self.prompt, steps=self.steps[:at])
+        fork.compacts = {number for number in self.compacts if number <= at}
+        fork.artifacts = {number: named for number, named in self.artifacts.items() if number <= at}
+        fork.forked_from = (self.id, at)
+        return fork
 
     def whole(self) -> dict[str, Any]:
         """In the terms of `Player.whole`."""
@@ -47,6 +56,7 @@ class Expected:
             "steps": self.steps,
             "back": list(range(steps, 0, -1)),
             "context": [n for n in said if n >= begin],
+            "artifacts": self.artifacts,
         }
 
 

@@ -76,8 +76,8 @@ class Player:
         self.threads[h].refresh()
         return len(self.threads[h])
 
-    def append(self, h: int, role: str, content: Any, command: str | None) -> Any:
-        return told(self.threads[h].append(role, content, command_id=command))
+    def append(self, h: int, role: str, content: Any, artifacts: dict[str, bytes], command: str | None) -> Any:
+        return told(self.threads[h].append(role, content, artifacts=artifacts, command_id=command))
 
     def extend(self, h: int, steps: list[tuple[str, Any]], command: str | None) -> Any:
         return [told(step) for step in self.threads[h].extend(steps, command_id=command)]
@@ -118,6 +118,9 @@ class Player:
 
     def put_node(self, scope: str, value: Any) -> treering.Cid:
         return self.store.scope(scope).blocks.put_node(value)
+
+    def unhold(self, scope: str, cid: treering.Cid) -> None:
+        self.store.scope(scope).hold(cid).release()
 
     def pin(self, scope: str, name: str, cid: treering.Cid) -> None:
         self.store.scope(scope).pins.add(name, cid)
@@ -169,6 +172,7 @@ class Player:
             "steps": [(step.role, step.content) for step in thread],
             "back": [step.number for step in reversed(thread)],
             "context": [step.number for step in thread.context().steps],
+            "artifacts": {step.number: dict(step.artifacts) for step in thread if step.artifacts},
         }
 
     def labelled(self, scope: str, labels: dict[str, Any]) -> list[str]:
@@ -197,6 +201,41 @@ class Player:
 
     def gc(self, dry_run: bool) -> None:
         self.store.gc(dry_run=dry_run)  # type: ignore[attr-defined]
+
+    def seal(self, keep: int) -> int:
+        return self.store.seal_journal(keep).commits
+
+    def expire(self) -> int:
+        return self.store.expire_journal(self.store.cursor()).commits
+
+    def repair(self) -> list[str]:
+        """What was mended, and what is left: nothing, where nothing was broken."""
+        report = self.store.verify(repair=True)
+        return [str(found) for found in (*report.repairs, *report.findings)]
+
+    def backup(self, path: str) -> dict[str, Any]:
+        """All that is in the backup that was made or brought up to date, which is sound."""
+        self.store.backup(path)
+        with treering.open(path, read_only=True) as backup:
+            assert backup.verify().ok
+            return Player(backup).dump()
+
+    def copy(self) -> dict[str, Any]:
+        """All that is in a copy."""
+        with treering.memory() as copy:
+            self.store.copy_to(copy)
+            assert copy.verify().ok
+            return Player(copy).dump()
+
+    def travel(self, h: int, path: str) -> dict[str, Any]:
+        """The thread, as it comes out of a CAR file in another store."""
+        thread = self.threads[h]
+        thread.export(path)
+        with treering.memory() as elsewhere:
+            scope = elsewhere.scope(thread.scope)
+            (there,) = scope.import_car(path).threads
+            assert elsewhere.verify().ok
+            return self.whole(thread.scope, scope.threads.get(there))
 
     def commits(self) -> int:
         return self.store.stats()["commits"]

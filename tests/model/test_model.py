@@ -39,6 +39,7 @@ CONTENTS = st.one_of(
     st.just("long " * 2000),
 )
 STEPS = st.lists(st.tuples(ROLES, CONTENTS), max_size=4)
+ARTIFACTS = st.dictionaries(st.sampled_from(["a.txt", "b"]), st.binary(max_size=5), max_size=2)
 KEYS = st.one_of(st.none(), st.sampled_from(["k1", "k2", "k3"]))
 LABELS = st.dictionaries(st.sampled_from(["team", "size"]), st.sampled_from(["a", 1, True, None]), max_size=2)
 PICK = st.integers(0, 1_000)
@@ -59,6 +60,8 @@ class Machine(RuleBasedStateMachine):
         self.handles: list[Handle] = []
         self.pins: dict[tuple[str, str], Any] = {}
         self.held: dict[Any, bytes | None] = {}
+        self.holds: set[tuple[str, Any]] = set()
+        self.backups = 0
         self.done: list[Done] = []
         self.numbers = 0
         self.rounds = 0
@@ -187,10 +190,8 @@ class Machine(RuleBasedStateMachine):
         assert to is not None
         thread_id, steps, common = answer.value
         assert (steps, common) == (to, to)
-        compacts = {n for n in source.compacts if n <= to}
-        fork = Expected(thread_id, source.scope, key, source.prompt, steps=seen[:to], compacts=compacts)
-        fork.forked_from = (source.id, to)
-        self.hold(handle.player, new, self.add(fork), to)
+        fork = self.add(source.fork(thread_id, key, to))
+        self.hold(handle.player, new, fork, to)
         self.done.append(Done("fork", source.scope, [source, fork], command, [kwargs], answer.value))
 
     # Writing.
@@ -219,9 +220,11 @@ class Machine(RuleBasedStateMachine):
         self.done.append(Done(verb, thread.scope, [thread], command, list(args), answer.value))
         return answer
 
-    @rule(pick=PICK, role=ROLES, content=CONTENTS)
-    def append(self, pick: int, role: str, content: Any) -> None:
-        self.write(self.pick(pick), "append", [(role, content)], role, content)
+    @rule(pick=PICK, role=ROLES, content=CONTENTS, artifacts=ARTIFACTS)
+    def append(self, pick: int, role: str, content: Any, artifacts: dict[str, bytes]) -> None:
+        thread = self.pick(pick).thread
+        if self.write(self.pick(pick), "append", [(role, content)], role, content, artifacts) and artifacts:
+            thread.artifacts[len(thread.steps)] = artifacts
 
     @rule(pick=PICK, steps=STEPS.filter(bool))
     def extend(self, pick: int, steps: Any) -> None:
@@ -302,10 +305,7 @@ class Machine(RuleBasedStateMachine):
         elif last is not None and fork:
             new, at = self.number(), last.seen
             parts.append(("fork", last.h, new, at))
-            forked = Expected("", name, None, last.thread.prompt, steps=last.thread.steps[:at])
-            forked.compacts = {n for n in last.thread.compacts if n <= at}
-            forked.forked_from = (last.thread.id, at)
-            made.append((new, forked))
+            made.append((new, last.thread.fork("", None, at)))
         if start:
             new = self.number()
             parts.append(("start", new, {"key": key, "prompt": data}))
@@ -334,7 +334,7 @@ class Machine(RuleBasedStateMachine):
             handle.seen = self.look(handle, at_least=handle.seen)
         if last is not None and end:
             last.thread.state = "completed"
-        self.held[answer.value["puts"][0]] = data
+        self.keep(name, answer.value["puts"][0], data)
         involved = [*threads, *(thread for _, thread in made)]
         self.done.append(
             Done("commit", name, involved, command, [parts, {h.h: h.thread for h in touched.values()}], answer.value)
@@ -455,13 +455,27 @@ class Machine(RuleBasedStateMachine):
     def put(self, player: int, scope: int, data: bytes, large: bool) -> None:
         # A large one is a file of its own.
         data = data * 40_000 if large else data
-        self.held[ok(self.call(player, "put", SCOPES[scope], data))] = data
+        self.keep(SCOPES[scope], ok(self.call(player, "put", SCOPES[scope], data)), data)
 
     @rule(player=st.integers(0, 2), scope=st.integers(0, 1), pick=PICK)
     def put_node(self, player: int, scope: int, pick: int) -> None:
         targets = [*self.held, *ok(self.call(player, "roots"))]
         value = {"see": targets[pick % len(targets)], "n": pick % 5}
-        self.held[ok(self.call(player, "put_node", SCOPES[scope], value))] = None
+        self.keep(SCOPES[scope], ok(self.call(player, "put_node", SCOPES[scope], value)), None)
+
+    def keep(self, scope: str, cid: Any, data: bytes | None) -> None:
+        """What was put is held for the scope."""
+        self.held[cid] = data
+        self.holds.add((scope, cid))
+
+    @precondition(lambda self: self.holds)
+    @rule(player=st.integers(0, 2), pick=PICK)
+    def unhold(self, player: int, pick: int) -> None:
+        scope, cid = sorted(self.holds, key=str)[pick % len(self.holds)]
+        ok(self.call(player, "unhold", scope, cid))
+        self.holds.remove((scope, cid))
+        if all(cid != held for _, held in self.holds):
+            del self.held[cid]
 
     @precondition(lambda self: self.held)
     @rule(player=st.integers(0, 2), scope=st.integers(0, 1), name=st.sampled_from("xyz"), pick=PICK)
@@ -488,6 +502,46 @@ class Machine(RuleBasedStateMachine):
         present, missing = ok(self.call(player, "reachable", [*ok(self.call(player, "roots")), *self.held]))
         assert missing == []
         assert sorted(left) == sorted(present)
+
+    # Keeping.
+
+    @rule(player=st.integers(0, 2), keep=st.integers(1, 4))
+    def seal(self, player: int, keep: int) -> None:
+        commits = ok(self.call(player, "commits"))
+        ok(self.call(player, "seal", keep))
+        assert ok(self.call(player, "commits")) == commits
+
+    @rule(player=st.integers(0, 2), really=SELDOM)
+    def expire(self, player: int, really: bool) -> None:
+        """What was is forgotten, what is stays; a backup from before it may have to begin anew."""
+        if really:
+            ok(self.call(player, "expire"))
+            self.backups += 1
+
+    @rule(player=st.integers(0, 2))
+    def repair(self, player: int) -> None:
+        assert ok(self.call(player, "repair")) == []
+
+    @precondition(lambda self: not self.in_memory)
+    @rule(player=st.integers(0, 2))
+    def backup(self, player: int) -> None:
+        path = self.home / f"backup-{self.backups}"
+        assert without_leases(ok(self.call(player, "backup", str(path)))) == self.all_there()
+
+    @rule(player=st.integers(0, 2))
+    def copy(self, player: int) -> None:
+        assert without_leases(ok(self.call(player, "copy"))) == self.all_there()
+
+    @rule(pick=PICK)
+    def travel(self, pick: int) -> None:
+        handle = self.pick(pick)
+        if not handle.thread.removed:
+            there = ok(self.call(handle.player, "travel", handle.h, str(self.home / f"{self.number()}.car")))
+            assert without_lease(there) == without_lease(handle.thread.whole())
+
+    def all_there(self) -> dict[str, Any]:
+        threads = {thread.id: thread.whole() for thread in self.there()}
+        return without_leases({"threads": threads, "pins": self.pins})
 
     # Coming and going.
 
@@ -525,12 +579,20 @@ class Machine(RuleBasedStateMachine):
 
     def compare(self, player: int) -> None:
         dump = ok(self.call(player, "dump"))
-        assert dump["threads"] == {thread.id: thread.whole() for thread in self.there()}
-        assert dump["pins"] == self.pins
+        assert dump == {"threads": {thread.id: thread.whole() for thread in self.there()}, "pins": self.pins}
 
     def check_held(self) -> None:
         for cid, data in self.held.items():
             assert data is None or ok(self.call(1, "block", cid)) == data
+
+
+def without_lease(thread: dict[str, Any]) -> dict[str, Any]:
+    """A thread whose lease does not go where it goes."""
+    return thread | {"status": "idle"} if thread["status"] == "running" else thread
+
+
+def without_leases(dump: dict[str, Any]) -> dict[str, Any]:
+    return dump | {"threads": {name: without_lease(thread) for name, thread in dump["threads"].items()}}
 
 
 _children: list[Child] = []
