@@ -7,7 +7,9 @@ use treering_block::Cid;
 use treering_store::gc::{
     Bitmap, Change, Changes, Figures, GraphPage, Ground, Learned, Purged, View,
 };
-use treering_store::{Durability, MemoryStore, Result};
+use treering_store::{Durability, Result};
+
+use crate::world::World;
 
 /// A mistake in the collection's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +25,13 @@ pub enum Plant {
     NoMoveAfterTheSnapshot,
     /// What another collection has buried meanwhile is taken for what it was.
     IgnoresTheGeneration,
+    /// A hold that had ended when it was looked at is removed, whatever it is by then.
+    RemovesRenewedHolds,
 }
 
-pub struct Bites<'s> {
-    pub store: &'s MemoryStore,
+/// Each look and each change is a piece of its own: in between anybody may do anything.
+pub struct Bites<'w> {
+    pub world: &'w World,
     pub plant: Plant,
     /// Rows that are walked, or purged, at once.
     pub rows: usize,
@@ -34,16 +39,18 @@ pub struct Bites<'s> {
 
 impl Ground for Bites<'_> {
     fn now_ms(&self) -> i64 {
-        Ground::now_ms(self.store)
+        Ground::now_ms(self.world.store())
     }
 
     fn read(&self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()> {
-        self.store.read(&mut |view| {
-            work(&mut Seen {
-                view,
-                plant: self.plant,
-                rows: self.rows,
-                last: false,
+        self.world.piece(|store, _| {
+            store.read(&mut |view| {
+                work(&mut Seen {
+                    view,
+                    plant: self.plant,
+                    rows: self.rows,
+                    last: false,
+                })
             })
         })
     }
@@ -57,15 +64,16 @@ impl Ground for Bites<'_> {
                 rows,
             })
         };
-        self.store.change(durability, Box::new(change))
+        self.world
+            .piece(|store, _| store.change(durability, Box::new(change)))
     }
 
     fn remove_files(&self, names: &[String]) {
-        self.store.remove_files(names);
+        self.world.store().remove_files(names);
     }
 
     fn remove_stray_files(&self) -> Result<()> {
-        self.store.remove_stray_files()
+        self.world.store().remove_stray_files()
     }
 }
 
@@ -98,6 +106,10 @@ impl Changes for Locked<'_> {
     }
 
     fn drop_holds(&mut self, ordinals: Range<u64>, until_ms: i64) -> Result<()> {
+        let until_ms = match self.plant {
+            Plant::RemovesRenewedHolds => i64::MAX,
+            _ => until_ms,
+        };
         self.changes.drop_holds(ordinals, until_ms)
     }
 

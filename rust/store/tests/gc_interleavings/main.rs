@@ -1,5 +1,5 @@
 //! Collections and commits in many orders, chosen by shuttle: the production code over the store in memory,
-//! each commit and each step of a collection in one piece, as the write lock makes it.
+//! each commit in one piece, and each look and each change of a collection, as snapshots and the write lock make it.
 //!
 //! After every piece all invariants are asserted; see `world`. That they can fail, `planted` shows.
 #![allow(

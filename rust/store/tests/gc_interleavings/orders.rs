@@ -7,7 +7,9 @@ use shuttle::thread;
 
 use crate::ground::Plant;
 use crate::world::{Turns, World};
-use crate::writers::{Before, Writer, fork_and_remove, hold, link, move_ref, put_again, put_first};
+use crate::writers::{
+    Before, Writer, fork_and_remove, hold, link, move_ref, put_again, put_first, renew,
+};
 
 /// Rows that a collection walks, or purges, in one piece: few, so that writers get in between.
 const ROWS: usize = 2;
@@ -39,8 +41,16 @@ fn run_in(world: World, collections: usize, writers: &[Writer]) {
 }
 
 /// Every kind of work.
-pub fn all() -> [Writer; 6] {
-    [link, put_again, move_ref, hold, fork_and_remove, put_first]
+pub fn all() -> [Writer; 7] {
+    [
+        link,
+        put_again,
+        move_ref,
+        hold,
+        renew,
+        fork_and_remove,
+        put_first,
+    ]
 }
 
 #[test]
@@ -77,7 +87,7 @@ fn every_order_of_one_collection_and_a_short_writer() {
 #[test]
 #[ignore = "takes a minute"]
 fn every_order_of_one_collection_and_a_longer_writer() {
-    for writer in [hold, put_again, put_first] {
+    for writer in [hold, renew, put_again, put_first] {
         let orders = every_order(writer);
         assert!(orders > 5000, "only {orders} orders");
     }

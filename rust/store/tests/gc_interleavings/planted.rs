@@ -7,7 +7,7 @@ use shuttle::scheduler::RandomScheduler;
 
 use crate::ground::Plant;
 use crate::orders::{all, run};
-use crate::writers::{Writer, hold, link, move_ref};
+use crate::writers::{Writer, hold, link, move_ref, renew};
 
 /// The same orders each time: whether one of them shows the mistake is no matter of luck.
 const SEED: u64 = 1;
@@ -55,6 +55,11 @@ fn moves_after_the_snapshot_that_are_never_looked_at() {
 #[test]
 fn a_collection_that_ignores_the_generation() {
     assert!(is_found_out(Plant::IgnoresTheGeneration, &all(), ORDERS));
+}
+
+#[test]
+fn a_hold_that_is_removed_though_it_was_renewed() {
+    assert!(is_found_out(Plant::RemovesRenewedHolds, &[renew], ORDERS));
 }
 
 #[test]

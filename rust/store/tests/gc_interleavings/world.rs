@@ -13,7 +13,7 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 use treering_block::{Block, Cid, Encoded, Writer};
 use treering_store::gc::Phase;
 use treering_store::{
-    Change, Collection, Commit, Expect, GcOptions, MemoryStore, RefMove, RefName, Store,
+    Change, Clock, Collection, Commit, Expect, GcOptions, MemoryStore, RefMove, RefName, Store,
     StoreError, reachable,
 };
 
@@ -58,9 +58,10 @@ pub fn moving(part: &str, target: Option<Cid>) -> RefMove {
 
 /// What was answered so far.
 #[derive(Default)]
-struct Answered {
+pub struct Answered {
     refs: BTreeMap<RefName, Cid>,
-    held: BTreeSet<Cid>,
+    /// And until when.
+    held: BTreeMap<Cid, i64>,
     stored: u64,
     deleted: u64,
 }
@@ -71,6 +72,20 @@ pub enum Turns {
     Locked(Lock<()>),
     /// By there being no place to switch but before each piece: far fewer orders that differ in nothing.
     Points(AtomicBool),
+}
+
+/// How long a put holds.
+const HOLD_MS: i64 = 24 * 60 * 60 * 1000;
+
+impl Answered {
+    /// What must be there, with all that it leads to.
+    fn roots(&self) -> Vec<Cid> {
+        self.refs
+            .values()
+            .chain(self.held.keys())
+            .copied()
+            .collect()
+    }
 }
 
 impl Turns {
@@ -87,6 +102,7 @@ struct Inside {
     turns: Turns,
     answered: Mutex<Answered>,
     store: MemoryStore,
+    clock: Clock,
     plant: Plant,
     rows: usize,
 }
@@ -97,16 +113,24 @@ pub struct World(Arc<Inside>);
 impl World {
     /// `rows`: how many a collection walks, or purges, in one piece.
     pub fn new(plant: Plant, rows: usize, turns: Turns) -> Self {
+        let clock = Clock::manual(1_700_000_000_000);
         Self(Arc::new(Inside {
             turns,
             answered: Mutex::default(),
-            store: MemoryStore::new(),
+            store: MemoryStore::with_clock(clock.clone()),
+            clock,
             plant,
             rows,
         }))
     }
 
-    fn piece<T>(&self, work: impl FnOnce(&MemoryStore, &mut Answered) -> T) -> T {
+    /// For what is no piece: asking it changes nothing.
+    pub fn store(&self) -> &MemoryStore {
+        &self.0.store
+    }
+
+    /// Work that nobody else comes into, and a look at all that must hold after it.
+    pub fn piece<T>(&self, work: impl FnOnce(&MemoryStore, &mut Answered) -> T) -> T {
         let _turn = match &self.0.turns {
             Turns::Locked(lock) => Some(lock.lock().unwrap()),
             Turns::Points(point) => {
@@ -130,13 +154,7 @@ impl World {
             let stands = store.read_ref(name).unwrap().map(|value| value.target);
             assert_eq!(stands, Some(*target), "{name} was answered");
         }
-        let roots: Vec<Cid> = answered
-            .refs
-            .values()
-            .chain(&answered.held)
-            .copied()
-            .collect();
-        let reached = reachable(store, &roots).unwrap();
+        let reached = reachable(store, &answered.roots()).unwrap();
         assert_eq!(reached.missing, [], "reachable or held, and gone");
         for cid in &reached.blocks {
             assert!(cid.matches(&store.get(cid).unwrap()));
@@ -147,7 +165,9 @@ impl World {
         self.piece(|store, answered| {
             let done = store.submit(commit.clone()).wait()?;
             answered.stored += done.new_blocks;
-            answered.held.extend(commit.holds);
+            let until_ms = self.0.clock.now_ms() + HOLD_MS;
+            let held = commit.holds.into_iter().map(|cid| (cid, until_ms));
+            answered.held.extend(held);
             for moved in commit.moves {
                 match moved.change {
                     Change::Set { target, .. } => answered.refs.insert(moved.name, target),
@@ -171,15 +191,28 @@ impl World {
         }
     }
 
-    /// Holds a block that may be there. False: it is not.
-    pub fn hold(&self, cid: &Cid) -> bool {
+    /// Holds a block that may be there, for so long. False: it is not.
+    pub fn hold(&self, cid: &Cid, ms: i64) -> bool {
+        let until_ms = self.0.clock.now_ms().saturating_add(ms);
         self.piece(
-            |store, answered| match store.extend_hold("main", cid, i64::MAX) {
-                Ok(_) => answered.held.insert(*cid),
+            |store, answered| match store.extend_hold("main", cid, until_ms) {
+                Ok(_) => {
+                    answered.held.insert(*cid, until_ms);
+                    true
+                }
                 Err(StoreError::BlockNotFound(_)) => false,
                 Err(other) => panic!("{other}"),
             },
         )
+    }
+
+    /// Time goes by, and holds end with it.
+    pub fn pass(&self, ms: i64) {
+        self.piece(|_, answered| {
+            assert!(self.0.clock.advance(ms));
+            let now_ms = self.0.clock.now_ms();
+            answered.held.retain(|_, until_ms| *until_ms > now_ms);
+        });
     }
 
     pub fn release(&self, cid: &Cid) {
@@ -191,13 +224,13 @@ impl World {
 
     pub fn collect(&self) {
         let ground = Bites {
-            store: &self.0.store,
+            world: self,
             plant: self.0.plant,
             rows: self.0.rows,
         };
         let mut collection = Collection::new(&ground, &GcOptions { dry_run: false });
         while collection.phase() != Phase::Done {
-            self.piece(|_, _| collection.step().unwrap());
+            collection.step().unwrap();
         }
         self.0.answered.lock().unwrap().deleted += collection.report().deleted;
     }
@@ -207,13 +240,7 @@ impl World {
     pub fn assert_clean(&self) {
         self.collect();
         self.piece(|store, answered| {
-            let roots: Vec<Cid> = answered
-                .refs
-                .values()
-                .chain(&answered.held)
-                .copied()
-                .collect();
-            let reached = reachable(store, &roots).unwrap().blocks.len() as u64;
+            let reached = reachable(store, &answered.roots()).unwrap().blocks.len() as u64;
             let left = store.stats().unwrap().blocks;
             assert_eq!(
                 left, reached,

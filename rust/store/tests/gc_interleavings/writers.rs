@@ -63,13 +63,25 @@ pub fn move_ref(world: &World, before: &Before) {
 }
 
 pub fn hold(world: &World, before: &Before) {
-    let middle = &before.garbage[1].cid;
-    if world.hold(middle) {
+    hold_and_link(world, &before.garbage[1].cid, "held");
+}
+
+/// A hold ends, and is taken again, if what it held is still there.
+pub fn renew(world: &World, before: &Before) {
+    let leaf = &before.garbage[0].cid;
+    if world.hold(leaf, 10) {
+        world.pass(20);
+        hold_and_link(world, leaf, "renewed");
+    }
+}
+
+fn hold_and_link(world: &World, cid: &Cid, name: &str) {
+    if world.hold(cid, i64::MAX) {
         // From here on it is asked for after every piece: of the collector, and of this one.
         let mut link = put(&[]);
-        link.moves = vec![moving("held", Some(*middle))];
+        link.moves = vec![moving(name, Some(*cid))];
         world.submit(link).unwrap();
-        world.release(middle);
+        world.release(cid);
     }
 }
 
