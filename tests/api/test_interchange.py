@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dag_cbor
+import ipld_car
 import libipld
 import pytest
+from blake3 import blake3
 
 import treering
 import treering.aio
@@ -100,8 +103,30 @@ def test_what_is_chosen(filled: treering.Scope, tmp_path: Path) -> None:
         filled.export(io.BytesIO(), [elsewhere])
 
 
+def test_another_ipld_tool_reads_all_blocks(filled: treering.Scope) -> None:
+    file = io.BytesIO()
+    made = filled.export(file)
+    (root,), blocks = ipld_car.decode(file.getvalue())
+    assert bytes(root) == bytes(made.root)
+    read = {cid.encode("base32"): bytes(data) for cid, data in blocks}
+    assert len(read) == len(blocks)
+    # Nodes, an artifact in a file of its own, a small one, a long content.
+    assert sorted(len(data) for cid, data in read.items() if treering.Cid(cid).codec == "raw") == [10, 9000, 700_000]
+    reached = reachable(filled, [root for thread in filled.threads.list() for root in roots(thread)])
+    assert {str(cid) for cid in reached} < set(read)
+    for cid, data in blocks:
+        assert cid.raw_digest == blake3(data).digest()
+        if cid.codec.name == "dag-cbor":
+            assert dag_cbor.encode(dag_cbor.decode(data)) == data
+    assert all(read[str(cid)] == filled.blocks.get(cid) for cid in reached)
+
+
+def roots(thread: treering.Thread) -> list[treering.Cid]:
+    return [thread.head, *([thread.failure.cid] if thread.failure else [])]
+
+
 def test_another_ipld_tool_reads_it(store: treering.Store) -> None:
-    # libipld reads nodes only, so no artifacts here; export.car has one, and what we write is that file.
+    # libipld reads nodes only, so no artifacts here.
     scope = store.scope("main")
     thread = scope.threads.start("fix", prompt="Fix it", key="ticket-812")
     thread.extend([("coder", f"step {number}") for number in range(100)], command_id="many")
