@@ -234,6 +234,16 @@ class TestForkDiffRemove:
         assert cli("thread", "rm", "other", "--yes").out == f"{removed}\n"
         assert cli("thread", "show", "other").code == 1
 
+    def test_rm_and_gc(self, cli: Cli, store: Path) -> None:
+        with treering.open(store) as opened:
+            gone = opened.threads.get("other").head
+        removed = thread_id(cli, "other")
+        done = cli("thread", "rm", "other", "--yes", "--gc")
+        assert (done.code, done.out) == (0, f"{removed}\n")
+        assert "deleted" in done.err
+        with treering.open(store) as opened:
+            assert not opened.blocks.has(gone)
+
     def test_rm_of_a_fork_s_source_keeps_the_fork(self, cli: Cli) -> None:
         assert cli("thread", "rm", "ticket-812", "--yes").code == 0
         assert len(parsed(cli, "thread", "log", "second-try", "--json")) == 4

@@ -135,3 +135,17 @@ class TestHolds:
         assert cli("hold", "add", cid, "--hours", "-1").code == 2
         assert cli("hold", "add").code == 2
         assert cli("hold", "add", cid).code == 1
+
+
+def test_release_all(cli: Cli) -> None:
+    for number in range(3):
+        Path(f"{number}.txt").write_text(f"text {number}")
+        assert cli("block", "put", f"{number}.txt").code == 0
+        assert cli("--scope", "alice", "block", "put", f"{number}.txt").code == 0
+    assert cli("hold", "release").code == 2
+    assert cli("hold", "release", "--all", "bafkr4ib5x3d").code == 2
+    done = cli("hold", "release", "--all")
+    assert (done.code, done.out, done.err) == (0, "3\n", "")
+    assert cli("hold", "list").out == ""
+    assert len(cli("--scope", "alice", "hold", "list").out.splitlines()) == 4
+    assert cli("hold", "release", "--all").out == "0\n"

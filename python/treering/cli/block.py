@@ -42,9 +42,10 @@ def put(
     ] = None,
     node: Annotated[bool, typer.Option("--node", help="The input is DAG-JSON; store it as a node.")] = False,
 ) -> None:
-    """Store bytes and print their CID. The same bytes are stored once. They are held for 24 hours."""
+    """Store bytes and print their CID. The same bytes are stored once. The scope holds them for 24 hours."""
     data = sys.stdin.buffer.read() if file is None else input_path(file).read_bytes()
-    blocks = opening(context).store(create=True).blocks
+    chosen = opening(context)
+    blocks = chosen.store(create=True).scope(chosen.scope).blocks
     if node:
         from treering.codec import from_dag_json
 

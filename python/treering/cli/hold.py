@@ -18,6 +18,7 @@ hold_app: Final = typer.Typer(
     epilog=examples(
         "treering hold list",
         "treering hold add bafkr4ib5x3d --hours 72",
+        "treering hold release --all",
     ),
 )
 Hours = Annotated[float, typer.Option(min=0, metavar="HOURS", help="How long from now, at least.")]
@@ -63,13 +64,25 @@ def extend(context: typer.Context, cid: CidArgument, hours: Hours = 24.0, as_jso
     _say(_hold(context, cid, hours), as_json)
 
 
-@hold_app.command("release", epilog=examples("treering hold release bafkr4ib5x3d"))
-def release(context: typer.Context, cid: CidArgument) -> None:
-    """End a block's hold now. If nothing else keeps the block, the next collection takes it."""
+@hold_app.command("release", epilog=examples("treering hold release bafkr4ib5x3d", "treering hold release --all"))
+def release(
+    context: typer.Context,
+    cid: Annotated[str | None, typer.Argument(metavar="[CID]", help="A CID, or the beginning of one.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every hold of the scope.")] = False,
+) -> None:
+    """End a block's hold now, or all holds of the scope. What nothing else keeps goes with the next collection.
+
+    A put holds its block for 24 hours: who is about to link to it loses it with --all.
+    """
     from treering.errors import NotFound
 
+    if (cid is not None) == everything:
+        raise typer.BadParameter("name a block, or say --all", param_hint="CID")
     chosen = opening(context)
     store = chosen.store(write=True)
+    if cid is None:
+        typer.echo(sum(hold.release() for hold in list(store.scope(chosen.scope).holds())))
+        return
     found = store.blocks.resolve(cid)
     # Looked for, since to take a hold would make one.
     held = next((hold for hold in store.scope(chosen.scope).holds() if hold.cid == found), None)

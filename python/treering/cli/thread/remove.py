@@ -11,7 +11,7 @@ from treering.cli.options import ThreadId, examples
 
 EPILOG: Final = examples(
     "treering thread rm 01KAP3",
-    "treering thread rm ticket-812 --yes",
+    "treering thread rm ticket-812 --yes --gc",
 )
 
 
@@ -20,6 +20,7 @@ def rm(
     thread_id: ThreadId,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also if it is running.")] = False,
+    collect: Annotated[bool, typer.Option("--gc", help="Collect garbage afterwards, the whole store's.")] = False,
 ) -> None:
     """Remove a thread's record. Forks of it keep every step they share; its blocks stay until they are collected."""
     thread = opening(context).thread(thread_id, write=True)
@@ -31,3 +32,11 @@ def rm(
             raise typer.Exit(1)
     thread.rm(force=force)
     typer.echo(thread.id)
+    if collect:
+        from treering.cli.render.console import err
+        from treering.cli.render.keeping import collecting, print_report
+
+        with collecting():
+            report = opening(context).store(write=True).gc()
+        # The id alone is on stdout, as without it.
+        print_report(err(), report)
