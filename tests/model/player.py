@@ -96,7 +96,11 @@ class Player:
 
     def fork(self, h: int, new: int, kwargs: dict[str, Any]) -> tuple[str, int, int | None]:
         fork = self.threads[h].fork(**kwargs)
-        common = self.threads[h].common_ancestor(fork)
+        try:
+            common = self.threads[h].common_ancestor(fork)
+        except (treering.NotFound, treering.Corrupt):
+            # Of a removed thread the place to fork at may be left and its head not.
+            common = None
         return (*self.kept(new, fork), None if common is None else common.number)
 
     def rm(self, h: int, force: bool, command: str | None) -> None:

@@ -189,7 +189,8 @@ class Machine(RuleBasedStateMachine):
             return
         assert to is not None
         thread_id, steps, common = answer.value
-        assert (steps, common) == (to, to)
+        assert steps == to
+        assert common == to or (gone and common is None)
         fork = self.add(source.fork(thread_id, key, to))
         self.hold(handle.player, new, fork, to)
         self.done.append(Done("fork", source.scope, [source, fork], command, [kwargs], answer.value))
