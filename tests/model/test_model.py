@@ -406,13 +406,15 @@ class Machine(RuleBasedStateMachine):
             return self.call(player, "fork", h, new, kwargs)
         args = list(done.args)
         if changed:
-            args[-1] = (
-                [*args[-1], ("coder", "changed")]
-                if done.verb == "extend"
-                else not args[-1]
-                if (done.verb == "rm")
-                else "changed text"
-            )
+            match done.verb:
+                case "extend":
+                    args[-1] = [*args[-1], ("coder", "changed")]
+                case "append":
+                    args[-1] = {**args[-1], "new": b"changed"}
+                case "rm":
+                    args[-1] = not args[-1]
+                case _:
+                    args[-1] = "changed text"
         return self.call(player, done.verb, h, *args, done.command)
 
     # Knowing, leasing.
