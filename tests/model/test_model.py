@@ -170,7 +170,8 @@ class Machine(RuleBasedStateMachine):
             to: int | None = len(seen) - (1 if seen and seen[-1][0] == "__end__" else 0)
         elif form == 1:
             kwargs["at"] = to = at % (len(seen) + 2)
-            missing = to > len(seen) or (to == len(seen) > 0 and seen[-1][0] == "__end__")
+            missing = to > len(seen)
+            invalid = to == len(seen) > 0 and seen[-1][0] == "__end__"
         else:
             kwargs |= {"before": role, "occurrence": occurrence if form == 3 else ("first", "last")[at % 2]}
             missing = not places
