@@ -4,7 +4,9 @@
 //! The index holds 8 bytes of digest instead of 32: its pages are what an insert of a random key dirties,
 //! and two fifths of the entry is two fifths of that traffic. The whole digest is compared on the row.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use rusqlite::{Row, params};
 use treering_block::{Cid, CidPrefix, Codec};
@@ -13,6 +15,7 @@ use super::links_codec;
 use super::row_check::{RowCheck, Table, corrupt, out_of_order};
 use super::row_order::going_on;
 use super::session::Session;
+use super::sqlite_error::io_error;
 use crate::error::{Result, StoreError};
 use crate::gc::{Bitmap, Figures, GraphPage};
 use crate::store::BlockInfo;
@@ -323,14 +326,55 @@ impl Session<'_> {
     }
 
     /// Graph rows below `below`, falling, at most `limit`; those that `dead` has are not decoded.
+    ///
+    /// Many are read here while another thread checks and decodes those before them, which takes as long.
     pub(super) fn graph_rows_down(
         self,
         below: u64,
         limit: usize,
         dead: &Bitmap,
     ) -> Result<GraphPage> {
-        let mut page = GraphPage::default();
+        if limit <= CHECKED_APART {
+            let mut page = GraphPage::default();
+            self.raw_graph_rows_down((below, limit), dead, &mut |rows| {
+                rows.check(dead, &mut page)
+            })?;
+            return Ok(page);
+        }
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel::<RawGraphRows>(2);
+            let check = move || -> Result<GraphPage> {
+                let mut page = GraphPage::default();
+                for rows in receiver {
+                    rows.check(dead, &mut page)?;
+                }
+                Ok(page)
+            };
+            let checking = std::thread::Builder::new()
+                .name("treering-mark".into())
+                .spawn_scoped(scope, check)
+                .map_err(|error| io_error("start a thread to mark", self.path(), error))?;
+            // Whoever checks says why, if nobody takes them any more.
+            let read = self.raw_graph_rows_down((below, limit), dead, &mut |rows| {
+                sender.send(rows).map_err(|_| StoreError::Closed)
+            });
+            drop(sender);
+            let page = checking
+                .join()
+                .unwrap_or_else(|panic| resume_unwind(panic))?;
+            read.map(|()| page)
+        })
+    }
+
+    /// The same rows as they stand, some at a time.
+    fn raw_graph_rows_down(
+        self,
+        (below, limit): (u64, usize),
+        dead: &Bitmap,
+        take: &mut dyn FnMut(RawGraphRows) -> Result<()>,
+    ) -> Result<()> {
         let mut above = below;
+        let mut read = RawGraphRows::default();
         let mut statement = self.prepared(
             "SELECT ordinal, links, chk FROM graph WHERE ordinal < ?1 ORDER BY ordinal DESC LIMIT ?2",
         )?;
@@ -344,13 +388,17 @@ impl Session<'_> {
                 return Err(out_of_order(Table::Graph, ordinal));
             }
             above = ordinal;
-            if dead.contains(ordinal) {
-                page.push_dead(ordinal);
+            let (links, stored) = if dead.contains(ordinal) {
+                Default::default()
             } else {
-                page.push_read(ordinal, |links| self.graph_links_into(row, ordinal, links))?;
+                self.graph_columns(row, ordinal)?
+            };
+            read.push(ordinal, links, stored);
+            if read.rows.len() == CHECKED_APART {
+                take(std::mem::take(&mut read))?;
             }
         }
-        Ok(page)
+        take(read)
     }
 
     /// Every graph row from `from` on, growing.
@@ -379,22 +427,19 @@ impl Session<'_> {
     }
 
     fn graph_links(self, row: &Row<'_>, ordinal: u64) -> Result<Vec<u64>> {
-        let mut links = Vec::new();
-        self.graph_links_into(row, ordinal, &mut links)?;
-        Ok(links)
+        let (encoded, stored) = self.graph_columns(row, ordinal)?;
+        read_links(ordinal, encoded, stored)
     }
 
-    fn graph_links_into(self, row: &Row<'_>, ordinal: u64, links: &mut Vec<u64>) -> Result<()> {
+    /// Links and check of a row, as they stand.
+    fn graph_columns<'r>(self, row: &'r Row<'_>, ordinal: u64) -> Result<(&'r [u8], &'r [u8])> {
         let blob = |column| {
             row.get_ref(column)
                 .map_err(|error| self.unread(error))?
                 .as_blob()
                 .map_err(|_| corrupt(Table::Graph, ordinal, "a column is not bytes"))
         };
-        let (encoded, stored) = (blob(1)?, blob(2)?);
-        expect_links(ordinal, encoded, stored)?;
-        links_codec::decode_into(ordinal, encoded, links)
-            .map_err(|detail| corrupt(Table::Graph, ordinal, detail))
+        Ok((blob(1)?, blob(2)?))
     }
 
     /// The row with this ordinal, dead or not.
@@ -476,6 +521,46 @@ impl Session<'_> {
 }
 
 /// Decodes and checks the columns links, chk of the graph.
+/// So many graph rows go to whoever checks them at once; fewer are checked on the spot.
+const CHECKED_APART: usize = 1024;
+
+/// Graph rows as they stand.
+#[derive(Default)]
+struct RawGraphRows {
+    /// Ordinal; where the row's links end in `bytes`, and its check.
+    rows: Vec<(u64, usize, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl RawGraphRows {
+    fn push(&mut self, ordinal: u64, links: &[u8], stored: &[u8]) {
+        self.bytes.extend_from_slice(links);
+        let links_end = self.bytes.len();
+        self.bytes.extend_from_slice(stored);
+        self.rows.push((ordinal, links_end, self.bytes.len()));
+    }
+
+    /// Adds them to the page, each compared with its check. Errors: `Corrupt`.
+    fn check(self, dead: &Bitmap, page: &mut GraphPage) -> Result<()> {
+        let mut start = 0;
+        for (ordinal, links_end, end) in self.rows {
+            let links = self.bytes.get(start..links_end).unwrap_or_default();
+            let stored = self.bytes.get(links_end..end).unwrap_or_default();
+            start = end;
+            if dead.contains(ordinal) {
+                page.push_dead(ordinal);
+                continue;
+            }
+            expect_links(ordinal, links, stored)?;
+            page.push_read(ordinal, |out| {
+                links_codec::decode_into(ordinal, links, out)
+                    .map_err(|detail| corrupt(Table::Graph, ordinal, detail))
+            })?;
+        }
+        Ok(())
+    }
+}
+
 fn read_links(ordinal: u64, encoded: &[u8], stored: &[u8]) -> Result<Vec<u64>> {
     expect_links(ordinal, encoded, stored)?;
     links_codec::decode(ordinal, encoded).map_err(|detail| corrupt(Table::Graph, ordinal, detail))
