@@ -61,7 +61,9 @@ class Session:
     def same_store(self, other: Session) -> bool:
         if self.core is other.core:
             return True
-        return self.location is not None and other.location is not None and self.name == other.name
+        if self.location is None or other.location is None:
+            return False
+        return os.path.realpath(self.name) == os.path.realpath(other.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ class CommitThreads:
     def __getitem__(self, thread: Thread) -> ThreadDraft:
         """Returns the draft of a thread; the commit expects the head that `thread` last saw."""
         if not isinstance(thread, self._commit._family.Thread):  # a caller without a type checker
-            raise TypeError(f"c.threads[…] takes a thread, not {type(thread).__name__}: get it from the scope first")
+            raise TypeError(f"c.threads[…] takes a thread of the same kind, not {type(thread)}: get it from the scope")
         draft = self._drafts.get(thread.id)
         if draft is None:
             draft = self._commit._family.ThreadDraft(self._commit, self._commit._open().thread(thread._to_write()))

@@ -452,7 +452,7 @@ class Thread:
     def _other(self, other: Thread) -> ThreadCore:
         """The core of a thread to compare with."""
         if not isinstance(other, self._family.Thread):  # a caller without a type checker
-            raise TypeError(f"another thread is needed here, not {type(other).__name__}")
+            raise TypeError(f"another thread of the same kind is needed here, not {type(other)}")
         if not self._home.session.same_store(other._home.session):
             raise Invalid("the threads are of two stores: nothing tells what they have in common")
         return other._open()

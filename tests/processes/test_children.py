@@ -74,7 +74,7 @@ ARGUMENTS: dict[str, Any] = {
     "data": b"x", "value": 1, "cid": Cid.of_node(1), "cids": [Cid.of(b"x")], "roots": [Cid.of(b"x")],
     "prefix": str(Cid.of(b"x"))[:16], "name": "n", "workflow": "w", "id_or_key": "k", "number": 1, "role": "a",
     "steps": [("a", "b")], "summary": "s", "error": "e", "path": "/nowhere",
-    "file": "/nowhere/x.car", "before": datetime(2026, 1, 1, tzinfo=UTC),
+    "file": "/nowhere/x.car", "before": datetime(2026, 1, 1, tzinfo=UTC), "position": 1,
 }  # fmt: skip
 """What a verb is called with, by the names of its parameters; what has a default is left out."""
 GIVEN_TOO = {"get_or_start": {"key": "k"}}

@@ -43,12 +43,12 @@ def export_thread(thread: Thread, *, left_out: Counter[str] | None = None) -> di
 
     def messages() -> Iterator[Message]:
         for step in thread:
-            dropped["artifact"] += len(step.artifacts)
-            dropped["link"] += len(step.links)
             if step.role == END_ROLE:
                 dropped["end"] += 1
-            else:
-                yield Message(step.role, step.content, step.meta)
+                continue
+            dropped["artifact"] += len(step.artifacts)
+            dropped["link"] += len(step.links)
+            yield Message(step.role, step.content, step.meta)
 
     record = to_record(None if start.prompt is None else thread.prompt, start.parameters, messages())
     if left_out is not None:

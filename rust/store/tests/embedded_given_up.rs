@@ -203,3 +203,33 @@ fn a_backup_that_has_the_body_keeps_it_and_one_that_has_not_can_not_go_on() {
     let refused = backup(&store, &old).unwrap_err().to_string();
     assert!(refused.contains("new directory"), "{refused}");
 }
+
+#[test]
+fn a_backup_that_has_the_only_copy_is_not_written_over_by_a_sealed_file() {
+    let home = tempfile::tempdir().unwrap();
+    let kept = home.path().join("kept");
+    let path = home.path().join("store");
+    let store = open(&path);
+    (1..=9).for_each(|number| step(&store, number));
+    backup(&store, &kept).unwrap();
+    store.close().unwrap();
+    damage(
+        &path,
+        "UPDATE journal SET body = zeroblob(length(body)) WHERE position = 4",
+    );
+    let store = open(&path);
+    store.give_up_commit(LOST).unwrap();
+    store.seal_journal(1).unwrap();
+    let refused = backup(&store, &kept).unwrap_err().to_string();
+    assert!(refused.contains("new directory"), "{refused}");
+    assert_eq!(backup(&store, &home.path().join("new")).unwrap(), 9);
+    step(&store, 10);
+    assert_eq!(backup(&store, &home.path().join("new")).unwrap(), 1);
+    let body: Vec<u8> = Connection::open(kept.join("store.db"))
+        .unwrap()
+        .query_row("SELECT body FROM journal WHERE position = 4", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_ne!(body[0], 0xff);
+}

@@ -16,7 +16,8 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use treering_block::Block;
 use treering_store::{
-    Check, EmbeddedStore, Expect, GcOptions, OpenOptions, RepairReport, Store, StoreError,
+    Check, Commit, EmbeddedStore, Expect, GcOptions, JournalCommand, OpenOptions, RepairReport,
+    Store, StoreError,
 };
 
 const TABLES: [&str; 9] = [
@@ -302,6 +303,36 @@ fn receipts_holds_and_leases() {
     ] {
         assert_mended(&plant, Gc::Runs, Check::Lease);
     }
+}
+
+#[test]
+fn a_receipt_that_was_brought_along_comes_back_and_goes_with_backups() {
+    let home = tempfile::tempdir().unwrap();
+    let (path, backup) = (home.path().join("store"), home.path().join("backup"));
+    let store = open(&path);
+    let back_up = |store: &EmbeddedStore| {
+        let options = treering_store::BackupOptions::default();
+        store.backup(&backup, &options, &treering_store::Progress::default())
+    };
+    back_up(&store).unwrap();
+    let brought = JournalCommand {
+        key: [7; 32],
+        payload: [8; 32],
+        receipt: b"answered elsewhere".to_vec(),
+    };
+    let bring = Commit {
+        receipts: vec![brought],
+        ..commit()
+    };
+    assert_eq!(store.submit(bring).wait().unwrap().new_receipts, 1);
+    // Into the backup of before: it is sound with it.
+    assert_eq!(back_up(&store).unwrap().commits, 1);
+    store.close().unwrap();
+    let before = dump(&path);
+    change(&path, &flip("receipt", "receipt", 3, "true"));
+    let report = repaired(&path);
+    assert_eq!(report.left.findings, []);
+    assert_eq!(dump(&path), before);
 }
 
 #[test]

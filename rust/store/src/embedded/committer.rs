@@ -38,8 +38,9 @@ const RELAXED_LOG_FACTOR: u64 = 4;
 /// While readers keep the log from starting anew, the next checkpoint is tried after this much more of it, or
 /// after a quarter more.
 const CHECKPOINT_RETRY_BYTES: u64 = 8 << 20;
-/// Then it waits so long for those who read from the log, and whoever wants to write waits with it; who comes
-/// to read meanwhile reads from the database. Readers without a pause make the log grow without end otherwise.
+/// Then, or when the log is twice as long as it should be, it waits so long for those who read from the log, and
+/// whoever wants to write waits with it; who comes to read meanwhile reads from the database. Readers without a
+/// pause make the log grow without end otherwise.
 const READERS_WAIT: Duration = Duration::from_millis(50);
 /// After a batch that took longer, callers wait for the writer's thread, since waiting can be interrupted.
 const HELP_MAX: Duration = Duration::from_millis(20);
@@ -52,8 +53,8 @@ pub(super) struct Committer {
     generation: u64,
     /// This process's identity, for leases.
     identity: Identity,
-    /// The log has not started anew since the last checkpoint: not before it is this long. 0: it has.
-    checkpoint_retry_bytes: AtomicU64,
+    /// How long the log was at the last checkpoint; 0: it has started anew since.
+    checkpointed_at: AtomicU64,
     /// How many MiB the log had when the system was asked for its room last.
     room_asked_at: AtomicU64,
     /// Anything was committed here.
@@ -111,7 +112,7 @@ impl Committer {
             lock,
             generation: fork::generation(),
             identity: Identity::current(),
-            checkpoint_retry_bytes: AtomicU64::new(0),
+            checkpointed_at: AtomicU64::new(0),
             room_asked_at: AtomicU64::new(0),
             committed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
@@ -421,10 +422,18 @@ impl Committer {
             Durability::Durable => normal,
             Durability::Relaxed => normal.saturating_mul(RELAXED_LOG_FACTOR),
         };
-        if log_bytes < normal.min(long) {
-            self.checkpoint_retry_bytes.store(0, Relaxed);
+        let mut last = self.checkpointed_at.load(Relaxed);
+        if log_bytes < last {
+            last = 0;
+            self.checkpointed_at.store(0, Relaxed);
         }
-        let is_long = due || log_bytes >= long.max(self.checkpoint_retry_bytes.load(Relaxed));
+        let more = if low {
+            CHECKPOINT_RETRY_BYTES
+        } else {
+            CHECKPOINT_RETRY_BYTES.max(last / 4)
+        };
+        let tried = last > 0 && log_bytes.saturating_sub(last) < more;
+        let is_long = due || (log_bytes >= long && !tried);
         if is_long {
             self.cut.store(due || low, Relaxed);
             self.for_deletion.store(deletes, Relaxed);
@@ -442,31 +451,38 @@ impl Committer {
     pub(super) fn checkpoint(&self) {
         let inside = fork::enter();
         let log_bytes = self.shared.tally.log_bytes();
-        // Where room is wanted the log's own is given back.
-        let (mode, wait) = if self.cut.swap(false, Relaxed) {
-            ("TRUNCATE", Duration::ZERO)
-        } else if self.checkpoint_retry_bytes.load(Relaxed) > 0 {
-            ("RESTART", READERS_WAIT)
-        } else {
-            ("PASSIVE", Duration::ZERO)
-        };
         let reserve = &self.shared.reserve;
         reserve.allow(self.for_deletion.swap(false, Relaxed));
-        let whole = self
-            .shared
-            .checkpoint(&inside, mode, wait)
-            .unwrap_or_else(|error| {
+        let checkpoint = |mode, wait| {
+            let moved = self.shared.checkpoint(&inside, mode, wait);
+            moved.unwrap_or_else(|error| {
                 tracing::warn!(%error, "checkpoint failed; the log keeps everything");
                 false
-            });
+            })
+        };
+        // Where room is wanted the log's own is given back.
+        let cut = self.cut.swap(false, Relaxed);
+        let held_up = self.checkpointed_at.swap(log_bytes, Relaxed) > 0
+            || log_bytes >= self.shared.checkpoint_log_bytes.saturating_mul(2);
+        let mut whole = false;
+        if !cut || held_up {
+            // In nobody's way: little is left to move for what follows, which keeps others from writing.
+            whole = checkpoint("PASSIVE", Duration::ZERO);
+        }
+        if (cut || held_up) && self.shared.poisoned().is_none() {
+            let mode = if cut { "TRUNCATE" } else { "RESTART" };
+            let wait = if held_up {
+                READERS_WAIT
+            } else {
+                Duration::ZERO
+            };
+            whole = checkpoint(mode, wait);
+        }
         self.tell_of_doubt();
         reserve.allow(false);
         if whole {
             reserve.make_again();
         }
-        let more = CHECKPOINT_RETRY_BYTES.max(log_bytes / 4);
-        let retry = log_bytes.saturating_add(more);
-        self.checkpoint_retry_bytes.store(retry, Relaxed);
     }
 
     /// Leaves the database without a log if nobody else is in the way, so that it can be opened quickly

@@ -20,10 +20,13 @@ use crate::cursor::Head;
 use crate::embedded::block_rows::to_sql;
 use crate::embedded::manifest_rows::STORE_ID;
 use crate::embedded::schema::{APPLICATION_ID, FORMAT};
+use crate::embedded::sealed_rows::{folder_of, read_file};
 use crate::embedded::session::Session;
 use crate::error::{Result, StoreError};
 use crate::gc::Bitmap;
+use crate::journal::JournalRow;
 use crate::progress::{Progress, Stage};
+use crate::sealed::SealedFile;
 
 /// Rows copied at a time.
 const PAGE: usize = 512;
@@ -120,6 +123,16 @@ fn prove_prefix(moment: &Moment<'_>, copy: Session<'_>, target: &Target) -> Resu
     })
 }
 
+/// What a backup can't go on over.
+fn given_up(position: u64) -> StoreError {
+    StoreError::Invalid {
+        what: "backup",
+        value: format!("commit {position}"),
+        rule: "what it did was given up since this backup was made: keep that, and make the next into a new directory"
+            .into(),
+    }
+}
+
 struct Update<'m> {
     moment: &'m Moment<'m>,
     copy: Session<'m>,
@@ -144,6 +157,7 @@ impl Update<'_> {
         let there = self.copy.sealed_files()?.into_iter().flatten();
         let there: Vec<_> = there.collect();
         let sealed = sealed::copy(self.moment, self.target, &there, self.progress)?;
+        self.expect_no_new_blank(&there)?;
         sealed::name(self.moment, self.copy)?;
         let touched = self.commits()?;
         self.holds()?;
@@ -151,6 +165,31 @@ impl Update<'_> {
         self.report.files = files.files;
         self.report.copied_bytes = self.copied.bytes + files.bytes + sealed;
         self.check(options, &touched)
+    }
+
+    /// A commit whose body the backup has, and the store has given up since, stays: perhaps it is the only copy.
+    /// In the table it does; a sealed file would take its place.
+    fn expect_no_new_blank(&self, there: &[SealedFile]) -> Result<()> {
+        let folder = folder_of(self.moment.session.path());
+        for file in self.moment.session.sealed_files()? {
+            let file = file?;
+            if file.first > self.before.head.position || there.contains(&file) {
+                continue;
+            }
+            for row in read_file(&folder, &file)? {
+                if !row.entry()?.blank {
+                    continue;
+                }
+                let before = row.position.saturating_sub(1);
+                let kept = self.copy.unsealed_rows(before, 1)?;
+                let has_it =
+                    |kept: &JournalRow| kept.position == row.position && kept.body != row.body;
+                if kept.iter().any(has_it) {
+                    return Err(given_up(row.position));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn rows(&mut self, table: &str, condition: &str, parameters: &[Value]) -> Result<u64> {
@@ -230,12 +269,7 @@ impl Update<'_> {
                 previous = row.head();
                 let entry = row.entry()?;
                 if entry.blank {
-                    return Err(StoreError::Invalid {
-                        what: "backup",
-                        value: format!("commit {}", row.position),
-                        rule: "what it did was given up, so it can't be brought along: back up into a new directory"
-                            .into(),
-                    });
+                    return Err(given_up(row.position));
                 }
                 moved.extend(
                     entry
@@ -243,8 +277,8 @@ impl Update<'_> {
                         .iter()
                         .map(|step| step.name.encoded().to_owned()),
                 );
-                if let Some(command) = entry.command {
-                    self.rows("receipt", "WHERE key = ?1", &[command.key.to_vec().into()])?;
+                for left in entry.command.iter().chain(&entry.receipts) {
+                    self.rows("receipt", "WHERE key = ?1", &[left.key.to_vec().into()])?;
                 }
             }
         }

@@ -243,10 +243,11 @@ impl Reading<'_> {
                 }
             }
         }
-        match entry.command {
-            Some(left) => command(row.position, &entry.scope, left),
-            None => Ok(()),
+        let left = entry.command.into_iter().chain(entry.receipts);
+        for left in left {
+            command(row.position, &entry.scope, left)?;
         }
+        Ok(())
     }
 }
 
