@@ -636,6 +636,6 @@ def test_model(machine: type[Machine], examples: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("machine", "examples"), [(Embedded, 150), (InMemory, 250)])
+@pytest.mark.parametrize(("machine", "examples"), [(Embedded, 100), (InMemory, 200)])
 def test_model_for_long(machine: type[Machine], examples: int) -> None:
     play(machine, examples, 60)
