@@ -233,3 +233,42 @@ fn a_backup_that_has_the_only_copy_is_not_written_over_by_a_sealed_file() {
         .unwrap();
     assert_ne!(body[0], 0xff);
 }
+
+#[test]
+fn what_moved_after_it_is_still_compared_with_the_journal() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("store");
+    let store = hurt(&path);
+    store.give_up_commit(LOST).unwrap();
+    step(&store, 10);
+    store.close().unwrap();
+    let conn = Connection::open(path.join("store.db")).unwrap();
+    let row =
+        "SELECT version, target, position, record, chk FROM ref WHERE name = 'main/thread/t2'";
+    let columns = |row: &rusqlite::Row<'_>| {
+        (0..5)
+            .map(|column| row.get(column))
+            .collect::<Result<Vec<rusqlite::types::Value>, _>>()
+    };
+    let before = conn.query_row(row, [], columns).unwrap();
+    drop(conn);
+    let store = open(&path);
+    step(&store, 11);
+    store.close().unwrap();
+    assert_eq!(findings(&open(&path)), [""; 0]);
+    let conn = Connection::open(path.join("store.db")).unwrap();
+    let write = "UPDATE ref SET version = ?1, target = ?2, position = ?3, record = ?4, chk = ?5 WHERE name = 'main/thread/t2'";
+    assert_eq!(
+        conn.execute(write, rusqlite::params_from_iter(before))
+            .unwrap(),
+        1
+    );
+    drop(conn);
+    let found = findings(&open(&path));
+    assert!(
+        found
+            .iter()
+            .any(|found| found.contains("it stands at version 3")),
+        "{found:?}"
+    );
+}

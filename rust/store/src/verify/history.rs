@@ -136,7 +136,9 @@ fn replay(
         }
     };
     if entry.blank {
-        replayed.whole = false;
+        // What was before it may have been moved or removed by it: what follows is judged by itself.
+        replayed.refs.clear();
+        replayed.from_the_first = false;
         report.blank_commits += 1;
     }
     for moved in entry.moves {
