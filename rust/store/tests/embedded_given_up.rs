@@ -40,15 +40,15 @@ fn damage(path: &Path, sql: &str) {
     assert_eq!(conn.execute(sql, []).unwrap(), 1, "{sql}");
 }
 
-/// A store of nine commits; the body of the fourth is zeros.
+/// Makes the body of the fourth commit zeros.
+const ROT: &str = "UPDATE journal SET body = zeroblob(length(body)) WHERE position = 4";
+
+/// A store of nine commits, the fourth rotten.
 fn hurt(path: &Path) -> EmbeddedStore {
     let store = open(path);
     (1..=9).for_each(|number| step(&store, number));
     store.close().unwrap();
-    damage(
-        path,
-        "UPDATE journal SET body = zeroblob(length(body)) WHERE position = 4",
-    );
+    damage(path, ROT);
     open(path)
 }
 
@@ -193,10 +193,7 @@ fn a_backup_that_has_the_body_keeps_it_and_one_that_has_not_can_not_go_on() {
     backup(&store, &new).unwrap();
     (5..=9).for_each(|number| step(&store, number));
     store.close().unwrap();
-    damage(
-        &path,
-        "UPDATE journal SET body = zeroblob(length(body)) WHERE position = 4",
-    );
+    damage(&path, ROT);
     let store = open(&path);
     store.give_up_commit(LOST).unwrap();
     assert_eq!(backup(&store, &new).unwrap(), 5);
@@ -213,10 +210,7 @@ fn a_backup_that_has_the_only_copy_is_not_written_over_by_a_sealed_file() {
     (1..=9).for_each(|number| step(&store, number));
     backup(&store, &kept).unwrap();
     store.close().unwrap();
-    damage(
-        &path,
-        "UPDATE journal SET body = zeroblob(length(body)) WHERE position = 4",
-    );
+    damage(&path, ROT);
     let store = open(&path);
     store.give_up_commit(LOST).unwrap();
     store.seal_journal(1).unwrap();

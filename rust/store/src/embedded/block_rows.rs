@@ -1,6 +1,8 @@
 //! The tables `block` and `graph`: hot blocks, found by the first 8 bytes of their digest, and the
 //! ordinals that each links to.
 //!
+//! Must never: answer from a row that does not match its check.
+//!
 //! The index holds 8 bytes of digest instead of 32: its pages are what an insert of a random key dirties,
 //! and two fifths of the entry is two fifths of that traffic. The whole digest is compared on the row.
 
