@@ -11,7 +11,7 @@ def main(path: Path) -> None:
     cpu = run["machine_info"].get("cpu", {}).get("brand_raw", "unknown processor")
     machine = run["machine_info"]
     system = f"{machine['system']} {machine['release']}, Python {machine['python_version']}"
-    print(f"{cpu}, {system}, {run['datetime'][:10]}; calibration: {machine['calibration_ns']} ns\n")
+    print(f"{cpu}, {system}, {run['datetime'][:10]}\n")
     print("| benchmark | median | rounds | beside it |\n|---|---:|---:|---|")
     for bench in run["benchmarks"]:
         name, stats = bench["name"].removeprefix("test_"), bench["stats"]

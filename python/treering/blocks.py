@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from treering._calls import Chunks, Op, read, stream, verb
 from treering._core import Cid, collect_links
 from treering._family import SYNC, Family
-from treering._session import Durability, Session
+from treering._session import Address, Durability, Session
 
 _CHUNK: Final = 1_000
 _CID_CHARS: Final = 59
@@ -135,8 +135,18 @@ class Blocks:
     def _cid(self, cid: Cid | str) -> Cid:
         return self._session.core.resolve(cid) if isinstance(cid, str) else cid
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        address = Address(self._session.portable("Blocks"), self._scope, self._durability)
+        return reopen_blocks, (self._family, address)
+
     def __repr__(self) -> str:
         return f"<Blocks of {self._session.name}>"
+
+
+def reopen_blocks(family: Family, address: Address) -> Blocks:
+    """Opens pickled blocks."""
+    home = address.open()
+    return family.Blocks(home.session, home.scope, home.durability)
 
 
 SYNC.Blocks = Blocks

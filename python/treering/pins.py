@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from treering._calls import Op, read, verb
 from treering._core import Cid
 from treering._family import SYNC, Family
-from treering._session import Home
+from treering._session import Address, Home
 
 
 class Pins:
@@ -44,8 +44,16 @@ class Pins:
         """
         yield self._home.threads.pin_rm(name)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reopen_pins, (self._family, self._home.portable("Pins"))
+
     def __repr__(self) -> str:
         return f"<Pins of {self._home.scope} in {self._home.session.name}>"
+
+
+def reopen_pins(family: Family, address: Address) -> Pins:
+    """Opens pickled pins."""
+    return family.Pins(address.open())
 
 
 SYNC.Pins = Pins

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from treering._calls import Chunks, read, stream
 from treering._core import Cid, all_refs, discard_refs, quarantine, quarantined, restore_refs
 from treering._family import SYNC, Family
-from treering._session import Session
+from treering._session import Location, Session, open_session
 from treering.step import when
 
 _CHUNK: Final = 500
@@ -139,6 +139,9 @@ class Refs:
         """
         discard_refs(self._session.core, entry)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reopen_refs, (self._family, self._session.portable("Refs"))
+
     def __repr__(self) -> str:
         return f"<Refs of {self._session.name}>"
 
@@ -155,6 +158,11 @@ def _quarantined(entry: dict[str, Any]) -> Quarantined:
 
 def _ref(one: dict[str, Any]) -> QuarantinedRef:
     return QuarantinedRef(one["name"], one["why"], *(one["stood"] or (None, None)), *(one["whole"] or (None, None)))
+
+
+def reopen_refs(family: Family, location: Location) -> Refs:
+    """Opens pickled refs."""
+    return family.Refs(open_session(location, create=False))
 
 
 SYNC.Refs = Refs

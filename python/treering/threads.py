@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeAlias, cast
 from treering._calls import Op, read, verb
 from treering._core import Cid, ThreadCore
 from treering._family import SYNC, Family
-from treering._session import Home
+from treering._session import Address, Home
 from treering.errors import Invalid
 from treering.step import StepLike, step_args
 from treering.thread import Seen, Status, Thread
@@ -135,6 +135,9 @@ class Threads:
     def _listed(self, rows: Iterable[Mapping[str, Any]]) -> Listing:
         return [self._family.Thread(self._home, None, cast(Seen, row)) for row in rows]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reopen_threads, (self._family, self._home.portable("Threads"))
+
     def __repr__(self) -> str:
         return f"<Threads of {self._home.scope} in {self._home.session.name}>"
 
@@ -177,6 +180,11 @@ def _day(day: date | str | None) -> str | None:
             f"day {day!r} is not valid: it is a day of the calendar, YYYY-MM-DD", what="day", value=day
         ) from None
     return day
+
+
+def reopen_threads(family: Family, address: Address) -> Threads:
+    """Opens pickled threads."""
+    return family.Threads(address.open())
 
 
 SYNC.Threads = Threads

@@ -59,6 +59,9 @@ def test_handles_reopen(tmp_path: Path) -> None:
         thread = scope.threads.start("w")
         thread.append("a")
         (listed,) = scope.threads.list()
+        views = [scope.threads, scope.pins, scope.blocks, store.refs]
+        pickled_views = [pickle.dumps(view) for view in views]
+        assert [repr(pickle.loads(data)) for data in pickled_views] == list(map(repr, views))
         pickled = [pickle.dumps(value) for value in (store, scope, thread, listed)]
         for data, value in zip(pickled, (store, scope, thread, listed), strict=True):
             assert pickle.loads(data) == value
@@ -66,6 +69,10 @@ def test_handles_reopen(tmp_path: Path) -> None:
     assert reopened.scopes() == ["alice"]
     assert scope.durability == "durable"
     assert thread.append("b").number == 2
+    threads, pins, blocks, refs = map(pickle.loads, pickled_views)
+    assert [found.id for found in threads.list()] == [thread.id]
+    pins.add("tip", blocks.put(b"kept"))
+    assert [ref.name for ref in refs.list()] == ["alice/pin/tip", f"alice/thread/{thread.id}"]
     assert len(listed) == 1
     assert type(thread) is treering.Thread
 
@@ -81,9 +88,17 @@ def test_a_store_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
 
 def test_memory_stays_in_its_process() -> None:
     store = treering.memory()
-    for value in (store, store.scope("a"), store.threads.start("w")):
+    handles = (store, store.scope("a"), store.threads.start("w"))
+    for value in (*handles, store.threads, store.scope("a").pins, store.blocks, store.refs):
         with pytest.raises(treering.Invalid, match="in memory"):
             pickle.dumps(value)
+
+
+def test_what_is_not_committed_does_not_pickle(store: Store) -> None:
+    with store.scope("main").commit() as commit:
+        for value in (commit, commit.threads, commit.threads.start("w")):
+            with pytest.raises(treering.Invalid, match="what is committed"):
+                pickle.dumps(value)
 
 
 def test_errors_keep_their_attributes(store: Store) -> None:

@@ -171,8 +171,20 @@ def test_a_disk_counts(tmp_path: Path, sync: bool) -> None:
     grown = {name: after[name] - before[name] for name in after}
     assert grown["write"] >= 1
     assert grown["sync"] >= 1
-    assert grown["change"] >= grown["write"] + grown["sync"]
+    assert grown["change"] >= grown["write"] + grown["sync"] + grown["open"]
     assert repr(disk) == "<Disk failed=0>"
+
+
+def test_an_open_that_fails(tmp_path: Path) -> None:
+    disk = testing.Disk()
+    with testing.open(tmp_path / "s", disk=disk) as store:
+        cid = store.put(b"x" * 300_000)
+        before = disk.operations()["open"]
+        disk.fail("open")
+        with pytest.raises(treering.Unavailable):
+            store.blocks.get(cid)
+        assert store.blocks.get(cid) == b"x" * 300_000
+        assert (disk.operations()["open"] - before, disk.failed) == (2, 1)
 
 
 def test_a_late_answer(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ Never: decides anything. Whether an answer is right is the model's to say.
 import pickle
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import treering
-from treering import Thread
+from treering import Thread, testing
 
 
 class Answer(NamedTuple):
@@ -31,11 +32,22 @@ def told(step: treering.Step) -> tuple[int, str, Any]:
 class Player:
     """Verbs by name; `h` is the number of a handle."""
 
-    def __init__(self, store: treering.Store | None = None) -> None:
+    def __init__(self, store: treering.Store | None = None, clock: testing.Clock | None = None) -> None:
         self.shared = store
         self.store: treering.Store = store if store is not None else treering.memory()
+        self.clock = clock if clock is not None else testing.Clock()
         self.threads: dict[int, Thread] = {}
         self.leases: dict[int, treering.Lease] = {}
+        self.begin(self.clock.now_ms)
+
+    def begin(self, now_ms: int) -> None:
+        """Another store, at that time."""
+        self.cursor: str | None = None
+        self.versions: dict[str, int | None] = {}
+        self.time(now_ms)
+
+    def time(self, now_ms: int) -> None:
+        self.clock.set(now_ms)
 
     def call(self, verb: str, *args: Any) -> Answer:
         try:
@@ -45,7 +57,7 @@ class Player:
 
     def open(self, path: str) -> None:
         self.close()
-        self.store = treering.open(path, durability="relaxed")
+        self.store = testing.open(path, durability="relaxed", clock=self.clock, automatic_gc=True)
 
     def close(self) -> None:
         for h in list(self.leases):
@@ -224,6 +236,15 @@ class Player:
             assert backup.verify().ok
             return Player(backup).dump()
 
+    def restore(self, path: str, to: str) -> dict[str, Any]:
+        """All that is in a store that was made of a backup, which takes commits."""
+        treering.restore(path, to)
+        with treering.open(to) as restored:
+            assert restored.verify().ok
+            dump = Player(restored).dump()
+            restored.put(b"it lives")
+            return dump
+
     def copy(self) -> dict[str, Any]:
         """All that is in a copy."""
         with treering.memory() as copy:
@@ -240,6 +261,31 @@ class Player:
             (there,) = scope.import_car(path).threads
             assert elsewhere.verify().ok
             return self.whole(thread.scope, scope.threads.get(there))
+
+    def follow(self) -> tuple[list[int], dict[str, int | None], dict[str, int | None]]:
+        """The positions of the commits since it was asked last, the refs as they follow from them, and as they are."""
+        there = {ref.name: ref.version for ref in self.store.refs.list()}
+        try:
+            news = list(self.store.journal(after=self.cursor)) if self.cursor is not None else []
+        except treering.CursorExpired:
+            self.cursor = None
+        if self.cursor is None:
+            self.cursor, self.versions = self.store.cursor(), dict(there)
+            return [], self.versions, there
+        for entry in news:
+            for move in entry.moves:
+                name = "/".join((move.scope, move.kind, *move.name))
+                self.versions.pop(name, None)
+                if move.target is not None:
+                    self.versions[name] = move.version
+        if news:
+            with closing(iter(self.store.watch(after=self.cursor))) as watch:
+                assert next(watch) == news[0]
+            self.cursor = news[-1].cursor
+        return [entry.position for entry in news], self.versions, there
+
+    def quarantine(self, name: str) -> None:
+        self.store.refs.quarantine(name)
 
     def commits(self) -> int:
         return self.store.stats()["commits"]

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 import treering
+from treering import testing
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -31,6 +33,7 @@ from expected import Done, Expected, Handle, has_labels, ok, right
 from player import Answer, Child, Player
 
 SCOPES = ("main", "alice")
+HOUR_MS = 3_600_000
 ROLES = st.sampled_from(["planner", "coder", "reviewer"])
 CONTENTS = st.one_of(
     st.text(max_size=8),
@@ -60,8 +63,11 @@ class Machine(RuleBasedStateMachine):
         self.handles: list[Handle] = []
         self.pins: dict[tuple[str, str], Any] = {}
         self.held: dict[Any, bytes | None] = {}
-        self.holds: set[tuple[str, Any]] = set()
+        self.holds: dict[tuple[str, Any], int] = {}
+        self.now_ms = testing.Clock().now_ms
         self.backups = 0
+        self.backed_up: dict[str, Any] | None = None
+        self.followed: dict[int, int] = {}
         self.done: list[Done] = []
         self.numbers = 0
         self.rounds = 0
@@ -69,11 +75,13 @@ class Machine(RuleBasedStateMachine):
         self.start(0, 0, None, {}, "p", [])
 
     def all_players(self) -> list[Any]:
+        clock = testing.Clock()
         if self.in_memory:
-            store = treering.memory()
-            return [Player(store) for _ in range(3)]
-        players: list[Any] = [Player(), Player(), child()]
+            store = testing.memory(clock=clock)
+            return [Player(store, clock) for _ in range(3)]
+        players: list[Any] = [Player(clock=clock), Player(clock=clock), child()]
         for player in players:
+            ok(player.call("begin", self.now_ms))
             ok(player.call("open", str(self.home / "state")))
         return players
 
@@ -468,18 +476,32 @@ class Machine(RuleBasedStateMachine):
         self.keep(SCOPES[scope], ok(self.call(player, "put_node", SCOPES[scope], value)), None)
 
     def keep(self, scope: str, cid: Any, data: bytes | None) -> None:
-        """What was put is held for the scope."""
+        """What was put is held for the scope, for a day."""
         self.held[cid] = data
-        self.holds.add((scope, cid))
+        self.holds[scope, cid] = self.now_ms + 24 * HOUR_MS
 
     @precondition(lambda self: self.holds)
     @rule(player=st.integers(0, 2), pick=PICK)
     def unhold(self, player: int, pick: int) -> None:
         scope, cid = sorted(self.holds, key=str)[pick % len(self.holds)]
         ok(self.call(player, "unhold", scope, cid))
-        self.holds.remove((scope, cid))
-        if all(cid != held for _, held in self.holds):
-            del self.held[cid]
+        del self.holds[scope, cid]
+        self.let_go()
+
+    def let_go(self) -> None:
+        still = {cid for _, cid in self.holds}
+        self.held = {cid: data for cid, data in self.held.items() if cid in still}
+
+    @rule(hours=st.sampled_from([1, 13]))
+    def time_passes(self, hours: int) -> None:
+        """Holds end by themselves; leases are given back before."""
+        while any(thread.leased_by is not None for thread in self.threads.values()):
+            self.release(0)
+        self.now_ms += hours * HOUR_MS
+        for number in range(3):
+            ok(self.call(number, "time", self.now_ms))
+        self.holds = {hold: until for hold, until in self.holds.items() if until > self.now_ms}
+        self.let_go()
 
     @precondition(lambda self: self.held)
     @rule(player=st.integers(0, 2), scope=st.integers(0, 1), name=st.sampled_from("xyz"), pick=PICK)
@@ -521,6 +543,7 @@ class Machine(RuleBasedStateMachine):
         if really:
             ok(self.call(player, "expire"))
             self.backups += 1
+            self.backed_up = None
 
     @rule(player=st.integers(0, 2))
     def repair(self, player: int) -> None:
@@ -529,8 +552,37 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: not self.in_memory)
     @rule(player=st.integers(0, 2))
     def backup(self, player: int) -> None:
-        path = self.home / f"backup-{self.backups}"
-        assert without_leases(ok(self.call(player, "backup", str(path)))) == self.all_there()
+        self.backed_up = None
+        assert without_leases(ok(self.call(player, "backup", str(self.backup_path())))) == self.all_there()
+        self.backed_up = deepcopy(self.all_there())
+
+    def backup_path(self) -> Path:
+        return self.home / f"backup-{self.backups}"
+
+    @precondition(lambda self: self.backed_up is not None)
+    @rule(player=st.integers(0, 2))
+    def restore(self, player: int) -> None:
+        to = self.home / f"restored-{self.number()}"
+        dump = ok(self.call(player, "restore", str(self.backup_path()), str(to)))
+        assert without_leases(dump) == self.backed_up
+        shutil.rmtree(to)
+
+    @rule(player=st.integers(0, 2))
+    def follow(self, player: int) -> None:
+        """The journal alone tells where every ref stands, without a gap."""
+        positions, told, there = ok(self.call(player, "follow"))
+        assert told == there
+        last = ok(self.call(player, "commits"))
+        if positions:
+            assert positions == list(range(self.followed[player] + 1, last + 1))
+        self.followed[player] = last
+
+    @rule(player=st.integers(0, 2), pick=PICK)
+    def quarantine(self, player: int, pick: int) -> None:
+        """Nothing is wrong with any ref, so none is taken away."""
+        thread = self.pick(pick).thread
+        answer = self.call(player, "quarantine", f"{thread.scope}/thread/{thread.id}")
+        right(answer, {"not-found": thread.removed, "invalid": not thread.removed})
 
     @rule(player=st.integers(0, 2))
     def copy(self, player: int) -> None:
@@ -545,7 +597,7 @@ class Machine(RuleBasedStateMachine):
 
     def all_there(self) -> dict[str, Any]:
         threads = {thread.id: thread.whole() for thread in self.there()}
-        return without_leases({"threads": threads, "pins": self.pins})
+        return without_leases({"threads": threads, "pins": dict(self.pins)})
 
     # Coming and going.
 
@@ -562,6 +614,7 @@ class Machine(RuleBasedStateMachine):
         """Whatever was answered is there, and a lease of the dead is free."""
         self.players[2].kill()
         self.players[2] = child(anew=True)
+        ok(self.call(2, "begin", self.now_ms))
         ok(self.call(2, "open", str(self.home / "state")))
         self.forget(2)
 

@@ -7,8 +7,9 @@ from typing import Literal, TypeAlias
 from treering._core import DiskCore
 from treering.errors import DiskFull, Invalid, Unavailable
 
-Operation: TypeAlias = Literal["change", "write", "sync", "read"]
-"""What a store asks of its disk. A `change` is any operation but a read: writes, syncs, names made and removed."""
+Operation: TypeAlias = Literal["change", "open", "write", "sync", "read"]
+"""What a store asks of its disk. A `change` is any operation but a read: opens, writes, syncs, names made and
+removed. An `open` is that of any file, one to be read too."""
 
 
 class Disk:

@@ -7,6 +7,7 @@
 //! Source: <https://github.com/multiformats/cid>; blake3 is multicodec 0x1e.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use crate::error::{CidError, clip};
@@ -65,10 +66,18 @@ impl Codec {
 /// The name of a block: its codec and the BLAKE3 hash of its bytes.
 ///
 /// Ordered by codec, then digest; that is the order of its bytes and of its text too.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cid {
     codec: Codec,
     digest: [u8; 32],
+}
+
+/// For tables in memory: 8 bytes of a digest tell as much apart as all of it would, and hash in a third of the time.
+impl Hash for Cid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (first, _) = self.digest.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        state.write_u64(u64::from_le_bytes(*first));
+    }
 }
 
 impl Cid {

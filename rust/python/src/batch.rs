@@ -88,6 +88,15 @@ impl BatchCore {
 
 #[pymethods]
 impl BatchCore {
+    /// What is not committed yet has no home that another process could find.
+    fn __reduce__(&self) -> Result<()> {
+        Err(CoreError::Invalid {
+            what: "pickle of",
+            value: "a commit".to_owned(),
+            rule: "neither it nor its drafts leave their `with` block: pickle what is committed",
+        })
+    }
+
     /// A thread that will be started; its draft.
     #[pyo3(signature = (args))]
     fn start(&self, py: Python<'_>, args: NewThread) -> Result<usize> {

@@ -168,6 +168,7 @@ impl DiskCore {
         };
         let among = match &*among {
             "change" => Among::All,
+            "open" => Among::Opens,
             "write" => Among::Writes,
             "sync" if failure == Failure::Device => Among::Syncs,
             "sync" => {
@@ -192,7 +193,7 @@ impl DiskCore {
                 return Err(unknown(
                     "operation",
                     other,
-                    "it is one of change, write, sync, read",
+                    "it is one of change, open, write, sync, read",
                 ));
             }
         };
@@ -218,6 +219,7 @@ impl DiskCore {
         let object = PyDict::new(py);
         for (name, count) in [
             ("change", asked.changes),
+            ("open", asked.opens),
             ("write", asked.writes),
             ("sync", asked.syncs),
             ("read", asked.reads),

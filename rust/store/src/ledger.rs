@@ -198,10 +198,11 @@ struct Presence<'a> {
 
 impl<'a> Presence<'a> {
     fn judge(commit: &'a Commit, ledger: &mut dyn Ledger) -> Result<Self> {
+        let named = commit.blocks.iter().map(|block| 1 + block.links.len());
         let mut presence = Self {
             new: Vec::new(),
             there: Vec::new(),
-            places: HashMap::with_capacity(commit.blocks.len()),
+            places: HashMap::with_capacity(named.sum()),
         };
         for block in &commit.blocks {
             if presence.find(&block.cid, ledger)? {

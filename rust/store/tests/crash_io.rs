@@ -164,6 +164,8 @@ fn live_with_one_failure(pictures: &[String], n: u64, failure: Failure) -> bool 
         trial.act(at, *act);
     }
     let failed = trial.recorder.failed() > 0;
+    // What comes now is the test's own.
+    trial.recorder.heal();
     trial.assert_state(LIFE.len(), LIFE.len(), &format!("{failure:?} at {n}"));
     trial.living = None;
     trial.assert_after_power_failure(LIFE.len(), &format!("{failure:?} at {n}"));

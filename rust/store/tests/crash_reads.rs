@@ -15,13 +15,15 @@ use std::sync::Arc;
 use crash::life::{LIFE, Living};
 use crash::{behind, name, recorder};
 use treering_block::Cid;
-use treering_store::faults::{BadRead, Recorder};
-use treering_store::{EmbeddedStore, RefValue, Store, StoreError};
+use treering_store::faults::{Among, BadRead, Failure, Recorder};
+use treering_store::{EmbeddedStore, JournalEntry, RefValue, Store, StoreError};
 
 /// What a store without faults answers.
 struct Truth {
     blocks: Vec<(Cid, Arc<[u8]>)>,
     refs: Vec<(&'static str, Option<RefValue>)>,
+    /// The first of them are sealed.
+    journal: Vec<JournalEntry>,
 }
 
 const REFS: [&str; 2] = ["one", "two"];
@@ -33,6 +35,7 @@ fn lived(path: &Path) -> Truth {
         living.act(*act, path, &options, None).unwrap();
     }
     let store = living.store();
+    assert!(store.seal_journal(3).unwrap().commits > 0);
     let blocks = store.blocks(0, usize::MAX).unwrap();
     Truth {
         blocks: blocks
@@ -43,6 +46,7 @@ fn lived(path: &Path) -> Truth {
             .iter()
             .map(|part| (*part, store.read_ref(&name("main", part)).unwrap()))
             .collect(),
+        journal: store.journal(None, usize::MAX).unwrap(),
     }
 }
 
@@ -71,11 +75,11 @@ impl Seen {
     }
 }
 
-/// Opens the store and reads all of it, with the `n`-th read bad. False: there are not so many.
-fn read_all(path: &Path, truth: &Truth, n: u64, bad: BadRead, seen: &mut Seen) -> bool {
+/// Opens the store and reads all of it on a disk with one planned fault. False: it was not met.
+fn read_all(path: &Path, truth: &Truth, plan: impl FnOnce(&Recorder), seen: &mut Seen) -> bool {
     let disk = Arc::new(Recorder::without_trace());
     disk.skip_real_syncs();
-    disk.spoil_reads(n, bad, false);
+    plan(&disk);
     let store = match EmbeddedStore::open(path, &behind(&disk)) {
         Ok(store) => store,
         Err(error) => {
@@ -96,34 +100,41 @@ fn read_all(path: &Path, truth: &Truth, n: u64, bad: BadRead, seen: &mut Seen) -
             found => Some(found == *value),
         });
     }
+    // What is before damage is given, and after it nothing.
+    seen.note(store.journal(None, usize::MAX), |found| {
+        Some(truth.journal.starts_with(&found))
+    });
     let spoilt = disk.failed() > 0;
     disk.heal();
     drop(store);
     spoilt
 }
 
-fn for_every_read(bad: impl Fn(u64) -> BadRead) -> (u64, Seen) {
+/// With the first read, or open, bad, then the second …: so many there are.
+fn for_every_one(plan: impl Fn(&Recorder, u64)) -> (u64, Seen) {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("deep/store");
     std::fs::create_dir(root.path().join("deep")).unwrap();
     let truth = lived(&path);
     let mut seen = Seen::default();
-    let mut reads = 0;
-    while read_all(&path, &truth, reads, bad(reads), &mut seen) {
-        reads += 1;
+    let mut count = 0;
+    while read_all(&path, &truth, |disk| plan(disk, count), &mut seen) {
+        count += 1;
     }
     // Nothing of it was on the disk: all is right again.
     let mut after = Seen::default();
-    read_all(&path, &truth, u64::MAX, BadRead::Device, &mut after);
+    read_all(&path, &truth, |_| (), &mut after);
     assert_eq!((after.corrupt, after.failed, after.denied), (0, 0, 0));
-    (reads, seen)
+    (count, seen)
 }
 
 #[test]
 fn no_flipped_bit_gives_wrong_data() {
     let (mut all, mut corrupt) = (0, 0);
     for seed in 0..8 {
-        let (reads, seen) = for_every_read(|n| BadRead::Flip(seed * 10_000 + n));
+        let (reads, seen) = for_every_one(|disk, n| {
+            disk.spoil_reads(n, BadRead::Flip(seed * 10_000 + n), false);
+        });
         assert!(reads > 20, "only {reads} reads");
         all += reads;
         corrupt += seen.corrupt;
@@ -136,8 +147,22 @@ fn no_flipped_bit_gives_wrong_data() {
 
 #[test]
 fn any_read_that_fails_is_an_error_and_nothing_else() {
-    let (reads, seen) = for_every_read(|_| BadRead::Device);
+    let (reads, seen) = for_every_one(|disk, n| disk.spoil_reads(n, BadRead::Device, false));
     assert!(reads > 20, "only {reads} reads");
     assert!(seen.failed >= reads, "{seen:?} of {reads}");
     assert_eq!(seen.denied, 0, "a read that fails denies nothing: {seen:?}");
+}
+
+#[test]
+fn any_open_that_fails_is_an_error_and_nothing_else() {
+    let (opens, seen) = for_every_one(|disk, n| disk.fail(Among::Opens, n, Failure::Device, false));
+    // Lock, bell, database, its log, a large block whole and in part, its tree, a sealed file.
+    assert_eq!(opens, 8);
+    assert_eq!(seen.corrupt, 0, "{seen:?}");
+    assert_eq!(
+        seen.denied, 0,
+        "an open that fails denies nothing: {seen:?}"
+    );
+    // Nothing that is read rests on the bell.
+    assert_eq!(seen.failed, opens - 1, "{seen:?}");
 }

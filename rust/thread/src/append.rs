@@ -4,7 +4,7 @@ use treering_block::Cid;
 use treering_store::commit::COMMIT_BYTES_MAX;
 
 use crate::args::{ContentArg, StepArgs};
-use crate::command::Payload;
+use crate::command::{CommandKey, Payload};
 use crate::error::{Result, ThreadError, within};
 use crate::head::{Edit, Head};
 use crate::limits::EXTEND_STEPS_MAX;
@@ -23,7 +23,7 @@ impl Thread {
     /// can't hold, `NotFound` when the thread was removed; in the store's words `LeaseLost`,
     /// `LinkMissing`, `CommandMismatch`.
     pub fn append(&self, step: StepArgs) -> Result<Pending<Step>> {
-        let prepared = Prepared::step(&step)?;
+        let prepared = Prepared::step(&step, step.command_id.is_some())?;
         self.append_prepared(
             "append",
             prepared,
@@ -44,7 +44,7 @@ impl Thread {
     ) -> Result<Pending<Step>> {
         self.append_prepared(
             "compact",
-            Prepared::compact(&summary, role)?,
+            Prepared::compact(&summary, role, command_id.is_some())?,
             None,
             command_id,
         )
@@ -57,12 +57,11 @@ impl Thread {
         expected_head: Option<Cid>,
         command_id: Option<&str>,
     ) -> Result<Pending<Step>> {
-        let mut payload = Payload::new(verb);
-        payload.bytes(step.digest());
+        let command = self.command_of(verb, command_id, std::slice::from_ref(&step))?;
         verbs::launch(
             self,
             Verb {
-                command: verbs::command(self.name(), command_id, &payload),
+                command,
                 expected_head,
                 leased: true,
                 plan: Box::new(move |thread, head, now_ms| {
@@ -91,18 +90,15 @@ impl Thread {
         command_id: Option<&str>,
     ) -> Result<Pending<Vec<Step>>> {
         let expected_head = steps.first().and_then(|step| step.expected_head);
-        let prepared = prepare_all(steps)?;
+        let prepared = prepare_all(steps, command_id.is_some())?;
         if prepared.is_empty() {
             return Err(ThreadError::invalid("steps", "", "there is at least one"));
         }
-        let mut payload = Payload::new("extend");
-        for step in &prepared {
-            payload.bytes(step.digest());
-        }
+        let command = self.command_of("extend", command_id, &prepared)?;
         verbs::launch(
             self,
             Verb {
-                command: verbs::command(self.name(), command_id, &payload),
+                command,
                 expected_head,
                 leased: true,
                 plan: Box::new(move |thread, head, now_ms| {
@@ -114,6 +110,23 @@ impl Thread {
                 replay: Box::new(verbs::replayed_steps),
             },
         )
+    }
+
+    /// The command that appends these steps, if it has an id.
+    fn command_of(
+        &self,
+        verb: &str,
+        id: Option<&str>,
+        steps: &[Prepared],
+    ) -> Result<Option<CommandKey>> {
+        if id.is_none() {
+            return Ok(None);
+        }
+        let mut payload = Payload::new(verb);
+        for step in steps {
+            payload.bytes(step.digest()?);
+        }
+        Ok(verbs::command(self.name(), id, &payload))
     }
 
     pub(crate) fn plan_steps(
@@ -171,8 +184,8 @@ impl Planned<Vec<Step>> {
     }
 }
 
-/// Prepares steps that go in together.
-pub(crate) fn prepare_all(steps: Vec<StepArgs>) -> Result<Vec<Prepared>> {
+/// Prepares steps that go in together; `commanded`: under a command id.
+pub(crate) fn prepare_all(steps: Vec<StepArgs>, commanded: bool) -> Result<Vec<Prepared>> {
     within("steps of one commit", EXTEND_STEPS_MAX, steps.len())?;
     let mut bytes = 0;
     let mut prepared = Vec::with_capacity(steps.len());
@@ -184,7 +197,7 @@ pub(crate) fn prepare_all(steps: Vec<StepArgs>) -> Result<Vec<Prepared>> {
                 "the steps of one commit share one command id and one expected head",
             ));
         }
-        let step = Prepared::step(step)?;
+        let step = Prepared::step(step, commanded)?;
         bytes += step.block_bytes();
         // Ends early: the store would refuse the whole of it, after all of it was built.
         within(

@@ -238,7 +238,7 @@ impl Batch {
                 });
             }
         }
-        let prepared = prepare_all(steps)?;
+        let prepared = prepare_all(steps, true)?;
         let count = prepared.len() as u64;
         self.put_steps(draft, "append", &prepared, Edit::Append { steps: count })
     }
@@ -287,7 +287,7 @@ impl Batch {
             .number(draft.0 as u64)
             .number(steps.len() as u64);
         for step in steps {
-            self.payload.bytes(step.digest());
+            self.payload.bytes(step.digest()?);
         }
         Ok(placed)
     }

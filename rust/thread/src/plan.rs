@@ -28,13 +28,13 @@ pub(crate) struct Prepared {
     at_ms: AtMs,
     child_thread: Option<Cid>,
     compact: Option<Cid>,
-    /// Of what the caller gave.
-    digest: [u8; 32],
+    /// Of what the caller gave, where a command id asks for it: hashing it costs as much as its block does.
+    digest: Option<[u8; 32]>,
 }
 
 impl Prepared {
-    /// The caller's step.
-    pub fn step(args: &StepArgs) -> Result<Self> {
+    /// The caller's step. `commanded`: under a command id, so that its digest is asked for.
+    pub fn step(args: &StepArgs, commanded: bool) -> Result<Self> {
         if args.role.starts_with("__") && args.role.ends_with("__") {
             return Err(ThreadError::invalid(
                 "role",
@@ -42,12 +42,12 @@ impl Prepared {
                 "names of the form __name__ are reserved",
             ));
         }
-        Self::build(args, None)
+        Self::build(args, commanded)
     }
 
     /// A step that summarises all before it.
-    pub fn compact(summary: &ContentArg, role: &str) -> Result<Self> {
-        let mut step = Self::step(&StepArgs::new(role, summary.clone()))?;
+    pub fn compact(summary: &ContentArg, role: &str, commanded: bool) -> Result<Self> {
+        let mut step = Self::step(&StepArgs::new(role, summary.clone()), commanded)?;
         step.compact = Some(step.content);
         Ok(step)
     }
@@ -83,10 +83,10 @@ impl Prepared {
             }
         }
         args.meta = writer.finish()?;
-        Self::build(&args, None)
+        Self::build(&args, true)
     }
 
-    fn build(args: &StepArgs, compact: Option<Cid>) -> Result<Self> {
+    fn build(args: &StepArgs, commanded: bool) -> Result<Self> {
         let mut blocks = Vec::new();
         let mut artifacts = BTreeMap::new();
         for (name, bytes) in &args.artifacts {
@@ -100,7 +100,7 @@ impl Prepared {
             }
             blocks.push(block);
         }
-        let digest = digest(args, &artifacts);
+        let digest = commanded.then(|| digest(args, &artifacts));
         let content = content_blocks(&args.content, artifacts, &args.links, &mut blocks)?;
         Ok(Self {
             role: args.role.clone(),
@@ -109,14 +109,16 @@ impl Prepared {
             blocks,
             at_ms: args.at_ms,
             child_thread: args.child_thread,
-            compact,
+            compact: None,
             digest,
         })
     }
 
-    /// Of what the caller gave, for command ids.
-    pub fn digest(&self) -> &[u8; 32] {
-        &self.digest
+    /// Of what the caller gave, for command ids. Errors: `Corrupt` unless it was prepared for one.
+    pub fn digest(&self) -> Result<&[u8; 32]> {
+        self.digest.as_ref().ok_or_else(|| {
+            ThreadError::corrupt("plan", &self.role, "it was not prepared for a command id")
+        })
     }
 
     /// Bytes of the blocks before the state node that count against a commit's limit.

@@ -49,7 +49,7 @@ impl Starting {
                 actual: args.depth,
             });
         }
-        let steps = prepare_all(std::mem::take(&mut args.steps))?;
+        let steps = prepare_all(std::mem::take(&mut args.steps), true)?;
         if args.workflow.trim().is_empty() {
             return Err(ThreadError::invalid(
                 "workflow",
@@ -57,7 +57,7 @@ impl Starting {
                 "it is blank",
             ));
         }
-        let digest = digest(&args, &steps);
+        let digest = digest(&args, &steps)?;
         let mut blocks = Vec::new();
         let prompt = match &args.prompt {
             Some(prompt) => Some(content_blocks(prompt, BTreeMap::new(), &[], &mut blocks)?),
@@ -197,7 +197,7 @@ pub(crate) fn digest_labels(payload: &mut Payload, labels: &Labels) {
     }
 }
 
-fn digest(args: &StartArgs, steps: &[Prepared]) -> [u8; 32] {
+fn digest(args: &StartArgs, steps: &[Prepared]) -> Result<[u8; 32]> {
     let mut payload = Payload::new("start");
     payload.text(&args.workflow);
     payload.maybe(args.prompt.as_ref(), |payload, prompt: &ContentArg| {
@@ -219,7 +219,7 @@ fn digest(args: &StartArgs, steps: &[Prepared]) -> [u8; 32] {
     });
     payload.number(args.depth).number(steps.len() as u64);
     for step in steps {
-        payload.bytes(step.digest());
+        payload.bytes(step.digest()?);
     }
-    payload.finish()
+    Ok(payload.finish())
 }

@@ -6,7 +6,7 @@
 //! Never: a file that a row names is changed or removed.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,7 +16,7 @@ use treering_block::Block;
 use ulid::Ulid;
 
 use super::block_rows::{BlockRow, broken_bytes};
-use super::disk::{Disk, Shown};
+use super::disk::Disk;
 use super::sqlite_error::io_error;
 use super::tally::Tally;
 use crate::error::Result;
@@ -111,7 +111,7 @@ impl BlobFiles {
         // The row's size bounds what is read: a file that grew is corrupt, not a way to take all memory.
         let mut bytes = Vec::new();
         let limit = row.size.saturating_add(1);
-        let opened = File::open(&path).map(|file| Shown::new(&self.disk, &path, file));
+        let opened = self.disk.open_to_read(&path);
         match opened.and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
             Ok(_) if bytes.len() as u64 == row.size => Ok(bytes.into()),
             Ok(_) => Err(broken_bytes(
@@ -126,14 +126,14 @@ impl BlobFiles {
         }
     }
 
-    /// Bytes `offset..offset + length` as far as there are, checked against the tree; the rest of the
-    /// file is not read. O(length + log size). Errors: `Corrupt`, `Io`.
     /// Whether the block's file is there, as long as it has to be: what can be told without reading it.
     pub(super) fn has_length_of(&self, row: &BlockRow) -> bool {
         let about = self.path_of(row).map(std::fs::metadata);
         about.is_ok_and(|about| about.is_ok_and(|about| about.len() == row.size))
     }
 
+    /// Bytes `offset..offset + length` as far as there are, checked against the tree; the rest of the
+    /// file is not read. O(length + log size). Errors: `Corrupt`, `Io`.
     pub(super) fn read_range(&self, row: &BlockRow, offset: u64, length: u64) -> Result<Vec<u8>> {
         let end = offset.saturating_add(length).min(row.size);
         let length = end.saturating_sub(offset);
@@ -142,11 +142,11 @@ impl BlobFiles {
         }
         let path = self.path_of(row)?;
         let tree_path = tree_path(&path);
-        let open = |path| match File::open(path) {
-            Ok(file) => Ok(Shown::new(&self.disk, path, file)),
-            Err(error) => Err(io_error("open", path, error)),
+        let open = |path| {
+            let opened = self.disk.open_to_read(path);
+            opened.map_err(|error| io_error("open", path, error))
         };
-        let (file, tree) = (open(path.as_path())?, open(tree_path.as_path())?);
+        let (file, tree) = (open(&path)?, open(&tree_path)?);
         let slice = bao::encode::SliceExtractor::new_outboard(file, tree, offset, length);
         let root = bao::Hash::from(*row.cid.digest());
         let mut bytes = Vec::new();

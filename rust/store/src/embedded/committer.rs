@@ -253,7 +253,7 @@ impl Committer {
                 return Err(error);
             }
         };
-        let session = Session::new(&writer.conn, shared.connections.database());
+        let session = shared.connections.session(&writer.conn);
         shared.tally.enter(Phase::Commit);
         let booked = self.book(&writer, session, batch, answers, unused_files);
         let ended = match booked {

@@ -151,6 +151,11 @@ impl Connections {
         &self.database
     }
 
+    /// One of these connections, for one piece of work.
+    pub(super) fn session<'c>(&'c self, conn: &'c Prepared) -> Session<'c> {
+        Session::new(conn, &self.database, self.shim.disk())
+    }
+
     /// A reader for one piece of work. Errors: `Corrupt`, `Io`.
     pub(super) fn read(&self) -> Result<ReadSession<'_>> {
         let inside = fork::enter();
@@ -385,7 +390,7 @@ pub(super) struct ReadSession<'c> {
 impl ReadSession<'_> {
     pub(super) fn session(&self) -> Session<'_> {
         match &self.reader {
-            Some(reader) => Session::new(&reader.conn, &self.connections.database),
+            Some(reader) => self.connections.session(&reader.conn),
             // `reader` is only taken by drop.
             None => unreachable!("a read session without its connection"),
         }

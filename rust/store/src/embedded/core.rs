@@ -21,7 +21,6 @@ use super::options::OpenOptions;
 use super::queue::{BATCH_BYTES_MAX, Queue};
 use super::repair;
 use super::reserve::Reserve;
-use super::session::Session;
 use super::sqlite_error::io_error;
 use super::tally::{Phase, Tally};
 use super::vfs::Shim;
@@ -101,7 +100,7 @@ impl Shared {
             .mend_log(lock, &inside)
             .and_then(|()| self.connections.writer(&inside, Durability::Durable))
             .and_then(|writer| {
-                let session = Session::new(&writer.conn, self.connections.database());
+                let session = self.connections.session(&writer.conn);
                 repair::mend_own_rows(&writer.conn, session)
             });
         lock.unlock().map_err(failed)?;
@@ -125,7 +124,7 @@ impl Shared {
     /// written anew first, with an fsync that can fail anew. Under the write lock. Errors: `DiskFull`, `Io`.
     fn redo_log(&self, inside: &Inside) -> Result<()> {
         let writer = self.connections.writer(inside, Durability::Durable)?;
-        let session = Session::new(&writer.conn, self.connections.database());
+        let session = self.connections.session(&writer.conn);
         // Keeps everybody's checkpoints from cutting the log meanwhile.
         session.run("BEGIN IMMEDIATE", "write anew")?;
         let log = self.root.join(LOG);
@@ -170,7 +169,7 @@ impl Shared {
     /// then it moves what it can.
     pub(super) fn checkpoint(&self, inside: &Inside, mode: &str, wait: Duration) -> Result<bool> {
         let writer = self.connections.writer(inside, Durability::Durable)?;
-        let session = Session::new(&writer.conn, self.connections.database());
+        let session = self.connections.session(&writer.conn);
         let busy_wait = |wait| {
             session
                 .conn

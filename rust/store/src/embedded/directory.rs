@@ -192,7 +192,7 @@ impl Directory {
         let now_ms = crate::clock::Clock::system().now_ms();
         let conn = Prepared::new(conn);
         schema::create(&conn, || {
-            let session = Session::new(&conn, &new);
+            let session = Session::new(&conn, &new, disk);
             session.write_first_manifest(now_ms).map_err(|refused| {
                 rusqlite::Error::ToSqlConversionFailure(Box::new(io::Error::other(
                     refused.to_string(),

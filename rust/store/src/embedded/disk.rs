@@ -88,7 +88,7 @@ pub trait DiskLayer: Send + Sync {
     /// After it: `done` says whether it happened. Not called for a sync that was only pretended, unless
     /// the layer's own verdict was to do it.
     fn after(&self, op: &FileOp<'_>, done: bool);
-    /// After bytes of the database, its log or a large block were read, and before they are looked at: may
+    /// After bytes of the database, its log, a large block or a sealed file were read, and before they are looked at: may
     /// change them, or fail the read. A layer that does not care leaves them alone.
     fn read(&self, _path: &Path, _offset: u64, _bytes: &mut [u8]) -> io::Result<()> {
         Ok(())
@@ -221,6 +221,18 @@ impl Disk {
         self.run(&FileOp::Open { path, create: true }, || how.open(path))
     }
 
+    /// Opens a file whose bytes a layer sees as they are read.
+    pub(super) fn open_to_read<'d>(&'d self, path: &'d Path) -> io::Result<Shown<'d>> {
+        let create = false;
+        let file = self.run(&FileOp::Open { path, create }, || File::open(path))?;
+        Ok(Shown {
+            disk: self,
+            path,
+            file,
+            at: 0,
+        })
+    }
+
     /// Makes a file with these bytes and waits until they are on disk; its name is not yet.
     /// Errors: also if the name is taken.
     pub(super) fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -347,18 +359,6 @@ pub(super) struct Shown<'d> {
     path: &'d Path,
     file: File,
     at: u64,
-}
-
-impl<'d> Shown<'d> {
-    /// A file that was opened just now.
-    pub(super) fn new(disk: &'d Disk, path: &'d Path, file: File) -> Self {
-        Self {
-            disk,
-            path,
-            file,
-            at: 0,
-        }
-    }
 }
 
 impl Read for Shown<'_> {

@@ -13,7 +13,6 @@ use super::connections::Connections;
 use super::manifest_rows::KEYS;
 use super::ref_rows::shown;
 use super::row_check::Table;
-use super::sealed_rows::{folder_of, read_file};
 use super::session::Session;
 use crate::commit::RefValue;
 use crate::cursor::Head;
@@ -249,11 +248,10 @@ impl Evidence for Snapshot<'_> {
     }
 
     fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()> {
-        let folder = folder_of(self.session.path());
         let mut after = 0;
         for file in self.session.sealed_files()? {
             // A file that can not be read hides no other.
-            match file.and_then(|file| Ok((read_file(&folder, &file)?, file))) {
+            match file.and_then(|file| Ok((self.session.sealed_commits(&file)?, file))) {
                 Ok((rows, file)) => {
                     after = file.last;
                     rows.into_iter().for_each(|row| visit(Ok(row)));

@@ -14,6 +14,7 @@ use treering_block::{Cid, Codec};
 use treering_fuzz::Fuzz;
 
 use super::block_rows::{Bytes, key8};
+use super::disk::Disk;
 use super::links_codec;
 use super::row_check::{RowCheck, Table};
 use super::schema;
@@ -295,7 +296,8 @@ fn seeds() -> Vec<Vec<u8>> {
 fn database(folder: &Path) -> Prepared {
     let conn = Prepared::new(Connection::open(folder.join("rows.db")).unwrap());
     schema::create(&conn, || Ok(())).unwrap();
-    let session = Session::new(&conn, folder);
+    let disk = Disk::system();
+    let session = Session::new(&conn, folder, &disk);
     session.write_first_manifest(0).unwrap();
     let mut totals = session.totals().unwrap();
     totals.next_ordinal = ORDINALS;
@@ -510,7 +512,8 @@ fn missing() -> StoreError {
 fn fuzz_rows() {
     let folder = tempfile::tempdir().unwrap();
     let conn = database(folder.path());
-    let session = Session::new(&conn, folder.path());
+    let disk = Disk::system();
+    let session = Session::new(&conn, folder.path(), &disk);
     let tokens: Vec<&[u8]> = vec![
         b"main/thread/x",
         b"totals",

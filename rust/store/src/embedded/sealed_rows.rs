@@ -4,7 +4,6 @@
 //! head that the oldest kept commit follows, if any was expired.
 //! Promises: a commit is read from a file only through its row; rows and files are checked on every read.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -35,29 +34,30 @@ fn key(first: u64) -> String {
 }
 
 /// The folder of the store whose database this is.
-pub(super) fn folder_of(database: &Path) -> PathBuf {
+fn folder_of(database: &Path) -> PathBuf {
     super::disk::parent(database).join(FOLDER)
 }
 
-/// The commits of a file, checked. Errors: `Corrupt` also for a file that is missing; `Io`.
-pub(super) fn read_file(folder: &Path, file: &SealedFile) -> Result<Vec<JournalRow>> {
-    file.open(&read_bytes(folder, file)?)
-}
-
-/// A file's bytes as they are.
-pub(super) fn read_bytes(folder: &Path, file: &SealedFile) -> Result<Vec<u8>> {
-    let path = folder.join(file.name());
-    // The row's length bounds what is read.
-    let mut bytes = Vec::new();
-    let limit = file.bytes.saturating_add(1);
-    match File::open(&path).and_then(|open| open.take(limit).read_to_end(&mut bytes)) {
-        Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(file.corrupt("it is missing")),
-        Err(error) => Err(io_error("read", &path, error)),
-    }
-}
-
 impl Session<'_> {
+    /// The commits of a sealed file, checked. Errors: `Corrupt` also for a file that is missing; `Io`.
+    pub(super) fn sealed_commits(self, file: &SealedFile) -> Result<Vec<JournalRow>> {
+        file.open(&self.sealed_bytes(file)?)
+    }
+
+    /// A sealed file's bytes as they are.
+    pub(super) fn sealed_bytes(self, file: &SealedFile) -> Result<Vec<u8>> {
+        let path = folder_of(self.path()).join(file.name());
+        // The row's length bounds what is read.
+        let mut bytes = Vec::new();
+        let limit = file.bytes.saturating_add(1);
+        let opened = self.disk().open_to_read(&path);
+        match opened.and_then(|open| open.take(limit).read_to_end(&mut bytes)) {
+            Ok(_) => Ok(bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(file.corrupt("it is missing")),
+            Err(error) => Err(io_error("read", &path, error)),
+        }
+    }
+
     /// The head before the oldest commit that is kept, and its time. Errors: `Corrupt`.
     pub(super) fn journal_start(self) -> Result<Tip> {
         let Some(value) = self.read_optional_manifest(KEY_START)? else {
@@ -137,14 +137,13 @@ impl Session<'_> {
 
     /// Sealed commits after `after`, from the oldest that is kept on, at most `limit`.
     pub(super) fn sealed_rows(self, after: u64, limit: usize) -> Result<Vec<JournalRow>> {
-        let folder = folder_of(self.path());
         let mut found = Vec::new();
         let mut after = after.max(self.journal_start()?.head.position);
         while found.len() < limit {
             let Some(file) = self.sealed_file_with(after.saturating_add(1))? else {
                 break;
             };
-            let rows = read_file(&folder, &file)?;
+            let rows = self.sealed_commits(&file)?;
             let rest = limit.saturating_sub(found.len());
             let later = rows.into_iter().filter(|row| row.position > after);
             found.extend(later.take(rest));
@@ -159,7 +158,7 @@ impl Session<'_> {
             if file.last == position {
                 return Ok(Some(file.after));
             }
-            let rows = read_file(&folder_of(self.path()), &file)?;
+            let rows = self.sealed_commits(&file)?;
             let row = rows.into_iter().find(|row| row.position == position);
             return Ok(row.map(|row| row.chain));
         }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rusqlite::CachedStatement;
 
+use super::disk::Disk;
 use super::sqlite_error::map;
 use super::statements::{Prepared, Running};
 use crate::error::{Result, StoreError};
@@ -16,12 +17,13 @@ use crate::error::{Result, StoreError};
 pub(super) struct Session<'c> {
     pub(super) conn: &'c Prepared,
     path: &'c Path,
+    disk: &'c Disk,
 }
 
 impl<'c> Session<'c> {
-    /// `path`: of the database, for messages.
-    pub(super) fn new(conn: &'c Prepared, path: &'c Path) -> Self {
-        Self { conn, path }
+    /// `path`: of the database, for messages and for the files beside it, which are read through `disk`.
+    pub(super) fn new(conn: &'c Prepared, path: &'c Path, disk: &'c Disk) -> Self {
+        Self { conn, path, disk }
     }
 
     /// Turns SQLite's error into the store's.
@@ -45,6 +47,11 @@ impl<'c> Session<'c> {
     /// Of the database.
     pub(super) fn path(self) -> &'c Path {
         self.path
+    }
+
+    /// For the files beside the database.
+    pub(super) fn disk(self) -> &'c Disk {
+        self.disk
     }
 
     pub(super) fn prepared(self, sql: &str) -> Result<CachedStatement<'c>> {

@@ -210,9 +210,12 @@ impl<'c> Transaction<'c> {
     /// The name of a large block's file. The caller found the block present and wrote none; if a collection
     /// took it away since, it is written now, under the lock.
     fn file_of(&mut self, block: &Block) -> Result<Option<String>> {
+        if block.bytes.len() < BLOB_BYTES_MIN {
+            return Ok(None);
+        }
         // Taken out: a file that is still here after the request belongs to no row.
         match self.files.remove(&block.cid) {
-            None if block.bytes.len() >= BLOB_BYTES_MIN => {
+            None => {
                 let name = self.blobs.write(block)?;
                 self.late_files.push(name.clone());
                 Ok(Some(name))

@@ -106,6 +106,11 @@ impl Shim {
         Ok(Self { name, vfs, context })
     }
 
+    /// What its files are read and written through.
+    pub(super) fn disk(&self) -> &Disk {
+        &self.context.disk
+    }
+
     /// What a connection is opened with.
     pub(super) fn name(&self) -> &str {
         &self.name

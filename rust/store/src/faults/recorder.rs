@@ -43,12 +43,14 @@ impl Failure {
 /// Which operations are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Among {
-    /// All that change something on the disk.
+    /// All but reads.
     All,
     /// Writes of bytes.
     Writes,
     /// Syncs of files and directories.
     Syncs,
+    /// Opens of files, of those that are there too.
+    Opens,
 }
 
 impl Among {
@@ -57,6 +59,7 @@ impl Among {
             Self::All => true,
             Self::Writes => matches!(op, FileOp::Write { .. }),
             Self::Syncs => matches!(op, FileOp::Sync { .. } | FileOp::SyncDirectory { .. }),
+            Self::Opens => matches!(op, FileOp::Open { .. }),
         }
     }
 }
@@ -81,12 +84,14 @@ struct ReadPlan {
 /// How many operations were asked for, those that failed too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Operations {
-    /// All that change something on the disk.
+    /// All but reads.
     pub changes: u64,
     /// Of them, writes of bytes.
     pub writes: u64,
     /// Of them, syncs.
     pub syncs: u64,
+    /// Of them, opens of files.
+    pub opens: u64,
     /// Reads.
     pub reads: u64,
 }
@@ -225,6 +230,7 @@ impl DiskLayer for Recorder {
         state.asked.changes += 1;
         state.asked.writes += u64::from(Among::Writes.has(op));
         state.asked.syncs += u64::from(Among::Syncs.has(op));
+        state.asked.opens += u64::from(Among::Opens.has(op));
         if let Some(plan) = &mut state.plan
             && plan.failure.concerns(op)
             && plan.among.has(op)

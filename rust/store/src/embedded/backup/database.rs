@@ -33,7 +33,7 @@ pub(super) struct NewDatabase {
     conn: Prepared,
     path: PathBuf,
     pub(super) bytes: u64,
-    _shim: Shim,
+    shim: Shim,
     _inside: Inside,
 }
 
@@ -84,14 +84,14 @@ pub(super) fn copy_pages(
         conn: Prepared::new(conn),
         path,
         bytes: pages.saturating_mul(PAGE_BYTES),
-        _shim: shim,
+        shim,
         _inside: inside,
     })
 }
 
 impl NewDatabase {
     pub(super) fn session(&self) -> Session<'_> {
-        Session::new(&self.conn, &self.path)
+        Session::new(&self.conn, &self.path, self.shim.disk())
     }
 
     /// Takes out what is not of the history: leases, whose holders hold them in the store, and the rows of

@@ -5,7 +5,6 @@
 //! Never: links or reflinks. A copy that shares the store's sectors is lost with them.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -130,7 +129,8 @@ impl FilePair<'_> {
         disk: &Disk,
         seen: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<u64> {
-        let mut source = File::open(from).map_err(|error| self.unread(from, moment, error))?;
+        let opened = moment.session.disk().open_to_read(from);
+        let mut source = opened.map_err(|error| self.unread(from, moment, error))?;
         let mut bytes: u64 = 0;
         let mut refused = None;
         let written = disk.write_pieces(to, |piece| {

@@ -20,7 +20,6 @@ use crate::cursor::Head;
 use crate::embedded::block_rows::to_sql;
 use crate::embedded::manifest_rows::STORE_ID;
 use crate::embedded::schema::{APPLICATION_ID, FORMAT};
-use crate::embedded::sealed_rows::{folder_of, read_file};
 use crate::embedded::session::Session;
 use crate::error::{Result, StoreError};
 use crate::gc::Bitmap;
@@ -170,13 +169,13 @@ impl Update<'_> {
     /// A commit whose body the backup has, and the store has given up since, stays: perhaps it is the only copy.
     /// In the table it does; a sealed file would take its place.
     fn expect_no_new_blank(&self, there: &[SealedFile]) -> Result<()> {
-        let folder = folder_of(self.moment.session.path());
-        for file in self.moment.session.sealed_files()? {
+        let session = self.moment.session;
+        for file in session.sealed_files()? {
             let file = file?;
             if file.first > self.before.head.position || there.contains(&file) {
                 continue;
             }
-            for row in read_file(&folder, &file)? {
+            for row in session.sealed_commits(&file)? {
                 if !row.entry()?.blank {
                     continue;
                 }

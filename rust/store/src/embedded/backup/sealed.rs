@@ -10,7 +10,7 @@ use super::Moment;
 use super::target::Target;
 use crate::embedded::directory::FILES_LOCK;
 use crate::embedded::files_lock::may_remove_files;
-use crate::embedded::sealed_rows::{FOLDER, folder_of, read_bytes};
+use crate::embedded::sealed_rows::FOLDER;
 use crate::embedded::session::Session;
 use crate::embedded::sqlite_error::io_error;
 use crate::error::Result;
@@ -25,7 +25,6 @@ pub(super) fn copy(
     there: &[SealedFile],
     progress: &Progress,
 ) -> Result<u64> {
-    let from = folder_of(moment.session.path());
     let to = target.root().join(FOLDER);
     let disk = target.disk();
     let mut copied = 0;
@@ -34,7 +33,7 @@ pub(super) fn copy(
         if there.contains(&file) {
             continue;
         }
-        let bytes = read_bytes(&from, &file)?;
+        let bytes = moment.session.sealed_bytes(&file)?;
         file.open(&bytes)?;
         let path = to.join(file.name());
         let written = disk

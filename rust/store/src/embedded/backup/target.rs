@@ -177,7 +177,7 @@ impl Target {
         Ok(Open {
             conn: Prepared::new(conn),
             path,
-            _shim: shim,
+            shim,
             _bare: bare,
             _inside: inside,
         })
@@ -233,14 +233,14 @@ pub(super) struct Open {
     // The connection first: it is dropped before what it uses.
     conn: Prepared,
     path: PathBuf,
-    _shim: Shim,
+    shim: Shim,
     _bare: BareUse,
     _inside: Inside,
 }
 
 impl Open {
     pub(super) fn session(&self) -> Session<'_> {
-        Session::new(&self.conn, &self.path)
+        Session::new(&self.conn, &self.path, self.shim.disk())
     }
 }
 

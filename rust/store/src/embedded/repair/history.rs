@@ -13,7 +13,6 @@ use super::one_byte::mend_bytes;
 use super::raw::Cell;
 use crate::cursor::Head;
 use crate::embedded::block_rows::to_sql;
-use crate::embedded::sealed_rows::{folder_of, read_file};
 use crate::embedded::session::Session;
 use crate::error::{Result, StoreError};
 use crate::findings::Check;
@@ -99,9 +98,8 @@ pub(super) fn each_commit(
     session: Session<'_>,
     visit: &mut dyn FnMut(RawCommit) -> Result<()>,
 ) -> Result<()> {
-    let folder = folder_of(session.path());
     for file in session.sealed_files()? {
-        let Ok(rows) = file.and_then(|file| read_file(&folder, &file)) else {
+        let Ok(rows) = file.and_then(|file| session.sealed_commits(&file)) else {
             continue;
         };
         for row in rows {
