@@ -580,6 +580,29 @@ def test_a_removed_directory_acknowledges_nothing(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="an open directory can't be renamed there")
+def test_a_renamed_directory_is_another_store(tmp_path: Path) -> None:
+    """What was open goes nowhere else; each path is opened as what is there now."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    with treering.open(old) as store:
+        thread = store.threads.start("w")
+        thread.append("a", b"x" * 300_000)
+        old.rename(new)
+        with treering.open(new) as moved:
+            assert moved.threads.get(thread.id).append("a", b"y" * 300_000).number == 2
+            with treering.open(old) as other:
+                other.put(b"z" * 300_000)
+                with pytest.raises(treering.Poisoned, match="removed or renamed"):
+                    thread.append("a", b"lost" * 100_000)
+                assert moved.threads.get(thread.id).append("a", b"three" * 100_000).number == 3
+                assert other.verify().ok
+                assert other.threads.list() == []
+            assert moved.verify().ok
+    with treering.open(new) as again:
+        assert [len(step.content) for step in again.threads.get(thread.id)] == [300_000, 300_000, 500_000]
+        assert again.verify().ok
+
+
 def test_opening_waits_no_longer_than_it_may(tmp_path: Path) -> None:
     """Somebody who was stopped while he made the store has the lock."""
     fcntl = pytest.importorskip("fcntl")

@@ -69,7 +69,7 @@ def _hint(error: Exception) -> str | None:
     if isinstance(error, LeaseHeld):
         return "it is freed when its owner ends; `treering thread show ID` names the owner"
     if isinstance(error, ReadOnly):
-        return "commands that write need a directory that can be written"
+        return "commands that write need a directory that can be written; of a backup `treering restore` makes a store"
     if isinstance(error, Diverged) and "refs" in error.attributes:
         return "treering copy SRC DST --rename SCOPE=NEW copies a scope under another name"
     if isinstance(error, NotFound) and error.attributes.keys() == {"thread"}:

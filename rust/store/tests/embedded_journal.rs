@@ -345,6 +345,44 @@ fn damage_to_a_sealed_file_is_found_and_hides_no_other() {
 }
 
 #[test]
+fn what_is_before_damage_is_given_and_then_the_error() {
+    for damage in [
+        "UPDATE journal SET body = NULL WHERE position = 7",
+        "UPDATE journal SET digest = x'00' WHERE position = 7",
+        "UPDATE journal SET chain = x'00' WHERE position = 7",
+        "UPDATE journal SET at_ms = at_ms + 1 WHERE position = 7",
+        "DELETE FROM journal WHERE position = 7",
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        drop(filled(root.path(), 12));
+        let database = rusqlite::Connection::open(root.path().join("store.db")).unwrap();
+        assert_eq!(database.execute(damage, []).unwrap(), 1);
+        let store = open(root.path());
+        let given = store.journal(None, 100).unwrap();
+        assert_eq!(given.len(), 6, "{damage}");
+        let after = store.journal(Some(&given[5].cursor()), 100);
+        assert!(
+            matches!(after, Err(StoreError::Corrupt { .. })),
+            "{damage}: {after:?}"
+        );
+    }
+    // A sealed file that is gone, between what is kept of the table and what stays there.
+    let root = tempfile::tempdir().unwrap();
+    let store = filled(root.path(), 30);
+    store.seal_journal(20).unwrap();
+    more(&store, 30, 10);
+    store.seal_journal(10).unwrap();
+    fs::remove_file(&files(root.path())[1]).unwrap();
+    let given = store.journal(None, 100).unwrap();
+    assert_eq!(given.len(), 10);
+    let after = store.journal(Some(&given[9].cursor()), 100);
+    assert!(
+        matches!(after, Err(StoreError::Corrupt { .. })),
+        "{after:?}"
+    );
+}
+
+#[test]
 fn a_row_that_names_a_file_is_checked() {
     let root = tempfile::tempdir().unwrap();
     let store = filled(root.path(), 10);

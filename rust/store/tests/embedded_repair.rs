@@ -479,6 +479,10 @@ fn a_store_that_lost_its_id_or_its_age_gets_another() {
         };
         let store = EmbeddedStore::open(path, &options).unwrap();
         assert_eq!(store.verify(None).unwrap().findings, [], "{key}");
+        // Whoever repairs next says what opening it took.
+        let told = |report: &RepairReport| report.repairs.len();
+        assert_eq!(told(&store.repair().unwrap()), 1, "{key}");
+        assert_eq!(told(&store.repair().unwrap()), 0, "{key}");
         store.gc(&GcOptions::default()).unwrap();
         store.close().unwrap();
         drop(store);

@@ -168,8 +168,8 @@ impl Committer {
                 answers.extend(batch.into_iter().map(unjudged));
                 Err(StoreError::Poisoned { why })
             }
-            None if self.lock.is_removed() => {
-                let why = "the store's directory was removed";
+            None if self.lock.is_elsewhere() => {
+                let why = "the store's directory was removed or renamed";
                 self.shared.poison(why);
                 answers.extend(batch.into_iter().map(unjudged));
                 Err(StoreError::Poisoned { why: why.into() })

@@ -28,6 +28,7 @@ use super::writer::WriterThread;
 use crate::clock::Clock;
 use crate::commit::{BLOB_BYTES_MIN, Commit, Durability};
 use crate::error::{Result, StoreError};
+use crate::repair::Repair;
 use crate::tier::Tier;
 
 /// What the writer thread and the readers use.
@@ -46,6 +47,8 @@ pub(super) struct Shared {
     pub(super) disk: Disk,
     poisoned: OnceLock<String>,
     pub(super) closed: AtomicBool,
+    /// What had to be mended to open it, until a repair says so.
+    mended_at_open: Mutex<Vec<Repair>>,
 }
 
 impl Shared {
@@ -83,6 +86,12 @@ impl Shared {
         self.poisoned.get_or_init(|| why.to_owned());
     }
 
+    /// What had to be mended to open it; nothing from then on.
+    pub(super) fn take_mended_at_open(&self) -> Vec<Repair> {
+        let mended = self.mended_at_open.lock();
+        std::mem::take(&mut *mended.unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Mends the store's own rows if they are broken, alone on the store. Errors: `LockTimeout`; the system's.
     fn mend_own_rows(&self, lock: &WriteLock, options: &OpenOptions) -> Result<()> {
         if self
@@ -104,7 +113,9 @@ impl Shared {
                 repair::mend_own_rows(&writer.conn, session)
             });
         lock.unlock().map_err(failed)?;
-        mended
+        let noted = self.mended_at_open.lock();
+        *noted.unwrap_or_else(PoisonError::into_inner) = mended?;
+        Ok(())
     }
 
     /// Waits until the log is on disk, whoever wrote it, and its name too. Errors: the system's.
@@ -248,6 +259,7 @@ impl Core {
             disk: options.disk.clone(),
             poisoned: OnceLock::new(),
             closed: AtomicBool::new(false),
+            mended_at_open: Mutex::default(),
         });
         if let Some(lock) = lock.as_ref().filter(|_| options.mend) {
             shared.mend_own_rows(lock, options)?;

@@ -291,22 +291,29 @@ fn big_endian(header: &[u8], at: usize) -> Option<u32> {
         .map(u32::from_be_bytes)
 }
 
-/// Device and inode: what makes two paths the same store. Errors: `Io`.
+/// What makes two paths the same file.
+pub(super) type Identity = (u64, u64);
+
+/// Errors: `Io`.
+pub(super) fn identity(path: &Path) -> Result<Identity> {
+    let about = fs::metadata(path).map_err(|error| io_error("read", path, error))?;
+    Ok(identity_of(path, &about))
+}
+
+/// Of a file that `path` led to: device and inode.
 #[cfg(unix)]
-pub(super) fn device_inode(directory: &Directory) -> Result<(u64, u64)> {
+pub(super) fn identity_of(_path: &Path, about: &fs::Metadata) -> Identity {
     use std::os::unix::fs::MetadataExt;
-    let path = directory.database();
-    let found = fs::metadata(&path).map_err(|error| io_error("read", &path, error))?;
-    Ok((found.dev(), found.ino()))
+    (about.dev(), about.ino())
 }
 
 /// Elsewhere the canonical path stands for it.
 #[cfg(not(unix))]
-pub(super) fn device_inode(directory: &Directory) -> Result<(u64, u64)> {
+pub(super) fn identity_of(path: &Path, _about: &fs::Metadata) -> Identity {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
-    directory.root.hash(&mut hasher);
-    Ok((0, hasher.finish()))
+    path.hash(&mut hasher);
+    (0, hasher.finish())
 }
 
 /// Whether this process may write the database, asked without opening it (see [`Directory::check_header`]).

@@ -4,7 +4,7 @@ use super::EmbeddedStore;
 use super::session::Session;
 use crate::cursor::{Cursor, Head};
 use crate::error::{Result, StoreError};
-use crate::journal::JournalEntry;
+use crate::journal::{JournalEntry, JournalRow};
 
 impl EmbeddedStore {
     /// See [`crate::Store::journal`].
@@ -62,7 +62,7 @@ fn entries(
         }
     };
     let mut entries = Vec::new();
-    for row in session.journal_rows(previous.position, limit)? {
+    for row in readable_rows(session, previous.position, limit)? {
         let read = match row.faults(&previous).into_iter().next() {
             None => row.entry(),
             Some(fault) => Err(StoreError::Corrupt {
@@ -80,4 +80,25 @@ fn entries(
         previous = row.head();
     }
     Ok(entries)
+}
+
+/// Commits after `after`, up to one that can't even be read. Errors: of that one, if it is the first.
+fn readable_rows(session: Session<'_>, after: u64, limit: usize) -> Result<Vec<JournalRow>> {
+    let page = session.journal_rows(after, limit);
+    if !matches!(page, Err(StoreError::Corrupt { .. })) {
+        return page;
+    }
+    let mut rows: Vec<JournalRow> = Vec::new();
+    while rows.len() < limit {
+        let after = rows.last().map_or(after, |row| row.position);
+        match session.journal_rows(after, 1) {
+            Ok(mut next) => match next.pop() {
+                Some(row) => rows.push(row),
+                None => break,
+            },
+            Err(_) if !rows.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(rows)
 }

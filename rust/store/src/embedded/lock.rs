@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use ulid::Ulid;
 
+use super::directory::{Identity, identity, identity_of};
 use super::disk::Disk;
 use super::fork::{self, LockFilePlace};
 use super::sqlite_error::io_error;
@@ -33,6 +34,7 @@ const RETRY: Duration = Duration::from_millis(20);
 /// One process's grip on the lock file. Dropping it unlocks.
 pub(super) struct WriteLock {
     path: PathBuf,
+    identity: Identity,
     _place: LockFilePlace,
     file: File,
     /// The failure that the log is in doubt after, as of when the lock was taken.
@@ -50,6 +52,9 @@ impl WriteLock {
         let file = disk
             .open(path, &how)
             .map_err(|error| io_error("open", path, error))?;
+        let about = file
+            .metadata()
+            .map_err(|error| io_error("read", path, error))?;
         let mut own = [b'\n'; HOLDER_BYTES];
         let text = format!("process {}", std::process::id());
         for (into, from) in own.iter_mut().zip(text.bytes()) {
@@ -57,6 +62,7 @@ impl WriteLock {
         }
         Ok(Self {
             path: path.to_owned(),
+            identity: identity_of(path, &about),
             _place: fork::register_lock_file(descriptor(&file)),
             file,
             doubt: Mutex::default(),
@@ -105,16 +111,14 @@ impl WriteLock {
         Ok(())
     }
 
-    /// Whether its file was removed, as it is with the store's directory: what is written from now on is lost
-    /// with the last handle.
-    pub(super) fn is_removed(&self) -> bool {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            self.file.metadata().is_ok_and(|about| about.nlink() == 0)
+    /// Whether its path does not lead to its file any more, as when the store's directory was removed or renamed:
+    /// what is written from now on is lost with the last handle, or not all in one place.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        match identity(&self.path) {
+            Ok(found) => found != self.identity,
+            Err(StoreError::Io { source, .. }) => source.kind() == io::ErrorKind::NotFound,
+            Err(_) => false,
         }
-        #[cfg(not(unix))]
-        false
     }
 
     /// Waits for the lock, however long.

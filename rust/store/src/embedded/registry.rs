@@ -42,7 +42,7 @@ pub(super) struct BareUse((u64, u64));
 
 /// To be kept for longer than the connection. The caller is inside (see [`fork::enter`]).
 pub(super) fn use_bare(directory: &Directory) -> Result<BareUse> {
-    let key = directory::device_inode(directory)?;
+    let key = directory::identity(&directory.database())?;
     let entries = open_entries();
     bare_uses().push(key);
     drop(entries);
@@ -67,7 +67,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Core>> {
     fork::install();
     let _inside = fork::enter();
     let directory = Directory::find_or_make(path, options)?;
-    let (device, inode) = directory::device_inode(&directory)?;
+    let (device, inode) = directory::identity(&directory.database())?;
     let mut entries = open_entries();
     let here = |entry: &Entry| entry.core.generation == fork::generation();
     if !entries
@@ -103,9 +103,12 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Core>> {
 
 impl Entry {
     /// A core that is being closed is not handed out again, nor a poisoned one: opening anew is how a
-    /// caller gets out of it.
+    /// caller gets out of it; nor one whose directory was renamed, since its paths lead elsewhere.
     fn is_sound(&self) -> bool {
-        self.handles > 0 && self.core.shared.poisoned().is_none()
+        let database = self.core.shared.connections.database();
+        let in_place =
+            || directory::identity(database).is_ok_and(|found| found == (self.key.0, self.key.1));
+        self.handles > 0 && self.core.shared.poisoned().is_none() && in_place()
     }
 }
 

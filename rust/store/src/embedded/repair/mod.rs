@@ -51,8 +51,7 @@ struct Plan {
 impl EmbeddedStore {
     /// See [`Store::repair`].
     pub(super) fn mend_all(&self) -> Result<RepairReport> {
-        self.writable()?;
-        let mut repairs = Vec::new();
+        let mut repairs = self.writable()?.shared.take_mended_at_open();
         let mut left = self.verify(None)?;
         for _ in 0..ROUNDS_MAX {
             if left.findings.is_empty() {
@@ -332,15 +331,21 @@ fn moved_since(session: Session<'_>, position: u64) -> Result<HashSet<String>> {
 /// transaction; the caller holds the write lock. Nothing is written if nothing can be proved.
 ///
 /// Errors: as SQLite's.
-pub(super) fn mend_own_rows(conn: &Connection, session: Session<'_>) -> Result<()> {
+pub(super) fn mend_own_rows(conn: &Connection, session: Session<'_>) -> Result<Vec<Repair>> {
     session.run("BEGIN IMMEDIATE", "begin a repair of")?;
+    let mut made = Vec::new();
     let mended = KEYS.iter().try_for_each(|key| {
         let Some(mend) = totals::manifest_row(session, key)? else {
             return Ok(());
         };
+        made.push(Repair {
+            check: mend.check,
+            which: mend.which,
+            detail: mend.detail,
+        });
         for step in mend.steps {
             if let Step::Row { before, after } = step {
-                tracing::warn!(row = after.which(), detail = mend.detail, "mended");
+                tracing::warn!(row = after.which(), "mended");
                 raw::write_row(session, before.as_ref(), &after)?;
             }
         }
@@ -350,5 +355,5 @@ pub(super) fn mend_own_rows(conn: &Connection, session: Session<'_>) -> Result<(
     if ended.is_err() && !conn.is_autocommit() {
         drop(session.run("ROLLBACK", "end a repair of"));
     }
-    ended
+    ended.map(|()| made)
 }
