@@ -26,7 +26,7 @@ use crate::store::{HOLD_MS, Store};
 use crate::tier::Tier;
 
 /// A small transaction deletes rows for no longer than this, so that no writer waits for it.
-const PURGE_TIME_MAX: Duration = Duration::from_millis(4);
+const PURGE_TIME_MAX: Duration = Duration::from_millis(2);
 /// Rows of the journal and blocks of a tier read at a time.
 const PAGE: usize = 1024;
 

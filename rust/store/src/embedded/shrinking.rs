@@ -14,7 +14,7 @@ use super::session::Session;
 use crate::error::Result;
 
 /// One transaction moves pages for no longer than this …
-const TIME_MAX: Duration = Duration::from_millis(4);
+const TIME_MAX: Duration = Duration::from_millis(2);
 /// … and asks for so many at a time.
 const PAGES_MAX: i64 = 1024;
 /// So many free pages are left for the rows to come: 1 MiB …
