@@ -12,6 +12,7 @@ pub mod car;
 pub mod cbor;
 mod cid;
 mod cid_prefix;
+pub mod collection;
 pub mod dag_json;
 mod error;
 mod jump;

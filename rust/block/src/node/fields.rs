@@ -15,14 +15,14 @@ use crate::{Block, Cid, Codec};
 const KIND: &str = "kind";
 
 /// The fields of a stored node, checked to be a node of our profile, not yet typed.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     cid: Cid,
     entries: Vec<(&'a str, Option<&'a [u8]>)>,
 }
 
 impl<'a> Fields<'a> {
     /// Checks the bytes whole and splits them into fields.
-    pub(super) fn read(cid: &Cid, bytes: &'a [u8]) -> Result<Self, BlockError> {
+    pub(crate) fn read(cid: &Cid, bytes: &'a [u8]) -> Result<Self, BlockError> {
         let mut fields = Self {
             cid: *cid,
             entries: Vec::new(),
@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The node's kind; does not take the field.
-    pub(super) fn kind(&self) -> Result<&'a str, BlockError> {
+    pub(crate) fn kind(&self) -> Result<&'a str, BlockError> {
         let value = self
             .entries
             .iter()
@@ -60,7 +60,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes the kind, which must be this one.
-    pub(super) fn take_kind(&mut self, kind: &'static str) -> Result<(), BlockError> {
+    pub(crate) fn take_kind(&mut self, kind: &'static str) -> Result<(), BlockError> {
         if self.kind()? != kind {
             return Err(self.ill_typed(KIND, kind));
         }
@@ -68,12 +68,12 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    pub(super) fn text(&mut self, field: &'static str) -> Result<String, BlockError> {
+    pub(crate) fn text(&mut self, field: &'static str) -> Result<String, BlockError> {
         self.optional_text(field)?
             .ok_or_else(|| self.ill_typed(field, "a text"))
     }
 
-    pub(super) fn optional_text(
+    pub(crate) fn optional_text(
         &mut self,
         field: &'static str,
     ) -> Result<Option<String>, BlockError> {
@@ -84,12 +84,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn uint(&mut self, field: &'static str) -> Result<u64, BlockError> {
+    pub(crate) fn uint(&mut self, field: &'static str) -> Result<u64, BlockError> {
         self.optional_uint(field)?
             .ok_or_else(|| self.ill_typed(field, "an integer from 0 up"))
     }
 
-    pub(super) fn optional_uint(&mut self, field: &'static str) -> Result<Option<u64>, BlockError> {
+    pub(crate) fn optional_uint(&mut self, field: &'static str) -> Result<Option<u64>, BlockError> {
         match self.event(field) {
             None => Ok(None),
             Some(Event::Uint(value)) => Ok(Some(value)),
@@ -97,7 +97,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn optional_int(&mut self, field: &'static str) -> Result<Option<i64>, BlockError> {
+    pub(crate) fn optional_int(&mut self, field: &'static str) -> Result<Option<i64>, BlockError> {
         match self.event(field) {
             None => Ok(None),
             Some(event) => match event.int().and_then(|value| i64::try_from(value).ok()) {
@@ -107,12 +107,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn link(&mut self, field: &'static str) -> Result<Cid, BlockError> {
+    pub(crate) fn link(&mut self, field: &'static str) -> Result<Cid, BlockError> {
         self.optional_link(field)?
             .ok_or_else(|| self.ill_typed(field, "a link"))
     }
 
-    pub(super) fn optional_link(&mut self, field: &'static str) -> Result<Option<Cid>, BlockError> {
+    pub(crate) fn optional_link(&mut self, field: &'static str) -> Result<Option<Cid>, BlockError> {
         match self.event(field) {
             None => Ok(None),
             Some(Event::Link(link)) => self.ours(field, link.ours()).map(Some),
@@ -121,7 +121,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A value as it stands; its links must be ours like all others.
-    pub(super) fn optional_value(
+    pub(crate) fn optional_value(
         &mut self,
         field: &'static str,
     ) -> Result<Option<Encoded>, BlockError> {
@@ -136,7 +136,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A map that is left out when empty.
-    pub(super) fn map_or_empty(&mut self, field: &'static str) -> Result<Encoded, BlockError> {
+    pub(crate) fn map_or_empty(&mut self, field: &'static str) -> Result<Encoded, BlockError> {
         match self.optional_value(field)? {
             None => Ok(Encoded::empty_map()),
             Some(value) if value.is_map() && !value.is_empty_map() => Ok(value),
@@ -145,7 +145,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of links that is left out when empty.
-    pub(super) fn links(&mut self, field: &'static str) -> Result<Vec<Cid>, BlockError> {
+    pub(crate) fn links(&mut self, field: &'static str) -> Result<Vec<Cid>, BlockError> {
         const EXPECTED: &str = "a list of at least one link, or absent";
         let Some(bytes) = self.take(field) else {
             return Ok(Vec::new());
@@ -166,7 +166,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A map of names to links that is left out when empty.
-    pub(super) fn link_map(
+    pub(crate) fn link_map(
         &mut self,
         field: &'static str,
     ) -> Result<BTreeMap<String, Cid>, BlockError> {
@@ -191,7 +191,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A map of fields inside a field.
-    pub(super) fn optional_fields(
+    pub(crate) fn optional_fields(
         &mut self,
         field: &'static str,
     ) -> Result<Option<Fields<'a>>, BlockError> {
@@ -205,14 +205,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Ends the reading: no field may be left.
-    pub(super) fn finish(self) -> Result<(), BlockError> {
+    pub(crate) fn finish(self) -> Result<(), BlockError> {
         match self.entries.iter().find(|(_, value)| value.is_some()) {
             Some((key, _)) => Err(self.ill_typed(key, "absent: this kind has no such field")),
             None => Ok(()),
         }
     }
 
-    pub(super) fn ill_typed(&self, field: &str, expected: &str) -> BlockError {
+    pub(crate) fn ill_typed(&self, field: &str, expected: &str) -> BlockError {
         BlockError::IllTyped {
             cid: self.cid,
             field: clip(field),
@@ -220,7 +220,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn cid(&self) -> Cid {
+    pub(crate) fn cid(&self) -> Cid {
         self.cid
     }
 
@@ -249,7 +249,7 @@ impl<'a> Fields<'a> {
 }
 
 /// A field's value on its way out.
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Text(&'a str),
     Uint(u64),
     Int(i64),
@@ -261,7 +261,7 @@ pub(super) enum Value<'a> {
 }
 
 /// The block of a node with these fields and its kind.
-pub(super) fn write_node<'a>(
+pub(crate) fn write_node<'a>(
     kind: &'static str,
     mut fields: Vec<(&'static str, Value<'a>)>,
 ) -> Result<Block, BlockError> {
@@ -309,7 +309,7 @@ fn write_value(writer: &mut Writer, value: Value<'_>) -> Result<(), CodecError> 
 }
 
 /// A name: some text, but not too much of it.
-pub(super) fn check_name(
+pub(crate) fn check_name(
     kind: &'static str,
     field: &'static str,
     name: &str,
@@ -335,7 +335,7 @@ pub(super) fn check_name(
 }
 
 /// A link that leads to a node, not to raw bytes.
-pub(super) fn check_node_link(
+pub(crate) fn check_node_link(
     kind: &'static str,
     field: &'static str,
     link: Option<&Cid>,
@@ -351,7 +351,7 @@ pub(super) fn check_node_link(
 }
 
 /// A value that is a map.
-pub(super) fn check_map(
+pub(crate) fn check_map(
     kind: &'static str,
     field: &'static str,
     value: &Encoded,

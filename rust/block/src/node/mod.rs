@@ -6,7 +6,7 @@
 //! Never: a node does not hold a thread's id, so forks share nodes; nothing here follows a link.
 
 mod content;
-mod fields;
+pub(crate) mod fields;
 mod payload;
 mod start;
 mod state;
