@@ -5,7 +5,13 @@
 //! Never: no I/O of their own: blocks come through a function of the caller's, new ones are handed back.
 
 mod draft;
+mod element;
+mod map;
+#[cfg(test)]
+mod shelf;
 mod vector;
 
 pub use draft::{Draft, Read};
-pub use vector::{INLINE_ELEMENT_BYTES_MAX, Vector, WIDTH};
+pub use element::INLINE_ELEMENT_BYTES_MAX;
+pub use map::{KEY_BYTES_MAX, Map};
+pub use vector::{Vector, WIDTH};

@@ -9,6 +9,7 @@
 
 use crate::cbor::{Encoded, Event, Reader, Writer};
 use crate::collection::Draft;
+use crate::collection::element::{Element, ill_typed, link_of};
 use crate::error::BlockError;
 use crate::limits::Limits;
 use crate::node::fields::{Fields, Value, write_node};
@@ -16,17 +17,7 @@ use crate::{Block, Cid, Codec};
 
 /// Elements of a leaf, children of a node.
 pub const WIDTH: u64 = 32;
-/// Encoded bytes of an element that stands in its leaf; a longer one is a block of its own.
-pub const INLINE_ELEMENT_BYTES_MAX: usize = 64;
-
 const KIND: &str = "vector";
-
-/// An element as its leaf holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Entry {
-    Here(Encoded),
-    There(Cid),
-}
 
 /// One version of a list. Elements are DAG-CBOR values of up to 1 MiB.
 ///
@@ -36,7 +27,7 @@ pub struct Vector {
     start: u64,
     end: u64,
     tree: Option<Cid>,
-    tail: Vec<Entry>,
+    tail: Vec<Element>,
 }
 
 /// A part of the tree: the elements from `base` on that a node of this level can hold.
@@ -110,7 +101,7 @@ impl Vector {
     /// # Errors
     /// None that a vector of these methods has.
     pub fn encode(&self) -> Result<Block, BlockError> {
-        let tail = encode_entries(&self.tail)?;
+        let tail = encode_elements(&self.tail)?;
         let mut fields = vec![
             ("start", Value::Uint(self.start)),
             ("end", Value::Uint(self.end)),
@@ -136,7 +127,7 @@ impl Vector {
             tail: Vec::new(),
         };
         if let Some(tail) = fields.optional_value("tail")? {
-            vector.tail = decode_entries(cid, tail.bytes())?;
+            vector.tail = decode_elements(cid, tail.bytes())?;
         }
         let rule = |field: &str, expected: &str| Err(fields.ill_typed(field, expected));
         if vector.start > vector.end {
@@ -167,14 +158,14 @@ impl Vector {
         let Some(at) = self.position(index) else {
             return Ok(None);
         };
-        let entry = match at.checked_sub(self.tail_start()) {
+        let element = match at.checked_sub(self.tail_start()) {
             Some(at) => self.tail.get(place(at)).cloned(),
             None => self
                 .leaf_with(at, self.tree_root(), draft)?
                 .into_iter()
                 .next(),
         };
-        entry.map(|entry| value_of(&entry, draft)).transpose()
+        element.map(|element| element.value(draft)).transpose()
     }
 
     /// Calls `visit` with the elements from `first` on, in order, until it says false. Reads each block once.
@@ -189,19 +180,19 @@ impl Vector {
     ) -> Result<(), E> {
         let mut at = self.start.saturating_add(first);
         while at < self.leaves_end() {
-            for entry in self.leaf_with(at, self.tree_root(), draft)? {
-                if !visit(value_of(&entry, draft)?)? {
+            for element in self.leaf_with(at, self.tree_root(), draft)? {
+                if !visit(element.value(draft)?)? {
                     return Ok(());
                 }
                 at = at.saturating_add(1);
             }
         }
-        for entry in self
+        for element in self
             .tail
             .iter()
             .skip(place(at.saturating_sub(self.tail_start())))
         {
-            if !visit(value_of(entry, draft)?)? {
+            if !visit(element.value(draft)?)? {
                 return Ok(());
             }
         }
@@ -217,13 +208,13 @@ impl Vector {
         value: Encoded,
         draft: &mut Draft<'_, E>,
     ) -> Result<(), E> {
-        let entry = entry_of(value, draft)?;
+        let element = Element::new(value, draft)?;
         if self.end.is_multiple_of(WIDTH) && !self.tail.is_empty() {
             let leaf = Part {
                 base: self.leaves_end(),
                 level: 0,
             };
-            let list = draft.put(Block::from_encoded(encode_entries(&self.tail)?)?);
+            let list = draft.put(Block::from_encoded(encode_elements(&self.tail)?)?);
             let (root, tree) = (Part::root_of(leaf.end()), self.tree);
             self.tree = match self.tree_root() {
                 // The tree grows by a level, over what of it is left.
@@ -236,7 +227,7 @@ impl Vector {
             };
             self.tail.clear();
         }
-        self.tail.push(entry);
+        self.tail.push(element);
         self.end = self.end.saturating_add(1);
         Ok(())
     }
@@ -252,7 +243,7 @@ impl Vector {
         let Some(last) = self.tail.last() else {
             return Ok(None);
         };
-        let value = value_of(last, draft)?;
+        let value = last.value(draft)?;
         self.tail.pop();
         self.end = self.end.saturating_sub(1);
         if self.tail.is_empty() && self.tree.is_some() {
@@ -294,13 +285,13 @@ impl Vector {
         let Some(at) = self.position(index) else {
             return Ok(false);
         };
-        let entry = entry_of(value, draft)?;
+        let element = Element::new(value, draft)?;
         if let Some(at) = at.checked_sub(self.tail_start()) {
             if let Some(place) = self.tail.get_mut(place(at)) {
-                *place = entry;
+                *place = element;
             }
         } else if let (Some(tree), Some(root)) = (self.tree, self.tree_root()) {
-            self.tree = Some(self.with_entry(tree, root, at, entry, draft)?);
+            self.tree = Some(self.with_element(tree, root, at, element, draft)?);
         }
         Ok(true)
     }
@@ -356,13 +347,13 @@ impl Vector {
 
     // Reading.
 
-    /// The entries of a leaf from element `at` on.
+    /// The elements of a leaf from element `at` on.
     fn leaf_with<E: From<BlockError>>(
         &self,
         at: u64,
         root: Option<Part>,
         draft: &Draft<'_, E>,
-    ) -> Result<Vec<Entry>, E> {
+    ) -> Result<Vec<Element>, E> {
         let (Some(mut cid), Some(mut part)) = (self.tree, root) else {
             return Ok(Vec::new());
         };
@@ -375,13 +366,13 @@ impl Vector {
                 .ok_or_else(|| ill_typed(&cid, "as long as the vector's root asks for"))?;
             part = part.child(number);
         }
-        let mut entries = decode_entries(&cid, &draft.get(&cid)?)?;
+        let mut elements = decode_elements(&cid, &draft.get(&cid)?)?;
         let first = self.start.max(part.base);
-        if entries.len() as u64 != part.end().saturating_sub(first) {
+        if elements.len() as u64 != part.end().saturating_sub(first) {
             return Err(ill_typed(&cid, "as long as the vector's root asks for").into());
         }
-        entries.drain(..place(at.saturating_sub(first)).min(entries.len()));
-        Ok(entries)
+        elements.drain(..place(at.saturating_sub(first)).min(elements.len()));
+        Ok(elements)
     }
 
     fn links<E: From<BlockError>>(&self, cid: &Cid, draft: &Draft<'_, E>) -> Result<Vec<Cid>, E> {
@@ -413,26 +404,26 @@ impl Vector {
     }
 
     /// The tree with another element at `at`.
-    fn with_entry<E: From<BlockError>>(
+    fn with_element<E: From<BlockError>>(
         &self,
         tree: Cid,
         part: Part,
         at: u64,
-        entry: Entry,
+        element: Element,
         draft: &mut Draft<'_, E>,
     ) -> Result<Cid, E> {
         let short = || ill_typed(&tree, "as long as the vector's root asks for");
         if part.level == 0 {
-            let mut entries = decode_entries(&tree, &draft.get(&tree)?)?;
+            let mut elements = decode_elements(&tree, &draft.get(&tree)?)?;
             let number = at.saturating_sub(self.start.max(part.base));
-            *entries.get_mut(place(number)).ok_or_else(short)? = entry;
-            return Ok(draft.put(Block::from_encoded(encode_entries(&entries)?)?));
+            *elements.get_mut(place(number)).ok_or_else(short)? = element;
+            return Ok(draft.put(Block::from_encoded(encode_elements(&elements)?)?));
         }
         let mut links = self.links(&tree, draft)?;
         let number = part.child_with(at);
         let place = place(number.saturating_sub(Self::first_child(part, self.start)));
         let link = links.get_mut(place).ok_or_else(short)?;
-        *link = self.with_entry(*link, part.child(number), at, entry, draft)?;
+        *link = self.with_element(*link, part.child(number), at, element, draft)?;
         Ok(draft.put(encode_links(&links)?))
     }
 
@@ -449,14 +440,14 @@ impl Vector {
             return Ok(None);
         }
         if part.level == 0 {
-            let mut entries = decode_entries(&tree, &draft.get(&tree)?)?;
+            let mut elements = decode_elements(&tree, &draft.get(&tree)?)?;
             let dropped = start.saturating_sub(self.start.max(part.base));
             if dropped == 0 {
                 return Ok(Some(tree));
             }
-            entries.drain(..place(dropped).min(entries.len()));
+            elements.drain(..place(dropped).min(elements.len()));
             return Ok(Some(
-                draft.put(Block::from_encoded(encode_entries(&entries)?)?),
+                draft.put(Block::from_encoded(encode_elements(&elements)?)?),
             ));
         }
         let links = self.links(&tree, draft)?;
@@ -488,32 +479,6 @@ fn place(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn ill_typed(cid: &Cid, expected: &str) -> BlockError {
-    BlockError::IllTyped {
-        cid: *cid,
-        field: "list".into(),
-        expected: expected.into(),
-    }
-}
-
-fn entry_of<E: From<BlockError>>(value: Encoded, draft: &mut Draft<'_, E>) -> Result<Entry, E> {
-    if value.bytes().len() <= INLINE_ELEMENT_BYTES_MAX {
-        return Ok(Entry::Here(value));
-    }
-    Ok(Entry::There(draft.put(Block::from_encoded(value)?)))
-}
-
-fn value_of<E: From<BlockError>>(entry: &Entry, draft: &Draft<'_, E>) -> Result<Encoded, E> {
-    match entry {
-        Entry::Here(value) => Ok(value.clone()),
-        Entry::There(cid) => {
-            let bytes = draft.get(cid)?;
-            let value = Encoded::with_limits(&*bytes, Limits::NODE);
-            Ok(value.map_err(|source| BlockError::Undecodable { cid: *cid, source })?)
-        }
-    }
-}
-
 fn encode_links(links: &[Cid]) -> Result<Block, BlockError> {
     let mut writer = Writer::with_limits(Limits::NODE);
     writer.array(links.len())?;
@@ -521,19 +486,12 @@ fn encode_links(links: &[Cid]) -> Result<Block, BlockError> {
     Block::from_encoded(writer.finish()?)
 }
 
-/// A short element stands in a list of its own, so that a link is always that of a long one.
-fn encode_entries(entries: &[Entry]) -> Result<Encoded, BlockError> {
+fn encode_elements(elements: &[Element]) -> Result<Encoded, BlockError> {
     let mut writer = Writer::with_limits(Limits::NODE);
-    writer.array(entries.len())?;
-    for entry in entries {
-        match entry {
-            Entry::Here(value) => {
-                writer.array(1)?;
-                writer.raw(value)?;
-            }
-            Entry::There(cid) => writer.link_ours(cid)?,
-        }
-    }
+    writer.array(elements.len())?;
+    elements
+        .iter()
+        .try_for_each(|element| element.write(&mut writer))?;
     Ok(writer.finish()?)
 }
 
@@ -553,17 +511,6 @@ fn items<'b>(cid: &Cid, bytes: &'b [u8]) -> Result<Vec<&'b [u8]>, BlockError> {
     Ok(found)
 }
 
-fn link_of(cid: &Cid, item: &[u8]) -> Result<Option<Cid>, BlockError> {
-    let undecodable = |source| BlockError::Undecodable { cid: *cid, source };
-    match Reader::new(item).next().map_err(undecodable)? {
-        Event::Link(link) => match link.ours() {
-            Some(link) if link.codec() == Codec::DagCbor => Ok(Some(link)),
-            _ => Err(ill_typed(cid, "a list of links to nodes")),
-        },
-        _ => Ok(None),
-    }
-}
-
 fn decode_links(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, BlockError> {
     items(cid, bytes)?
         .into_iter()
@@ -571,25 +518,9 @@ fn decode_links(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, BlockError> {
         .collect()
 }
 
-fn decode_entries(cid: &Cid, bytes: &[u8]) -> Result<Vec<Entry>, BlockError> {
-    const EXPECTED: &str = "a list of elements: links, and short values each in a list of its own";
-    let entry = |item: &[u8]| {
-        if let Some(link) = link_of(cid, item)? {
-            return Ok(Entry::There(link));
-        }
-        let undecodable = |source| BlockError::Undecodable { cid: *cid, source };
-        let mut reader = Reader::new(item);
-        if reader.next().map_err(undecodable)? != Event::Array(1) {
-            return Err(ill_typed(cid, EXPECTED));
-        }
-        let value = Encoded::decode_from(reader.skip_value().map_err(undecodable)?);
-        let value = value.map_err(undecodable)?;
-        if value.bytes().len() > INLINE_ELEMENT_BYTES_MAX {
-            return Err(ill_typed(cid, EXPECTED));
-        }
-        Ok(Entry::Here(value))
-    };
-    items(cid, bytes)?.into_iter().map(entry).collect()
+fn decode_elements(cid: &Cid, bytes: &[u8]) -> Result<Vec<Element>, BlockError> {
+    let items = items(cid, bytes)?.into_iter();
+    items.map(|item| Element::read(cid, item)).collect()
 }
 
 #[cfg(test)]

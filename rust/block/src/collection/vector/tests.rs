@@ -1,69 +1,35 @@
 //! Against plain lists, with every block written and read counted.
 
-use std::cell::Cell;
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use ipld_core::ipld::Ipld;
 use proptest::prelude::*;
 
 use super::*;
+use crate::collection::INLINE_ELEMENT_BYTES_MAX;
+use crate::collection::shelf::Shelf;
 use crate::error::BlockError;
 
-/// Blocks that were stored, and how many were read and written.
-#[derive(Default)]
-struct Shelf {
-    blocks: HashMap<Cid, Arc<[u8]>>,
-    reads: Cell<u64>,
-    writes: u64,
-    bytes: u64,
+/// Makes a change; the new version is read back from its root.
+fn change<T>(
+    shelf: &mut Shelf,
+    vector: &mut Vector,
+    change: impl FnOnce(&mut Vector, &mut Draft<'_, BlockError>) -> Result<T, BlockError>,
+) -> T {
+    let (answer, root) = shelf.change(vector, Vector::encode, change);
+    let stored = Vector::decode(&root, &shelf.blocks[&root]).unwrap();
+    assert_eq!(stored, *vector);
+    answer
 }
 
-impl Shelf {
-    fn read(&self, cid: &Cid) -> Result<Arc<[u8]>, BlockError> {
-        self.reads.set(self.reads.get() + 1);
-        let bytes = self.blocks.get(cid).cloned();
-        bytes.ok_or_else(|| ill_typed(cid, "there"))
-    }
-
-    fn look<T>(&self, look: impl FnOnce(&Draft<'_, BlockError>) -> T) -> T {
-        let read = |cid: &Cid| self.read(cid);
-        look(&Draft::new(&read))
-    }
-
-    /// Makes a change, and stores what the new version needs: it is read back from its root.
-    fn change<T>(
-        &mut self,
-        vector: &mut Vector,
-        change: impl FnOnce(&mut Vector, &mut Draft<'_, BlockError>) -> Result<T, BlockError>,
-    ) -> T {
-        let read = |cid: &Cid| self.read(cid);
-        let mut draft = Draft::new(&read);
-        let answer = change(vector, &mut draft).unwrap();
-        let root = draft.put(vector.encode().unwrap());
-        let blocks = draft.into_blocks(&[root]);
-        for block in blocks {
-            let known = |link: &Cid| self.blocks.contains_key(link);
-            assert!(block.links.iter().all(known), "children come first");
-            self.writes += 1;
-            self.bytes += block.bytes.len() as u64;
-            self.blocks.insert(block.cid, block.bytes);
-        }
-        let stored = Vector::decode(&root, &self.blocks[&root]).unwrap();
-        assert_eq!(stored, *vector);
-        answer
-    }
-
-    fn all(&self, vector: &Vector, first: u64) -> Vec<Encoded> {
-        let mut found = Vec::new();
-        let mut take = |value| {
-            found.push(value);
-            Ok(true)
-        };
-        self.look(|draft| vector.each(first, draft, &mut take))
-            .unwrap();
-        found
-    }
+fn all(shelf: &Shelf, vector: &Vector, first: u64) -> Vec<Encoded> {
+    let mut found = Vec::new();
+    let mut take = |value| {
+        found.push(value);
+        Ok(true)
+    };
+    shelf
+        .look(|draft| vector.each(first, draft, &mut take))
+        .unwrap();
+    found
 }
 
 fn short(number: u64) -> Encoded {
@@ -81,7 +47,7 @@ fn element(number: u64) -> Encoded {
 
 fn build(shelf: &mut Shelf, start: u64, elements: &[Encoded]) -> Vector {
     let mut vector = Vector::new();
-    shelf.change(&mut vector, |vector, draft| {
+    change(shelf, &mut vector, |vector, draft| {
         (0..start).try_for_each(|_| vector.push(Encoded::null(), draft))?;
         let mut elements = elements.iter().cloned();
         elements.try_for_each(|element| vector.push(element, draft))?;
@@ -132,16 +98,16 @@ proptest! {
                     let new: Vec<Encoded> = (numbers..numbers + count).map(element).collect();
                     numbers += count;
                     model.extend(new.iter().cloned());
-                    shelf.change(&mut vector, |vector, draft| {
+                    change(&mut shelf, &mut vector, |vector, draft| {
                         new.into_iter().try_for_each(|value| vector.push(value, draft))
                     });
                 }
                 Act::Pop(count) => {
                     for _ in 0..count.min(70) {
-                        let popped = shelf.change(&mut vector, Vector::pop);
+                        let popped = change(&mut shelf, &mut vector, Vector::pop);
                         prop_assert_eq!(popped, model.pop());
                     }
-                    shelf.change(&mut vector, |vector, draft| {
+                    change(&mut shelf, &mut vector, |vector, draft| {
                         (70..count).try_for_each(|_| vector.pop(draft).map(drop))
                     });
                     model.truncate(model.len().saturating_sub(count.saturating_sub(70) as usize));
@@ -150,7 +116,7 @@ proptest! {
                     let index = seed % (model.len() as u64 + 1);
                     numbers += 1;
                     let new = element(numbers);
-                    let set = shelf.change(&mut vector, |vector, draft| {
+                    let set = change(&mut shelf, &mut vector, |vector, draft| {
                         vector.set(index, new.clone(), draft)
                     });
                     prop_assert_eq!(set, index < model.len() as u64);
@@ -159,27 +125,27 @@ proptest! {
                     }
                 }
                 Act::DropFront(count) => {
-                    shelf.change(&mut vector, |vector, draft| vector.drop_front(count, draft));
+                    change(&mut shelf, &mut vector, |vector, draft| vector.drop_front(count, draft));
                     let count = (count as usize).min(model.len());
                     model.drain(..count);
                     dropped += count as u64;
                 }
             }
             prop_assert_eq!((vector.len(), vector.start()), (model.len() as u64, dropped));
-            prop_assert_eq!(shelf.all(&vector, 0), model.clone());
+            prop_assert_eq!(all(&shelf, &vector, 0), model.clone());
             versions.push((vector.clone(), model.clone()));
         }
         for index in [0, 1, 31, 32, 33, model.len() / 2, model.len().saturating_sub(1), model.len()] {
             let found = shelf.look(|draft| vector.get(index as u64, draft)).unwrap();
             prop_assert_eq!(found.as_ref(), model.get(index));
             let rest = model.get(index..).unwrap_or_default();
-            prop_assert_eq!(shelf.all(&vector, index as u64), rest);
+            prop_assert_eq!(all(&shelf, &vector, index as u64), rest);
         }
         // However it came to be, it is the same.
         prop_assert_eq!(build(&mut shelf, dropped, &model), vector);
         // And every version before is what it was.
         for (vector, model) in versions {
-            prop_assert_eq!(shelf.all(&vector, 0), model);
+            prop_assert_eq!(all(&shelf, &vector, 0), model);
         }
     }
 }
@@ -191,7 +157,7 @@ fn a_push_writes_two_blocks_and_now_and_then_a_path() {
     let mut most = 0;
     for number in 0..10_000 {
         let (writes, reads) = (shelf.writes, shelf.reads.get());
-        shelf.change(&mut vector, |vector, draft| {
+        change(&mut shelf, &mut vector, |vector, draft| {
             vector.push(message(number), draft)
         });
         most = most.max(shelf.writes - writes);
@@ -221,7 +187,9 @@ fn what_is_dropped_is_reached_no_more() {
     let mut shelf = Shelf::default();
     let elements: Vec<Encoded> = (0..5000).map(element).collect();
     let mut vector = build(&mut shelf, 0, &elements);
-    shelf.change(&mut vector, |vector, draft| vector.drop_front(4_900, draft));
+    change(&mut shelf, &mut vector, |vector, draft| {
+        vector.drop_front(4_900, draft)
+    });
     let mut reached = 0;
     let mut way = vec![vector.encode().unwrap()];
     while let Some(block) = way.pop() {
@@ -244,11 +212,11 @@ fn the_edge_of_what_stands_in_a_leaf() {
         let value = Encoded::from_text(&"x".repeat(length));
         let writes = shelf.writes;
         let mut vector = Vector::new();
-        shelf.change(&mut vector, |vector, draft| {
+        change(&mut shelf, &mut vector, |vector, draft| {
             vector.push(value.clone(), draft)
         });
         assert_eq!(shelf.writes - writes, blocks, "{length}");
-        assert_eq!(shelf.all(&vector, 0), [value]);
+        assert_eq!(all(&shelf, &vector, 0), [value]);
     }
     // A link is an element like any other.
     let linked = Block::raw(*b"x");
@@ -256,7 +224,7 @@ fn the_edge_of_what_stands_in_a_leaf() {
     shelf.blocks.insert(linked.cid, linked.bytes);
     let link = Encoded::from_ipld(&link).unwrap();
     let vector = build(&mut shelf, 0, std::slice::from_ref(&link));
-    assert_eq!(shelf.all(&vector, 0), [link]);
+    assert_eq!(all(&shelf, &vector, 0), [link]);
 }
 
 #[test]
@@ -301,12 +269,12 @@ fn a_list_of_another_length_is_refused() {
     let good = build(&mut shelf, 0, &elements);
     let tree = good.tree.unwrap();
     let links = decode_links(&tree, &shelf.blocks[&tree]).unwrap();
-    let leaf = decode_entries(&links[1], &shelf.blocks[&links[1]]).unwrap();
+    let leaf = decode_elements(&links[1], &shelf.blocks[&links[1]]).unwrap();
     for bad in [
         encode_links(&links[..1]).unwrap(),
         encode_links(&[links[0], tree]).unwrap(),
         {
-            let short = Block::from_encoded(encode_entries(&leaf[..31]).unwrap()).unwrap();
+            let short = Block::from_encoded(encode_elements(&leaf[..31]).unwrap()).unwrap();
             shelf.blocks.insert(short.cid, short.bytes.clone());
             encode_links(&[links[0], short.cid]).unwrap()
         },
