@@ -298,7 +298,7 @@ class Unavailable(TreeringError, OSError):
 
 
 class Poisoned(Unavailable):
-    """Catch this to reopen the store: a commit failed half-way and it refuses to write since."""
+    """Catch this to reopen the store: a commit failed half-way, or its directory was moved, and it takes no more."""
 
     kind = "poisoned"
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
@@ -575,7 +576,7 @@ def test_a_removed_directory_acknowledges_nothing(tmp_path: Path) -> None:
     store = treering.open(tmp_path / "s")
     thread = store.threads.start("w")
     shutil.rmtree(tmp_path / "s")
-    with pytest.raises(treering.TreeringError, match="directory was removed"):
+    with pytest.raises(treering.TreeringError, match="directory, or its lock file, was removed"):
         thread.append("a", "x")
     store.close()
 
@@ -601,6 +602,50 @@ def test_a_renamed_directory_is_another_store(tmp_path: Path) -> None:
     with treering.open(new) as again:
         assert [len(step.content) for step in again.threads.get(thread.id)] == [300_000, 300_000, 500_000]
         assert again.verify().ok
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open directory can't be renamed there")
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_renamed_directory_is_not_read_through_its_old_name(tmp_path: Path, read_only: bool) -> None:
+    old = tmp_path / "old"
+    with treering.open(old) as store:
+        ours = store.threads.start("ours")
+        ours.append("a", b"x" * 300_000)
+        payload = next(block.cid for block in store.blocks.list() if block.size >= 300_000)
+    store = treering.open(old, read_only=read_only)
+    assert len(store.threads.list()) == 1
+    old.rename(tmp_path / "new")
+    with treering.open(old) as other, ThreadPoolExecutor(6) as pool:
+        other.threads.start("theirs")
+        other.threads.start("theirs")
+
+        def look(_: int) -> list[str] | None:
+            try:
+                return [thread.id for thread in store.threads.list()]
+            except treering.Poisoned:
+                return None
+
+        seen = list(pool.map(look, range(300)))
+        assert all(found in ([ours.id], None) for found in seen)
+        with pytest.raises(treering.Poisoned, match="removed or renamed"):
+            store.blocks.get(payload)
+    store.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open directory can't be renamed there")
+@pytest.mark.parametrize("instead", ["file", "link to itself", "nothing"])
+def test_whatever_stands_in_the_place_of_a_directory(tmp_path: Path, instead: str) -> None:
+    old = tmp_path / "old"
+    store = treering.open(old)
+    thread = store.threads.start("w")
+    old.rename(tmp_path / "new")
+    if instead == "file":
+        old.write_text("x")
+    elif instead == "link to itself":
+        old.symlink_to(old)
+    with pytest.raises(treering.Poisoned, match="removed or renamed"):
+        thread.append("a", "lost")
+    store.close()
 
 
 def test_opening_waits_no_longer_than_it_may(tmp_path: Path) -> None:

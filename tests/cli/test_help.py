@@ -50,18 +50,15 @@ def _parses(words: list[str]) -> None:
     assert used <= names | {"-1"}, f"{words}: no such option"
 
 
-def test_json_is_on_every_command_that_reads() -> None:
-    reading = {
-        ("thread", "list"), ("thread", "show"), ("thread", "log"), ("thread", "diff"), ("block", "get"),
-        ("block", "list"), ("block", "links"), ("verify",), ("stats",), ("ref", "list"), ("ref", "show"),
-        ("backup",), ("restore",), ("copy",), ("journal", "list"),
-        ("gc",), ("pin", "list"), ("hold", "list"), ("hold", "add"), ("hold", "extend"),
-    }  # fmt: skip
-    for path in reading:
+def test_json_is_on_every_command() -> None:
+    for path in _commands():
         command = get_command(app)
         for name in path:
             command = command.commands[name]  # type: ignore[attr-defined]
-        assert "--json" in {name for parameter in command.params for name in parameter.opts}, path
+        options = {name for parameter in command.params for name in parameter.opts}
+        # What `thread export` writes is JSON already, and `demo` shows the others.
+        groups = hasattr(command, "commands")
+        assert groups or "--json" in options or path in {("thread", "export"), ("demo",)}, path
 
 
 def test_the_help_knows_every_command() -> None:

@@ -41,6 +41,7 @@ def put(
         typer.Argument(metavar="[FILE]", dir_okay=False, help="Default, and -: stdin."),
     ] = None,
     node: Annotated[bool, typer.Option("--node", help="The input is DAG-JSON; store it as a node.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Store bytes and print their CID. The same bytes are stored once. The scope holds them for 24 hours."""
     data = sys.stdin.buffer.read() if file is None else input_path(file).read_bytes()
@@ -49,9 +50,12 @@ def put(
     if node:
         from treering.codec import from_dag_json
 
-        typer.echo(str(blocks.put_node(from_dag_json(data.decode("utf-8")))))
+        cid = blocks.put_node(from_dag_json(data.decode("utf-8")))
     else:
-        typer.echo(str(blocks.put(data)))
+        cid = blocks.put(data)
+    from treering.cli.render.console import say
+
+    say(str(cid), {"cid": str(cid)}, as_json)
 
 
 @block_app.command(

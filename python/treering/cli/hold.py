@@ -69,11 +69,13 @@ def release(
     context: typer.Context,
     cid: Annotated[str | None, typer.Argument(metavar="[CID]", help="A CID, or the beginning of one.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every hold of the scope.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """End a block's hold now, or all holds of the scope. What nothing else keeps goes with the next collection.
 
     A put holds its block for 24 hours: who is about to link to it loses it with --all.
     """
+    from treering.cli.render.console import say
     from treering.errors import NotFound
 
     if (cid is not None) == everything:
@@ -81,14 +83,15 @@ def release(
     chosen = opening(context)
     store = chosen.store(write=True)
     if cid is None:
-        typer.echo(sum(hold.release() for hold in list(store.scope(chosen.scope).holds())))
+        released = sum(hold.release() for hold in list(store.scope(chosen.scope).holds()))
+        say(str(released), {"released": released}, as_json)
         return
     found = store.blocks.resolve(cid)
     # Looked for, since to take a hold would make one.
     held = next((hold for hold in store.scope(chosen.scope).holds() if hold.cid == found), None)
     if held is None or not held.release():
         raise NotFound(f"scope {chosen.scope} does not hold {found}", cid=found)
-    typer.echo(str(found))
+    say(str(found), {"released": 1, "cid": str(found)}, as_json)
 
 
 def _hold(context: typer.Context, cid: str, hours: float) -> "Hold":

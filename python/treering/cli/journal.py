@@ -84,6 +84,7 @@ def give_up(
     context: typer.Context,
     position: Annotated[int, typer.Argument(min=1, help="The commit, as `treering verify` names it.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Give up a commit whose body is lost, so that sealing and backups go on behind it.
 
@@ -95,7 +96,9 @@ def give_up(
         if not typer.confirm(f"Give up what commit {position} did, for good?", err=True):
             raise typer.Abort
     opening(context).store(write=True).give_up_commit(position)
-    typer.echo(f"gave up commit {position}: what it did is not known any more")
+    from treering.cli.render.console import say
+
+    say(f"gave up commit {position}: what it did is not known any more", {"commit": position}, as_json)
 
 
 def _moment(text: str) -> datetime | str:

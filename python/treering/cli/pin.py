@@ -40,18 +40,22 @@ def list_pins(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @pin_app.command("add", epilog=examples("treering pin add release-1 bafyr4iaq2m7c"))
-def add(context: typer.Context, name: Name, cid: CidArgument) -> None:
+def add(context: typer.Context, name: Name, cid: CidArgument, as_json: AsJson = False) -> None:
     """Pin a block under a name, and print its CID. A name that is there is moved."""
     chosen = opening(context)
     store = chosen.store(write=True)
     found = store.blocks.resolve(cid)
     store.scope(chosen.scope).pins.add(name, found)
-    typer.echo(str(found))
+    from treering.cli.render.console import say
+
+    say(str(found), {"name": name, "cid": str(found)}, as_json)
 
 
 @pin_app.command("rm", epilog=examples("treering pin rm release-1"))
-def rm(context: typer.Context, name: Name) -> None:
+def rm(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Remove a pin. Its block stays until it is collected."""
     chosen = opening(context)
     chosen.store(write=True).scope(chosen.scope).pins.rm(name)
-    typer.echo(name)
+    from treering.cli.render.console import say
+
+    say(name, {"name": name}, as_json)

@@ -112,21 +112,26 @@ def restore(
         bool,
         typer.Option("--whole", help="To the newest version that is whole; the entry stays, with what came after."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put the refs of an entry back where they stood; what they lost has to be put again before."""
     store = opening(context).store(write=True)
-    for name in store.refs.restore(_entry(store, entry).entry, whole=whole):
-        typer.echo(name)
+    names = store.refs.restore(_entry(store, entry).entry, whole=whole)
+    from treering.cli.render.console import say
+
+    say("\n".join(names), {"refs": list(names)}, as_json)
 
 
 @ref_app.command("discard", epilog=examples("treering ref discard main/quarantine/17 --yes"))
-def discard(context: typer.Context, entry: EntryArgument, yes: Yes = False) -> None:
+def discard(context: typer.Context, entry: EntryArgument, yes: Yes = False, as_json: AsJson = False) -> None:
     """Give an entry up: what only it kept goes with the next gc."""
     store = opening(context).store(write=True)
     found = _entry(store, entry)
     _ask(f"Give up {', '.join(ref.name for ref in found.refs)} for good?", yes)
     store.refs.discard(found.entry)
-    typer.echo(found.entry)
+    from treering.cli.render.console import say
+
+    say(found.entry, {"entry": found.entry}, as_json)
 
 
 def _ask(question: str, yes: bool) -> None:

@@ -128,7 +128,7 @@ pub enum StoreError {
     #[error("cursor {0} is older than the journal that is kept")]
     CursorExpired(String),
     /// A commit failed half-way: what is on disk is only known after reopening.
-    #[error("the store refuses to write since a commit failed ({why}); reopen it")]
+    #[error("this handle of the store takes no more commits ({why}); reopen it")]
     Poisoned {
         /// How it failed.
         why: String,

@@ -63,6 +63,14 @@ def print_json(value: Any) -> None:
         stream.write(json.dumps(value, ensure_ascii=False, indent=2, default=_plain) + "\n")
 
 
+def say(text: str, record: Mapping[str, Any], as_json: bool) -> None:
+    """Prints what was done: a line, or the same as JSON."""
+    if as_json:
+        print_json(record)
+    else:
+        sys.stdout.write(text + "\n")
+
+
 def print_json_array(values: Iterable[Any]) -> None:
     """Prints a JSON array, one element a line, as the elements come."""
     empty = True

@@ -7,7 +7,7 @@ import typer
 
 from treering.cli.exits import CommandError
 from treering.cli.opening import opening
-from treering.cli.options import ThreadId, examples
+from treering.cli.options import AsJson, ThreadId, examples
 
 EPILOG: Final = examples(
     "treering thread rm 01KAP3",
@@ -21,6 +21,7 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also if it is running.")] = False,
     collect: Annotated[bool, typer.Option("--gc", help="Collect garbage afterwards, the whole store's.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove a thread's record. Forks of it keep every step they share; its blocks stay until they are collected."""
     thread = opening(context).thread(thread_id, write=True)
@@ -31,7 +32,9 @@ def rm(
         if not typer.confirm(f"Remove thread {name} with {len(thread)} steps?", err=True):
             raise typer.Exit(1)
     thread.rm(force=force)
-    typer.echo(thread.id)
+    from treering.cli.render.console import say
+
+    say(thread.id, {"id": thread.id}, as_json)
     if collect:
         from treering.cli.render.console import err
         from treering.cli.render.keeping import collecting, print_report

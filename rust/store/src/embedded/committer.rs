@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use treering_block::Cid;
 
-use super::connections::{Known, Writer};
+use super::connections::{Known, MOVED, Writer};
 use super::core::Shared;
 use super::fork::{self, Inside};
 use super::lock::WriteLock;
@@ -169,7 +169,7 @@ impl Committer {
                 Err(StoreError::Poisoned { why })
             }
             None if self.lock.is_elsewhere() => {
-                let why = "the store's directory was removed or renamed";
+                let why = MOVED;
                 self.shared.poison(why);
                 answers.extend(batch.into_iter().map(unjudged));
                 Err(StoreError::Poisoned { why: why.into() })

@@ -16,6 +16,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 
 use super::dead_rows;
+use super::directory::{Identity, identity};
 use super::fork::{self, Inside};
 use super::manifest_rows::Totals;
 use super::recent_blocks::RecentBlocks;
@@ -55,10 +56,15 @@ pub(super) struct Connections {
     closed: AtomicBool,
     writer: Mutex<Option<Writer>>,
     database: PathBuf,
+    /// Of the file that is open: another one may come to stand at its path.
+    identity: Identity,
     log: PathBuf,
     mode: Mode,
     shim: Shim,
 }
+
+/// Why a store whose path leads elsewhere by now is not used any more.
+pub(super) const MOVED: &str = "the store's directory, or its lock file, was removed or renamed";
 
 /// The connection that writes.
 pub(super) struct Writer {
@@ -140,11 +146,25 @@ impl Connections {
             readers: Mutex::default(),
             closed: AtomicBool::new(false),
             writer: Mutex::default(),
+            identity: identity(&database)?,
             database,
             log,
             mode,
             shim,
         })
+    }
+
+    /// Errors: `Poisoned` once the path leads to another database: what is opened or read by path is another store's.
+    pub(super) fn expect_in_place(&self) -> Result<()> {
+        match identity(&self.database) {
+            Ok(found) if found != self.identity => Err(StoreError::Poisoned { why: MOVED.into() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What an error of reading by path means.
+    pub(super) fn explain(&self, error: StoreError) -> StoreError {
+        self.expect_in_place().err().unwrap_or(error)
     }
 
     pub(super) fn database(&self) -> &Path {
@@ -243,6 +263,7 @@ impl Connections {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags_and_vfs(&self.database, flags, self.shim.name())
             .map_err(failed)?;
+        self.expect_in_place()?;
         set_up(&conn, WRITER_CACHE_KIB).map_err(failed)?;
         conn.pragma_update(None, "journal_size_limit", LOG_FILE_BYTES_MAX)
             .map_err(failed)?;
@@ -291,6 +312,7 @@ impl Connections {
                 conn.pragma_update(None, "query_only", true)?;
                 Ok((conn, knows_no_dead))
             });
+        self.expect_in_place()?;
         match opened {
             Ok((conn, knows_no_dead)) => Ok(Reader {
                 conn: Prepared::new(conn),

@@ -12,6 +12,7 @@ use super::block_rows::{BlockRow, to_sql};
 use super::connections::Connections;
 use super::manifest_rows::KEYS;
 use super::ref_rows::shown;
+use super::repair::newest_commit_told;
 use super::row_check::Table;
 use super::session::Session;
 use crate::commit::RefValue;
@@ -267,6 +268,10 @@ impl Evidence for Snapshot<'_> {
             after = last.position;
             page.into_iter().for_each(|row| visit(Ok(row)));
         }
+    }
+
+    fn newest_commit_told(&self) -> Result<u64> {
+        newest_commit_told(self.session)
     }
 
     fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()> {

@@ -20,6 +20,7 @@ impl EmbeddedStore {
                 read => Ok((read, true)),
             }
         })?
+        .map_err(|error| self.core.shared.connections.explain(error))
     }
 
     /// Reads until the journal was not expired meanwhile, or what was read is sound all the same: the
@@ -89,13 +90,14 @@ fn readable_rows(session: Session<'_>, after: u64, limit: usize) -> Result<Vec<J
         return page;
     }
     let mut rows: Vec<JournalRow> = Vec::new();
+    // So many at a time, and half as many after each failure.
+    let mut step = limit.min(4096);
     while rows.len() < limit {
         let after = rows.last().map_or(after, |row| row.position);
-        match session.journal_rows(after, 1) {
-            Ok(mut next) => match next.pop() {
-                Some(row) => rows.push(row),
-                None => break,
-            },
+        match session.journal_rows(after, step.min(limit.saturating_sub(rows.len()))) {
+            Ok(next) if next.is_empty() => break,
+            Ok(next) => rows.extend(next),
+            Err(_) if step > 1 => step /= 2,
             Err(_) if !rows.is_empty() => break,
             Err(error) => return Err(error),
         }

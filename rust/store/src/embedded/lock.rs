@@ -112,11 +112,13 @@ impl WriteLock {
     }
 
     /// Whether its path does not lead to its file any more, as when the store's directory was removed or renamed:
-    /// what is written from now on is lost with the last handle, or not all in one place.
+    /// what is written from now on is lost with the last handle, or not all in one place. Where a path stands for
+    /// its file ([`identity_of`]) only a removal is seen.
     pub(super) fn is_elsewhere(&self) -> bool {
         match identity(&self.path) {
             Ok(found) => found != self.identity,
-            Err(StoreError::Io { source, .. }) => source.kind() == io::ErrorKind::NotFound,
+            // Another kind of file may stand in the way by now. Who may not look there does not know.
+            Err(StoreError::Io { source, .. }) => source.kind() != io::ErrorKind::PermissionDenied,
             Err(_) => false,
         }
     }

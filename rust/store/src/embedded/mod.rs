@@ -208,7 +208,7 @@ impl EmbeddedStore {
             };
             match self.reading(|session| session.find_block(cid))? {
                 Some(now) if now.ordinal > row.ordinal && now.file.is_some() => row = now,
-                Some(_) => return Err(error),
+                Some(_) => return Err(self.core.shared.connections.explain(error)),
                 None => return Ok(None),
             }
         }

@@ -73,6 +73,10 @@ pub trait Evidence {
     fn journal_start(&self) -> Result<Head>;
     /// Every commit that is kept, by growing position.
     fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()>;
+    /// The newest commit that anything but the journal's rows speaks of; 0 where nothing does.
+    fn newest_commit_told(&self) -> Result<u64> {
+        Ok(0)
+    }
     /// Every ref, in any order: name, version, target, record.
     fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()>;
     /// Whether the refs are all those that the commits left, and none older, as far as the backend notes that.

@@ -91,6 +91,7 @@ pub(super) fn check_journal(
         replayed.whole = false;
     }
     end_of_table(report, Check::Journal, "journal", ended);
+    expect_end(evidence, previous.position, &mut replayed, report);
     if let Some(since) = since {
         match chain_at_since {
             Some(chain) if chain == since.chain => {}
@@ -118,6 +119,31 @@ pub(super) fn check_journal(
         }
     }
     replayed
+}
+
+/// Commits that are gone at the end have none behind them whose chain would tell: refs and sealed files do.
+fn expect_end(
+    evidence: &dyn Evidence,
+    last: u64,
+    replayed: &mut Replayed,
+    report: &mut VerifyReport,
+) {
+    match evidence.newest_commit_told() {
+        Ok(told) if told > last => {
+            replayed.whole = false;
+            report.find(
+                Check::Journal,
+                format!("commit {told}"),
+                format!("the journal ends at {last}: what came after it, up to here at least, is missing"),
+            );
+        }
+        Ok(_) => {}
+        Err(error) => report.find(
+            Check::Journal,
+            "the journal's end",
+            Broken::from(error).detail,
+        ),
+    }
 }
 
 fn replay(

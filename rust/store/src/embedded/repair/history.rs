@@ -10,9 +10,10 @@ use treering_block::Cid;
 
 use super::mends::{Mend, Step};
 use super::one_byte::mend_bytes;
-use super::raw::Cell;
+use super::raw::{Cell, each_row};
 use crate::cursor::Head;
 use crate::embedded::block_rows::to_sql;
+use crate::embedded::row_check::Table;
 use crate::embedded::session::Session;
 use crate::error::{Result, StoreError};
 use crate::findings::Check;
@@ -37,8 +38,10 @@ pub(super) struct History {
     last_gap: u64,
     /// The journal starts with the first commit.
     from_start: bool,
-    /// The newest commit.
-    pub(super) position: u64,
+    /// The newest commit that was read.
+    position: u64,
+    /// The newest that is known of: it, or one that a sealed file has or a ref was moved by.
+    pub(super) known_position: u64,
 }
 
 impl History {
@@ -161,7 +164,29 @@ pub(super) fn read_history(
     if let Some(row) = waiting {
         reading.take(row, None, command)?;
     }
+    history.known_position = history.position.max(newest_commit_told(session)?);
+    // Commits that are gone at the end have none behind them that would tell.
+    if history.known_position > history.position {
+        history.last_gap = history.known_position;
+    }
     Ok(history)
+}
+
+/// The newest commit that others speak of: sealed files by their rows, and refs by who moved them.
+pub(in crate::embedded) fn newest_commit_told(session: Session<'_>) -> Result<u64> {
+    let sealed = session.sealed_files()?.into_iter().flatten();
+    let mut newest = sealed.map(|file| file.last).max().unwrap_or(0);
+    each_row(session, Table::Ref, &mut |row| {
+        if row.is_sound() {
+            let position = row
+                .cell(3)
+                .int()
+                .and_then(|position| u64::try_from(position).ok());
+            newest = newest.max(position.unwrap_or(0));
+        }
+        Ok(())
+    })?;
+    Ok(newest)
 }
 
 struct Reading<'a> {

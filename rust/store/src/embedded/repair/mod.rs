@@ -25,6 +25,7 @@ use rusqlite::Connection;
 use treering_block::Cid;
 
 use self::history::History;
+pub(super) use self::history::newest_commit_told;
 use self::mends::{Mend, Step};
 use super::EmbeddedStore;
 use super::core::Shared;
@@ -51,7 +52,8 @@ struct Plan {
 impl EmbeddedStore {
     /// See [`Store::repair`].
     pub(super) fn mend_all(&self) -> Result<RepairReport> {
-        let mut repairs = self.writable()?.shared.take_mended_at_open();
+        let shared = &self.writable()?.shared;
+        let mut repairs = Vec::new();
         let mut left = self.verify(None)?;
         for _ in 0..ROUNDS_MAX {
             if left.findings.is_empty() {
@@ -71,6 +73,7 @@ impl EmbeddedStore {
             }
             left = self.verify(None)?;
         }
+        repairs.splice(0..0, shared.take_mended_at_open());
         Ok(RepairReport { repairs, left })
     }
 
@@ -240,7 +243,7 @@ fn look(session: Session<'_>, shared: &Shared, suspects: &Suspects, now_ms: i64)
     housekeeping::mend_leases(session, now_ms, &mut mends)?;
     let mut plan = Plan {
         mends,
-        position: history.position,
+        position: history.known_position,
         generation,
     };
     if session.dead_ordinals().is_ok() {
