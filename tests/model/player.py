@@ -118,6 +118,22 @@ class Player:
     def rm(self, h: int, force: bool, command: str | None) -> None:
         self.threads[h].rm(force=force, command_id=command)
 
+    def insist(self, h: int, number: int) -> Any:
+        """Appends behind an earlier step than the newest that the handle has seen."""
+        thread = self.threads[h]
+        head = thread.at(number).cid if number else thread.start.cid
+        return told(thread.append("coder", "behind the times", expected_head=head))
+
+    def at(self, h: int, number: int) -> Any:
+        return told(self.threads[h].at(number))
+
+    def two(self, h: int, other: int) -> tuple[int | None, list[Any], list[Any], bool]:
+        """The number of the last common step, what each has after it, and whether the one goes into the other."""
+        one, two = self.threads[h], self.threads[other]
+        found = one.diff(two)
+        common = None if found.common is None else found.common.number
+        return common, [told(s) for s in found.left], [told(s) for s in found.right], one.is_ancestor_of(two)
+
     def lease(self, h: int) -> int | None:
         lease = self.threads[h].lease("player")
         lease.__enter__()

@@ -436,6 +436,59 @@ class Machine(RuleBasedStateMachine):
             assert answer.value == len(handle.thread.steps)
             handle.seen = answer.value
 
+    @rule(pick=PICK, at=PICK)
+    def at(self, pick: int, at: int) -> None:
+        handle = self.pick(pick)
+        number = at % (handle.seen + 2)
+        if not handle.thread.removed:
+            answer = self.call(handle.player, "at", handle.h, number)
+            if right(answer, {"not-found": not 1 <= number <= handle.seen}):
+                assert answer.value == (number, *handle.thread.steps[number - 1])
+
+    @rule(pick=PICK, at=PICK)
+    def insist(self, pick: int, at: int) -> None:
+        """An expected head that is not the head: nothing is written."""
+        handle = self.pick(pick)
+        if handle.seen and not handle.thread.removed:
+            answer = self.call(handle.player, "insist", handle.h, at % handle.seen)
+            assert answer.error in ("head-moved", *(["wrong-status"] if handle.thread.over else [])), answer
+            handle.seen = self.look(handle, at_least=handle.seen)
+
+    @rule(pick=PICK, other=PICK)
+    def two(self, pick: int, other: int) -> None:
+        one = self.pick(pick)
+        mine = [handle for handle in self.handles if handle.player == one.player]
+        two = mine[other % len(mine)]
+        if one.thread.removed or two.thread.removed:
+            return
+        found, left, right_, goes_in = ok(self.call(one.player, "two", one.h, two.h))
+        left_steps, right_steps = one.thread.steps[: one.seen], two.thread.steps[: two.seen]
+        least = self.shared(one.thread, two.thread)
+        assert found is not None or least is None
+        common = found or 0
+        assert common >= min(least or 0, one.seen, two.seen)
+        assert left_steps[:common] == right_steps[:common]
+        assert [tuple(step[1:]) for step in left] == left_steps[common:]
+        assert [tuple(step[1:]) for step in right_] == right_steps[common:]
+        assert [step[0] for step in left] == list(range(common + 1, one.seen + 1))
+        assert goes_in == (found == one.seen)
+
+    def shared(self, one: Expected, two: Expected) -> int | None:
+        """How many steps two threads have in common by descent; None for no common start."""
+        if one is two:
+            return len(one.steps)
+        ways: list[dict[str, int]] = []
+        for thread in (one, two):
+            way, steps = {thread.id: len(thread.steps)}, len(thread.steps)
+            while thread.forked_from is not None:
+                parent, at = thread.forked_from
+                steps = min(steps, at)
+                way[parent] = steps
+                thread = self.threads[parent]
+            ways.append(way)
+        both = [min(ways[0][name], ways[1][name]) for name in ways[0] if name in ways[1]]
+        return max(both, default=None)
+
     @rule(pick=PICK)
     def lease(self, pick: int) -> None:
         handle = self.pick(pick)
