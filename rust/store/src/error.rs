@@ -127,7 +127,8 @@ pub enum StoreError {
     /// A cursor from before what is kept.
     #[error("cursor {0} is older than the journal that is kept")]
     CursorExpired(String),
-    /// A commit failed half-way: what is on disk is only known after reopening.
+    /// A commit failed half-way, so that what is on disk is only known after reopening; or the store's directory was
+    /// moved, so that its path leads to nothing or to another one.
     #[error("this handle of the store takes no more commits ({why}); reopen it")]
     Poisoned {
         /// How it failed.

@@ -1,4 +1,7 @@
 //! An element of a collection: short ones stand where they are listed, longer ones are blocks of their own.
+//!
+//! Promises: one value has one form, by its length alone.
+//! Never: a link in a list is taken for an element's value; it is where the value is.
 
 use crate::cbor::{Encoded, Event, Reader, Writer};
 use crate::collection::Draft;

@@ -16,7 +16,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 
 use super::dead_rows;
-use super::directory::{Identity, identity};
+use super::directory::{Identity, identity, leads_elsewhere};
 use super::fork::{self, Inside};
 use super::manifest_rows::Totals;
 use super::recent_blocks::RecentBlocks;
@@ -154,12 +154,12 @@ impl Connections {
         })
     }
 
-    /// Errors: `Poisoned` once the path leads to another database: what is opened or read by path is another store's.
+    /// Errors: `Poisoned` once the path leads elsewhere: what is opened or read by path is another store's.
     pub(super) fn expect_in_place(&self) -> Result<()> {
-        match identity(&self.database) {
-            Ok(found) if found != self.identity => Err(StoreError::Poisoned { why: MOVED.into() }),
-            _ => Ok(()),
+        if leads_elsewhere(&self.database, self.identity) {
+            return Err(StoreError::Poisoned { why: MOVED.into() });
         }
+        Ok(())
     }
 
     /// What an error of reading by path means.

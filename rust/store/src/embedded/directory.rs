@@ -300,6 +300,16 @@ pub(super) fn identity(path: &Path) -> Result<Identity> {
     Ok(identity_of(path, &about))
 }
 
+/// Whether `path` does not lead to that file any more: it was removed or renamed, or another one stands there.
+/// Where a path stands for its file ([`identity_of`]) only a removal is seen.
+pub(super) fn leads_elsewhere(path: &Path, file: Identity) -> bool {
+    match fs::metadata(path) {
+        Ok(about) => identity_of(path, &about) != file,
+        // Another kind of file may stand in the way by now. Who may not look there does not know.
+        Err(error) => error.kind() != io::ErrorKind::PermissionDenied,
+    }
+}
+
 /// Of a file that `path` led to: device and inode.
 #[cfg(unix)]
 pub(super) fn identity_of(_path: &Path, about: &fs::Metadata) -> Identity {

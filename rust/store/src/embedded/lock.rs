@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use ulid::Ulid;
 
-use super::directory::{Identity, identity, identity_of};
+use super::directory::{Identity, identity_of, leads_elsewhere};
 use super::disk::Disk;
 use super::fork::{self, LockFilePlace};
 use super::sqlite_error::io_error;
@@ -112,15 +112,9 @@ impl WriteLock {
     }
 
     /// Whether its path does not lead to its file any more, as when the store's directory was removed or renamed:
-    /// what is written from now on is lost with the last handle, or not all in one place. Where a path stands for
-    /// its file ([`identity_of`]) only a removal is seen.
+    /// what is written from now on is lost with the last handle, or not all in one place.
     pub(super) fn is_elsewhere(&self) -> bool {
-        match identity(&self.path) {
-            Ok(found) => found != self.identity,
-            // Another kind of file may stand in the way by now. Who may not look there does not know.
-            Err(StoreError::Io { source, .. }) => source.kind() != io::ErrorKind::PermissionDenied,
-            Err(_) => false,
-        }
+        leads_elsewhere(&self.path, self.identity)
     }
 
     /// Waits for the lock, however long.

@@ -105,10 +105,10 @@ impl Entry {
     /// A core that is being closed is not handed out again, nor a poisoned one: opening anew is how a
     /// caller gets out of it; nor one whose directory was renamed, since its paths lead elsewhere.
     fn is_sound(&self) -> bool {
-        let database = self.core.shared.connections.database();
-        let in_place =
-            || directory::identity(database).is_ok_and(|found| found == (self.key.0, self.key.1));
-        self.handles > 0 && self.core.shared.poisoned().is_none() && in_place()
+        let shared = &self.core.shared;
+        self.handles > 0
+            && shared.poisoned().is_none()
+            && shared.connections.expect_in_place().is_ok()
     }
 }
 
