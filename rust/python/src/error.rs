@@ -270,6 +270,8 @@ fn of_store(error: StoreError) -> Raised {
         StoreError::CursorExpired(cursor) => raised("CursorExpired").text("cursor", cursor),
         StoreError::Poisoned { .. } => raised("Poisoned"),
         StoreError::CommitUnknown { .. } => raised("CommitUnknown"),
+        // Who decided gives its own reason: nobody sees this one.
+        StoreError::Refused => raised("Conflict"),
         StoreError::ReadOnly => raised("ReadOnly"),
         StoreError::DiskFull => raised("DiskFull"),
         StoreError::LockTimeout { waited_ms, holder } => raised("LockTimeout")

@@ -1,9 +1,11 @@
 //! The one way to change a store: new blocks, ref moves and what they expect, all or nothing.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use treering_block::{Block, Cid};
 
+use crate::decide::Decide;
 use crate::error::{Result, StoreError};
 use crate::journal::JournalCommand;
 use crate::name::{RefName, check_scope};
@@ -176,6 +178,8 @@ pub struct Commit {
     /// CIDs handed to the caller that no move of this commit reaches (new or already there): kept from
     /// garbage collection for [`crate::store::HOLD_MS`].
     pub holds: Vec<Cid>,
+    /// What else it does is decided when its turn comes.
+    pub decide: Option<Arc<dyn Decide>>,
     /// What the answer promises.
     pub durability: Durability,
 }
@@ -186,6 +190,7 @@ impl Commit {
         let mut moves = self.moves.iter();
         self.blocks.is_empty()
             && self.holds.is_empty()
+            && self.decide.is_none()
             && !self.moves.is_empty()
             && moves.all(|step| step.change == Change::Delete)
     }

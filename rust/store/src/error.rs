@@ -142,6 +142,9 @@ pub enum StoreError {
         /// How it failed.
         why: String,
     },
+    /// A decision came to nothing; who made it knows why.
+    #[error("the command was refused; nothing was written")]
+    Refused,
     /// A write through a handle that only reads.
     #[error("the store is open for reading only")]
     ReadOnly,

@@ -4,15 +4,17 @@
 //! earlier requests of the batch) before it writes anything of it, so a refused commit leaves no trace.
 //! Must never: do I/O of its own, read a clock, or answer a caller.
 //!
-//! Order of the questions: command id, leases, refs, presence. So a repeated command is answered from its
+//! Order of the questions: command id, leases, what is decided now, refs, presence. So a repeated command is answered from its
 //! receipt whatever became of its lease and refs since.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use treering_block::{Block, Cid};
 
 use crate::commit::{Address, Change, Command, Commit, Committed, Expect, RefMove, RefValue};
 use crate::cursor::Head;
+use crate::decide;
 use crate::error::{Result, StoreError};
 use crate::journal::{JournalCommand, JournalMove, JournalRow, encode_body};
 use crate::lease::{self, LeaseState};
@@ -30,7 +32,7 @@ pub struct Tip {
 
 /// What a backend offers to [`apply`] inside one transaction.
 ///
-/// Reads show what was written through the same ledger before. The first five methods write nothing.
+/// Reads show what was written through the same ledger before. The first six methods write nothing.
 /// Any error of a later one means that the transaction must be rolled back as a whole.
 pub trait Ledger {
     /// The live ordinal of a block, in whatever tier it is.
@@ -41,6 +43,10 @@ pub trait Ledger {
     fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>>;
     /// The receipt under this key: (payload digest, receipt).
     fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>>;
+    /// A block's bytes, checked.
+    ///
+    /// Errors: `BlockNotFound`, `Corrupt`.
+    fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>>;
     /// The newest commit.
     fn tip(&mut self) -> Result<Tip>;
 
@@ -75,8 +81,8 @@ pub trait Ledger {
 /// A commit that stores no block, moves no ref and leaves no receipt writes no journal row; it still renews
 /// holds and leases. O(blocks + their links + moves) look-ups.
 ///
-/// Errors: those of [`Commit::check`]; `CommandMismatch`, `LeaseLost`, `RefMoved`, `LinkMissing`, in this
-/// order; nothing is written then. Whatever the ledger itself answers is passed on.
+/// Errors: those of [`Commit::check`]; `CommandMismatch`, `LeaseLost`, those of its decision, `RefMoved`,
+/// `LinkMissing`, in this order; nothing is written then. Whatever the ledger itself answers is passed on.
 pub fn apply(commit: &Commit, ledger: &mut dyn Ledger, now_ms: i64) -> Result<Committed> {
     commit.check()?;
     let tip = ledger.tip()?;
@@ -94,6 +100,14 @@ pub fn apply(commit: &Commit, ledger: &mut dyn Ledger, now_ms: i64) -> Result<Co
         });
     }
     let leases = judge_leases(commit, ledger, now_ms)?;
+    let joined;
+    let commit = match &commit.decide {
+        Some(decision) => {
+            joined = decide::joined(commit, &**decision, ledger, at_ms)?;
+            &joined
+        }
+        None => commit,
+    };
     let moves = judge_moves(&commit.moves, ledger)?;
     let presence = Presence::judge(commit, ledger)?;
     book(
@@ -111,7 +125,7 @@ pub fn apply(commit: &Commit, ledger: &mut dyn Ledger, now_ms: i64) -> Result<Co
 
 /// What a commit will do, every question answered.
 struct Judged<'a> {
-    leases: Vec<(&'a RefName, LeaseState)>,
+    leases: Vec<(RefName, LeaseState)>,
     moves: Vec<Planned<'a>>,
     presence: Presence<'a>,
 }
@@ -135,16 +149,16 @@ fn earlier_receipt(command: Option<&Command>, ledger: &mut dyn Ledger) -> Result
     }
 }
 
-fn judge_leases<'a>(
-    commit: &'a Commit,
+fn judge_leases(
+    commit: &Commit,
     ledger: &mut dyn Ledger,
     now_ms: i64,
-) -> Result<Vec<(&'a RefName, LeaseState)>> {
+) -> Result<Vec<(RefName, LeaseState)>> {
     let mut touched = Vec::with_capacity(commit.leases.len());
     for wanted in &commit.leases {
         let stored = ledger.lease(&wanted.name)?;
         lease::expect(stored.as_ref(), &wanted.name, wanted.token)?;
-        touched.extend(stored.map(|state| (&wanted.name, state.touched(now_ms))));
+        touched.extend(stored.map(|state| (wanted.name.clone(), state.touched(now_ms))));
     }
     Ok(touched)
 }

@@ -12,6 +12,7 @@ pub mod commit;
 pub mod conformance;
 pub mod copy;
 pub mod cursor;
+pub mod decide;
 pub mod embedded;
 pub mod error;
 #[cfg(feature = "testing")]
@@ -43,6 +44,7 @@ pub use commit::{
 };
 pub use copy::{CopyOptions, CopyReport, copy};
 pub use cursor::{Cursor, Head};
+pub use decide::{Decide, Decided, View};
 pub use embedded::{
     BackupOptions, BackupReport, Disk, DiskLayer, EmbeddedStore, FileOp, OpenOptions, Verdict,
     restore,

@@ -34,6 +34,7 @@ mod closing;
 mod commands;
 mod commits;
 mod concurrency;
+mod decisions;
 mod gc;
 mod journal;
 mod leases;
@@ -78,6 +79,7 @@ pub const THEMES: &[Theme] = &[
     refs::THEME,
     commits::THEME,
     concurrency::THEME,
+    decisions::THEME,
     commands::THEME,
     journal::THEME,
     watching::THEME,
@@ -117,7 +119,7 @@ pub fn theme(name: &str) -> &'static Theme {
 #[macro_export]
 macro_rules! conformance {
     ($backend:expr) => {
-        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, commands, journal, watching, leases, limits, gc, reopening, closing);
+        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, decisions, commands, journal, watching, leases, limits, gc, reopening, closing);
 
         #[test]
         fn every_theme_runs() {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use treering_block::{Block, Cid, Codec};
 
 use super::blob::BlobFiles;
+use super::block_rows::Bytes;
 use super::connections::Known;
 use super::gc::Moment;
 use super::manifest_rows::Totals;
@@ -263,6 +264,20 @@ impl Ledger for Transaction<'_> {
 
     fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
         self.session.receipt_row(key)
+    }
+
+    fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>> {
+        match self.session.load_block(cid)? {
+            Some(Bytes::Here(bytes)) => return Ok(bytes),
+            Some(Bytes::File(row)) => return self.blobs.read(&row),
+            None => {}
+        }
+        for tier in self.tiers {
+            if let Some(bytes) = tier.get(cid)? {
+                return Ok(bytes);
+            }
+        }
+        Err(StoreError::BlockNotFound(*cid))
     }
 
     fn tip(&mut self) -> Result<Tip> {

@@ -34,6 +34,9 @@ impl Ledger for Book {
     fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
         Ok(self.receipts.get(key).cloned())
     }
+    fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>> {
+        Err(StoreError::BlockNotFound(*cid))
+    }
     fn tip(&mut self) -> Result<Tip> {
         Ok(self
             .journal

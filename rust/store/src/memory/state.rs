@@ -8,7 +8,7 @@ use treering_block::{Block, Cid, Codec};
 
 use crate::commit::{Address, Change, RefValue};
 use crate::cursor::{Cursor, Head};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::gc::{Bitmap, Figured, Learned};
 use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
@@ -177,6 +177,11 @@ impl Ledger for State {
             .receipts
             .get(key)
             .map(|(_, command)| (command.payload, command.receipt.clone())))
+    }
+
+    fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>> {
+        let stored = State::block(self, cid).ok_or(StoreError::BlockNotFound(*cid))?;
+        Ok(Arc::clone(&stored.bytes))
     }
 
     fn tip(&mut self) -> Result<Tip> {

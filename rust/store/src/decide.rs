@@ -1,0 +1,79 @@
+//! Commits whose content depends on the store as it stands when their turn comes.
+//!
+//! Promises: a decision sees what every earlier request of its batch did and is booked before the next one is
+//! judged, so callers who change one thing never lose to each other and still share an fsync. It is asked once;
+//! a refusal leaves no trace.
+//! Must never: run a caller's code, wait, or write: what it wants written it returns.
+
+use std::fmt;
+use std::sync::Arc;
+
+use treering_block::{Block, Cid};
+
+use crate::commit::{Commit, RefMove, RefValue};
+use crate::error::Result;
+use crate::ledger::Ledger;
+use crate::name::RefName;
+
+/// The store as a decision sees it: with all that earlier requests of its batch did.
+pub trait View {
+    /// The ref as it stands.
+    fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>>;
+    /// A block's bytes, checked.
+    ///
+    /// Errors: `BlockNotFound`, `Corrupt`.
+    fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>>;
+}
+
+/// What is to be done, beside what the commit itself says.
+#[derive(Clone, Debug, Default)]
+pub struct Decided {
+    /// Blocks to store, children first.
+    pub blocks: Vec<Block>,
+    /// Refs to move.
+    pub moves: Vec<RefMove>,
+    /// What the command leaves, in the place of what the commit says.
+    pub receipt: Option<Vec<u8>>,
+}
+
+/// A decision that is made under the store's lock, once it is known that its command id is new. It must be quick.
+pub trait Decide: fmt::Debug + Send + Sync {
+    /// What is to be done at `at_ms`, the commit's time.
+    ///
+    /// Errors: `Refused` if the answer is no; nothing of the commit is written then.
+    fn decide(&self, view: &mut dyn View, at_ms: i64) -> Result<Decided>;
+}
+
+/// The commit with what was decided.
+pub(crate) fn joined(
+    commit: &Commit,
+    decision: &dyn Decide,
+    ledger: &mut dyn Ledger,
+    at_ms: i64,
+) -> Result<Commit> {
+    let decided = decision.decide(&mut Looking(ledger), at_ms)?;
+    let mut joined = Commit {
+        decide: None,
+        ..commit.clone()
+    };
+    joined.blocks.extend(decided.blocks);
+    joined.moves.extend(decided.moves);
+    if let (Some(command), Some(receipt)) = (&mut joined.command, decided.receipt) {
+        command.receipt = receipt;
+    }
+    joined.check()?;
+    Ok(joined)
+}
+
+/// A ledger that is only read.
+struct Looking<'l>(&'l mut dyn Ledger);
+
+impl View for Looking<'_> {
+    fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>> {
+        self.0.read_ref(name)
+    }
+
+    fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>> {
+        self.0.block(cid)
+    }
+}
