@@ -37,6 +37,12 @@ pub const WORKFLOW_HASH_BYTES_MAX: usize = 256;
 /// UTF-8 bytes of an artifact's name; long enough for a path in a repository.
 pub const ARTIFACT_NAME_BYTES_MAX: usize = 1024;
 
+/// UTF-8 bytes of a message type's full name.
+pub const TYPE_BYTES_MAX: usize = 256;
+
+/// UTF-8 bytes of what a caller says about an event: the command's id, its cause, the principal.
+pub const LABEL_BYTES_MAX: usize = 256;
+
 /// What a reader or writer of DAG-CBOR allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -107,6 +107,18 @@ impl<'a> Fields<'a> {
         }
     }
 
+    pub(crate) fn int(&mut self, field: &'static str) -> Result<i64, BlockError> {
+        self.optional_int(field)?
+            .ok_or_else(|| self.ill_typed(field, "an integer of 64 bits"))
+    }
+
+    pub(crate) fn bytes(&mut self, field: &'static str) -> Result<Vec<u8>, BlockError> {
+        match self.event(field) {
+            Some(Event::Bytes(bytes)) => Ok(bytes.to_vec()),
+            _ => Err(self.ill_typed(field, "a byte string")),
+        }
+    }
+
     pub(crate) fn link(&mut self, field: &'static str) -> Result<Cid, BlockError> {
         self.optional_link(field)?
             .ok_or_else(|| self.ill_typed(field, "a link"))
@@ -253,6 +265,7 @@ pub(crate) enum Value<'a> {
     Text(&'a str),
     Uint(u64),
     Int(i64),
+    Bytes(&'a [u8]),
     Link(&'a Cid),
     Links(&'a [Cid]),
     LinkMap(&'a BTreeMap<String, Cid>),
@@ -289,6 +302,7 @@ fn write_value(writer: &mut Writer, value: Value<'_>) -> Result<(), CodecError> 
         Value::Text(text) => writer.str(text),
         Value::Uint(value) => writer.u64(value),
         Value::Int(value) => writer.i64(value),
+        Value::Bytes(bytes) => writer.bytes(bytes),
         Value::Link(cid) => writer.link_ours(cid),
         Value::Encoded(value) => writer.raw(value),
         Value::Fields(fields) => write_fields(writer, fields),

@@ -1,4 +1,4 @@
-//! The node kinds of a thread: start, state and content.
+//! The node kinds: start, state and content of threads; events, snapshots and items of actors.
 //!
 //! Promises: one node has one encoding (absent fields are left out, empty maps and lists too), and
 //! decoding accepts that encoding alone: unknown, missing and ill-typed fields are refused by name.
@@ -6,23 +6,27 @@
 //! Never: a node does not hold a thread's id, so forks share nodes; nothing here follows a link.
 
 mod content;
+mod event;
 pub(crate) mod fields;
 mod payload;
 mod start;
 mod state;
+mod typed;
 
 pub use content::ContentNode;
+pub use event::{BaseNode, Entry, EventNode, SnapshotNode, TombstoneNode, event_jump};
 pub use payload::{
     Payload, SpilledAs, payload_from_bytes, payload_from_encoded, payload_from_text,
 };
 pub use start::StartNode;
 pub use state::{ROLE_END, ROLE_FAILED, ROLE_START, StateNode};
+pub use typed::{ItemNode, Typed};
 
 use crate::error::BlockError;
 use crate::{Block, Cid};
 use fields::Fields;
 
-/// A node of any kind.
+/// A node of a thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
     /// How a thread began.
