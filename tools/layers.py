@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 # Lowest first: a crate may use those before it.
-RUST_LAYERS = ("treering-block", "treering-store", "treering-thread", "treering-python")
+RUST_LAYERS = ("treering-block", "treering-store", "treering-thread", "treering-actor", "treering-python")
 # Only tests may use these: what they bring does not belong into a program.
 RUST_FOR_TESTS = frozenset({"treering-fuzz"})
 # Beside the layers: they may use all of them, nothing may use them.
