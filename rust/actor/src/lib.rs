@@ -1,3 +1,28 @@
-//! Actors: state that is folded from a log of typed events.
+//! Actors: state that is folded from a log of typed events, over a [`treering_store::Store`].
+//!
+//! What it promises: a command is decided on the state as it is when its commit's turn comes; events, the actors that
+//! they move along and the receipt are one commit; replay from any snapshot is replay from the beginning.
+//! What it must never do: know how blocks are kept, run a caller's code in a commit, or let a store's decider touch a
+//! log.
 
+mod address;
+mod cache;
+mod dispatch;
+pub mod error;
+mod kind;
+mod loaded;
 pub mod messages;
+mod read;
+mod receipt;
+mod source;
+pub mod stores;
+mod turn;
+
+pub use address::Address;
+pub use dispatch::{Answer, Command, Dispatcher, Done, Operation};
+pub use error::{ActorError, Result};
+pub use kind::{Blocks, Event, Happened, Kind, State, Unreadable};
+pub use loaded::{Loaded, Place};
+pub use read::Reader;
+pub use receipt::{DROPPED_IDS_MAX, Receipt};
+pub use turn::{Envelope, Turn};

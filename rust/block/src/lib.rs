@@ -24,7 +24,7 @@ pub use crate::cbor::{Encoded, Event, LinkRef, Reader, Writer, canonical_key_ord
 pub use crate::cid::{Cid, Codec};
 pub use crate::cid_prefix::CidPrefix;
 pub use crate::error::{BlockError, CidError, CodecError, Fault, LimitKind};
-pub use crate::jump::jump_step;
+pub use crate::jump::{Jumps, jump_step};
 pub use crate::node::{
     ContentNode, Node, Payload, SpilledAs, StartNode, StateNode, payload_from_bytes,
     payload_from_encoded, payload_from_text,

@@ -4,12 +4,11 @@ use treering_block::Cid;
 use treering_store::commit::Address;
 use treering_store::{Command, Store, StoreError};
 
-use crate::error::Result;
-
 /// What the caller gave, field by field: never clock, random ids or heads, which differ on a retry.
-pub(crate) struct Payload(blake3::Hasher);
+pub struct Payload(blake3::Hasher);
 
 impl Payload {
+    /// Of a verb, with no fields yet.
     pub fn new(verb: &str) -> Self {
         let mut payload = Self(blake3::Hasher::new_derive_key(
             "treering v1 command payload",
@@ -25,15 +24,18 @@ impl Payload {
         self
     }
 
+    /// A text.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }
 
+    /// A number.
     pub fn number(&mut self, number: u64) -> &mut Self {
         self.0.update(&number.to_le_bytes());
         self
     }
 
+    /// What may be absent, and whether it is.
     pub fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) -> &mut Self {
         self.0.update(&[u8::from(value.is_some())]);
         if let Some(value) = value {
@@ -42,10 +44,12 @@ impl Payload {
         self
     }
 
+    /// A CID.
     pub fn cid(&mut self, cid: &Cid) -> &mut Self {
         self.bytes(&cid.to_bytes())
     }
 
+    /// The digest of all of it.
     pub fn finish(&self) -> [u8; 32] {
         *self.0.finalize().as_bytes()
     }
@@ -53,9 +57,12 @@ impl Payload {
 
 /// A command id with what it addresses and what was given.
 #[derive(Clone, Debug)]
-pub(crate) struct CommandKey {
+pub struct CommandKey {
+    /// What the id is unique within.
     pub address: Address,
+    /// The caller's id.
     pub id: String,
+    /// Digest of what was given.
     pub payload: [u8; 32],
 }
 
@@ -63,18 +70,21 @@ impl CommandKey {
     /// The receipt of the first command under this id, if there was one.
     ///
     /// Looked up before anything else is judged, since a repeated command is answered whatever has
-    /// become of the thread. The commit looks again: only that decides.
-    pub fn first(&self, store: &dyn Store) -> Result<Option<Vec<u8>>> {
+    /// become of what it addresses. The commit looks again: only that decides.
+    ///
+    /// # Errors
+    /// `CommandMismatch`; the store's.
+    pub fn first(&self, store: &dyn Store) -> Result<Option<Vec<u8>>, StoreError> {
         match store.receipt(&self.address, &self.id)? {
             Some((payload, receipt)) if payload == self.payload => Ok(Some(receipt)),
             Some(_) => Err(StoreError::CommandMismatch {
                 id: self.id.clone(),
-            }
-            .into()),
+            }),
             None => Ok(None),
         }
     }
 
+    /// The store's command, which leaves this receipt.
     pub fn with_receipt(&self, receipt: Vec<u8>) -> Command {
         Command {
             address: self.address.clone(),

@@ -18,7 +18,7 @@ pub(crate) const THREAD_FAILED: &str = "thread-failed";
 const ID_CHARS: usize = 26;
 
 /// A new id of that time; ids of one process and millisecond grow in the order in which they were made.
-pub(crate) fn new_id(now_ms: i64) -> String {
+pub fn new_id(now_ms: i64) -> String {
     static LAST: Mutex<Ulid> = Mutex::new(Ulid::nil());
     let at_ms = u64::try_from(now_ms).unwrap_or(0);
     let mut last = LAST.lock().unwrap_or_else(|broken| broken.into_inner());
@@ -34,6 +34,11 @@ pub(crate) fn new_id(now_ms: i64) -> String {
     };
     *last = next;
     next.to_string()
+}
+
+/// A number that nobody else has drawn: 80 bits of chance.
+pub fn random() -> u128 {
+    Ulid::generate().random()
 }
 
 /// What `get` may be given.

@@ -1,33 +1,33 @@
 //! Where a chain stands, and what of its jumps is known: all that an append needs.
 
-use treering_block::{Cid, Node, jump_step};
+use treering_block::{Cid, Jumps, Node, jump_step};
 use treering_store::Store;
 
 use crate::chain::{read_node, read_step};
 use crate::error::{Result, ThreadError};
 use crate::step::Step;
 
-/// The end of a chain.
-///
-/// `jumps` are the steps that jumping leads to from here, nearest first, as far as they are known.
-/// The next step's jump is this step or one of the first two of them, so a handle that appends
-/// reads at most one block a step, and mostly none.
+/// The end of a thread's chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     pub cid: Cid,
     pub step: u64,
     pub start: Cid,
-    jumps: Vec<(u64, Cid)>,
+    jumps: Jumps,
 }
 
 impl Position {
     /// The chain that has no step yet.
     pub fn at_start(start: Cid) -> Self {
+        Self::of(start, Jumps::new(0, start, None))
+    }
+
+    fn of(start: Cid, jumps: Jumps) -> Self {
         Self {
-            cid: start,
-            step: 0,
+            cid: jumps.cid(),
+            step: jumps.step(),
             start,
-            jumps: Vec::new(),
+            jumps,
         }
     }
 
@@ -44,15 +44,12 @@ impl Position {
                 ));
             }
         };
-        let mut position = Self {
-            cid: *head,
-            step: node.step,
-            start: node.start,
-            jumps: Vec::new(),
-        };
+        let mut position = Self::of(node.start, Jumps::new(node.step, *head, node.jump));
         if let Some(jump) = node.jump {
-            position.jumps.push((jump_step(node.step), jump));
-            position.learn(store)?;
+            let number = jump_step(node.step);
+            if let Some(next) = jump_of(store, &node.start, number, &jump)? {
+                position.jumps.push(jump_step(number), next);
+            }
         }
         Ok(position)
     }
@@ -63,85 +60,54 @@ impl Position {
         let Some(last) = fresh.last() else {
             return Self::at_start(start);
         };
-        let mut position = Self {
-            cid: last.cid,
-            step: last.number,
-            start,
-            jumps: Vec::new(),
-        };
+        let mut jumps = Jumps::new(last.number, last.cid, last.node.jump);
         let first = fresh.first().map_or(last.number, |step| step.number);
-        let mut at = Some(last);
-        while let Some((step, jump)) = at.and_then(|step| Some((step, step.node.jump?))) {
-            let target = jump_step(step.number);
-            position.jumps.push((target, jump));
-            at = target
-                .checked_sub(first)
-                .and_then(|index| fresh.get(usize::try_from(index).ok()?));
-        }
-        position
-    }
-
-    /// Reads one jump more.
-    fn learn(&mut self, store: &dyn Store) -> Result<()> {
-        let Some((number, cid)) = self.jumps.last().copied() else {
-            return Ok(());
+        let before = |step: &Step| {
+            let index = jump_step(step.number).checked_sub(first)?;
+            fresh.get(usize::try_from(index).ok()?)
         };
-        let step = read_step(store, &cid)?;
-        if step.number != number || step.node.start != self.start {
-            return Err(ThreadError::corrupt(
-                "state node",
-                cid,
-                format!("it should be step {number} of its thread"),
-            ));
+        let mut at = before(last);
+        while let Some((step, jump)) = at.and_then(|step| Some((step, step.node.jump?))) {
+            jumps.push(jump_step(step.number), jump);
+            at = before(step);
         }
-        if let Some(jump) = step.node.jump {
-            self.jumps.push((jump_step(number), jump));
-        }
-        Ok(())
+        Self::of(start, jumps)
     }
 
     /// The jump link of the next step.
     pub fn next_jump(&mut self, store: &dyn Store) -> Result<Option<Cid>> {
         let target = jump_step(self.step + 1);
-        if target == 0 {
-            return Ok(None);
+        let start = &self.start;
+        let jump = self
+            .jumps
+            .next_jump(|number, cid| jump_of(store, start, number, cid))?;
+        if jump.is_none() && target > 0 {
+            return Err(ThreadError::corrupt(
+                "state node",
+                self.cid,
+                format!("no jump leads to step {target}"),
+            ));
         }
-        if target == self.step {
-            return Ok(Some(self.cid));
-        }
-        loop {
-            if let Some((_, cid)) = self.jumps.iter().find(|(number, _)| *number == target) {
-                return Ok(Some(*cid));
-            }
-            let known = self.jumps.len();
-            self.learn(store)?;
-            if self.jumps.len() == known {
-                return Err(ThreadError::corrupt(
-                    "state node",
-                    self.cid,
-                    format!("no jump leads to step {target}"),
-                ));
-            }
-        }
+        Ok(jump)
     }
 
     /// After `cid` was put behind it, whose jump [`Position::next_jump`] gave.
     pub fn advanced(&self, cid: Cid) -> Self {
-        let target = jump_step(self.step + 1);
-        let mut jumps = Vec::with_capacity(self.jumps.len() + 1);
-        if target != 0 && target == self.step {
-            jumps.push((self.step, self.cid));
-        }
-        if target != 0 {
-            jumps.extend(self.jumps.iter().filter(|(number, _)| *number <= target));
-        }
-        Self {
-            cid,
-            step: self.step + 1,
-            start: self.start,
-            jumps,
-        }
+        Self::of(self.start, self.jumps.advanced(cid))
     }
+}
+
+/// The jump of the step `cid`, which must be this one of the thread.
+fn jump_of(store: &dyn Store, start: &Cid, number: u64, cid: &Cid) -> Result<Option<Cid>> {
+    let step = read_step(store, cid)?;
+    if step.number != number || step.node.start != *start {
+        return Err(ThreadError::corrupt(
+            "state node",
+            cid,
+            format!("it should be step {number} of its thread"),
+        ));
+    }
+    Ok(step.node.jump)
 }
 
 #[cfg(test)]

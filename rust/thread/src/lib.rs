@@ -11,7 +11,7 @@ pub mod args;
 pub mod batch;
 pub mod car;
 pub mod chain;
-mod command;
+pub mod command;
 pub mod content;
 pub mod context;
 mod control;
@@ -22,7 +22,7 @@ pub mod fork;
 #[cfg(test)]
 mod fuzz;
 mod head;
-mod ident;
+pub mod ident;
 pub mod info;
 mod jumps;
 pub mod label;

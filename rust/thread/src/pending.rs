@@ -8,29 +8,30 @@ use std::time::{Duration, Instant};
 
 use treering_store::{Committed, StoreError, Ticket};
 
-use crate::error::Result;
+use crate::error::ThreadError;
 
-type Then<T> = Box<dyn FnOnce(Result<Committed, StoreError>) -> Outcome<T> + Send>;
+type Then<T, E> = Box<dyn FnOnce(Result<Committed, StoreError>) -> Outcome<T, E> + Send>;
 
 /// What a commit came to.
-pub enum Outcome<T> {
+pub enum Outcome<T, E = ThreadError> {
     /// The end.
-    Done(Result<T>),
+    Done(Result<T, E>),
     /// It was submitted anew.
-    Again(Pending<T>),
+    Again(Pending<T, E>),
 }
 
-/// The answer to a change of a thread, when it comes.
+/// The answer to a change, when it comes.
 #[must_use = "the change is on its way, but whether it failed is only known from its answer"]
-pub struct Pending<T> {
+pub struct Pending<T, E = ThreadError> {
     ticket: Ticket,
-    then: Then<T>,
+    then: Then<T, E>,
 }
 
-impl<T: Send + 'static> Pending<T> {
-    pub(crate) fn new(
+impl<T: Send + 'static, E: Send + 'static> Pending<T, E> {
+    /// What waits for `ticket`, and makes of its answer what the caller wants to know.
+    pub fn new(
         ticket: Ticket,
-        then: impl FnOnce(Result<Committed, StoreError>) -> Outcome<T> + Send + 'static,
+        then: impl FnOnce(Result<Committed, StoreError>) -> Outcome<T, E> + Send + 'static,
     ) -> Self {
         Self {
             ticket,
@@ -39,7 +40,7 @@ impl<T: Send + 'static> Pending<T> {
     }
 
     /// One that is answered already.
-    pub fn done(answer: Result<T>) -> Self {
+    pub fn done(answer: Result<T, E>) -> Self {
         Self::new(Ticket::answered(Ok(Committed::default())), |_| {
             Outcome::Done(answer)
         })
@@ -51,7 +52,7 @@ impl<T: Send + 'static> Pending<T> {
     }
 
     /// What the answered commit came to. Waits if it is not answered yet.
-    pub fn resolve(self) -> Outcome<T> {
+    pub fn resolve(self) -> Outcome<T, E> {
         let answer = self.ticket.wait();
         (self.then)(answer)
     }
@@ -60,7 +61,7 @@ impl<T: Send + 'static> Pending<T> {
     ///
     /// # Errors
     /// Those of the call that gave this.
-    pub fn wait(self) -> Result<T> {
+    pub fn wait(self) -> Result<T, E> {
         let mut pending = self;
         loop {
             match pending.resolve() {
@@ -74,7 +75,7 @@ impl<T: Send + 'static> Pending<T> {
     ///
     /// # Errors
     /// `Err(self)` when time was up.
-    pub fn wait_for(self, timeout: Duration) -> Result<Result<T>, Self> {
+    pub fn wait_for(self, timeout: Duration) -> Result<Result<T, E>, Self> {
         let Some(until) = Instant::now().checked_add(timeout) else {
             return Ok(self.wait());
         };
@@ -97,8 +98,8 @@ impl<T: Send + 'static> Pending<T> {
     /// The same commit, its end put through `next`, which may go on.
     pub(crate) fn then<U: Send + 'static>(
         self,
-        next: impl FnOnce(Result<T>) -> Outcome<U> + Send + 'static,
-    ) -> Pending<U> {
+        next: impl FnOnce(Result<T, E>) -> Outcome<U, E> + Send + 'static,
+    ) -> Pending<U, E> {
         let then = self.then;
         Pending::new(self.ticket, move |answer| match then(answer) {
             Outcome::Done(result) => next(result),
@@ -109,8 +110,8 @@ impl<T: Send + 'static> Pending<T> {
     /// The same commit, its answer put through `change`.
     pub fn map<U: Send + 'static>(
         self,
-        change: impl FnOnce(T) -> Result<U> + Send + 'static,
-    ) -> Pending<U> {
+        change: impl FnOnce(T) -> Result<U, E> + Send + 'static,
+    ) -> Pending<U, E> {
         self.then(|result| Outcome::Done(result.and_then(change)))
     }
 }
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn waiting_for_ever_is_waiting() {
-        let pending = Pending::done(Ok(7)).wait_for(Duration::MAX);
+        let pending = Pending::<_>::done(Ok(7)).wait_for(Duration::MAX);
         assert!(matches!(pending, Ok(Ok(7))));
     }
 }

@@ -301,10 +301,10 @@ impl Threads {
     }
 
     fn first(&self, command: Option<&CommandKey>) -> Result<Option<Vec<u8>>> {
-        command
+        Ok(command
             .map(|command| command.first(&*self.store))
-            .transpose()
-            .map(Option::flatten)
+            .transpose()?
+            .flatten())
     }
 
     fn scope_command(&self, starting: &Starting) -> Option<CommandKey> {

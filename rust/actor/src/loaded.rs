@@ -1,0 +1,240 @@
+//! An actor as its log makes it: the newest snapshot, and the events after it.
+//!
+//! Promises: replay from any snapshot is replay from the beginning; a log with a gap or a wrong block is refused with
+//! the actor's name, the version and the block. Reads at most [`Kind::SNAPSHOT_EVENTS`] entries, and a snapshot.
+
+use std::sync::Arc;
+
+use treering_block::node::{Entry, EventNode, SnapshotNode};
+use treering_block::{Cid, Jumps};
+use treering_store::RefName;
+
+use crate::address::Address;
+use crate::cache::Cache;
+use crate::error::{ActorError, Result};
+use crate::kind::{Event, Happened, Kind, State, Unreadable};
+use crate::source::{Source, read_entry, read_snapshot};
+
+/// Where a log stands.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// The actor's version: of its newest entry, 0 if it was never written.
+    pub version: u64,
+    /// When its newest event happened, Unix milliseconds; 0 if there is none since its beginning.
+    pub at_ms: i64,
+    /// When it was deleted, if nothing happened since.
+    pub deleted_at_ms: Option<i64>,
+    /// The version that its log begins after.
+    pub base: u64,
+    /// The greatest schema number that was met.
+    pub schema: u64,
+    /// The version of its newest snapshot, 0 if there is none that counts.
+    pub snapshot: u64,
+    /// Its newest entry, and what is known of the way back; None if it was never written.
+    pub(crate) jumps: Option<Jumps>,
+}
+
+impl Place {
+    /// Its newest entry.
+    pub fn head(&self) -> Option<Cid> {
+        self.jumps.as_ref().map(Jumps::cid)
+    }
+}
+
+/// An actor at one version.
+#[derive(Debug)]
+pub struct Loaded<K: Kind> {
+    /// Where its log stands.
+    pub place: Place,
+    /// What it is.
+    pub state: K::State,
+}
+
+impl<K: Kind> Clone for Loaded<K> {
+    fn clone(&self) -> Self {
+        Self {
+            place: self.place.clone(),
+            state: self.state.clone(),
+        }
+    }
+}
+
+impl<K: Kind> Default for Loaded<K> {
+    fn default() -> Self {
+        Self {
+            place: Place::default(),
+            state: K::State::default(),
+        }
+    }
+}
+
+impl<K: Kind> Loaded<K> {
+    /// Whether anything was ever written, and not deleted since.
+    pub fn exists(&self) -> bool {
+        self.place.version > 0 && self.place.deleted_at_ms.is_none()
+    }
+
+    /// After an event of this log.
+    pub(crate) fn apply(&mut self, actor: &RefName, cid: Cid, node: &EventNode) -> Result<()> {
+        let place = &mut self.place;
+        if node.version != place.version + 1 || node.base != place.base {
+            let detail = format!("version {} follows version {}", node.version, place.version);
+            return Err(ActorError::corrupt(actor, node.version, Some(cid), detail));
+        }
+        let jumps = match &place.jumps {
+            Some(jumps) => jumps.advanced(cid),
+            None => Jumps::new(1, cid, None),
+        };
+        place.jumps = Some(jumps);
+        place.version = node.version;
+        place.at_ms = node.at_ms;
+        place.deleted_at_ms = None;
+        place.schema = place.schema.max(node.typed.schema);
+        let typed = K::upcast(node.typed.clone());
+        let unreadable = |Unreadable(why)| {
+            ActorError::corrupt(
+                actor,
+                node.version,
+                Some(cid),
+                format!("its message: {why}"),
+            )
+        };
+        if let Some(event) =
+            K::Event::decode(&typed.type_name, &typed.message).map_err(unreadable)?
+        {
+            let links = typed.links;
+            K::evolve(&mut self.state, &Happened { event, links });
+        }
+        Ok(())
+    }
+}
+
+/// The actor as it is now. `committed`: `source` shows what is committed, and nothing else.
+pub(crate) fn load<K: Kind>(
+    source: &dyn Source,
+    cache: &Cache,
+    address: &Address,
+    committed: bool,
+) -> Result<Arc<Loaded<K>>> {
+    let Some(value) = source.read_ref(address.log())? else {
+        return Ok(Arc::default());
+    };
+    let head = value.target;
+    if let Some(known) = cache.get(address.log(), &head, committed)
+        && let Ok(loaded) = known.downcast::<Loaded<K>>()
+    {
+        return Ok(loaded);
+    }
+    let loaded = Arc::new(fold::<K>(source, address, &head)?);
+    let weight = loaded.state.weight();
+    cache.put(address.log(), head, loaded.clone(), weight, committed);
+    Ok(loaded)
+}
+
+/// The actor at an entry of its log: its newest snapshot if that is not younger, and the events after it.
+pub(crate) fn fold<K: Kind>(
+    source: &dyn Source,
+    address: &Address,
+    head: &Cid,
+) -> Result<Loaded<K>> {
+    let snapshot = match source.read_ref(address.read_model())? {
+        Some(value) => Some(read_snapshot(source, address.read_model(), &value.target)?),
+        None => None,
+    };
+    // A state that was folded by other rules is not taken.
+    let snapshot = snapshot.filter(|node| node.fold == K::FOLD);
+    replay(source, address.log(), head, snapshot.as_ref())
+}
+
+/// The actor at an entry of its log, from a snapshot if it is one of this log's.
+pub(crate) fn replay<K: Kind>(
+    source: &dyn Source,
+    actor: &RefName,
+    head: &Cid,
+    snapshot: Option<&SnapshotNode>,
+) -> Result<Loaded<K>> {
+    let mut events: Vec<(Cid, Box<EventNode>)> = Vec::new();
+    let mut next = Some((*head, None));
+    let mut loaded = Loaded::<K>::default();
+    while let Some((cid, version)) = next {
+        if let (Some(node), Some((_, first))) = (snapshot, events.last())
+            && node.version + 1 == first.version
+            && node.version >= first.base
+            && node.entry == cid.to_bytes()
+        {
+            loaded = from_snapshot(actor, node)?;
+            loaded.place.base = first.base;
+            break;
+        }
+        match read_entry(source, actor, &cid, version)? {
+            Entry::Event(event) => {
+                if let Some(node) = snapshot
+                    && events.is_empty()
+                    && node.version == event.version
+                    && node.entry == cid.to_bytes()
+                {
+                    loaded = from_snapshot(actor, node)?;
+                    loaded.place.base = event.base;
+                    loaded.place.at_ms = event.at_ms;
+                    loaded.place.schema = loaded.place.schema.max(event.typed.schema);
+                    loaded.place.jumps = Some(jumps_at(&event, cid));
+                    return Ok(loaded);
+                }
+                next = event
+                    .parent
+                    .map(|parent| (parent, event.version.checked_sub(1)));
+                events.push((cid, event));
+            }
+            Entry::Base(base) => {
+                let node = read_snapshot(source, actor, &base.state)?;
+                loaded = from_snapshot(actor, &node)?;
+                loaded.place.version = base.version;
+                loaded.place.base = base.version;
+                loaded.place.jumps = Some(Jumps::new(0, cid, None));
+                break;
+            }
+            Entry::Tombstone(tombstone) => {
+                let place = &mut loaded.place;
+                place.version = tombstone.version;
+                place.base = tombstone.version;
+                place.deleted_at_ms = Some(tombstone.deleted_at_ms);
+                place.jumps = Some(Jumps::new(0, cid, None));
+                break;
+            }
+        }
+    }
+    // The way back is known from the newest event alone.
+    let jumps = events.first().map(|(cid, event)| jumps_at(event, *cid));
+    for (cid, event) in events.iter().rev() {
+        loaded.apply(actor, *cid, event)?;
+    }
+    if jumps.is_some() {
+        loaded.place.jumps = jumps;
+    }
+    Ok(loaded)
+}
+
+fn jumps_at(event: &EventNode, cid: Cid) -> Jumps {
+    Jumps::new(event.version.saturating_sub(event.base), cid, event.jump)
+}
+
+fn from_snapshot<K: Kind>(actor: &RefName, node: &SnapshotNode) -> Result<Loaded<K>> {
+    let wrong = |detail: String| ActorError::corrupt(actor, node.version, None, detail);
+    if node.typed.type_name != K::State::type_name() {
+        return Err(wrong(format!(
+            "its snapshot holds a {}",
+            node.typed.type_name
+        )));
+    }
+    let state = K::State::load(&node.typed.message, &node.typed.links)
+        .map_err(|Unreadable(why)| wrong(format!("its snapshot: {why}")))?;
+    Ok(Loaded {
+        place: Place {
+            version: node.version,
+            schema: node.typed.schema,
+            snapshot: node.version,
+            ..Place::default()
+        },
+        state,
+    })
+}

@@ -1,0 +1,371 @@
+//! One turn under the store's lock: actors are loaded, something is decided, events are put behind their logs.
+//!
+//! Promises: what a turn loads shows what the turn has done before; all of it is one commit. This file alone writes
+//! logs: a store's decider returns events and never sees a block of them.
+//! Must never: wait, or run a caller's code.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use treering_block::node::{
+    BaseNode, Entry, EventNode, SnapshotNode, TombstoneNode, Typed, event_jump,
+};
+use treering_block::{Block, Cid, Jumps};
+use treering_store::{Change, Decided, Expect, RefMove, RefName, RefValue};
+use treering_thread::ident::new_id;
+
+use crate::address::Address;
+use crate::cache::Cache;
+use crate::error::{ActorError, Result};
+use crate::kind::{Blocks, Happened, Kind, State};
+use crate::loaded::{Loaded, load};
+use crate::source::{Source, read_entry};
+
+/// What a caller says about a command beside what it is to do.
+#[derive(Clone, Debug, Default)]
+pub struct Envelope {
+    /// The caller's id of the command.
+    pub command_id: Option<String>,
+    /// What led to it, in the caller's words.
+    pub causation_id: Option<String>,
+    /// On whose behalf, in the caller's words.
+    pub principal: Option<String>,
+}
+
+/// How refs are read.
+pub(crate) type Refs<'r> = dyn Fn(&RefName) -> Result<Option<RefValue>> + 'r;
+
+/// See the top of this file.
+pub struct Turn<'t> {
+    refs: &'t Refs<'t>,
+    blocks: Blocks<'t>,
+    cache: &'t Cache,
+    envelope: &'t Envelope,
+    at_ms: i64,
+    touched: Vec<(RefName, Box<dyn Touched>)>,
+}
+
+impl<'t> Turn<'t> {
+    pub(crate) fn new(
+        refs: &'t Refs<'t>,
+        blocks: Blocks<'t>,
+        cache: &'t Cache,
+        envelope: &'t Envelope,
+        at_ms: i64,
+    ) -> Self {
+        Self {
+            refs,
+            blocks,
+            cache,
+            envelope,
+            at_ms,
+            touched: Vec::new(),
+        }
+    }
+
+    /// The commit's time, Unix milliseconds.
+    pub fn at_ms(&self) -> i64 {
+        self.at_ms
+    }
+
+    /// Where a decider looks things up in collections.
+    pub fn blocks(&self) -> &Blocks<'t> {
+        &self.blocks
+    }
+
+    /// A block that an event will link to; stored if one does.
+    pub fn put(&mut self, block: Block) -> Cid {
+        self.blocks.put(block)
+    }
+
+    /// The actor as this turn has left it so far.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the actor; the store's.
+    pub fn load<K: Kind>(&mut self, address: &Address) -> Result<Arc<Loaded<K>>> {
+        if let Some(actor) = self.touched::<K>(address) {
+            return Ok(Arc::clone(&actor.loaded));
+        }
+        load(&*self, self.cache, address, false)
+    }
+
+    /// Puts events behind an actor's log.
+    ///
+    /// # Errors
+    /// As for [`Turn::load`]; `NewerSchema`; what no node holds.
+    pub fn append<K: Kind>(
+        &mut self,
+        address: &Address,
+        events: impl IntoIterator<Item = Happened<K::Event>>,
+    ) -> Result<()> {
+        let mut events = events.into_iter().peekable();
+        if events.peek().is_none() {
+            return Ok(());
+        }
+        let mut loaded = (*self.load::<K>(address)?).clone();
+        expect_known_schema::<K>(address, &loaded)?;
+        for happened in events {
+            let node = self.next_event(address, &mut loaded, &happened)?;
+            let block = node.encode()?;
+            loaded.apply(address.log(), block.cid, &node)?;
+            self.blocks.put(block);
+        }
+        self.note(address, loaded)
+    }
+
+    fn next_event<K: Kind>(
+        &self,
+        address: &Address,
+        loaded: &mut Loaded<K>,
+        happened: &Happened<K::Event>,
+    ) -> Result<EventNode> {
+        let (version, base) = (loaded.place.version + 1, loaded.place.base);
+        let (mut parent, mut jump) = (None, None);
+        if let Some(jumps) = &mut loaded.place.jumps {
+            parent = Some(jumps.cid());
+            jump = jumps.next_jump(|step, cid| {
+                let entry = read_entry(&*self, address.log(), cid, base.checked_add(step))?;
+                Ok::<_, ActorError>(match entry {
+                    Entry::Event(event) => event.jump,
+                    _ => None,
+                })
+            })?;
+        }
+        if jump.is_none() && event_jump(version, base).is_some() {
+            let detail = format!("no jump leads to version {:?}", event_jump(version, base));
+            return Err(ActorError::corrupt(
+                address.log(),
+                version - 1,
+                parent,
+                detail,
+            ));
+        }
+        Ok(EventNode {
+            version,
+            base,
+            parent,
+            jump,
+            event_id: new_id(self.at_ms),
+            at_ms: self.at_ms,
+            command_id: self.envelope.command_id.clone(),
+            causation_id: self.envelope.causation_id.clone(),
+            principal: self.envelope.principal.clone(),
+            typed: happened.typed(K::SCHEMA),
+        })
+    }
+
+    /// Deletes an actor: its version stays, and goes on if it is written again. Nothing happens if it does not exist.
+    ///
+    /// # Errors
+    /// As for [`Turn::append`].
+    pub fn delete<K: Kind>(&mut self, address: &Address) -> Result<()> {
+        let before = self.load::<K>(address)?;
+        if !before.exists() {
+            return Ok(());
+        }
+        expect_known_schema::<K>(address, &before)?;
+        let node = TombstoneNode {
+            version: before.place.version + 1,
+            deleted_at_ms: self.at_ms,
+        };
+        let cid = self.blocks.put(node.encode()?);
+        let mut loaded = Loaded::<K>::default();
+        loaded.place.version = node.version;
+        loaded.place.base = node.version;
+        loaded.place.deleted_at_ms = Some(self.at_ms);
+        loaded.place.jumps = Some(Jumps::new(0, cid, None));
+        self.note(address, loaded)
+    }
+
+    /// Cuts off an actor's history: only what it is now is kept.
+    ///
+    /// # Errors
+    /// As for [`Turn::append`].
+    pub fn rebase<K: Kind>(&mut self, address: &Address) -> Result<()> {
+        let before = self.load::<K>(address)?;
+        let Some(head) = before.place.head().filter(|_| before.exists()) else {
+            return Ok(());
+        };
+        expect_known_schema::<K>(address, &before)?;
+        let mut loaded = (*before).clone();
+        let snapshot = self.snapshot(&mut loaded, &head)?;
+        let node = BaseNode {
+            version: loaded.place.version,
+            state: snapshot,
+            replaces: head.to_bytes().to_vec(),
+        };
+        let cid = self.blocks.put(node.encode()?);
+        loaded.place.base = node.version;
+        loaded.place.jumps = Some(Jumps::new(0, cid, None));
+        self.note(address, loaded)?;
+        if let Some(actor) = self.touched::<K>(address) {
+            actor.rebased = true;
+        }
+        Ok(())
+    }
+
+    /// The block of what an actor is, as of its entry `head`.
+    fn snapshot<K: Kind>(&mut self, loaded: &mut Loaded<K>, head: &Cid) -> Result<Cid> {
+        snapshot(&mut self.blocks, loaded, head)
+    }
+
+    fn touched<K: Kind>(&mut self, address: &Address) -> Option<&mut Actor<K>> {
+        let mut touched = self.touched.iter_mut();
+        let (_, actor) = touched.find(|(name, _)| name == address.log())?;
+        actor.as_any().downcast_mut()
+    }
+
+    fn note<K: Kind>(&mut self, address: &Address, loaded: Loaded<K>) -> Result<()> {
+        let loaded = Arc::new(loaded);
+        if let Some(actor) = self.touched::<K>(address) {
+            actor.loaded = loaded;
+            return Ok(());
+        }
+        let actor = Actor::<K> {
+            address: address.clone(),
+            before: self.read_ref(address.log())?,
+            loaded,
+            rebased: false,
+        };
+        self.touched.push((address.log().clone(), Box::new(actor)));
+        Ok(())
+    }
+
+    /// Whether anything was done.
+    pub(crate) fn is_changed(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// All that is to be written, snapshots that are due among it.
+    pub(crate) fn finish(self) -> Result<Decided> {
+        let Self {
+            mut blocks,
+            cache,
+            mut touched,
+            ..
+        } = self;
+        let mut moves = Vec::with_capacity(touched.len());
+        for (_, actor) in &mut touched {
+            actor.finish(&mut blocks, cache, &mut moves)?;
+        }
+        let roots: Vec<Cid> = moves
+            .iter()
+            .filter_map(|step: &RefMove| match &step.change {
+                Change::Set { target, .. } => Some(*target),
+                Change::Delete => None,
+            })
+            .collect();
+        Ok(Decided {
+            blocks: blocks.into_blocks(&roots),
+            moves,
+            receipt: None,
+        })
+    }
+}
+
+impl Source for Turn<'_> {
+    fn read_ref(&self, name: &RefName) -> Result<Option<RefValue>> {
+        (self.refs)(name)
+    }
+
+    fn block(&self, cid: &Cid) -> Result<Arc<[u8]>> {
+        self.blocks.get(cid)
+    }
+}
+
+/// An actor that the turn changes.
+struct Actor<K: Kind> {
+    address: Address,
+    before: Option<RefValue>,
+    loaded: Arc<Loaded<K>>,
+    /// Its history was cut off: no older snapshot may keep any of it.
+    rebased: bool,
+}
+
+trait Touched {
+    fn as_any(&mut self) -> &mut dyn Any;
+    fn finish(
+        &mut self,
+        blocks: &mut Blocks<'_>,
+        cache: &Cache,
+        moves: &mut Vec<RefMove>,
+    ) -> Result<()>;
+}
+
+impl<K: Kind> Touched for Actor<K> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn finish(
+        &mut self,
+        blocks: &mut Blocks<'_>,
+        cache: &Cache,
+        moves: &mut Vec<RefMove>,
+    ) -> Result<()> {
+        let place = &self.loaded.place;
+        let Some(head) = place.head() else {
+            return Ok(());
+        };
+        let read_model = |change| RefMove {
+            name: self.address.read_model().clone(),
+            // It may have been dropped, or made anew, at any time.
+            expect: Expect::Any,
+            change,
+        };
+        let set = |target| Change::Set {
+            target,
+            record: Vec::new(),
+        };
+        if place.deleted_at_ms.is_some() || self.rebased {
+            moves.push(read_model(Change::Delete));
+        } else if place.version.saturating_sub(place.snapshot) >= K::SNAPSHOT_EVENTS {
+            let loaded = Arc::make_mut(&mut self.loaded);
+            moves.push(read_model(set(snapshot(blocks, loaded, &head)?)));
+        }
+        moves.push(RefMove {
+            name: self.address.log().clone(),
+            expect: match &self.before {
+                Some(value) => Expect::Version(value.version),
+                None => Expect::Absent,
+            },
+            change: set(head),
+        });
+        let weight = self.loaded.state.weight();
+        cache.put(self.address.log(), head, self.loaded.clone(), weight, false);
+        Ok(())
+    }
+}
+
+/// Makes a snapshot of an actor that is at `head`; its collections are then as in the snapshot.
+pub(crate) fn snapshot<K: Kind>(
+    blocks: &mut Blocks<'_>,
+    loaded: &mut Loaded<K>,
+    head: &Cid,
+) -> Result<Cid> {
+    let (message, links) = loaded.state.save(blocks)?;
+    let node = SnapshotNode {
+        version: loaded.place.version,
+        entry: head.to_bytes().to_vec(),
+        fold: K::FOLD,
+        typed: Typed {
+            type_name: K::State::type_name(),
+            schema: K::SCHEMA,
+            message,
+            links,
+        },
+    };
+    loaded.place.snapshot = node.version;
+    Ok(blocks.put(node.encode()?))
+}
+
+fn expect_known_schema<K: Kind>(address: &Address, loaded: &Loaded<K>) -> Result<()> {
+    if loaded.place.schema <= K::SCHEMA {
+        return Ok(());
+    }
+    Err(ActorError::NewerSchema {
+        actor: address.log().encoded().to_owned(),
+        found: loaded.place.schema,
+        supported: K::SCHEMA,
+    })
+}
