@@ -114,18 +114,17 @@ impl Cache {
 }
 
 impl States {
-    /// Forgets the half that was asked for least lately, once there is too much.
+    /// Forgets the half that was asked for least lately, and again, until there is not too much.
     fn shrink(&mut self) {
-        if self.slots.len() <= ACTORS_MAX && self.weight <= BYTES_MAX {
-            return;
+        while self.slots.len() > ACTORS_MAX || (self.weight > BYTES_MAX && self.slots.len() > 1) {
+            let mut used: Vec<u64> = self.slots.values().map(|slot| slot.used).collect();
+            used.sort_unstable();
+            let Some(middle) = used.get((used.len() - 1) / 2).copied() else {
+                return;
+            };
+            self.slots.retain(|_, slot| slot.used > middle);
+            self.weight = self.slots.values().map(Slot::weight).sum();
         }
-        let mut used: Vec<u64> = self.slots.values().map(|slot| slot.used).collect();
-        used.sort_unstable();
-        let Some(middle) = used.get(used.len() / 2).copied() else {
-            return;
-        };
-        self.slots.retain(|_, slot| slot.used > middle);
-        self.weight = self.slots.values().map(Slot::weight).sum();
     }
 }
 

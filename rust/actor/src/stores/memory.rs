@@ -108,12 +108,10 @@ impl State for Memory {
     }
 }
 
-/// An id that is as good as no other's.
+/// An id that is as good as no other's: 48 bits of chance.
 pub fn new_id() -> String {
-    let random = treering_thread::ident::random();
-    let mut id = format!("{random:032x}");
-    id.truncate(ID_CHARS);
-    id
+    let random = treering_thread::ident::random() & ((1 << (4 * ID_CHARS)) - 1);
+    format!("{random:0ID_CHARS$x}")
 }
 
 fn normal_category(category: &str) -> String {
