@@ -26,7 +26,14 @@ CLASSES = {
     "pins": ["Pins"],
     "refs": ["Refs"],
     "scope": ["Scope"],
+    "scoped": ["Scoped"],
     "store": ["Store"],
+    "stores.agents": ["AgentsStore"],
+    "stores.chats": ["ChatsStore"],
+    "stores.memory": ["MemoryStore"],
+    "stores.participants": ["ParticipantsStore"],
+    "stores.sources": ["WorkflowsStore", "ScriptsStore"],
+    "stores.user_config": ["UserConfigStore", "LlmPreferencesStore"],
     "thread": ["Thread"],
     "threads": ["Threads"],
 }
@@ -52,7 +59,7 @@ class Source:
     """One module: its classes, and where each name in it comes from."""
 
     def __init__(self, module: str) -> None:
-        tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+        tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
         self.classes: dict[str, ast.ClassDef] = {}
         self.functions: dict[str, ast.FunctionDef] = {}
         self.origins: dict[str, str] = {}
@@ -69,6 +76,22 @@ class Source:
                     self.origins[name] = f"treering.{module}"
 
 
+def members(source: Source, name: str) -> list[tuple[Source, ast.stmt]]:
+    """Returns what a class has, with what it has from its bases in treering, each with where it stands."""
+    node = source.classes[name]
+    found = [(source, member) for member in node.body]
+    own = {member.name for member in node.body if isinstance(member, ast.FunctionDef)}
+    for base in node.bases:
+        if isinstance(base, ast.Name) and source.origins.get(base.id, "").startswith("treering."):
+            above = Source(source.origins[base.id].removeprefix("treering."))
+            found += [
+                (origin, member)
+                for origin, member in members(above, base.id)
+                if not (isinstance(member, ast.FunctionDef) and member.name in own)
+            ]
+    return found
+
+
 class Stub:
     """The text of the stub, and the names that it needs."""
 
@@ -78,11 +101,11 @@ class Stub:
 
     def add_class(self, source: Source, name: str) -> None:
         self.lines += ["", f"class {name}:"]
-        for member in source.classes[name].body:
+        for origin, member in members(source, name):
             if isinstance(member, ast.FunctionDef) and (not member.name.startswith("_") or member.name in SHOWN):
                 if member.name == "__init__":
-                    self._add_attributes(source, member)
-                self._add_method(source, member)
+                    self._add_attributes(origin, member)
+                self._add_method(origin, member)
 
     def add_opener(self, source: Source, name: str) -> None:
         function = source.functions[name]

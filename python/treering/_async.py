@@ -141,11 +141,15 @@ _FORMS: Final[dict[Kind, Callable[[Callable[..., Any]], Callable[..., Any]]]] = 
 def derive(sync_class: type[T]) -> type[T]:
     """Returns the async class of a sync one; the two share bodies and docstrings, not a type."""
     members: dict[str, Any] = {}
-    for name, member in vars(sync_class).items():
-        if isinstance(member, MemberDescriptorType) or name in ("__dict__", "__weakref__"):
-            continue  # made anew from __slots__
-        members[_AWAITED_NAMES.get(name, name)] = _async_member(name, member)
-    members |= {"__module__": ASYNC_MODULE, "_family": ASYNC}
+    slots: list[str] = []
+    # What it has from its bases, too: the async class has none.
+    for ancestor in reversed(sync_class.__mro__[:-1]):
+        for name, member in vars(ancestor).items():
+            if isinstance(member, MemberDescriptorType) or name in ("__dict__", "__weakref__"):
+                continue  # made anew from __slots__
+            members[_AWAITED_NAMES.get(name, name)] = _async_member(name, member)
+        slots += vars(ancestor)["__slots__"]
+    members |= {"__module__": ASYNC_MODULE, "_family": ASYNC, "__slots__": tuple(slots), "__doc__": sync_class.__doc__}
     return cast("type[T]", type(sync_class.__name__, (), members))
 
 

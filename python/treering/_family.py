@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from treering.pins import Pins
     from treering.refs import Refs
     from treering.scope import Scope
+    from treering.scoped import Scoped
     from treering.store import Store
+    from treering.stores.agents import AgentsStore
+    from treering.stores.chats import ChatsStore
+    from treering.stores.memory import MemoryStore
+    from treering.stores.participants import ParticipantsStore
+    from treering.stores.sources import ScriptsStore, WorkflowsStore
+    from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
     from treering.thread import Thread
     from treering.threads import Threads
 
@@ -25,18 +32,27 @@ if TYPE_CHECKING:
 class Family:
     """One class of each kind."""
 
+    AgentsStore: type[AgentsStore]
     Blocks: type[Blocks]
+    ChatsStore: type[ChatsStore]
     Commit: type[Commit]
     CommitThreads: type[CommitThreads]
     Hold: type[Hold]
     Lease: type[Lease]
+    LlmPreferencesStore: type[LlmPreferencesStore]
+    MemoryStore: type[MemoryStore]
+    ParticipantsStore: type[ParticipantsStore]
     Pins: type[Pins]
     Refs: type[Refs]
     Scope: type[Scope]
+    Scoped: type[Scoped]
+    ScriptsStore: type[ScriptsStore]
     Store: type[Store]
     Thread: type[Thread]
     ThreadDraft: type[ThreadDraft]
     Threads: type[Threads]
+    UserConfigStore: type[UserConfigStore]
+    WorkflowsStore: type[WorkflowsStore]
 
     def __init__(self, module: str) -> None:
         self._module = module

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from treering._core import Core, ThreadsCore
+from treering._core import Core, StoresCore, ThreadsCore
 from treering.errors import Invalid
 
 Durability: TypeAlias = Literal["durable", "relaxed"]
@@ -68,11 +68,18 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """One scope of a session: where its threads live, and how durably it commits."""
+    """One scope of a session: where its threads and stores live, how durably it commits, and on whose behalf."""
 
     session: Session
     threads: ThreadsCore
+    stores: StoresCore
     durability: Durability
+    principal: str | None = None
+    causation_id: str | None = None
+
+    def resolve(self) -> Home:
+        """Returns itself: it always is the scope that is meant."""
+        return self
 
     @property
     def scope(self) -> str:
@@ -80,7 +87,7 @@ class Home:
 
     def portable(self, what: str) -> Address:
         """Returns where the scope is, for a pickle of `what`."""
-        return Address(self.session.portable(what), self.scope, self.durability)
+        return Address(self.session.portable(what), self.scope, self.durability, self.principal, self.causation_id)
 
     def same_scope(self, other: Home) -> bool:
         return self.scope == other.scope and self.session.same_store(other.session)
@@ -93,14 +100,18 @@ class Address:
     location: Location
     scope: str
     durability: Durability
+    principal: str | None = None
+    causation_id: str | None = None
 
     def open(self) -> Home:
-        return home(open_session(self.location, create=False), self.scope, self.durability)
+        at = home(open_session(self.location, create=False), self.scope, self.durability)
+        return replace(at, principal=self.principal, causation_id=self.causation_id)
 
 
 def home(session: Session, scope: str, durability: Durability) -> Home:
     """Returns a scope of a session; nothing is read or written."""
-    return Home(session, session.core.threads(scope, durability), durability)
+    core = session.core
+    return Home(session, core.threads(scope, durability), core.stores(scope, durability), durability)
 
 
 def open_session(location: Location, *, create: bool, mend: bool = False) -> Session:

@@ -20,6 +20,7 @@ from treering import lease as _lease
 from treering import pins as _pins
 from treering import refs as _refs
 from treering import scope as _scope
+from treering import scoped as _scoped
 from treering import store as _store
 from treering import thread as _thread
 from treering import threads as _threads
@@ -28,21 +29,36 @@ from treering._async import memory_store as memory
 from treering._async import open_store as open
 from treering._async import restore_backup as restore
 from treering._family import ASYNC as _ASYNC
+from treering.stores import agents as _agents
+from treering.stores import chats as _chats
+from treering.stores import memory as _memory
+from treering.stores import participants as _participants
+from treering.stores import sources as _sources
+from treering.stores import user_config as _user_config
 
 __all__ = [
+    "AgentsStore",
     "Blocks",
+    "ChatsStore",
     "Commit",
     "CommitThreads",
     "Hold",
     "Lease",
+    "LlmPreferencesStore",
+    "MemoryStore",
     "Opening",
+    "ParticipantsStore",
     "Pins",
     "Refs",
     "Scope",
+    "Scoped",
+    "ScriptsStore",
     "Store",
     "Thread",
     "ThreadDraft",
     "Threads",
+    "UserConfigStore",
+    "WorkflowsStore",
     "memory",
     "open",
     "restore",
@@ -60,3 +76,12 @@ Store = _ASYNC.Store = derive(_store.Store)
 Thread = _ASYNC.Thread = derive(_thread.Thread)
 ThreadDraft = _ASYNC.ThreadDraft = derive(_commit.ThreadDraft)
 Threads = _ASYNC.Threads = derive(_threads.Threads)
+AgentsStore = _ASYNC.AgentsStore = derive(_agents.AgentsStore)
+ChatsStore = _ASYNC.ChatsStore = derive(_chats.ChatsStore)
+LlmPreferencesStore = _ASYNC.LlmPreferencesStore = derive(_user_config.LlmPreferencesStore)
+MemoryStore = _ASYNC.MemoryStore = derive(_memory.MemoryStore)
+ParticipantsStore = _ASYNC.ParticipantsStore = derive(_participants.ParticipantsStore)
+ScriptsStore = _ASYNC.ScriptsStore = derive(_sources.ScriptsStore)
+UserConfigStore = _ASYNC.UserConfigStore = derive(_user_config.UserConfigStore)
+WorkflowsStore = _ASYNC.WorkflowsStore = derive(_sources.WorkflowsStore)
+Scoped = _ASYNC.Scoped = derive(_scoped.Scoped)

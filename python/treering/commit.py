@@ -11,11 +11,21 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from treering._calls import Op, verb
-from treering._core import BatchCore, Cid, StepCore, ThreadCore
+from treering._core import BatchCore, Cid, StepCore, StoresCore, ThreadCore, VerbCore
 from treering._family import SYNC, Family
 from treering._session import Home
 from treering.errors import Invalid
 from treering.step import NOW, AtMs, NewStep, Step, StepLike, step_args
+from treering.stores.drafts import (
+    AgentsDraft,
+    ChatsDraft,
+    MemoryDraft,
+    ParticipantsDraft,
+    ScriptsDraft,
+    UserConfigDraft,
+    WorkflowsDraft,
+)
+from treering.stores.receipt import Receipt
 from treering.thread import Thread
 from treering.threads import start_args
 
@@ -151,7 +161,21 @@ class CommitThreads:
 class Commit:
     """A commit in the making, made by `scope.commit()`; to be used with `with`, once."""
 
-    __slots__ = ("_answer", "_batch", "_command_id", "_home", "_steps", "threads")
+    __slots__ = (
+        "_answer",
+        "_batch",
+        "_command_id",
+        "_home",
+        "_steps",
+        "agents",
+        "chats",
+        "memory",
+        "participants",
+        "scripts",
+        "threads",
+        "user_config",
+        "workflows",
+    )
 
     _family: ClassVar[Family] = SYNC
 
@@ -163,6 +187,13 @@ class Commit:
         self._steps = 0
         self.threads: CommitThreads = self._family.CommitThreads(self)
         """The threads of the scope, to start, append to, fork and finish."""
+        self.user_config: UserConfigDraft = UserConfigDraft(self)
+        self.memory: MemoryDraft = MemoryDraft(self)
+        self.agents: AgentsDraft = AgentsDraft(self)
+        self.participants: ParticipantsDraft = ParticipantsDraft(self)
+        self.chats: ChatsDraft = ChatsDraft(self)
+        self.workflows: WorkflowsDraft = WorkflowsDraft(self)
+        self.scripts: ScriptsDraft = ScriptsDraft(self)
 
     def put(self, data: bytes) -> Cid:
         """Returns the CID of bytes that the commit will store."""
@@ -189,20 +220,31 @@ class Commit:
     def __enter__(self) -> Commit:
         if self._batch is not None or self._answer is not None:
             raise Invalid("a commit is made once: call scope.commit() again")
-        self._batch = self._home.threads.batch()
+        self._batch = self._home.stores.batch(self._home.threads)
         return self
 
     @verb
     def __exit__(self, kind: object, error: object, trace: object) -> Op[None]:
         batch, self._batch = self._batch, None
         if kind is None and batch is not None:
-            answer: dict[str, Any] = yield batch.commit(self._command_id)
+            home = self._home
+            answer: dict[str, Any] = yield batch.commit(self._command_id, home.principal, home.causation_id)
             self._answer = answer
 
     def _open(self) -> BatchCore:
         if self._batch is None:
             raise Invalid("the commit is not open: use it inside of `with scope.commit() as c`")
         return self._batch
+
+    @property
+    def _stores(self) -> StoresCore:
+        return self._home.stores
+
+    def _verb(self, verb: VerbCore, expected_version: int | None) -> int:
+        return self._open().add(verb, expected_version)
+
+    def _receipt(self, index: int) -> Receipt[Any]:
+        return Receipt(*self._written()["receipts"][index])
 
     def _step(self, core: StepCore) -> StepDraft:
         draft = StepDraft(self, self._steps, core)

@@ -127,11 +127,14 @@ def extent(row: dict[str, Any]) -> JournalExtent:
 
 def moment(before: datetime | str) -> int | str:
     """Returns Unix milliseconds for a time, a cursor as it is; a time without a zone is refused."""
-    if isinstance(before, str):
-        return before
-    if before.tzinfo is None:
-        raise Invalid(f"{before!r} has no time zone; use datetime.now(UTC)")
-    return round(before.timestamp() * 1000)
+    return before if isinstance(before, str) else moment_ms(before)
+
+
+def moment_ms(moment: datetime) -> int:
+    """Returns Unix milliseconds for a time; one without a zone is refused."""
+    if moment.tzinfo is None:
+        raise Invalid(f"{moment!r} has no time zone; use datetime.now(UTC)")
+    return round(moment.timestamp() * 1000)
 
 
 def entry(row: dict[str, Any]) -> JournalEntry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from treering._calls import Chunks, read, stream
@@ -23,6 +24,12 @@ from treering.interchange import (
     import_threads,
 )
 from treering.pins import Pins
+from treering.stores.agents import AgentsStore
+from treering.stores.chats import ChatsStore
+from treering.stores.memory import MemoryStore
+from treering.stores.participants import ParticipantsStore
+from treering.stores.sources import ScriptsStore, WorkflowsStore
+from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
 from treering.thread import Thread
 from treering.threads import Threads
 
@@ -61,6 +68,53 @@ class Scope:
     def blocks(self) -> Blocks:
         """The blocks of the store; what is put here is booked on this scope."""
         return self._family.Blocks(self._home.session, self.name, self._home.durability)
+
+    def on_behalf_of(self, principal: str | None, *, causation_id: str | None = None) -> Scope:
+        """Returns the same scope; the events of what is written through it say on whose behalf, and what led to it.
+
+        Nothing is decided by it. At most 256 bytes each; None says nothing.
+        """
+        return self._family.Scope(replace(self._home, principal=principal, causation_id=causation_id))
+
+    @property
+    def user_config(self) -> UserConfigStore:
+        """How this scope's user wants their agents to run."""
+        return self._family.UserConfigStore(self._home)
+
+    @property
+    def llm_preferences(self) -> LlmPreferencesStore:
+        """What of that is about language models."""
+        return self._family.LlmPreferencesStore(self._home)
+
+    @property
+    def memory(self) -> MemoryStore:
+        """What is remembered about this scope's user."""
+        return self._family.MemoryStore(self._home)
+
+    @property
+    def agents(self) -> AgentsStore:
+        """Which actors of which type this scope has."""
+        return self._family.AgentsStore(self._home)
+
+    @property
+    def participants(self) -> ParticipantsStore:
+        """Who takes part in which room."""
+        return self._family.ParticipantsStore(self._home)
+
+    @property
+    def chats(self) -> ChatsStore:
+        """The conversations of this scope."""
+        return self._family.ChatsStore(self._home)
+
+    @property
+    def workflows(self) -> WorkflowsStore:
+        """The sources of workflows."""
+        return self._family.WorkflowsStore(self._home)
+
+    @property
+    def scripts(self) -> ScriptsStore:
+        """The sources of scripts."""
+        return self._family.ScriptsStore(self._home)
 
     @read
     def hold(self, cid: Cid | str, hours: float = 24.0) -> Hold:

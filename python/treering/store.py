@@ -28,6 +28,7 @@ from treering.journal import (
 )
 from treering.refs import Refs
 from treering.scope import Scope
+from treering.scoped import Resolving, Scoped
 from treering.step import StepPlace
 from treering.threads import Threads
 from treering.verify import Finding, Repair, VerifyReport
@@ -79,6 +80,23 @@ class Store:
         """
         durability = self._session.durability if durability is None else durability
         return self._family.Scope(home(self._session, name, durability))
+
+    def scoped(self, resolver: Callable[[], str], durability: Durability | None = None) -> Scoped:
+        """Returns the stores of whichever scope `resolver` names when a call is made: that of a web request, of a
+        context variable. It is called once for each call, and its errors are the caller's.
+
+        Example:
+            >>> import contextvars, treering
+            >>> tenant = contextvars.ContextVar("tenant")
+            >>> memory = treering.memory().scoped(tenant.get).memory
+            >>> _ = tenant.set("alice")
+            >>> _ = memory.add("preference", "answers in French")
+            >>> _ = tenant.set("bob")
+            >>> list(memory.get())
+            []
+        """
+        durability = self._session.durability if durability is None else durability
+        return self._family.Scoped(Resolving(self._session, resolver, durability))
 
     @verb
     def put(self, data: bytes) -> Op[Cid]:

@@ -182,7 +182,8 @@ class _Import:
         steps = [
             NewStep(message.role, message.content, meta=message.meta, at_ms=None) for message in conversation.messages
         ]
-        batch = self._threads._home.threads.batch()
+        home = self._threads._home
+        batch = home.stores.batch(home.threads)
         batch.start(
             start_args(
                 WORKFLOW,
@@ -197,4 +198,4 @@ class _Import:
                 None,
             )
         )
-        return batch.commit(None)
+        return batch.commit(None, home.principal, home.causation_id)

@@ -21,6 +21,7 @@ use crate::cache::Cache;
 use crate::error::{ActorError, Result};
 use crate::kind::{Blocks, Kind};
 use crate::loaded::{Loaded, load};
+use crate::mixed::Ran;
 use crate::read::Reader;
 use crate::receipt::{self, Receipt};
 use crate::source;
@@ -86,6 +87,11 @@ impl Operation {
         self
     }
 
+    /// The version that the actor must be at, if that matters.
+    pub fn expected_version(&self) -> Option<u64> {
+        self.expected_version
+    }
+
     /// The actor that it addresses.
     pub fn address(&self) -> &Address {
         &self.address
@@ -121,24 +127,19 @@ impl Operation {
     }
 }
 
-/// What became of one operation.
-#[derive(Clone)]
-pub(crate) struct Ran {
-    pub receipt: Receipt,
-    pub state: State,
-}
-
 /// Operations that are decided together.
 pub(crate) struct Decision {
-    operations: Vec<Operation>,
+    operations: Arc<Vec<Operation>>,
     cache: Arc<Cache>,
     envelope: Envelope,
+    /// The receipt of what goes with them in one commit.
+    beside: Option<Vec<u8>>,
     outcome: Mutex<Option<Result<Vec<Ran>>>>,
 }
 
 impl fmt::Debug for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.operations).finish()
+        f.debug_list().entries(self.operations.iter()).finish()
     }
 }
 
@@ -155,11 +156,27 @@ impl Decision {
         let blocks = Blocks::new(&read);
         let mut turn = Turn::new(&read_ref, blocks, &self.cache, &self.envelope, at_ms);
         let mut ran = Vec::with_capacity(self.operations.len());
-        for operation in &self.operations {
+        for operation in self.operations.iter() {
             let (receipt, state) = operation.run(&mut turn)?;
-            ran.push(Ran { receipt, state });
+            ran.push(Ran {
+                receipt,
+                after: Some(state),
+            });
         }
         Ok((ran, turn.finish()?))
+    }
+}
+
+impl Decision {
+    /// The same, to be decided beside what leaves that receipt.
+    pub(crate) fn beside(&self, receipt: Vec<u8>) -> Self {
+        Self {
+            operations: Arc::clone(&self.operations),
+            cache: Arc::clone(&self.cache),
+            envelope: self.envelope.clone(),
+            beside: Some(receipt),
+            outcome: Mutex::default(),
+        }
     }
 }
 
@@ -168,7 +185,11 @@ impl Decide for Decision {
         let decided = self.run(view, at_ms).and_then(|(ran, mut decided)| {
             if self.envelope.command_id.is_some() {
                 let receipts: Vec<Receipt> = ran.iter().map(|one| one.receipt.clone()).collect();
-                decided.receipt = Some(receipt::encode(&receipts)?);
+                let own = receipt::encode(&receipts)?;
+                decided.receipt = Some(match &self.beside {
+                    Some(beside) => receipt::join(beside, &own)?,
+                    None => own,
+                });
             }
             Ok((ran, decided))
         });
@@ -270,9 +291,10 @@ impl Dispatcher {
             }
         }
         Ok(Arc::new(Decision {
-            operations,
+            operations: Arc::new(operations),
             cache: Arc::clone(&self.cache),
             envelope,
+            beside: None,
             outcome: Mutex::default(),
         }))
     }
@@ -291,14 +313,14 @@ fn answered<K: Kind>(
         }) => {
             let receipt = receipt::decode(&bytes).and_then(|mut all| all.pop());
             let broken = || ActorError::corrupt(address.log(), 0, None, "its receipt is none");
-            repeated(receipt.ok_or_else(broken)?, reader, address)
+            reader.answer(receipt.ok_or_else(broken)?, address)
         }
         Ok(_) => {
             let ran = decision
                 .outcome()
                 .transpose()?
                 .and_then(|mut all| all.pop());
-            let Some(Ran { receipt, state }) = ran else {
+            let Some(Ran { receipt, after }) = ran else {
                 return Err(ActorError::corrupt(
                     address.log(),
                     0,
@@ -308,7 +330,7 @@ fn answered<K: Kind>(
             };
             Ok(Answer {
                 receipt,
-                after: state.downcast().ok(),
+                after: after.and_then(|state| state.downcast().ok()),
             })
         }
         Err(StoreError::Refused) => Err(match decision.outcome() {
@@ -317,18 +339,4 @@ fn answered<K: Kind>(
         }),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The answer to a command that was done before: what it was about is read at that version.
-pub(crate) fn repeated<K: Kind>(
-    receipt: Receipt,
-    reader: &Reader,
-    address: &Address,
-) -> Result<Answer<K>> {
-    let after = match reader.at::<K>(address, receipt.version) {
-        Ok(loaded) => Some(loaded),
-        Err(ActorError::HistoryTrimmed { .. } | ActorError::NoSuchVersion { .. }) => None,
-        Err(error) => return Err(error),
-    };
-    Ok(Answer { receipt, after })
 }

@@ -11,9 +11,11 @@ use treering_store::{Change, Commit, Durability, Expect, RefMove, RefName, Store
 
 use crate::address::Address;
 use crate::cache::Cache;
+use crate::dispatch::Answer;
 use crate::error::{ActorError, Result};
 use crate::kind::{Blocks, Kind};
 use crate::loaded::{Loaded, fold, load, replay};
+use crate::receipt::Receipt;
 use crate::source::{Committed, Source, read_entry, read_snapshot};
 use crate::turn::snapshot;
 
@@ -113,6 +115,19 @@ impl Reader {
             return Err(trimmed(address, known, known + 1));
         }
         self.at(address, known)
+    }
+
+    /// The answer to a command that was done before: what it was about is read at that version.
+    ///
+    /// # Errors
+    /// As for [`Reader::at`]; a version that is not kept any more is none.
+    pub fn answer<K: Kind>(&self, receipt: Receipt, address: &Address) -> Result<Answer<K>> {
+        let after = match self.at::<K>(address, receipt.version) {
+            Ok(loaded) => Some(loaded),
+            Err(ActorError::HistoryTrimmed { .. } | ActorError::NoSuchVersion { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Answer { receipt, after })
     }
 
     /// The entry of `version` of the log that ends with `head`; None for one from before its beginning. O(log n) reads.

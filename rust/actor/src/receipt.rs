@@ -46,6 +46,30 @@ pub(crate) fn encode(receipts: &[Receipt]) -> Result<Vec<u8>> {
     Ok(cbor::encode(&Ipld::List(list.collect()))?)
 }
 
+/// The receipt of a commit of threads and actors: two parts, each as bytes.
+pub(crate) fn join(threads: &[u8], actors: &[u8]) -> Result<Vec<u8>> {
+    let part = |bytes: &[u8]| Ipld::Bytes(bytes.to_vec());
+    Ok(cbor::encode(&Ipld::List(vec![
+        part(threads),
+        part(actors),
+    ]))?)
+}
+
+/// The two parts again; None for a receipt of another form.
+pub(crate) fn split(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let mut input = Reader::new(bytes);
+    let Event::Array(2) = input.next().ok()? else {
+        return None;
+    };
+    let mut part = || match input.next().ok()? {
+        Event::Bytes(part) => Some(part.to_vec()),
+        _ => None,
+    };
+    let parts = (part()?, part()?);
+    input.finish().ok()?;
+    Some(parts)
+}
+
 /// The receipts of a repeated command; None for bytes that are none.
 pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<Receipt>> {
     let mut input = Reader::new(bytes);

@@ -4,6 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
+use treering_actor::stores::Stores;
+use treering_actor::{Envelope, Mixed, MixedAnswer, Reader};
 use treering_block::limits::Limits;
 use treering_store::Durability;
 use treering_thread::{Batch, BatchAnswer, Draft, ForkArgs, ForkAt};
@@ -16,6 +18,7 @@ use crate::pending::PyPending;
 use crate::step::{NewStep, StepCore};
 use crate::thread::ThreadCore;
 use crate::threads::NewThread;
+use crate::verb::{Show, VerbCore};
 
 /// The operations of one commit; nothing is written before `commit`.
 #[pyclass(frozen, name = "BatchCore", module = "treering._core")]
@@ -27,6 +30,10 @@ pub struct BatchCore {
 /// A batch, and where the steps of its answer come from.
 struct Drafting {
     batch: Batch,
+    /// What is decided with it, and how their answers are shown.
+    mixed: Mixed,
+    shows: Vec<Box<dyn Show>>,
+    reader: Reader,
     /// Steps of each draft so far, those that came with its start included.
     steps_of: Vec<usize>,
     /// For each step drafted by a call: its draft, and its place among the steps of that draft.
@@ -61,10 +68,13 @@ impl Drafting {
 }
 
 impl BatchCore {
-    pub fn new(batch: Batch, durability: Durability) -> Self {
+    pub fn new(batch: Batch, stores: &Stores, durability: Durability) -> Self {
         Self {
             drafting: Mutex::new(Some(Drafting {
                 batch,
+                mixed: Mixed::new(stores.dispatcher().clone()),
+                shows: Vec::new(),
+                reader: stores.reader(),
                 steps_of: Vec::new(),
                 calls: Vec::new(),
             })),
@@ -166,6 +176,24 @@ impl BatchCore {
         })
     }
 
+    /// A verb of a store, behind those drafted before; its place among them.
+    #[pyo3(signature = (verb, expected_version))]
+    fn add(
+        &self,
+        py: Python<'_>,
+        verb: &VerbCore,
+        expected_version: Option<Count>,
+    ) -> Result<usize> {
+        let verb = verb.take()?;
+        self.draft(py, |drafting| {
+            let (verb, show) = verb.draft();
+            let expected = expected_version.map(|Count(version)| version);
+            drafting.mixed.add(verb.expecting(expected));
+            drafting.shows.push(show);
+            Ok(drafting.shows.len() - 1)
+        })
+    }
+
     #[pyo3(signature = (data))]
     fn put(&self, py: Python<'_>, data: ByteString) -> Result<PyCid> {
         let bytes: &[u8] = &data;
@@ -180,20 +208,43 @@ impl BatchCore {
         })
     }
 
-    /// Submits all of it. Answers {"replayed", "threads" (by draft), "steps" (by call), "position",
-    /// "new_blocks"}.
-    #[pyo3(signature = (command_id))]
-    fn commit(&self, py: Python<'_>, command_id: Option<Text>) -> Result<PyPending> {
-        let (pending, places) = py.detach(|| {
+    /// Submits all of it. Answers {"replayed", "threads" (by draft), "steps" (by call), "receipts" (by verb),
+    /// "position", "new_blocks"}.
+    #[pyo3(signature = (command_id, principal, causation_id))]
+    fn commit(
+        &self,
+        py: Python<'_>,
+        command_id: Option<Text>,
+        principal: Option<Text>,
+        causation_id: Option<Text>,
+    ) -> Result<PyPending> {
+        let envelope = Envelope {
+            command_id: command_id.map(|Text(id)| id),
+            causation_id: causation_id.map(|Text(id)| id),
+            principal: principal.map(|Text(name)| name),
+        };
+        let (pending, shown) = py.detach(|| {
             let drafting = self.lock().take().ok_or_else(committed)?;
             let places = drafting.places();
-            let pending = drafting
-                .batch
-                .commit(command_id.as_deref(), self.durability)?;
-            Ok::<_, CoreError>((pending, places))
+            let Drafting {
+                batch,
+                mixed,
+                shows,
+                reader,
+                ..
+            } = drafting;
+            let pending = mixed.commit(batch, envelope, self.durability)?;
+            Ok::<_, CoreError>((pending, (places, shows, reader)))
         })?;
-        Ok(PyPending::of_thread(pending, move |py, answer| {
-            Ok(answer_object(py, answer, &places)?.into_any().unbind())
+        Ok(PyPending::of(pending, move |py, answer: MixedAnswer| {
+            let (places, shows, reader) = shown;
+            let object = answer_object(py, answer.batch, &places)?;
+            let receipts = shows.iter().zip(&answer.ran);
+            let receipts = receipts
+                .map(|(show, ran)| show.show(py, &reader, ran))
+                .collect::<Result<Vec<_>>>()?;
+            object.set_item("receipts", receipts)?;
+            Ok(object.into_any().unbind())
         }))
     }
 }
@@ -217,6 +268,7 @@ fn answer_object<'py>(
         steps,
         position,
         new_blocks,
+        receipt: _,
     } = answer;
     let threads = threads
         .into_iter()

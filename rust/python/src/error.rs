@@ -7,6 +7,7 @@
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
+use treering_actor::ActorError;
 use treering_block::{BlockError, Cid, CidError, CodecError, Fault};
 use treering_store::{Expect, StoreError};
 use treering_thread::ThreadError;
@@ -27,6 +28,7 @@ pub enum CoreError {
     Block(BlockError),
     Store(StoreError),
     Thread(ThreadError),
+    Actor(ActorError),
     Car(CarError),
     /// A Python value without encoding, and where in the argument it stands.
     NotEncodable {
@@ -148,6 +150,7 @@ impl From<CoreError> for PyErr {
             CoreError::Block(error) => of_block(&error),
             CoreError::Store(error) => of_store(error),
             CoreError::Thread(error) => of_thread(error),
+            CoreError::Actor(error) => of_actor(error),
             CoreError::Car(error) => of_car(error),
             CoreError::NotEncodable { path, refusal } => of_refusal(path, refusal),
             CoreError::Invalid { what, value, rule } => {
@@ -318,6 +321,71 @@ fn of_store(error: StoreError) -> Raised {
     }
 }
 
+fn of_actor(error: ActorError) -> Raised {
+    let message = error.to_string();
+    let raised = |class| Raised::new(class, &message);
+    match error {
+        ActorError::VersionConflict {
+            actor,
+            expected,
+            actual,
+        } => raised("VersionConflict")
+            .text("actor", actor)
+            .number("expected", expected)
+            .number("actual", actual),
+        ActorError::InvalidCommand { field, value, rule } => raised("InvalidCommand")
+            .text("field", field)
+            .text("value", value)
+            .text("rule", rule),
+        ActorError::LimitExceeded {
+            what,
+            limit,
+            actual,
+        } => raised("LimitExceeded").limit(what, limit, actual),
+        ActorError::NewerSchema {
+            actor,
+            found,
+            supported,
+        } => raised("NewerSchema")
+            .text("actor", actor)
+            .number("found", found)
+            .number("supported", supported),
+        ActorError::HistoryTrimmed {
+            actor,
+            asked,
+            oldest,
+        } => raised("HistoryTrimmed")
+            .text("actor", actor)
+            .number("asked", asked)
+            .number("oldest", oldest),
+        ActorError::NoSuchVersion {
+            actor,
+            asked,
+            version,
+        } => raised("NotFound")
+            .text("actor", actor)
+            .number("asked", asked)
+            .number("version", version),
+        ActorError::Corrupt {
+            actor,
+            version,
+            block,
+            ..
+        } => {
+            let raised = raised("Corrupt")
+                .text("what", "actor")
+                .text("which", actor)
+                .number("version", version);
+            match block {
+                Some(cid) => raised.cid("block", cid),
+                None => raised,
+            }
+        }
+        ActorError::Thread(error) => of_thread(error),
+        ActorError::Store(error) => of_store(error),
+    }
+}
+
 fn of_thread(error: ThreadError) -> Raised {
     let message = error.to_string();
     let raised = |class| Raised::new(class, &message);
@@ -442,6 +510,12 @@ fn of_refusal(path: String, refusal: Refusal) -> Raised {
         }
     };
     raised.text("path", path)
+}
+
+impl From<ActorError> for CoreError {
+    fn from(error: ActorError) -> Self {
+        Self::Actor(error)
+    }
 }
 
 impl From<CodecError> for CoreError {

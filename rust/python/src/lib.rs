@@ -24,9 +24,11 @@ mod pending;
 mod refs;
 mod step;
 mod store;
+mod stores;
 mod testing;
 mod thread;
 mod threads;
+mod verb;
 mod watch;
 mod work;
 
@@ -52,6 +54,8 @@ mod _core {
     #[pymodule_export]
     use crate::store::{Core, restore};
     #[pymodule_export]
+    use crate::stores::StoresCore;
+    #[pymodule_export]
     use crate::testing::{
         ClockCore, CutsCore, DiskCore, FaultsCore, memory_for_test, open_for_test,
     };
@@ -59,6 +63,8 @@ mod _core {
     use crate::thread::{LeaseCore, StepIterator, ThreadCore, common_ancestor, diff, is_ancestor};
     #[pymodule_export]
     use crate::threads::ThreadsCore;
+    #[pymodule_export]
+    use crate::verb::VerbCore;
     #[pymodule_export]
     use crate::watch::PyWatch;
     #[pymodule_export]

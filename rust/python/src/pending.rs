@@ -35,12 +35,12 @@ enum Settled {
     Again(Box<dyn Awaited>),
 }
 
-struct OfThread<T> {
-    pending: Pending<T>,
+struct Planned<T, E> {
+    pending: Pending<T, E>,
     shape: Shape<T>,
 }
 
-impl<T: Send + 'static> Awaited for OfThread<T> {
+impl<T: Send + 'static, E: Into<CoreError> + Send + 'static> Awaited for Planned<T, E> {
     fn ticket(&self) -> Ticket {
         self.pending.ticket().clone()
     }
@@ -48,7 +48,9 @@ impl<T: Send + 'static> Awaited for OfThread<T> {
     fn settle(self: Box<Self>) -> Settled {
         let Self { pending, shape } = *self;
         match pending.resolve() {
-            Outcome::Done(answer) => Settled::Done(Box::new(move |py| Ok(shape(py, answer?)?))),
+            Outcome::Done(answer) => Settled::Done(Box::new(move |py| {
+                Ok(shape(py, answer.map_err(Into::into)?)?)
+            })),
             Outcome::Again(pending) => Settled::Again(Box::new(Self { pending, shape })),
         }
     }
@@ -76,12 +78,12 @@ impl Awaited for OfStore {
 pub struct PyPending(Mutex<Option<Box<dyn Awaited>>>);
 
 impl PyPending {
-    /// A change of a thread.
-    pub fn of_thread<T: Send + 'static>(
-        pending: Pending<T>,
+    /// A change of a thread or an actor.
+    pub fn of<T: Send + 'static, E: Into<CoreError> + Send + 'static>(
+        pending: Pending<T, E>,
         shape: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
     ) -> Self {
-        Self::new(OfThread {
+        Self::new(Planned {
             pending,
             shape: Box::new(shape),
         })
@@ -89,7 +91,7 @@ impl PyPending {
 
     /// A change without an answer of its own.
     pub fn of_nothing(pending: Pending<()>) -> Self {
-        Self::of_thread(pending, |py, ()| Ok(py.None()))
+        Self::of(pending, |py, ()| Ok(py.None()))
     }
 
     /// A commit that was submitted to the store itself.

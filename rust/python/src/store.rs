@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
+use treering_actor::Dispatcher;
+use treering_actor::stores::Stores;
 use treering_block::limits::Limits;
 use treering_block::{Block, BlockError, Cid, CidPrefix, Codec, Encoded, Reader};
 use treering_store::{
@@ -29,6 +31,7 @@ use crate::error::{CoreError, Result};
 use crate::head;
 use crate::journal::{Before, extent_object};
 use crate::pending::PyPending;
+use crate::stores::StoresCore;
 use crate::threads::ThreadsCore;
 use crate::watch::PyWatch;
 use crate::work::{Answer, PyWork};
@@ -40,6 +43,7 @@ const CANDIDATES_MAX: usize = 16;
 #[pyclass(frozen, name = "Core", module = "treering._core")]
 pub struct Core {
     store: Arc<dyn Store>,
+    actors: Dispatcher,
     /// The same store, if it is one in a directory.
     embedded: Option<Arc<EmbeddedStore>>,
     closed: std::sync::atomic::AtomicBool,
@@ -50,6 +54,7 @@ impl Core {
     /// A handle on an open store; `embedded` is the same store, if it is one in a directory.
     pub fn of(store: Arc<dyn Store>, embedded: Option<Arc<EmbeddedStore>>) -> Self {
         Self {
+            actors: Dispatcher::new(Arc::clone(&store)),
             store,
             embedded,
             closed: false.into(),
@@ -161,6 +166,13 @@ impl Core {
     fn threads(&self, scope: Text, durability: DurabilityName) -> Result<ThreadsCore> {
         let threads = Threads::new(Arc::clone(&self.store), &scope, durability.0)?;
         Ok(ThreadsCore::new(threads))
+    }
+
+    /// The stores of a scope.
+    #[pyo3(signature = (scope, durability))]
+    fn stores(&self, scope: Text, durability: DurabilityName) -> Result<StoresCore> {
+        let stores = Stores::new(self.actors.clone(), &scope, durability.0)?;
+        Ok(StoresCore::new(stores))
     }
 
     /// Stores bytes.

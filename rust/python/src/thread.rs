@@ -74,7 +74,7 @@ impl ThreadCore {
         let mut step = step.0;
         step.expected_head = expected_head.map(|OurCid(cid)| cid);
         step.command_id = command_id.map(|Text(id)| id);
-        Ok(PyPending::of_thread(
+        Ok(PyPending::of(
             py.detach(|| self.thread.append(step))?,
             StepCore::object,
         ))
@@ -89,7 +89,7 @@ impl ThreadCore {
     ) -> Result<PyPending> {
         let steps = step_args(steps);
         let pending = py.detach(|| self.thread.extend(steps, command_id.as_deref()))?;
-        Ok(PyPending::of_thread(pending, |py, steps| {
+        Ok(PyPending::of(pending, |py, steps| {
             Ok(StepCore::objects(py, steps)?.into_pyobject(py)?.unbind())
         }))
     }
@@ -106,13 +106,13 @@ impl ThreadCore {
             self.thread
                 .finish(return_code.0, &summary, command_id.as_deref())
         })?;
-        Ok(PyPending::of_thread(pending, StepCore::object))
+        Ok(PyPending::of(pending, StepCore::object))
     }
 
     #[pyo3(signature = (error, command_id))]
     fn fail(&self, py: Python<'_>, error: Text, command_id: Option<Text>) -> Result<PyPending> {
         let pending = py.detach(|| self.thread.fail(&error, command_id.as_deref()))?;
-        Ok(PyPending::of_thread(pending, StepCore::object))
+        Ok(PyPending::of(pending, StepCore::object))
     }
 
     #[pyo3(signature = (reason, command_id))]
@@ -131,7 +131,7 @@ impl ThreadCore {
     ) -> Result<PyPending> {
         let summary = content(summary)?;
         let pending = py.detach(|| self.thread.compact(summary, &role, command_id.as_deref()))?;
-        Ok(PyPending::of_thread(pending, StepCore::object))
+        Ok(PyPending::of(pending, StepCore::object))
     }
 
     #[pyo3(signature = (at, before, occurrence, key, labels, max_rounds, command_id))]
@@ -158,7 +158,7 @@ impl ThreadCore {
             command_id: command_id.map(|Text(id)| id),
         };
         let pending = py.detach(|| self.thread.fork(place, args))?;
-        Ok(PyPending::of_thread(pending, Self::object))
+        Ok(PyPending::of(pending, Self::object))
     }
 
     #[pyo3(signature = (force, command_id))]

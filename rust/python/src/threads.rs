@@ -4,7 +4,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use treering_thread::{Filter, StartArgs, Status, Thread, Threads, pins};
 
-use crate::batch::BatchCore;
 use crate::cid::PyCid;
 use crate::convert::{Count, OurCid, Text, content, dict, labels, map, named};
 use crate::error::{CoreError, Result};
@@ -36,14 +35,14 @@ impl ThreadsCore {
     #[pyo3(signature = (args))]
     fn start(&self, py: Python<'_>, args: NewThread) -> Result<PyPending> {
         let pending = py.detach(|| self.0.start(args.0))?;
-        Ok(PyPending::of_thread(pending, ThreadCore::object))
+        Ok(PyPending::of(pending, ThreadCore::object))
     }
 
     /// (thread, whether it was started now).
     #[pyo3(signature = (args))]
     fn get_or_start(&self, py: Python<'_>, args: NewThread) -> Result<PyPending> {
         let pending = py.detach(|| self.0.get_or_start(args.0))?;
-        Ok(PyPending::of_thread(
+        Ok(PyPending::of(
             pending,
             |py, (thread, started): (Thread, bool)| {
                 let found = (ThreadCore::object(py, thread)?, started);
@@ -98,11 +97,6 @@ impl ThreadsCore {
             }
         }
         Ok(rows)
-    }
-
-    /// A commit of several changes, to be drafted.
-    fn batch(&self, py: Python<'_>) -> BatchCore {
-        BatchCore::new(py.detach(|| self.0.batch()), self.0.durability())
     }
 
     #[pyo3(signature = (name, cid))]

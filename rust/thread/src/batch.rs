@@ -10,8 +10,8 @@ mod landing;
 use std::sync::Arc;
 
 use treering_block::{Block, Cid, Encoded};
-use treering_store::Durability;
 use treering_store::commit::Address;
+use treering_store::{Decide, Durability};
 
 use crate::append::prepare_all;
 use crate::args::{ForkArgs, ForkAt, StartArgs, StepArgs};
@@ -47,6 +47,14 @@ impl Draft {
     }
 }
 
+/// What goes with a batch in its commit, and is decided there.
+pub trait Companion: Send + Sync {
+    /// The decision; `receipt`: of the batch's own part, to be kept in the one that it leaves.
+    fn decide(&self, receipt: Vec<u8>) -> Arc<dyn Decide>;
+    /// The batch's part of a receipt that a decision left; None for one that none of these left.
+    fn split(&self, receipt: &[u8]) -> Option<Vec<u8>>;
+}
+
 /// What a batch came to.
 #[derive(Clone, Debug)]
 pub struct BatchAnswer {
@@ -60,6 +68,8 @@ pub struct BatchAnswer {
     pub position: u64,
     /// Blocks that were not there before.
     pub new_blocks: u64,
+    /// The whole receipt of a batch that was committed before.
+    pub receipt: Option<Vec<u8>>,
 }
 
 /// A thread as it will be: a chain in the store, and behind it steps of this batch.
@@ -116,6 +126,7 @@ pub struct Batch {
     holds: Vec<Cid>,
     payload: Payload,
     now_ms: i64,
+    companion: Option<Arc<dyn Companion>>,
 }
 
 impl Batch {
@@ -128,6 +139,7 @@ impl Batch {
             holds: Vec::new(),
             payload: Payload::new("batch"),
             now_ms,
+            companion: None,
         }
     }
 
@@ -371,6 +383,12 @@ impl Batch {
         self.blocks.push(block);
         self.holds.push(cid);
         cid
+    }
+
+    /// What else is decided in the same commit; `payload` is the digest of what the caller gave for it.
+    pub fn accompany(&mut self, companion: Arc<dyn Companion>, payload: &[u8; 32]) {
+        self.payload.text("with").bytes(payload);
+        self.companion = Some(companion);
     }
 
     fn line(&self, draft: Draft) -> Result<&Line> {

@@ -96,10 +96,10 @@ impl<T: Send + 'static, E: Send + 'static> Pending<T, E> {
     }
 
     /// The same commit, its end put through `next`, which may go on.
-    pub(crate) fn then<U: Send + 'static>(
+    pub fn then<U: Send + 'static, F: Send + 'static>(
         self,
-        next: impl FnOnce(Result<T, E>) -> Outcome<U, E> + Send + 'static,
-    ) -> Pending<U, E> {
+        next: impl FnOnce(Result<T, E>) -> Outcome<U, F> + Send + 'static,
+    ) -> Pending<U, F> {
         let then = self.then;
         Pending::new(self.ticket, move |answer| match then(answer) {
             Outcome::Done(result) => next(result),

@@ -20,7 +20,7 @@ use treering_block::Cid;
 use crate::error::Result;
 use class::{Building, Class, EnumClass};
 
-pub use show::{decode_message, encode_message};
+pub use show::{decode_message, encode_message, object_by_name};
 
 /// A message that has a class in `treering.messages`.
 pub trait PyMessage: Encoding + Name + Default {

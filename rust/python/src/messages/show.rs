@@ -75,6 +75,17 @@ pub fn decode_message<'py>(
     Ok(shown.map(|shown| (shown.object, shown.is_whole)))
 }
 
+/// The object of a message of any type; None for one that this version doesn't know.
+pub fn object_by_name<'py>(
+    py: Python<'py>,
+    name: &str,
+    bytes: &[u8],
+    links: &[Cid],
+) -> Result<Option<Bound<'py, PyAny>>> {
+    let shown = object_of(py, name, bytes, links, 0)?;
+    Ok(shown.map(|shown| shown.object))
+}
+
 type NameBytesLinks<'py> = (String, Bound<'py, PyBytes>, Vec<PyCid>);
 
 /// The full name, the bytes and the links of an object's message; None for an object of another class.

@@ -73,15 +73,18 @@ pub(super) fn submit(
         fresh.push((line.id.clone(), head));
     }
     let receipts: Vec<Receipt> = batch.lines.iter().map(Line::receipt).collect();
+    let receipt = receipt::encode(&receipts)?;
+    let companion = batch.companion.as_ref();
+    let decide = companion.map(|companion| companion.decide(receipt.clone()));
     let ticket = batch.threads.store().submit(Commit {
         scope: batch.threads.scope().to_owned(),
         blocks: batch.blocks.clone(),
         moves: ref_moves,
         leases,
-        command: match &command {
-            Some(command) => Some(command.with_receipt(receipt::encode(&receipts)?)),
-            None => None,
-        },
+        command: command
+            .as_ref()
+            .map(|command| command.with_receipt(receipt)),
+        decide,
         holds: unlinked(&batch),
         durability,
         ..Commit::default()
@@ -175,11 +178,16 @@ fn landed(batch: &Batch, committed: &Committed, fresh: Vec<(String, Head)>) -> R
             .collect(),
         position: committed.position,
         new_blocks: committed.new_blocks,
+        receipt: None,
     })
 }
 
 pub(super) fn replayed(batch: &Batch, bytes: &[u8]) -> Result<BatchAnswer> {
-    let receipts = receipt::decode(bytes)?;
+    let own = batch
+        .companion
+        .as_ref()
+        .and_then(|companion| companion.split(bytes));
+    let receipts = receipt::decode(own.as_deref().unwrap_or(bytes))?;
     let mut threads = Vec::with_capacity(receipts.len());
     let mut steps = Vec::new();
     for receipt in &receipts {
@@ -205,5 +213,6 @@ pub(super) fn replayed(batch: &Batch, bytes: &[u8]) -> Result<BatchAnswer> {
         steps,
         position,
         new_blocks: 0,
+        receipt: Some(bytes.to_vec()),
     })
 }

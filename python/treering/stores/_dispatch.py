@@ -1,0 +1,143 @@
+"""What all stores share: whose scope, the one way to send a command, the one way to read.
+
+A store's own file says what its verbs are called and what they take; it never touches a log, nor keeps state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Final, Protocol, TypeVar
+
+from treering._calls import Chunks, Feed, Op, feed, read, stream
+from treering._core import StoresCore, VerbCore
+from treering._family import SYNC, Family
+from treering._session import Home
+from treering.errors import Closed
+from treering.journal import moment_ms
+from treering.stores.history import ActorEvent, event
+from treering.stores.receipt import Receipt
+
+T = TypeVar("T")
+
+
+class ScopeResolver(Protocol):
+    """Says whose stores a call is about: always the same scope, or the one that a web request is for."""
+
+    def resolve(self) -> Home:
+        """Returns the scope."""
+        ...
+
+
+class CommandDispatcher:
+    """Sends a command to the actor that decides it, and makes a receipt of the answer."""
+
+    __slots__ = ()
+
+    def dispatch(
+        self, home: Home, verb: VerbCore, expected_version: int | None, command_id: str | None
+    ) -> Op[Receipt[Any]]:
+        answer = yield home.stores.submit(verb, expected_version, command_id, home.principal, home.causation_id)
+        return Receipt(*answer)
+
+
+class SnapshotReader:
+    """Reads an actor's read model, and what happened to the actor: never by way of its writer."""
+
+    __slots__ = ()
+
+    def core(self, scope: ScopeResolver) -> StoresCore:
+        return scope.resolve().stores
+
+    def events(
+        self, core: StoresCore, kind: str, parts: Sequence[str], first: int, last: int | None
+    ) -> Chunks[ActorEvent]:
+        while rows := core.events(kind, parts, first, last):
+            yield [event(row) for row in rows]
+            first = rows[-1]["version"] + 1
+
+    def changes(self, home: Home, kind: str, parts: Sequence[str], after: int | None) -> Feed[ActorEvent]:
+        core = home.stores
+        # Before the actor is read, so that no change falls between the two.
+        watch = home.session.core.watch()
+        if after is None:
+            after = core.actor(kind, parts)["version"]
+        while True:
+            try:
+                rows = core.events(kind, parts, after + 1, None)
+            except Closed:
+                return
+            if rows:
+                after = rows[-1]["version"]
+                yield [event(row) for row in rows]
+            else:
+                yield watch
+
+
+DISPATCHER: Final = CommandDispatcher()
+READER: Final = SnapshotReader()
+
+
+class ActorStore:
+    """A store with one actor in each scope."""
+
+    __slots__ = ("_scope",)
+
+    _family: ClassVar[Family] = SYNC
+    _kind: ClassVar[str]
+
+    def __init__(self, scope: ScopeResolver) -> None:
+        self._scope = scope
+
+    def _send(self, verb: VerbCore, expected_version: int | None, command_id: str | None) -> Op[Receipt[Any]]:
+        return DISPATCHER.dispatch(self._scope.resolve(), verb, expected_version, command_id)
+
+    @property
+    def _core(self) -> StoresCore:
+        return READER.core(self._scope)
+
+    @stream
+    def history(self, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
+        """Returns what happened, version by version from `first` to `last` (both included, None: the newest); an
+        iterator, the oldest first. O(events given).
+
+        Errors:
+            HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.
+        """
+        yield from READER.events(self._core, self._kind, (), first, last)
+
+    @feed
+    def watch(self, after: int | None = None) -> Feed[ActorEvent]:
+        """Returns what happens after version `after` (None: from now on), each event as it comes, of any process, in
+        order and without a gap; no end. What was read at `.version` and this together miss nothing.
+
+        It ends when the store is closed.
+
+        Errors:
+            HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more.
+        """
+        yield from READER.changes(self._scope.resolve(), self._kind, (), after)
+
+    @read
+    def version_at(self, moment: datetime) -> int:
+        """Returns the newest version that is not later than a moment (with its zone), 0 for before the first; for
+        `at`. O(log events) reads.
+
+        Errors:
+            HistoryTrimmed (`history-trimmed`): that version is not kept any more.
+            Invalid (`invalid`): a time without a zone.
+        """
+        return self._core.version_at(self._kind, (), moment_ms(moment))
+
+    @read
+    def verify(self) -> int:
+        """Returns how many events there are, after each was checked against its CID, its place and its jump, and the
+        snapshot against what the events make. O(events).
+
+        Errors:
+            Corrupt (`corrupt`): something is wrong; `which`, `version`, `block`.
+        """
+        return self._core.verify_actor(self._kind, ())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._scope!r}>"

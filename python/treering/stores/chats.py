@@ -1,0 +1,166 @@
+"""Conversations: `scope.chats`, an actor each, and the list of them, which moves in the same commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import ClassVar, Final
+
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
+from treering._core import StoresCore, VerbCore
+from treering._family import SYNC, Family
+from treering.journal import moment_ms
+from treering.messages import Conversation, Message
+from treering.stores._dispatch import DISPATCHER, READER, ScopeResolver
+from treering.stores.history import ActorEvent
+from treering.stores.listing import Listing, Messages
+from treering.stores.receipt import Receipt
+
+MESSAGES_MAX: Final = 500
+"""Messages of a conversation that are kept, the newest ones."""
+
+_KIND: Final = "chat"
+
+
+class ChatsStore:
+    """The conversations of a scope."""
+
+    __slots__ = ("_scope",)
+
+    _family: ClassVar[Family] = SYNC
+
+    def __init__(self, scope: ScopeResolver) -> None:
+        self._scope = scope
+
+    def _send(self, verb: VerbCore, expected_version: int | None, command_id: str | None) -> Op[Receipt[Conversation]]:
+        return DISPATCHER.dispatch(self._scope.resolve(), verb, expected_version, command_id)
+
+    @property
+    def _core(self) -> StoresCore:
+        return READER.core(self._scope)
+
+    @read
+    def index(self, version: int | None = None) -> Listing[Conversation]:
+        """Returns the conversations, the one that was changed last first, then by id; as they are, or as they were at a
+        version of the list. O(conversations).
+
+        Errors:
+            NotFound (`not-found`): there is no such version yet.
+            HistoryTrimmed (`history-trimmed`): it is not kept any more; a deletion drops what was before it.
+        """
+        return Listing(*self._core.chat_index(version))
+
+    @read
+    def messages(self, conversation_id: str) -> Messages:
+        """Returns the messages of a conversation, oldest first, with its `version`; none if there is no such one."""
+        conversation, messages, version = self._core.chat(conversation_id)
+        return Messages(messages, version, conversation)
+
+    @read
+    def at(self, conversation_id: str, version: int) -> Messages:
+        """Returns the messages as they were at a version; 0 is before anything was written.
+
+        Errors:
+            NotFound (`not-found`): there is no such version yet.
+            HistoryTrimmed (`history-trimmed`): it is not kept any more; a deletion drops what was before it.
+        """
+        conversation, messages, version = self._core.chat(conversation_id, version)
+        return Messages(messages, version, conversation)
+
+    @verb
+    def save(
+        self,
+        conversation_id: str,
+        meta: Conversation,
+        messages: Iterable[Message],
+        *,
+        expected_version: int | None = None,
+        command_id: str | None = None,
+    ) -> Op[Receipt[Conversation]]:
+        """Returns the receipt with the conversation; what was known of it and all messages are replaced, in the given
+        order. The newest `MESSAGES_MAX` are kept, `dropped` says how many were not. `id` and `message_count` of `meta`
+        are set; times that are 0 are the commit's.
+
+        Errors:
+            InvalidCommand (`invalid-command`): the id is blank.
+            LimitExceeded (`limit-exceeded`): over 4,096 messages, 400 KiB of content, 100 attachments.
+            NotFound (`not-found`): an attachment is not in the store; put it first.
+        """
+        verb = self._core.chats_save(conversation_id, meta, list(messages), MESSAGES_MAX)
+        return (yield from self._send(verb, expected_version, command_id))
+
+    @verb
+    def append(
+        self,
+        conversation_id: str,
+        messages: Iterable[Message],
+        *,
+        expected_version: int | None = None,
+        command_id: str | None = None,
+    ) -> Op[Receipt[Conversation]]:
+        """Returns the receipt with the conversation; the messages stand behind the last. A conversation that is not
+        there begins with them. Costs these messages, however many there are.
+
+        Errors:
+            As `save`.
+        """
+        verb = self._core.chats_append(conversation_id, list(messages), MESSAGES_MAX)
+        return (yield from self._send(verb, expected_version, command_id))
+
+    @verb
+    def delete(
+        self, conversation_id: str, *, expected_version: int | None = None, command_id: str | None = None
+    ) -> Op[Receipt[Conversation]]:
+        """Returns the receipt; the conversation and its row in the list are gone, whichever there was. Text and title
+        can't be reached any more, and the next collection deletes them. Its version goes on, should it be written
+        again.
+
+        Errors:
+            InvalidCommand (`invalid-command`): the id is blank.
+        """
+        return (yield from self._send(self._core.chats_delete(conversation_id), expected_version, command_id))
+
+    @stream
+    def history(self, conversation_id: str, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
+        """Returns what happened to a conversation, version by version from `first` to `last` (both included, None: the
+        newest); an iterator, the oldest first.
+
+        Errors:
+            HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.
+        """
+        yield from READER.events(self._core, _KIND, (conversation_id,), first, last)
+
+    @feed
+    def watch(self, conversation_id: str, after: int | None = None) -> Feed[ActorEvent]:
+        """Returns what happens to a conversation after version `after` (None: from now on), each event as it comes, of
+        any process, in order and without a gap; no end.
+
+        Errors:
+            HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more, as after a deletion.
+        """
+        yield from READER.changes(self._scope.resolve(), _KIND, (conversation_id,), after)
+
+    @read
+    def version_at(self, conversation_id: str, moment: datetime) -> int:
+        """Returns the conversation's newest version that is not later than a moment (with its zone); for `at`.
+
+        Errors:
+            HistoryTrimmed (`history-trimmed`): that version is not kept any more.
+            Invalid (`invalid`): a time without a zone.
+        """
+        return self._core.version_at(_KIND, (conversation_id,), moment_ms(moment))
+
+    @read
+    def verify(self, conversation_id: str) -> int:
+        """Returns how many events a conversation has, after all were checked. O(events).
+
+        Errors:
+            Corrupt (`corrupt`): something is wrong; `which`, `version`, `block`.
+        """
+        return self._core.verify_actor(_KIND, (conversation_id,))
+
+    def __repr__(self) -> str:
+        return f"<ChatsStore of {self._scope!r}>"
+
+
+SYNC.ChatsStore = ChatsStore

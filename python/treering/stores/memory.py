@@ -1,0 +1,97 @@
+"""What is remembered about a user: `scope.memory`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from treering._calls import Op, read, verb
+from treering._family import SYNC
+from treering.messages import MemoryEntry, MemorySource
+from treering.stores._dispatch import ActorStore
+from treering.stores.listing import Listing
+from treering.stores.receipt import Receipt
+
+ENTRIES_MAX: Final = 50
+"""Entries that are kept. Each addition notes it, so that another number later on changes no history."""
+
+
+class MemoryStore(ActorStore):
+    """The memory of a scope: at most `ENTRIES_MAX` entries, in the order in which they were added."""
+
+    __slots__ = ()
+
+    _kind = "user-memory"
+
+    @read
+    def get(self) -> Listing[MemoryEntry]:
+        """Returns all entries, with their `version`."""
+        return Listing(*self._core.memory())
+
+    @read
+    def at(self, version: int) -> Listing[MemoryEntry]:
+        """Returns the entries as they were at a version; 0 is before anything was written.
+
+        Errors:
+            NotFound (`not-found`): there is no such version yet.
+            HistoryTrimmed (`history-trimmed`): it is not kept any more.
+        """
+        return Listing(*self._core.memory(version))
+
+    @verb
+    def add(
+        self,
+        category: str,
+        content: str,
+        source: MemorySource | str = MemorySource.INFERRED,
+        *,
+        expected_version: int | None = None,
+        command_id: str | None = None,
+    ) -> Op[Receipt[MemoryEntry]]:
+        """Returns the receipt with the new entry. The category is lower-cased, a blank one is "context"; the content
+        is trimmed. Beyond `ENTRIES_MAX` the oldest of the same category goes, else the oldest of all; the receipt
+        names it.
+
+        Errors:
+            InvalidCommand (`invalid-command`): the content is blank, or the source is none.
+            LimitExceeded (`limit-exceeded`): over 8,192 bytes of content.
+            VersionConflict (`version-conflict`), CommandMismatch (`command-mismatch`): as everywhere.
+        """
+        entry = MemoryEntry(category=category, content=content, source=source)  # type: ignore[arg-type]
+        return (yield from self._send(self._core.memory_add(entry, ENTRIES_MAX), expected_version, command_id))
+
+    @verb
+    def remove(
+        self, id: str, *, expected_version: int | None = None, command_id: str | None = None
+    ) -> Op[Receipt[None]]:
+        """Returns the receipt; the entry is gone, unchanged if it was not there."""
+        return (yield from self._send(self._core.memory_remove(id), expected_version, command_id))
+
+    @verb
+    def save(
+        self, entries: Iterable[MemoryEntry], *, expected_version: int | None = None, command_id: str | None = None
+    ) -> Op[Receipt[None]]:
+        """Returns the receipt; what `entries` lacks (by id) is removed, then what is new is added; entries in both
+        stay as they are.
+
+        Errors:
+            InvalidCommand (`invalid-command`): an id is none or comes twice, or content is blank.
+            LimitExceeded (`limit-exceeded`): over 1,000 entries.
+        """
+        verb = self._core.memory_save(list(entries), ENTRIES_MAX)
+        return (yield from self._send(verb, expected_version, command_id))
+
+    @verb
+    def clear(self, *, expected_version: int | None = None, command_id: str | None = None) -> Op[Receipt[None]]:
+        """Returns the receipt; all entries are gone."""
+        return (yield from self._send(self._core.memory_clear(), expected_version, command_id))
+
+    @read
+    def prompt_section(self, max_chars: int = 2000) -> str:
+        """Returns the entries as a section of a prompt, "" for none: grouped (preferences, instructions, context, then
+        others), in each the one that was changed last first. Never longer than `max_chars`: cut at a line's end, and
+        always closed."""
+        return self._core.memory_prompt_section(max_chars)
+
+
+SYNC.MemoryStore = MemoryStore

@@ -1,0 +1,721 @@
+//! `StoresCore`: the stores of one scope.
+//!
+//! Promises: what reads or commits runs without the GIL; objects are made when it is there again.
+//! Never: a rule of a store is decided here.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+use treering_actor::messages::{
+    AgentOperation, Conversation, MemoryEntry, Message, Participant, Script, UserConfig,
+    UserConfigUpdated, Workflow,
+};
+use treering_actor::stores::agents::{self, AgentsKind};
+use treering_actor::stores::chats::{self, ChatIndexKind, ChatKind};
+use treering_actor::stores::memory::{self, MemoryKind};
+use treering_actor::stores::participants::{self, ParticipantsKind};
+use treering_actor::stores::sources::{self, ScriptsKind, WorkflowsKind};
+use treering_actor::stores::user_config::{self, Defaults, UserConfigKind};
+use treering_actor::stores::{Options, Stores, look};
+use treering_actor::{Blocks, Envelope, Kind, Loaded, Reader, Receipt};
+use treering_block::Cid;
+use treering_store::Store;
+
+use crate::batch::BatchCore;
+use crate::cid::PyCid;
+use crate::convert::{Count, Signed, Text};
+use crate::error::{CoreError, Result};
+use crate::messages::{PyEnum, PyMessage, object_by_name};
+use crate::pending::PyPending;
+use crate::threads::ThreadsCore;
+use crate::verb::VerbCore;
+
+/// The stores of one scope.
+#[pyclass(frozen, name = "StoresCore", module = "treering._core")]
+pub struct StoresCore {
+    stores: Stores,
+    defaults: Defaults,
+}
+
+type Read<K> = (Arc<Loaded<K>>, u64);
+
+impl StoresCore {
+    pub fn new(stores: Stores) -> Self {
+        Self {
+            stores,
+            defaults: Defaults::default(),
+        }
+    }
+
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// The actor as it is, or as it was at a version, and which that is.
+    fn loaded<K: Kind>(&self, parts: &[&str], version: Option<Count>) -> Result<Read<K>> {
+        let address = self.stores.address::<K>(parts)?;
+        let reader = self.stores.reader();
+        let loaded = match version {
+            None => reader.now::<K>(&address)?,
+            Some(Count(version)) => reader.at::<K>(&address, version)?,
+        };
+        let version = loaded.place.version;
+        Ok((loaded, version))
+    }
+
+    fn look<T>(&self, find: impl FnOnce(&Blocks<'_>) -> treering_actor::Result<T>) -> Result<T> {
+        Ok(look(&**self.stores.reader().store(), find)?)
+    }
+}
+
+/// What a kind's name stands for; every kind of this version is named here once.
+macro_rules! by_kind {
+    ($kind:expr, $run:ident($($argument:expr),*)) => {
+        match $kind {
+            UserConfigKind::NAME => $run::<UserConfigKind>($($argument),*),
+            MemoryKind::NAME => $run::<MemoryKind>($($argument),*),
+            AgentsKind::NAME => $run::<AgentsKind>($($argument),*),
+            ParticipantsKind::NAME => $run::<ParticipantsKind>($($argument),*),
+            ChatKind::NAME => $run::<ChatKind>($($argument),*),
+            ChatIndexKind::NAME => $run::<ChatIndexKind>($($argument),*),
+            WorkflowsKind::NAME => $run::<WorkflowsKind>($($argument),*),
+            ScriptsKind::NAME => $run::<ScriptsKind>($($argument),*),
+            other => Err(CoreError::NotFound {
+                what: "kind of actor",
+                which: other.to_owned(),
+            }),
+        }
+    };
+}
+
+#[pymethods]
+impl StoresCore {
+    #[getter]
+    fn scope(&self) -> &str {
+        self.stores.scope()
+    }
+
+    /// Queues a verb: (version, changed, value, dropped, dropped ids, warnings, replayed) once it is done.
+    #[pyo3(signature = (verb, expected_version, command_id, principal, causation_id))]
+    fn submit(
+        &self,
+        py: Python<'_>,
+        verb: &VerbCore,
+        expected_version: Option<Count>,
+        command_id: Option<Text>,
+        principal: Option<Text>,
+        causation_id: Option<Text>,
+    ) -> Result<PyPending> {
+        let verb = verb.take()?;
+        let options = Options {
+            expected_version: expected_version.map(|Count(version)| version),
+            envelope: Envelope {
+                command_id: command_id.map(|Text(id)| id),
+                causation_id: causation_id.map(|Text(id)| id),
+                principal: principal.map(|Text(name)| name),
+            },
+        };
+        py.detach(|| verb.submit(&self.stores, options))
+    }
+
+    /// A commit of several changes, of threads and stores of this scope, to be drafted.
+    fn batch(&self, py: Python<'_>, threads: &ThreadsCore) -> BatchCore {
+        let threads = threads.threads();
+        let batch = py.detach(|| threads.batch());
+        BatchCore::new(batch, &self.stores, threads.durability())
+    }
+
+    // user_config
+
+    #[pyo3(signature = (version=None))]
+    fn user_config<'py>(
+        &self,
+        py: Python<'py>,
+        version: Option<Count>,
+    ) -> Result<Bound<'py, PyAny>> {
+        let (loaded, version) = py.detach(|| self.loaded::<UserConfigKind>(&[], version))?;
+        if loaded.exists() {
+            loaded.state.object_at(py, &[], version)
+        } else {
+            self.defaults.config().object_at(py, &[], version)
+        }
+    }
+
+    #[pyo3(signature = (version=None))]
+    fn llm_preferences<'py>(
+        &self,
+        py: Python<'py>,
+        version: Option<Count>,
+    ) -> Result<Bound<'py, PyAny>> {
+        let (loaded, version) = py.detach(|| self.loaded::<UserConfigKind>(&[], version))?;
+        user_config::llm_preferences(&loaded.state).object_at(py, &[], version)
+    }
+
+    #[pyo3(signature = (config))]
+    fn user_config_save(&self, config: &Bound<'_, PyAny>) -> Result<VerbCore> {
+        let config = UserConfig::from_object(config, "config", &mut Vec::new())?;
+        let verb = user_config::save(&self.stores, &self.defaults, config)?;
+        Ok(VerbCore::new::<UserConfigKind>(
+            verb,
+            config_value,
+            Vec::new(),
+        ))
+    }
+
+    /// Fields that are not given stay as they are.
+    #[pyo3(signature = (fields))]
+    fn user_config_update(&self, fields: &Bound<'_, PyAny>) -> Result<VerbCore> {
+        let fields = UserConfigUpdated::from_object(fields, "fields", &mut Vec::new())?;
+        let verb = user_config::update(&self.stores, &self.defaults, fields)?;
+        Ok(VerbCore::new::<UserConfigKind>(
+            verb,
+            config_value,
+            Vec::new(),
+        ))
+    }
+
+    // memory
+
+    /// (entries, version).
+    #[pyo3(signature = (version=None))]
+    fn memory<'py>(
+        &self,
+        py: Python<'py>,
+        version: Option<Count>,
+    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
+        let (loaded, version) = py.detach(|| self.loaded::<MemoryKind>(&[], version))?;
+        let entries = loaded.state.entries.iter();
+        let objects = entries.map(|entry| entry.object(py, &[]));
+        Ok((objects.collect::<Result<_>>()?, version))
+    }
+
+    #[pyo3(signature = (max_chars))]
+    fn memory_prompt_section(&self, py: Python<'_>, max_chars: usize) -> Result<String> {
+        py.detach(|| {
+            let (loaded, _) = self.loaded::<MemoryKind>(&[], None)?;
+            Ok(memory::prompt_section(&loaded.state, max_chars))
+        })
+    }
+
+    #[pyo3(signature = (entry, cap))]
+    fn memory_add(&self, entry: &Bound<'_, PyAny>, cap: u32) -> Result<VerbCore> {
+        let mut entry = MemoryEntry::from_object(entry, "entry", &mut Vec::new())?;
+        entry.id = memory::new_id();
+        let verb = memory::add(&self.stores, entry, cap)?;
+        Ok(VerbCore::new::<MemoryKind>(verb, entry_value, Vec::new()))
+    }
+
+    #[pyo3(signature = (id))]
+    fn memory_remove(&self, id: Text) -> Result<VerbCore> {
+        let verb = memory::remove(&self.stores, &id)?;
+        Ok(VerbCore::new::<MemoryKind>(verb, no_value, Vec::new()))
+    }
+
+    #[pyo3(signature = (entries, cap))]
+    fn memory_save(&self, entries: Vec<Bound<'_, PyAny>>, cap: u32) -> Result<VerbCore> {
+        let entries = entries
+            .iter()
+            .map(|entry| MemoryEntry::from_object(entry, "entries", &mut Vec::new()))
+            .collect::<Result<Vec<_>>>()?;
+        let verb = memory::save(&self.stores, entries, cap)?;
+        Ok(VerbCore::new::<MemoryKind>(verb, no_value, Vec::new()))
+    }
+
+    fn memory_clear(&self) -> Result<VerbCore> {
+        let verb = memory::clear(&self.stores)?;
+        Ok(VerbCore::new::<MemoryKind>(verb, no_value, Vec::new()))
+    }
+
+    // agents
+
+    /// (groups, version).
+    #[pyo3(signature = (version=None))]
+    fn agents<'py>(
+        &self,
+        py: Python<'py>,
+        version: Option<Count>,
+    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
+        let (groups, version) = py.detach(|| {
+            let (loaded, version) = self.loaded::<AgentsKind>(&[], version)?;
+            Ok::<_, CoreError>((self.look(|blocks| loaded.state.groups(blocks))?, version))
+        })?;
+        Ok((objects(py, &groups)?, version))
+    }
+
+    #[pyo3(signature = (agent_type, actor_id))]
+    fn agents_add(&self, agent_type: Text, actor_id: Text) -> Result<VerbCore> {
+        let verb = agents::add(&self.stores, &agent_type, &actor_id)?;
+        Ok(VerbCore::new::<AgentsKind>(verb, no_value, Vec::new()))
+    }
+
+    #[pyo3(signature = (agent_type, actor_id))]
+    fn agents_remove(&self, agent_type: Text, actor_id: Text) -> Result<VerbCore> {
+        let verb = agents::remove(&self.stores, &agent_type, &actor_id)?;
+        Ok(VerbCore::new::<AgentsKind>(verb, no_value, Vec::new()))
+    }
+
+    /// An `Admission`; an operation that is none of `AgentOperation` counts as unknown.
+    #[pyo3(signature = (agent_type, actor_id, operation))]
+    fn agents_authorize<'py>(
+        &self,
+        py: Python<'py>,
+        agent_type: Text,
+        actor_id: Text,
+        operation: &Bound<'py, PyString>,
+    ) -> Result<Bound<'py, PyAny>> {
+        let number = AgentOperation::class().number(operation.as_any(), "operation");
+        let operation = number
+            .ok()
+            .and_then(|number| AgentOperation::try_from(number).ok())
+            .unwrap_or(AgentOperation::Unknown);
+        let admission =
+            py.detach(|| agents::authorize(&self.stores, &agent_type, &actor_id, operation))?;
+        treering_actor::messages::Admission::class().member(py, admission.into(), "admission")
+    }
+
+    // participants
+
+    /// (participants of a room, version of all rooms).
+    #[pyo3(signature = (room_id, version=None))]
+    fn participants<'py>(
+        &self,
+        py: Python<'py>,
+        room_id: Text,
+        version: Option<Count>,
+    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
+        let (there, version) = py.detach(|| {
+            let (loaded, version) = self.loaded::<ParticipantsKind>(&[], version)?;
+            let there = self.look(|blocks| loaded.state.participants(&room_id, blocks))?;
+            Ok::<_, CoreError>((there, version))
+        })?;
+        Ok((objects(py, &there)?, version))
+    }
+
+    #[pyo3(signature = (room_id, agent_id, display_name))]
+    fn participants_add(
+        &self,
+        room_id: Text,
+        agent_id: Text,
+        display_name: Text,
+    ) -> Result<VerbCore> {
+        let verb = participants::add(&self.stores, &room_id, &agent_id, &display_name)?;
+        Ok(VerbCore::new::<ParticipantsKind>(
+            verb,
+            participant_value,
+            vec![room_id.0],
+        ))
+    }
+
+    #[pyo3(signature = (room_id, agent_id))]
+    fn participants_remove(&self, room_id: Text, agent_id: Text) -> Result<VerbCore> {
+        let verb = participants::remove(&self.stores, &room_id, &agent_id)?;
+        Ok(VerbCore::new::<ParticipantsKind>(
+            verb,
+            no_value,
+            Vec::new(),
+        ))
+    }
+
+    #[pyo3(signature = (room_id))]
+    fn participants_remove_room(&self, room_id: Text) -> Result<VerbCore> {
+        let verb = participants::remove_room(&self.stores, &room_id)?;
+        Ok(VerbCore::new::<ParticipantsKind>(
+            verb,
+            no_value,
+            Vec::new(),
+        ))
+    }
+
+    // chats
+
+    /// (conversations, version of the list).
+    #[pyo3(signature = (version=None))]
+    fn chat_index<'py>(
+        &self,
+        py: Python<'py>,
+        version: Option<Count>,
+    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
+        let (rows, version) = py.detach(|| {
+            let (loaded, version) = self.loaded::<ChatIndexKind>(&[], version)?;
+            let rows = self.look(|blocks| loaded.state.conversations(blocks))?;
+            Ok::<_, CoreError>((rows, version))
+        })?;
+        Ok((objects(py, &rows)?, version))
+    }
+
+    /// (conversation or None, messages, version).
+    #[pyo3(signature = (conversation_id, version=None))]
+    #[expect(clippy::type_complexity, reason = "a tuple of three for Python")]
+    fn chat<'py>(
+        &self,
+        py: Python<'py>,
+        conversation_id: Text,
+        version: Option<Count>,
+    ) -> Result<(Option<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>, u64)> {
+        let (loaded, messages, version) = py.detach(|| {
+            let (loaded, version) = self.loaded::<ChatKind>(&[&conversation_id], version)?;
+            let messages = self.look(|blocks| loaded.state.messages(blocks))?;
+            Ok::<_, CoreError>((loaded, messages, version))
+        })?;
+        let conversation = match loaded.exists() {
+            true => Some(loaded.state.conversation.object(py, &[])?),
+            false => None,
+        };
+        let messages = messages
+            .iter()
+            .map(|(message, links)| message.object(py, links));
+        Ok((conversation, messages.collect::<Result<_>>()?, version))
+    }
+
+    #[pyo3(signature = (conversation_id, meta, messages, cap))]
+    fn chats_save(
+        &self,
+        conversation_id: Text,
+        meta: &Bound<'_, PyAny>,
+        messages: Vec<Bound<'_, PyAny>>,
+        cap: u32,
+    ) -> Result<VerbCore> {
+        let meta = Conversation::from_object(meta, "meta", &mut Vec::new())?;
+        let messages = messages_of(&messages)?;
+        let verb = chats::save(&self.stores, &conversation_id, meta, &messages, cap)?;
+        Ok(VerbCore::new::<ChatKind>(
+            verb,
+            conversation_value,
+            Vec::new(),
+        ))
+    }
+
+    #[pyo3(signature = (conversation_id, messages, cap))]
+    fn chats_append(
+        &self,
+        conversation_id: Text,
+        messages: Vec<Bound<'_, PyAny>>,
+        cap: u32,
+    ) -> Result<VerbCore> {
+        let messages = messages_of(&messages)?;
+        let verb = chats::append(&self.stores, &conversation_id, &messages, cap)?;
+        Ok(VerbCore::new::<ChatKind>(
+            verb,
+            conversation_value,
+            Vec::new(),
+        ))
+    }
+
+    #[pyo3(signature = (conversation_id))]
+    fn chats_delete(&self, conversation_id: Text) -> Result<VerbCore> {
+        let verb = chats::delete(&self.stores, &conversation_id)?;
+        Ok(VerbCore::new::<ChatKind>(verb, no_value, Vec::new()))
+    }
+
+    // workflows and scripts
+
+    /// (workflow or None, version of all).
+    #[pyo3(signature = (id, version=None))]
+    fn workflow<'py>(
+        &self,
+        py: Python<'py>,
+        id: Text,
+        version: Option<Count>,
+    ) -> Result<(Option<Bound<'py, PyAny>>, u64)> {
+        let (found, version) = py.detach(|| {
+            let (loaded, version) = self.loaded::<WorkflowsKind>(&[], version)?;
+            let found = self.look(|blocks| loaded.state.get::<Workflow>(&id, blocks))?;
+            Ok::<_, CoreError>((found, version))
+        })?;
+        Ok((found.map(|one| one.object(py, &[])).transpose()?, version))
+    }
+
+    /// (workflows in the order of their ids, version of all).
+    #[pyo3(signature = (version=None))]
+    fn workflows<'py>(
+        &self,
+        py: Python<'py>,
+        version: Option<Count>,
+    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
+        let (all, version) = py.detach(|| {
+            let (loaded, version) = self.loaded::<WorkflowsKind>(&[], version)?;
+            let all = self.look(|blocks| loaded.state.all::<Workflow>(blocks))?;
+            Ok::<_, CoreError>((all, version))
+        })?;
+        Ok((objects(py, &all)?, version))
+    }
+
+    #[pyo3(signature = (id, name, yaml))]
+    fn workflows_upload(&self, id: Text, name: Text, yaml: Text) -> Result<VerbCore> {
+        let now_ms = self.stores.reader().store().now_ms();
+        let verb = sources::upload_workflow(&self.stores, &id, &name, &yaml, now_ms)?;
+        Ok(VerbCore::new::<WorkflowsKind>(
+            verb,
+            workflow_value,
+            Vec::new(),
+        ))
+    }
+
+    /// (script or None, version of all).
+    #[pyo3(signature = (id, version=None))]
+    fn script<'py>(
+        &self,
+        py: Python<'py>,
+        id: Text,
+        version: Option<Count>,
+    ) -> Result<(Option<Bound<'py, PyAny>>, u64)> {
+        let (found, version) = py.detach(|| {
+            let (loaded, version) = self.loaded::<ScriptsKind>(&[], version)?;
+            let found = self.look(|blocks| loaded.state.get::<Script>(&id, blocks))?;
+            Ok::<_, CoreError>((found, version))
+        })?;
+        Ok((found.map(|one| one.object(py, &[])).transpose()?, version))
+    }
+
+    /// (scripts in the order of their ids, version of all).
+    #[pyo3(signature = (version=None))]
+    fn scripts<'py>(
+        &self,
+        py: Python<'py>,
+        version: Option<Count>,
+    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
+        let (all, version) = py.detach(|| {
+            let (loaded, version) = self.loaded::<ScriptsKind>(&[], version)?;
+            let all = self.look(|blocks| loaded.state.all::<Script>(blocks))?;
+            Ok::<_, CoreError>((all, version))
+        })?;
+        Ok((objects(py, &all)?, version))
+    }
+
+    #[pyo3(signature = (id, source))]
+    fn scripts_upload(&self, id: Text, source: Text) -> Result<VerbCore> {
+        let now_ms = self.stores.reader().store().now_ms();
+        let verb = sources::upload_script(&self.stores, &id, &source, now_ms)?;
+        Ok(VerbCore::new::<ScriptsKind>(verb, script_value, Vec::new()))
+    }
+
+    // any actor, by its kind
+
+    /// Where an actor stands: `version`, `at_ms`, `deleted_at_ms`, `oldest`, `snapshot`, `schema`, `head`.
+    #[pyo3(signature = (kind, parts))]
+    fn actor<'py>(
+        &self,
+        py: Python<'py>,
+        kind: Text,
+        parts: Vec<Text>,
+    ) -> Result<Bound<'py, PyDict>> {
+        let place = py.detach(|| by_kind!(&*kind, place(&self.stores, &parts)))?;
+        let object = PyDict::new(py);
+        object.set_item("version", place.version)?;
+        object.set_item("at_ms", place.at_ms)?;
+        object.set_item("deleted_at_ms", place.deleted_at_ms)?;
+        object.set_item("oldest", place.base)?;
+        object.set_item("snapshot", place.snapshot)?;
+        object.set_item("schema", place.schema)?;
+        object.set_item("head", place.head().map(PyCid::ours))?;
+        Ok(object)
+    }
+
+    /// Events of versions `first` to `last` (both included; None: the newest), oldest first, some of them: ask again
+    /// from where they end.
+    #[pyo3(signature = (kind, parts, first, last))]
+    fn events<'py>(
+        &self,
+        py: Python<'py>,
+        kind: Text,
+        parts: Vec<Text>,
+        first: Count,
+        last: Option<Count>,
+    ) -> Result<Bound<'py, PyList>> {
+        let last = last.map(|Count(last)| last);
+        let events = py.detach(|| by_kind!(&*kind, events(&self.stores, &parts, first.0, last)))?;
+        let list = PyList::empty(py);
+        for (cid, event) in events {
+            let typed = &event.typed;
+            let object = PyDict::new(py);
+            object.set_item("version", event.version)?;
+            object.set_item("at_ms", event.at_ms)?;
+            object.set_item("type", &typed.type_name)?;
+            object.set_item("schema", typed.schema)?;
+            object.set_item("event_id", &event.event_id)?;
+            object.set_item("command_id", &event.command_id)?;
+            object.set_item("causation_id", &event.causation_id)?;
+            object.set_item("principal", &event.principal)?;
+            object.set_item("cid", PyCid::ours(cid))?;
+            object.set_item(
+                "message",
+                object_by_name(py, &typed.type_name, &typed.message, &typed.links)?,
+            )?;
+            list.append(object)?;
+        }
+        Ok(list)
+    }
+
+    /// Reads an actor's whole log and checks it: how many events it has.
+    #[pyo3(signature = (kind, parts))]
+    fn verify_actor(&self, py: Python<'_>, kind: Text, parts: Vec<Text>) -> Result<u64> {
+        py.detach(|| by_kind!(&*kind, verify(&self.stores, &parts)))
+    }
+
+    /// The newest version that is not later than a moment, Unix milliseconds.
+    #[pyo3(signature = (kind, parts, at_ms))]
+    fn version_at(
+        &self,
+        py: Python<'_>,
+        kind: Text,
+        parts: Vec<Text>,
+        at_ms: Signed,
+    ) -> Result<u64> {
+        py.detach(|| by_kind!(&*kind, version_at(&self.stores, &parts, at_ms.0)))
+    }
+}
+
+fn texts(parts: &[Text]) -> Vec<&str> {
+    parts.iter().map(|Text(part)| part.as_str()).collect()
+}
+
+fn place<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<treering_actor::Place> {
+    let address = stores.address::<K>(&texts(parts))?;
+    Ok(stores.reader().now::<K>(&address)?.place.clone())
+}
+
+type Events = Vec<(Cid, treering_block::node::EventNode)>;
+
+fn events<K: Kind>(
+    stores: &Stores,
+    parts: &[Text],
+    first: u64,
+    last: Option<u64>,
+) -> Result<Events> {
+    let address = stores.address::<K>(&texts(parts))?;
+    Ok(stores.reader().events::<K>(&address, first, last)?)
+}
+
+fn verify<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
+    let address = stores.address::<K>(&texts(parts))?;
+    Ok(stores.reader().verify::<K>(&address)?)
+}
+
+fn version_at<K: Kind>(stores: &Stores, parts: &[Text], at_ms: i64) -> Result<u64> {
+    let address = stores.address::<K>(&texts(parts))?;
+    Ok(stores.reader().at_time::<K>(&address, at_ms)?.place.version)
+}
+
+fn objects<'py, M: PyMessage>(py: Python<'py>, messages: &[M]) -> Result<Vec<Bound<'py, PyAny>>> {
+    messages
+        .iter()
+        .map(|message| message.object(py, &[]))
+        .collect()
+}
+
+/// Messages, each with what it links to.
+fn messages_of(objects: &[Bound<'_, PyAny>]) -> Result<Vec<(Message, Vec<Cid>)>> {
+    let read = |object| {
+        let mut links = Vec::new();
+        Ok((Message::from_object(object, "messages", &mut links)?, links))
+    };
+    objects.iter().map(read).collect()
+}
+
+// What verbs answer.
+
+fn no_value<K: Kind>(
+    _: Python<'_>,
+    _: &Reader,
+    _: &Receipt,
+    _: &Arc<Loaded<K>>,
+    _: &[String],
+) -> Result<Option<Py<PyAny>>> {
+    Ok(None)
+}
+
+fn config_value(
+    py: Python<'_>,
+    _: &Reader,
+    receipt: &Receipt,
+    after: &Arc<Loaded<UserConfigKind>>,
+    _: &[String],
+) -> Result<Option<Py<PyAny>>> {
+    if !after.exists() {
+        return Ok(None);
+    }
+    Ok(Some(
+        after.state.object_at(py, &[], receipt.version)?.unbind(),
+    ))
+}
+
+fn entry_value(
+    py: Python<'_>,
+    _: &Reader,
+    receipt: &Receipt,
+    after: &Arc<Loaded<MemoryKind>>,
+    _: &[String],
+) -> Result<Option<Py<PyAny>>> {
+    let entry = receipt.value.as_ref().and_then(|id| after.state.entry(id));
+    entry
+        .map(|entry| Ok(entry.object(py, &[])?.unbind()))
+        .transpose()
+}
+
+fn participant_value(
+    py: Python<'_>,
+    reader: &Reader,
+    receipt: &Receipt,
+    after: &Arc<Loaded<ParticipantsKind>>,
+    keys: &[String],
+) -> Result<Option<Py<PyAny>>> {
+    let (Some(agent), Some(room)) = (&receipt.value, keys.first()) else {
+        return Ok(None);
+    };
+    let there = found(py, reader, |blocks| after.state.participants(room, blocks))?;
+    let one = there
+        .into_iter()
+        .find(|one: &Participant| one.agent_id == *agent);
+    one.map(|one| Ok(one.object(py, &[])?.unbind())).transpose()
+}
+
+fn conversation_value(
+    py: Python<'_>,
+    _: &Reader,
+    _: &Receipt,
+    after: &Arc<Loaded<ChatKind>>,
+    _: &[String],
+) -> Result<Option<Py<PyAny>>> {
+    if !after.exists() {
+        return Ok(None);
+    }
+    Ok(Some(after.state.conversation.object(py, &[])?.unbind()))
+}
+
+fn workflow_value(
+    py: Python<'_>,
+    reader: &Reader,
+    receipt: &Receipt,
+    after: &Arc<Loaded<WorkflowsKind>>,
+    _: &[String],
+) -> Result<Option<Py<PyAny>>> {
+    let Some(id) = &receipt.value else {
+        return Ok(None);
+    };
+    let one = found(py, reader, |blocks| after.state.get::<Workflow>(id, blocks))?;
+    one.map(|one| Ok(one.object(py, &[])?.unbind())).transpose()
+}
+
+fn script_value(
+    py: Python<'_>,
+    reader: &Reader,
+    receipt: &Receipt,
+    after: &Arc<Loaded<ScriptsKind>>,
+    _: &[String],
+) -> Result<Option<Py<PyAny>>> {
+    let Some(id) = &receipt.value else {
+        return Ok(None);
+    };
+    let one = found(py, reader, |blocks| after.state.get::<Script>(id, blocks))?;
+    one.map(|one| Ok(one.object(py, &[])?.unbind())).transpose()
+}
+
+fn found<T: Send>(
+    py: Python<'_>,
+    reader: &Reader,
+    find: impl FnOnce(&Blocks<'_>) -> treering_actor::Result<T> + Send,
+) -> Result<T> {
+    let store: &Arc<dyn Store> = reader.store();
+    py.detach(|| Ok(look(&**store, find)?))
+}
