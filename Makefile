@@ -102,7 +102,8 @@ bench: $(VENV)/.deps ## benchmarks of the Python API and of the core, optimised 
 	$(BIN)/python benches/report.py target/bench/python.json
 	cargo bench --locked --package treering-bench
 
-gen: $(VENV)/.deps ## generated sources: the types of treering.aio
+gen: $(VENV)/.deps ## generated sources: the messages of the .proto files, the types of treering.aio
+	$(BIN)/python tools/gen_messages.py
 	$(BIN)/python tools/gen_aio.py
 
 lock: ## renew requirements-dev.lock from requirements-dev.in (UPGRADE=1: newest versions)

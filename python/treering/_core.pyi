@@ -28,9 +28,11 @@ __all__ = [
     "collect_links",
     "common_ancestor",
     "decode",
+    "decode_message",
     "diff",
     "discard_refs",
     "encode",
+    "encode_message",
     "export_car",
     "from_dag_json",
     "import_car",
@@ -76,6 +78,17 @@ class Cid:
     def __ge__(self, other: Cid, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
+
+def encode_message(message: object, /) -> tuple[str, bytes, list[Cid]] | None:
+    """The full name, the bytes and the links of a message of `treering.messages`; None for any other object."""
+
+def decode_message(
+    name: str, data: bytes | bytearray | memoryview, /, links: Sequence[Cid] = (), *, version: int = 0
+) -> tuple[Any, bool] | None:
+    """The message and whether it holds all that stands in the bytes; None for a name that this version doesn't know.
+
+    `links` are those of the node that holds the bytes; `version` is what a state's class carries.
+    """
 
 def encode(value: object, /) -> bytes: ...
 def decode(data: bytes | bytearray | memoryview, /) -> Any: ...

@@ -1,15 +1,15 @@
 //! Rust structs, by prost-build.
 
-use std::error::Error;
-
 use prost_build::{Config, Module};
 use protox::Compiler;
+
+use crate::schema::{PACKAGE, Result};
 
 const HEAD: &str = "// Written by `make gen` from the .proto files; edit those.\n\n";
 
 /// The text of `generated.rs`.
-pub fn text(compiler: &Compiler) -> Result<String, Box<dyn Error>> {
-    let module = Module::from_protobuf_package_name("treering.v1");
+pub fn text(compiler: &Compiler) -> Result<String> {
+    let module = Module::from_protobuf_package_name(PACKAGE);
     let files = compiler.file_descriptor_set().file;
     let requests = files.into_iter().map(|file| (module.clone(), file));
     let mut modules = Config::new()

@@ -110,7 +110,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Signed {
     }
 }
 
-fn shown(value: &Bound<'_, PyAny>) -> String {
+/// A value for an error's message, cut where it is long.
+pub fn shown(value: &Bound<'_, PyAny>) -> String {
     // Python refuses to write out the longest integers.
     value.str().map_or_else(
         |_| "int".to_owned(),

@@ -39,6 +39,17 @@ pub enum CoreError {
         value: String,
         rule: &'static str,
     },
+    /// Stored bytes that this crate reads, and that make no sense.
+    Corrupt {
+        what: &'static str,
+        which: String,
+        detail: String,
+    },
+    /// Something that only a later version knows.
+    NewerSchema {
+        what: &'static str,
+        which: String,
+    },
     /// Nothing of that name.
     NotFound {
         what: &'static str,
@@ -143,6 +154,22 @@ impl From<CoreError> for PyErr {
                 Raised::new("Invalid", format!("{what} {value:?} is not valid: {rule}"))
                     .text("what", what)
             }
+            CoreError::Corrupt {
+                what,
+                which,
+                detail,
+            } => Raised::new(
+                "Corrupt",
+                format!("{what} {which} is corrupt: {detail}; run `treering verify`"),
+            )
+            .text("what", what)
+            .text("which", which),
+            CoreError::NewerSchema { what, which } => Raised::new(
+                "NewerSchema",
+                format!("{what} {which} was written by a later treering; upgrade treering"),
+            )
+            .text("what", what)
+            .text("which", which),
             CoreError::NotFound { what, which } => {
                 Raised::new("NotFound", format!("no {what} {which:?} in this store"))
                     .text("which", which)

@@ -18,6 +18,7 @@ mod error;
 mod head;
 mod journal;
 mod keys;
+mod messages;
 mod notifier;
 mod pending;
 mod refs;
@@ -40,6 +41,8 @@ mod _core {
     use crate::cid::PyCid;
     #[pymodule_export]
     use crate::codec::{collect_links, decode, encode, from_dag_json, to_dag_json};
+    #[pymodule_export]
+    use crate::messages::{decode_message, encode_message};
     #[pymodule_export]
     use crate::pending::PyPending;
     #[pymodule_export]

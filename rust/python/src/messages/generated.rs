@@ -1,0 +1,267 @@
+//! Which class each message has, and of what kind each of its fields is.
+//!
+//! Written by `make gen` from the .proto files; edit those, and what writes this in `rust/gen`.
+
+use treering_actor::messages as proto;
+
+use super::field::{Choice, Linked, Number, Optional, Part, Present, Repeated, Text};
+
+choices! {
+    AgentOperation {
+        0 => "unknown",
+        1 => "use",
+        2 => "delete",
+        3 => "chat",
+        4 => "stream",
+        5 => "approve",
+        6 => "join",
+        7 => "list_participants",
+        8 => "draft_run_reuse",
+    }
+}
+
+choices! {
+    Admission {
+        0 => "not_found",
+        1 => "allowed",
+        2 => "denied",
+        3 => "scope_mismatch",
+    }
+}
+
+choices! {
+    MemorySource {
+        0 => "inferred",
+        1 => "explicit",
+    }
+}
+
+message! {
+    AgentGroup {
+        agent_type: Text,
+        actor_ids: Repeated<Text>,
+    }
+}
+
+message! {
+    AgentAdded {
+        agent_type: Text,
+        actor_id: Text,
+    }
+}
+
+message! {
+    AgentRemoved {
+        agent_type: Text,
+        actor_id: Text,
+    }
+}
+
+message! {
+    Conversation {
+        id: Text,
+        title: Text,
+        service_id: Text,
+        service_kind: Text,
+        created_at_ms: Number<i64>,
+        updated_at_ms: Number<i64>,
+        message_count: Number<u32>,
+        llm_route: Text,
+        llm_model: Text,
+    }
+}
+
+message! {
+    Message {
+        id: Text,
+        role: Text,
+        content: Text,
+        at_ms: Number<i64>,
+        status: Text,
+        error: Text,
+        thinking: Text,
+        attachments: Repeated<Linked>,
+    }
+}
+
+message! {
+    ChatReplaced {
+        conversation: Present<Part<proto::Conversation>>,
+        messages: Repeated<Linked>,
+    }
+}
+
+message! {
+    ChatAppended {
+        conversation: Present<Part<proto::Conversation>>,
+        messages: Repeated<Linked>,
+        dropped: Number<u32>,
+    }
+}
+
+message! {
+    ChatIndexed {
+        conversation: Present<Part<proto::Conversation>>,
+    }
+}
+
+message! {
+    ChatUnindexed {
+        id: Text,
+    }
+}
+
+message! {
+    MemoryEntry {
+        id: Text,
+        category: Text,
+        content: Text,
+        source: Choice<proto::MemorySource>,
+        created_at_ms: Number<i64>,
+        updated_at_ms: Number<i64>,
+    }
+}
+
+message! {
+    MemoryEntryAdded {
+        entry: Present<Part<proto::MemoryEntry>>,
+        cap: Number<u32>,
+    }
+}
+
+message! {
+    MemoryEntryRemoved {
+        id: Text,
+    }
+}
+
+message! {
+    MemoryCleared {
+    }
+}
+
+message! {
+    Participant {
+        agent_id: Text,
+        display_name: Text,
+        joined_at_ms: Number<i64>,
+    }
+}
+
+message! {
+    ParticipantAdded {
+        room_id: Text,
+        participant: Present<Part<proto::Participant>>,
+    }
+}
+
+message! {
+    ParticipantRemoved {
+        room_id: Text,
+        agent_id: Text,
+    }
+}
+
+message! {
+    RoomRemoved {
+        room_id: Text,
+    }
+}
+
+message! {
+    state UserConfig {
+        default_model: Text,
+        preferred_llm_route: Text,
+        runtime_mode: Text,
+        local_runtime_base_url: Text,
+        remote_runtime_base_url: Text,
+        max_tool_rounds: Number<u32>,
+        github_username: Text,
+    }
+}
+
+message! {
+    UserConfigSaved {
+        config: Present<Part<proto::UserConfig>>,
+    }
+}
+
+message! {
+    UserConfigUpdated {
+        default_model: Optional<Text>,
+        preferred_llm_route: Optional<Text>,
+        runtime_mode: Optional<Text>,
+        local_runtime_base_url: Optional<Text>,
+        remote_runtime_base_url: Optional<Text>,
+        max_tool_rounds: Optional<Number<u32>>,
+        github_username: Optional<Text>,
+    }
+}
+
+message! {
+    state LlmPreferences {
+        default_model: Text,
+        preferred_route: Text,
+        max_tool_rounds: Number<u32>,
+    }
+}
+
+message! {
+    Workflow {
+        id: Text,
+        name: Text,
+        yaml: Text,
+        uploaded_at_ms: Number<i64>,
+    }
+}
+
+message! {
+    WorkflowUploaded {
+        id: Text,
+        workflow: Present<Linked>,
+    }
+}
+
+message! {
+    Script {
+        id: Text,
+        source: Text,
+        uploaded_at_ms: Number<i64>,
+    }
+}
+
+message! {
+    ScriptUploaded {
+        id: Text,
+        script: Present<Linked>,
+    }
+}
+
+by_name! {
+    "treering.v1.";
+    AgentGroup,
+    AgentAdded,
+    AgentRemoved,
+    Conversation,
+    Message,
+    ChatReplaced,
+    ChatAppended,
+    ChatIndexed,
+    ChatUnindexed,
+    MemoryEntry,
+    MemoryEntryAdded,
+    MemoryEntryRemoved,
+    MemoryCleared,
+    Participant,
+    ParticipantAdded,
+    ParticipantRemoved,
+    RoomRemoved,
+    UserConfig,
+    UserConfigSaved,
+    UserConfigUpdated,
+    LlmPreferences,
+    Workflow,
+    WorkflowUploaded,
+    Script,
+    ScriptUploaded,
+}
