@@ -104,7 +104,7 @@ def test_maturin_and_cargo_share_their_work(tmp_path: Path) -> None:
         capture_output=True,
         check=True,
     )
-    ours = {"_core", "treering_block", "treering_store", "treering_thread"}
+    ours = {"_core", "treering_block", "treering_store", "treering_thread", "treering_actor"}
     assert compiled(CARGO_RUNS["binding"], environment) <= ours
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, assert_type
 
 import treering
-from treering import NOW, Cid, NewStep, Step, Thread, aio
+from treering import NOW, Cid, NewStep, Step, Thread, aio, messages
 
 
 def embedded(path: Path) -> None:
@@ -70,6 +70,17 @@ async def served(path: Path) -> None:
         async for entry in store.watch(after=await store.cursor()):
             assert_type(entry, treering.JournalEntry)
     assert_type(await aio.open(path), aio.Store)
+
+
+def values_of_messages(entry: messages.MemoryEntry, state: messages.UserConfig) -> None:
+    assert_type(entry.source, messages.MemorySource)
+    assert_type(entry.created_at, datetime)
+    assert_type(state.version, int)
+    assert_type(messages.Message().attachments, tuple[Cid, ...])
+    assert_type(messages.UserConfigUpdated().max_tool_rounds, int | None)
+    entry.content = "other"  # type: ignore[misc]
+    messages.MemoryEntryAdded()  # type: ignore[call-arg]
+    messages.MemoryEntry("0123456789ab")  # type: ignore[call-arg]
 
 
 def what_must_not_type_check(thread: Thread, sleeper: aio.Thread) -> None:
