@@ -327,6 +327,27 @@ fn what_only_an_earlier_version_reached_and_was_collected_is_not_lost() {
 }
 
 #[test]
+fn an_earlier_version_is_found_in_a_sealed_file_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let chain = chain(&store);
+    assert_eq!(store.seal_journal(1).unwrap().commits, 6);
+    store.close().unwrap();
+    lose(directory.path(), &chain.nodes[5].cid, true);
+    let store = open(directory.path());
+    let moved = moved_away(&store, &[&name("one")]);
+    let whole = moved.entry.refs[0].whole.as_ref().unwrap();
+    assert_eq!((whole.version, whole.target), (5, chain.nodes[4].cid));
+    quarantine::restore(&store, &moved.name, To::Whole).unwrap();
+    let back = store.read_ref(&name("one")).unwrap().unwrap();
+    assert_eq!(
+        (back.target, back.record),
+        (chain.nodes[4].cid, whole.record.clone())
+    );
+    assert_all_is_well(&store);
+}
+
+#[test]
 fn damaged_bytes_are_kept_as_they_are() {
     let (_directory, chain, store) = broken(|path, chain| {
         let digest: String = chain.leaves[3]

@@ -59,7 +59,7 @@ fn state_value(
     name: &str,
     (version, target, position): (u64, Cid, u64),
 ) -> Result<Option<RefValue>> {
-    let Some(raw) = history::commit_at(session, position)? else {
+    let Some(raw) = history::kept_commit_at(session, position)? else {
         return Ok(None);
     };
     let row = JournalRow {
