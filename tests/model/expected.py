@@ -26,15 +26,61 @@ class Expected:
     forked_from: tuple[str, int] | None = None
     leased_by: tuple[int, int] | None = None
     token: int = 0
+    over_at_ms: int = 0
     removed: bool = False
+    """Also one that is in quarantine."""
+    origin: str = ""
+    """The thread whose start it shares."""
+    past: dict[int, tuple[int, str, str | None]] = field(default_factory=dict)
+    """By version of its ref: how many steps it had, its state, its error."""
+    cut: bool = False
+    """It was taken back to an earlier version: commands of before may have no answer any more."""
+
+    lives: int = 1
+    """How often it came to be: once more each time that it comes out of quarantine."""
+
+    def __post_init__(self) -> None:
+        self.origin = self.origin or self.id
+        self.moved()
+
+    def moved(self) -> None:
+        """Its ref was moved once; call it when all else is said."""
+        self.past[len(self.past) + 1] = (len(self.steps), self.state, self.error)
+
+    @property
+    def version(self) -> int:
+        return len(self.past)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.scope}/thread/{self.id}"
 
     @property
     def over(self) -> bool:
         return self.state in ("completed", "cancelled")
 
+    def back_to(self, version: int) -> None:
+        """It was given back as it was then, and counts from 1 again."""
+        count, self.state, self.error = self.past[version]
+        self.cut = self.cut or version != self.version
+        self.steps = self.steps[:count]
+        self.compacts = {number for number in self.compacts if number <= count}
+        self.artifacts = {number: named for number, named in self.artifacts.items() if number <= count}
+        self.past = {}
+        self.lives += 1
+        self.moved()
+
+    def shared(self, other: "Expected") -> int | None:
+        """How many steps both have from where they come from; None for no common start."""
+        if self.origin != other.origin:
+            return None
+        # Not equal but the same: what two wrote alike is not shared by that.
+        pairs = zip(self.steps, other.steps, strict=False)
+        return next((n for n, (one, two) in enumerate(pairs) if one is not two), min(len(self.steps), len(other.steps)))
+
     def fork(self, thread_id: str, key: str | None, at: int) -> "Expected":
         """What a fork behind step `at` begins with."""
-        fork = Expected(thread_id, self.scope, key, self.prompt, steps=self.steps[:at])
+        fork = Expected(thread_id, self.scope, key, self.prompt, steps=self.steps[:at], origin=self.origin)
         fork.compacts = {number for number in self.compacts if number <= at}
         fork.artifacts = {number: named for number, named in self.artifacts.items() if number <= at}
         fork.forked_from = (self.id, at)
@@ -80,6 +126,19 @@ class Done:
     command: str
     args: list[Any]
     answer: Any
+
+
+@dataclass
+class Entry:
+    """What was put into quarantine together."""
+
+    name: str
+    told: dict[str, Any]
+    """As the store tells it, in the terms of `Player.whole`."""
+    threads: list[Expected]
+    pins: dict[tuple[str, str], Any]
+    victim: tuple[Any, bytes]
+    """The lost block, and the bytes that it had."""
 
 
 def right(answer: Answer, errors: dict[str, bool], may: frozenset[str] = frozenset()) -> bool:

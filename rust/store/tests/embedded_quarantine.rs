@@ -300,6 +300,54 @@ fn a_block_that_came_back_too_late_stands_behind_who_links_to_it() {
 }
 
 #[test]
+fn what_only_an_earlier_version_reached_and_was_collected_is_not_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let chain = chain(&store);
+    let aside = Block::raw(bytes(7, 300));
+    for (version, target, blocks) in [
+        (6, aside.cid, vec![aside.clone()]),
+        (7, chain.nodes[5].cid, vec![]),
+    ] {
+        let mut step = commit();
+        step.blocks = blocks;
+        step.moves = vec![set(&name("one"), Expect::Version(version), target)];
+        store.submit(step).wait().unwrap();
+    }
+    assert_eq!(store.gc(&GcOptions::default()).unwrap().dead, 1);
+    assert!(!store.has(&aside.cid).unwrap());
+    store.close().unwrap();
+    lose(directory.path(), &chain.nodes[5].cid, true);
+    let store = open(directory.path());
+    let moved = moved_away(&store, &[&name("one")]);
+    assert_eq!(moved.entry.lost, [chain.nodes[5].cid]);
+    let whole = moved.entry.refs[0].whole.as_ref().unwrap();
+    assert_eq!((whole.version, whole.target), (5, chain.nodes[4].cid));
+    assert_all_is_well(&store);
+}
+
+#[test]
+fn an_earlier_version_is_found_in_a_sealed_file_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let chain = chain(&store);
+    assert_eq!(store.seal_journal(1).unwrap().commits, 6);
+    store.close().unwrap();
+    lose(directory.path(), &chain.nodes[5].cid, true);
+    let store = open(directory.path());
+    let moved = moved_away(&store, &[&name("one")]);
+    let whole = moved.entry.refs[0].whole.as_ref().unwrap();
+    assert_eq!((whole.version, whole.target), (5, chain.nodes[4].cid));
+    quarantine::restore(&store, &moved.name, To::Whole).unwrap();
+    let back = store.read_ref(&name("one")).unwrap().unwrap();
+    assert_eq!(
+        (back.target, back.record),
+        (chain.nodes[4].cid, whole.record.clone())
+    );
+    assert_all_is_well(&store);
+}
+
+#[test]
 fn damaged_bytes_are_kept_as_they_are() {
     let (_directory, chain, store) = broken(|path, chain| {
         let digest: String = chain.leaves[3]

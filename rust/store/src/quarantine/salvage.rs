@@ -75,7 +75,8 @@ impl Salvage {
         Ok(whole)
     }
 
-    fn is_whole(&self, cid: &Cid) -> bool {
+    /// Whether a block that was walked is whole with all below it.
+    pub(crate) fn is_whole(&self, cid: &Cid) -> bool {
         self.seen.get(cid).copied().unwrap_or(false)
     }
 

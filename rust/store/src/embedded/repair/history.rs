@@ -95,6 +95,29 @@ pub(super) fn commit_at(session: Session<'_>, position: u64) -> Result<Option<Ra
     row.map(|row| read_raw(session, row)).transpose()
 }
 
+/// A commit that is kept, in the database or in a sealed file; None where there is none, or its file can't be read.
+pub(super) fn kept_commit_at(session: Session<'_>, position: u64) -> Result<Option<RawCommit>> {
+    if let Some(raw) = commit_at(session, position)? {
+        return Ok(Some(raw));
+    }
+    let Ok(Some(file)) = session.sealed_file_with(position) else {
+        return Ok(None);
+    };
+    let rows = session.sealed_commits(&file).unwrap_or_default();
+    let row = rows.into_iter().find(|row| row.position == position);
+    Ok(row.map(raw_of))
+}
+
+fn raw_of(row: JournalRow) -> RawCommit {
+    RawCommit {
+        position: row.position,
+        at_ms: row.at_ms,
+        digest: Cell::Blob(row.body_digest.to_vec()),
+        chain: Cell::Blob(row.chain.to_vec()),
+        body: Cell::Blob(row.body),
+    }
+}
+
 /// Visits all commits that are kept, oldest first, as they stand. Those of a sealed file that can't be read
 /// are missing: a file is whole or not to be mended.
 pub(super) fn each_commit(
@@ -106,13 +129,7 @@ pub(super) fn each_commit(
             continue;
         };
         for row in rows {
-            visit(RawCommit {
-                position: row.position,
-                at_ms: row.at_ms,
-                digest: Cell::Blob(row.body_digest.to_vec()),
-                chain: Cell::Blob(row.chain.to_vec()),
-                body: Cell::Blob(row.body),
-            })?;
+            visit(raw_of(row))?;
         }
     }
     let sql = format!("SELECT {COLUMNS} FROM journal ORDER BY position");

@@ -59,7 +59,7 @@ fn state_value(
     name: &str,
     (version, target, position): (u64, Cid, u64),
 ) -> Result<Option<RefValue>> {
-    let Some(raw) = history::commit_at(session, position)? else {
+    let Some(raw) = history::kept_commit_at(session, position)? else {
         return Ok(None);
     };
     let row = JournalRow {
@@ -108,7 +108,6 @@ impl EmbeddedStore {
             at_ms: self.now_ms(),
             ..Entry::default()
         };
-        let mut broken = false;
         let mut nameless = false;
         for one in &leaving {
             let stood = self.reading(|session| one.stood(session))?;
@@ -117,35 +116,40 @@ impl EmbeddedStore {
                 None => false,
             };
             let why = match (&one.value, whole) {
-                (None, _) => "its row does not match its check".to_owned(),
-                (Some(_), false) => {
-                    "blocks that it reaches are gone, damaged or out of place".to_owned()
-                }
-                (Some(_), true) => String::new(),
+                (None, _) => "its row does not match its check",
+                (Some(_), false) => "blocks that it reaches are gone, damaged or out of place",
+                (Some(_), true) => "",
             };
-            broken |= !why.is_empty();
             nameless |= one.value.is_none();
-            let mut earlier = None;
-            for state in one.states.iter().rev().filter(|_| !whole) {
-                if found.walk(state.1, &load)? {
-                    earlier = self.reading(|session| state_value(session, &one.name, *state))?;
-                    break;
-                }
-            }
             entry.refs.push(EntryRef {
                 name: one.name.clone(),
-                why,
+                why: why.to_owned(),
                 stood,
-                whole: earlier,
+                whole: None,
                 row: one.value.is_none().then(|| columns_of(&one.row)),
             });
         }
-        if !broken {
+        if entry.refs.iter().all(|one| one.why.is_empty()) {
             return Err(StoreError::Invalid {
                 what: "quarantine",
                 value: names.join(", "),
                 rule: NOTHING_WRONG.into(),
             });
+        }
+        // What only earlier versions reached was garbage, and may have been collected: nobody misses it.
+        entry.lost.clone_from(&found.lost);
+        for (one, put_aside) in leaving.iter().zip(&mut entry.refs) {
+            let stood = put_aside.stood.as_ref().map(|stood| stood.target);
+            if stood.is_some_and(|target| found.is_whole(&target)) {
+                continue;
+            }
+            for state in one.states.iter().rev() {
+                if found.walk(state.1, &load)? {
+                    put_aside.whole =
+                        self.reading(|session| state_value(session, &one.name, *state))?;
+                    break;
+                }
+            }
         }
         let lonely = self.reading(lonely_rows)?;
         // What hung below a node that is gone, or below a target that nobody knows, can't be told any more.
@@ -154,7 +158,6 @@ impl EmbeddedStore {
         for cid in self.reading(|session| left_over(session, &lost, &lonely, unfollowed))? {
             found.walk(cid, &load)?;
         }
-        entry.lost = found.lost.clone();
         let bytes_of = |cid: &Cid| self.get(cid);
         entry.parts = put_parts(self, &scope, &found, &bytes_of)?;
         let name = self.seal(&scope, leaving, &entry)?;

@@ -1,0 +1,5 @@
+"""The child's side of `player.Child`."""
+
+from player.child import play
+
+play()
