@@ -8,8 +8,8 @@
 //! Tries" (2015) for the one form; IPLD's HashMap specification for tries in blocks.
 
 use crate::cbor::{Encoded, Event, Reader, Writer};
-use crate::collection::Draft;
 use crate::collection::element::{Element, ill_typed, link_of, undecodable};
+use crate::collection::{Draft, LENGTH_MAX};
 use crate::error::{BlockError, CodecError, LimitKind};
 use crate::limits::Limits;
 use crate::node::fields::{Fields, Value, write_node};
@@ -57,6 +57,15 @@ impl Path {
             u32::from(byte >> (7 - bit % 8) & 1)
         });
         bits.fold(0, |place, bit| place << 1 | bit)
+    }
+
+    /// Whether both lead to the same node of this level.
+    fn leads_along(&self, other: &Self, level: usize) -> bool {
+        (0..level).all(|above| self.place(above) == other.place(above))
+    }
+
+    fn is_behind(&self, other: &Self) -> bool {
+        self.0.as_bytes() > other.0.as_bytes()
     }
 }
 
@@ -107,6 +116,9 @@ impl Map {
         if (count == 0) != top.0.is_empty() {
             return Err(fields.ill_typed("top", "there just where there are entries"));
         }
+        if count > LENGTH_MAX {
+            return Err(fields.ill_typed("count", "an integer below 2⁶³"));
+        }
         fields.finish()?;
         Ok(Self { count, top })
     }
@@ -141,13 +153,40 @@ impl Map {
     /// Calls `visit` with every entry, in the order of the keys' hashes, until it says false. Reads each block once.
     ///
     /// # Errors
-    /// As [`Self::get`], also for an entry that stands where its key does not lead; those of `visit`.
+    /// As [`Self::get`], also for an entry that stands where its key does not lead, and, behind the last, where
+    /// there were not as many as the root says; those of `visit`.
     pub fn each<E: From<BlockError>>(
         &self,
         draft: &Draft<'_, E>,
         visit: &mut dyn FnMut(&str, Encoded) -> Result<bool, E>,
     ) -> Result<(), E> {
-        self.top.each(&mut Vec::new(), draft, visit).map(drop)
+        let mut count = 0u64;
+        let mut counted = |key: &str, value| {
+            count = count.saturating_add(1);
+            visit(key, value)
+        };
+        let whole = self.top.each(&mut Vec::new(), None, draft, &mut counted)?;
+        if whole && count != self.count {
+            let cid = self.encode()?.cid;
+            return Err(ill_typed(&cid, "of as many entries as it says").into());
+        }
+        Ok(())
+    }
+
+    /// As [`Self::each`], from the entry behind `after` on, whether that key is there or not; counts nothing.
+    ///
+    /// # Errors
+    /// As [`Self::each`].
+    pub fn each_after<E: From<BlockError>>(
+        &self,
+        after: &str,
+        draft: &Draft<'_, E>,
+        visit: &mut dyn FnMut(&str, Encoded) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let after = Path::of(after);
+        let mut way = Vec::new();
+        self.top.each(&mut way, Some(&after), draft, visit)?;
+        Ok(())
     }
 
     /// Gives a key a value. False: it had one before.
@@ -170,7 +209,7 @@ impl Map {
         }
         let entry = Item::Entry(key.to_owned(), Element::new(value, draft)?);
         let mut top = self.top.clone();
-        let new = top.insert(0, key, entry, draft)?;
+        let new = top.insert(0, key, &Path::of(key), entry, draft)?;
         self.top = top;
         self.count = self.count.saturating_add(u64::from(new));
         Ok(new)
@@ -224,10 +263,11 @@ impl Node {
         &mut self,
         level: usize,
         key: &str,
+        path: &Path,
         entry: Item,
         draft: &mut Draft<'_, E>,
     ) -> Result<bool, E> {
-        let place = Path::of(key).place(level);
+        let place = path.place(level);
         let at = match self.place(place) {
             Ok(at) => at,
             Err(at) => {
@@ -235,26 +275,52 @@ impl Node {
                 return Ok(true);
             }
         };
-        let Some((_, item)) = self.0.get_mut(at) else {
-            return Ok(false);
-        };
-        let (child, new) = match item {
-            Item::Entry(there, _) if there == key => (entry, false),
-            Item::Entry(there, _) => {
-                let mut below = Self::default();
-                let there = there.clone();
-                below.insert(level + 1, &there, item.clone(), draft)?;
-                below.insert(level + 1, key, entry, draft)?;
-                (below.put(draft)?, true)
+        let (child, new) = match self.0.get(at).map(|(_, item)| item) {
+            None => return Ok(false),
+            Some(Item::Entry(there, _)) if there == key => (entry, false),
+            Some(item @ Item::Entry(there, _)) => {
+                let path_there = Path::of(there);
+                if !path.leads_along(&path_there, level + 1) {
+                    return Err(self.misplaced()?.into());
+                }
+                let both = [(&path_there, item.clone()), (path, entry)];
+                (Self::of_two(level + 1, both, draft)?, true)
             }
-            Item::Child(cid) => {
+            Some(Item::Child(cid)) => {
                 let mut below = Self::load(cid, level + 1, draft)?;
-                let new = below.insert(level + 1, key, entry, draft)?;
+                let new = below.insert(level + 1, key, path, entry, draft)?;
                 (below.put(draft)?, new)
             }
         };
-        *item = child;
+        if let Some((_, item)) = self.0.get_mut(at) {
+            *item = child;
+        }
         Ok(new)
+    }
+
+    /// The nodes from this level on that tell two entries apart.
+    fn of_two<E: From<BlockError>>(
+        level: usize,
+        [one, other]: [(&Path, Item); 2],
+        draft: &mut Draft<'_, E>,
+    ) -> Result<Item, E> {
+        let (place, place_other) = (one.0.place(level), other.0.place(level));
+        let mut node = if place != place_other {
+            Self(vec![(place, one.1), (place_other, other.1)])
+        } else if level < LEVELS_MAX {
+            Self(vec![(place, Self::of_two(level + 1, [one, other], draft)?)])
+        } else {
+            // Two keys of one hash: no other level would tell them apart.
+            return Err(Self(vec![(place, one.1)]).misplaced()?.into());
+        };
+        node.0.sort_unstable_by_key(|(place, _)| *place);
+        node.put(draft)
+    }
+
+    /// What is wrong with an entry whose key's hash leads elsewhere.
+    fn misplaced(&self) -> Result<BlockError, BlockError> {
+        let cid = Block::from_encoded(self.encode()?)?.cid;
+        Ok(ill_typed(&cid, "of keys whose hashes lead to it"))
     }
 
     /// False: the key was not there, and nothing is changed.
@@ -291,27 +357,30 @@ impl Node {
         Ok(true)
     }
 
-    /// False: enough. `way`: the places that lead here.
+    /// False: enough. `way`: the places that lead here. `after`: entries up to that one are passed over.
     fn each<E: From<BlockError>>(
         &self,
         way: &mut Vec<u32>,
+        after: Option<&Path>,
         draft: &Draft<'_, E>,
         visit: &mut dyn FnMut(&str, Encoded) -> Result<bool, E>,
     ) -> Result<bool, E> {
-        for (place, item) in &self.0 {
+        let first = after.map_or(0, |path| path.place(way.len()));
+        for (place, item) in self.0.iter().filter(|(place, _)| *place >= first) {
+            let after = after.filter(|_| *place == first);
             way.push(*place);
             let go_on = match item {
-                Item::Child(cid) => Self::load(cid, way.len(), draft)?.each(way, draft, visit)?,
+                Item::Child(cid) => {
+                    Self::load(cid, way.len(), draft)?.each(way, after, draft, visit)?
+                }
                 Item::Entry(key, element) => {
                     let path = Path::of(key);
-                    if !(0..)
-                        .zip(way.iter())
-                        .all(|(level, at)| path.place(level) == *at)
-                    {
-                        let cid = Block::from_encoded(self.encode()?)?.cid;
-                        return Err(ill_typed(&cid, "of keys whose hashes lead to it").into());
+                    let mut levels = (0..).zip(way.iter());
+                    if !levels.all(|(level, at)| path.place(level) == *at) {
+                        return Err(self.misplaced()?.into());
                     }
-                    visit(key, element.value(draft)?)?
+                    let wanted = after.is_none_or(|after| path.is_behind(after));
+                    !wanted || visit(key, element.value(draft)?)?
                 }
             };
             way.pop();
