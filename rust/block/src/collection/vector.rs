@@ -222,31 +222,18 @@ impl Vector {
             return Ok(None);
         };
         let value = last.value(draft)?;
-        self.tail.pop();
-        self.end = self.end.saturating_sub(1);
-        if self.tail.is_empty() && self.tree.is_some() {
+        let mut after = self.clone();
+        after.tail.pop();
+        after.end = after.end.saturating_sub(1);
+        if after.tail.is_empty()
+            && let Some(tree) = after.tree
+        {
             // The last leaf of the tree is the tail now.
-            let leaf = self.leaves_end();
-            let (before, after) = (Part::root_of(self.end), Part::root_of(leaf));
-            self.tail = self.leaf_with(self.tail_start(), Some(before), draft)?;
-            let mut tree = match self.tree {
-                Some(tree) => self.cut(tree, before, self.start, leaf, draft)?,
-                None => None,
-            };
-            let mut level = before.level;
-            while level > after.level
-                && let Some(root) = tree
-            {
-                // One child is left, or none.
-                tree = self
-                    .links(&root, draft)?
-                    .into_iter()
-                    .next()
-                    .filter(|_| self.start < leaf);
-                level = level.saturating_sub(1);
-            }
-            self.tree = tree;
+            let root = Part::root_of(after.end);
+            after.tail = after.leaf_with(after.tail_start(), Some(root), draft)?;
+            after.tree = after.without_last_leaf(tree, root, draft)?;
         }
+        *self = after;
         Ok(Some(value))
     }
 

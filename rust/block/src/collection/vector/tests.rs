@@ -322,3 +322,26 @@ fn the_longest_list_takes_no_more() {
     });
     assert_eq!(error, Ok(true));
 }
+
+#[test]
+fn a_change_that_can_not_be_read_changes_nothing() {
+    let mut shelf = Shelf::default();
+    let elements: Vec<Encoded> = (0..33).map(short).collect();
+    let good = build(&mut shelf, 0, &elements);
+    shelf.blocks.clear();
+    for change in [
+        |vector: &mut Vector, draft: &mut Draft<'_, BlockError>| vector.pop(draft).map(drop),
+        |vector: &mut Vector, draft: &mut Draft<'_, BlockError>| vector.drop_front(1, draft),
+        |vector: &mut Vector, draft: &mut Draft<'_, BlockError>| {
+            vector.set(0, short(0), draft).map(drop)
+        },
+    ] {
+        let mut vector = good.clone();
+        let error = shelf.look(|draft| {
+            let read = |cid: &Cid| draft.get(cid);
+            change(&mut vector, &mut Draft::new(&read))
+        });
+        assert!(error.is_err());
+        assert_eq!(vector, good);
+    }
+}

@@ -96,6 +96,29 @@ impl Vector {
         Ok(draft.put(encode_links(&links)?))
     }
 
+    /// The tree, whose root was `root`, without the leaf that is the tail now.
+    pub(super) fn without_last_leaf<E: From<BlockError>>(
+        &self,
+        tree: Cid,
+        root: Part,
+        draft: &mut Draft<'_, E>,
+    ) -> Result<Option<Cid>, E> {
+        let leaf = self.leaves_end();
+        let mut tree = self.cut(tree, root, self.start, leaf, draft)?;
+        for _ in Part::root_of(leaf).level..root.level {
+            // Of a root that is too high one child is left, or none.
+            let Some(high) = tree else {
+                break;
+            };
+            tree = self
+                .links(&high, draft)?
+                .into_iter()
+                .next()
+                .filter(|_| self.start < leaf);
+        }
+        Ok(tree)
+    }
+
     /// What is left of the tree between two elements; None for nothing. `end` is a leaf's.
     pub(super) fn cut<E: From<BlockError>>(
         &self,
