@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from treering.commit import Commit, CommitThreads, ThreadDraft
     from treering.holds import Hold
     from treering.lease import Lease
+    from treering.map import Map
     from treering.pins import Pins
     from treering.refs import Refs
     from treering.scope import Scope
     from treering.store import Store
     from treering.thread import Thread
     from treering.threads import Threads
+    from treering.vector import Vector
 
 
 class Family:
@@ -30,6 +32,7 @@ class Family:
     CommitThreads: type[CommitThreads]
     Hold: type[Hold]
     Lease: type[Lease]
+    Map: type[Map[Any]]
     Pins: type[Pins]
     Refs: type[Refs]
     Scope: type[Scope]
@@ -37,6 +40,7 @@ class Family:
     Thread: type[Thread]
     ThreadDraft: type[ThreadDraft]
     Threads: type[Threads]
+    Vector: type[Vector[Any]]
 
     def __init__(self, module: str) -> None:
         self._module = module

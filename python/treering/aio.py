@@ -17,16 +17,20 @@ from treering import blocks as _blocks
 from treering import commit as _commit
 from treering import holds as _holds
 from treering import lease as _lease
+from treering import map as _map
 from treering import pins as _pins
 from treering import refs as _refs
 from treering import scope as _scope
 from treering import store as _store
 from treering import thread as _thread
 from treering import threads as _threads
+from treering import vector as _vector
 from treering._async import Opening, derive
 from treering._async import memory_store as memory
 from treering._async import open_store as open
 from treering._async import restore_backup as restore
+from treering._core import MapCore as _MapCore
+from treering._core import VectorCore as _VectorCore
 from treering._family import ASYNC as _ASYNC
 
 __all__ = [
@@ -35,6 +39,7 @@ __all__ = [
     "CommitThreads",
     "Hold",
     "Lease",
+    "Map",
     "Opening",
     "Pins",
     "Refs",
@@ -43,6 +48,7 @@ __all__ = [
     "Thread",
     "ThreadDraft",
     "Threads",
+    "Vector",
     "memory",
     "open",
     "restore",
@@ -53,6 +59,7 @@ Commit = _ASYNC.Commit = derive(_commit.Commit)
 CommitThreads = _ASYNC.CommitThreads = derive(_commit.CommitThreads)
 Hold = _ASYNC.Hold = derive(_holds.Hold)
 Lease = _ASYNC.Lease = derive(_lease.Lease)
+Map = _ASYNC.Map = derive(_map.Map, _MapCore)
 Pins = _ASYNC.Pins = derive(_pins.Pins)
 Refs = _ASYNC.Refs = derive(_refs.Refs)
 Scope = _ASYNC.Scope = derive(_scope.Scope)
@@ -60,3 +67,4 @@ Store = _ASYNC.Store = derive(_store.Store)
 Thread = _ASYNC.Thread = derive(_thread.Thread)
 ThreadDraft = _ASYNC.ThreadDraft = derive(_commit.ThreadDraft)
 Threads = _ASYNC.Threads = derive(_threads.Threads)
+Vector = _ASYNC.Vector = derive(_vector.Vector, _VectorCore)

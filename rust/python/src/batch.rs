@@ -1,16 +1,15 @@
 //! `BatchCore`: the operations of one `scope.commit()`, drafted and then committed at once.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use treering_block::limits::Limits;
-use treering_store::Durability;
+use treering_store::{Durability, Landing, Store};
 use treering_thread::{Batch, BatchAnswer, Draft, ForkArgs, ForkAt};
 
 use crate::cid::PyCid;
+use crate::collection::node;
 use crate::convert::{ByteString, Count, Signed, Text};
-use crate::encode::encode_within;
 use crate::error::{CoreError, Result};
 use crate::pending::PyPending;
 use crate::step::{NewStep, StepCore};
@@ -21,6 +20,7 @@ use crate::threads::NewThread;
 #[pyclass(frozen, name = "BatchCore", module = "treering._core")]
 pub struct BatchCore {
     drafting: Mutex<Option<Drafting>>,
+    store: Arc<dyn Store>,
     durability: Durability,
 }
 
@@ -31,6 +31,7 @@ struct Drafting {
     steps_of: Vec<usize>,
     /// For each step drafted by a call: its draft, and its place among the steps of that draft.
     calls: Vec<(usize, usize)>,
+    landings: Vec<Landing>,
 }
 
 impl Drafting {
@@ -61,13 +62,15 @@ impl Drafting {
 }
 
 impl BatchCore {
-    pub fn new(batch: Batch, durability: Durability) -> Self {
+    pub fn new(batch: Batch, store: Arc<dyn Store>, durability: Durability) -> Self {
         Self {
             drafting: Mutex::new(Some(Drafting {
                 batch,
                 steps_of: Vec::new(),
                 calls: Vec::new(),
+                landings: Vec::new(),
             })),
+            store,
             durability,
         }
     }
@@ -101,8 +104,10 @@ impl BatchCore {
     #[pyo3(signature = (args))]
     fn start(&self, py: Python<'_>, args: NewThread) -> Result<usize> {
         self.draft(py, |drafting| {
-            let steps = args.0.steps.len();
-            let draft = drafting.batch.start(args.0)?;
+            let steps = args.steps();
+            let (args, landing) = args.with_blocks(&self.store)?;
+            let draft = drafting.batch.start(args)?;
+            drafting.landings.push(landing);
             Ok(drafting.note_draft(draft, steps))
         })
     }
@@ -121,7 +126,9 @@ impl BatchCore {
     #[pyo3(signature = (draft, step))]
     fn append(&self, py: Python<'_>, draft: usize, step: NewStep) -> Result<StepCore> {
         self.draft(py, |drafting| {
-            let step = drafting.batch.append(Draft::from_index(draft), step.0)?;
+            let (step, landing) = step.with_blocks(&self.store)?;
+            let step = drafting.batch.append(Draft::from_index(draft), step)?;
+            drafting.landings.push(landing);
             drafting.note_step(draft);
             Ok(StepCore::new(step))
         })
@@ -174,8 +181,11 @@ impl BatchCore {
 
     #[pyo3(signature = (value))]
     fn put_node(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> Result<PyCid> {
-        let encoded = encode_within(value, Limits::NODE)?;
+        let (encoded, carried) = node(value)?;
         self.draft(py, |drafting| {
+            let (blocks, landing) = carried.blocks(&self.store)?;
+            drafting.batch.carry(blocks);
+            drafting.landings.push(landing);
             Ok(PyCid::ours(drafting.batch.put_node(encoded)?))
         })
     }
@@ -184,17 +194,19 @@ impl BatchCore {
     /// "new_blocks"}.
     #[pyo3(signature = (command_id))]
     fn commit(&self, py: Python<'_>, command_id: Option<Text>) -> Result<PyPending> {
-        let (pending, places) = py.detach(|| {
+        let (pending, places, landing) = py.detach(|| {
             let drafting = self.lock().take().ok_or_else(committed)?;
             let places = drafting.places();
+            let landing: Landing = drafting.landings.into_iter().collect();
             let pending = drafting
                 .batch
                 .commit(command_id.as_deref(), self.durability)?;
-            Ok::<_, CoreError>((pending, places))
+            Ok::<_, CoreError>((pending, places, landing))
         })?;
-        Ok(PyPending::of_thread(pending, move |py, answer| {
+        let pending = PyPending::of_thread(pending, move |py, answer| {
             Ok(answer_object(py, answer, &places)?.into_any().unbind())
-        }))
+        });
+        Ok(pending.carrying(landing))
     }
 }
 
