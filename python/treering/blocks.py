@@ -99,7 +99,9 @@ class Blocks:
         Errors:
             As `get`; Invalid (`invalid`): the block is no vector's root.
         """
-        return self._family.Vector(self._session.core.vector(self._cid(cid)))
+        vector = self._family.Vector(self._session.core.vector(self._cid(cid)))
+        vector._session = self._session
+        return vector
 
     @read
     def map(self, cid: Cid | str) -> Map[Any]:
@@ -108,7 +110,9 @@ class Blocks:
         Errors:
             As `get`; Invalid (`invalid`): the block is no map's root.
         """
-        return self._family.Map(self._session.core.map(self._cid(cid)))
+        found = self._family.Map(self._session.core.map(self._cid(cid)))
+        found._session = self._session
+        return found
 
     @read
     def has(self, cid: Cid | str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, overload
 from treering._calls import Chunks, blocking, read, stream
 from treering._core import Cid, MapCore
 from treering._family import SYNC
+from treering._session import Session
 
 V = TypeVar("V")
 D = TypeVar("D")
@@ -44,7 +45,13 @@ class Map(MapCore[V], Mapping[str, V]):
         True
     """
 
-    __slots__ = ()
+    __slots__ = ("_session",)
+
+    _session: Session | None
+
+    def __init__(self, items: Mapping[str, V] | Iterable[tuple[str, V]] | MapCore[V] = (), /) -> None:
+        # The core has taken the items already. What was opened in a store keeps that open, as a step does.
+        self._session = getattr(items, "_session", None)
 
     @property
     def cid(self) -> Cid:
@@ -132,7 +139,9 @@ class Map(MapCore[V], Mapping[str, V]):
         return self._of(changed)
 
     def _of(self, core: MapCore[V]) -> Map[V]:
-        return type(self)(core)
+        changed = type(self)(core)
+        changed._session = self._session
+        return changed
 
     def _parts(self) -> Iterator[list[tuple[str, V]]]:
         after = None

@@ -9,6 +9,7 @@ from typing import Any, Final, SupportsIndex, TypeVar, overload
 from treering._calls import Chunks, read, stream
 from treering._core import Cid, VectorCore
 from treering._family import SYNC
+from treering._session import Session
 
 T = TypeVar("T")
 
@@ -49,7 +50,13 @@ class Vector(VectorCore[T], Sequence[T]):
         True
     """
 
-    __slots__ = ()
+    __slots__ = ("_session",)
+
+    _session: Session | None
+
+    def __init__(self, items: Iterable[T] | VectorCore[T] = (), /) -> None:
+        # The core has taken the items already. What was opened in a store keeps that open, as a step does.
+        self._session = getattr(items, "_session", None)
 
     @property
     def cid(self) -> Cid:
@@ -150,7 +157,9 @@ class Vector(VectorCore[T], Sequence[T]):
         return self._of(self._without(0, count))
 
     def _of(self, core: VectorCore[T]) -> Vector[T]:
-        return type(self)(core)
+        changed = type(self)(core)
+        changed._session = self._session
+        return changed
 
     def _place(self, index: SupportsIndex) -> int:
         place = operator_index(index)

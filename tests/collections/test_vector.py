@@ -1,5 +1,6 @@
 """`treering.Vector` beside a plain list: what it holds, what a change writes, where its blocks are."""
 
+import gc
 import pickle
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -281,6 +282,17 @@ def test_as_a_value_it_is_its_link(store: treering.Store) -> None:
     assert treering.codec.collect_links({"a": vector}) == [vector.cid]
     assert treering.codec.decode(treering.codec.encode(vector)) == vector.cid
     assert store.blocks.get_node(vector.cid) == {"kind": "vector", "start": 0, "end": 1, "tail": [["x"]]}
+
+
+def test_what_was_opened_keeps_its_store_open(tmp_path: Path) -> None:
+    cid = treering.open(tmp_path / "kept").blocks.put_node(Vector(map(message, range(100))))
+    vector = treering.open(tmp_path / "kept").blocks.vector(cid)
+    longer = Vector(vector.append("last"))
+    del vector
+    gc.collect()
+    assert longer[0] == message(0)
+    made = treering.open(tmp_path / "kept").blocks.map(treering.open(tmp_path / "kept").blocks.put_node(treering.Map()))
+    assert made.insert("a", "x" * 100)["a"] == "x" * 100
 
 
 def test_its_repr_reads_nothing(store: treering.Store) -> None:
