@@ -23,6 +23,7 @@ CLASSES = {
     "commit": ["ThreadDraft", "CommitThreads", "Commit"],
     "holds": ["Hold"],
     "lease": ["Lease"],
+    "map": ["Map"],
     "pins": ["Pins"],
     "refs": ["Refs"],
     "scope": ["Scope"],
@@ -36,6 +37,7 @@ CLASSES = {
     "stores.user_config": ["UserConfigStore", "LlmPreferencesStore"],
     "thread": ["Thread"],
     "threads": ["Threads"],
+    "vector": ["Vector"],
 }
 OPENERS = {"store": ["open", "memory"]}
 FUNCTIONS = {"backup": ["restore"]}
@@ -72,7 +74,7 @@ class Source:
                     self.origins[name] = f"treering.{module}"
                 case ast.FunctionDef(name=name):
                     self.functions[name] = node
-                case ast.AnnAssign(target=ast.Name(id=name)):
+                case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
                     self.origins[name] = f"treering.{module}"
 
 
@@ -100,12 +102,20 @@ class Stub:
         self.imports: dict[str, set[str]] = {"collections.abc": {"Callable", "Generator"}, "typing": {"Any"}}
 
     def add_class(self, source: Source, name: str) -> None:
-        self.lines += ["", f"class {name}:"]
+        # What of the core it is; what else the sync class is, an async one can't be.
+        bases = [text for base in source.classes[name].bases if "Core[" in (text := ast.unparse(base))]
+        inherits = f"({', '.join(self._type(source, base) for base in bases)})" if bases else ""
+        self.lines += ["", f"class {name}{inherits}:"]
+        overloads: list[ast.FunctionDef] = []
         for origin, member in members(source, name):
             if isinstance(member, ast.FunctionDef) and (not member.name.startswith("_") or member.name in SHOWN):
                 if member.name == "__init__":
                     self._add_attributes(origin, member)
-                self._add_method(origin, member)
+                if _decorators(member) == {"overload"}:
+                    overloads.append(member)
+                    continue
+                self._add_method(origin, member, overloads)
+                overloads = []
 
     def add_opener(self, source: Source, name: str) -> None:
         function = source.functions[name]
@@ -123,8 +133,18 @@ class Stub:
                 case ast.AnnAssign(target=ast.Attribute(attr=name), annotation=annotation) if name[0] != "_":
                     self.lines.append(f"    {name}: {self._type(source, ast.unparse(annotation))}")
 
-    def _add_method(self, source: Source, method: ast.FunctionDef) -> None:
-        decorators = {ast.unparse(decorator) for decorator in method.decorator_list}
+    def _add_method(self, source: Source, method: ast.FunctionDef, overloads: list[ast.FunctionDef]) -> None:
+        """Writes a method, or the overloads that stand for it."""
+        decorators = _decorators(method)
+        if "blocking" in decorators:
+            return
+        if overloads:
+            for overload in overloads:
+                self.imports["typing"].add("overload")
+                self.lines.append("    @overload")
+                overload.decorator_list = method.decorator_list
+                self._add_method(source, overload, [])
+            return
         if method.returns is None:
             raise SystemExit(f"{method.name}, line {method.lineno}, has no return type")
         returns = ast.unparse(method.returns)
@@ -185,6 +205,10 @@ class Stub:
         export = ["__all__ = [", *(f'    "{name}",' for name in exported), "]"]
         parts = [HEADER, *plain, *standard, "", *ours, "", *export, *self.lines]
         return "\n".join(parts) + "\n"
+
+
+def _decorators(method: ast.FunctionDef) -> set[str]:
+    return {ast.unparse(decorator) for decorator in method.decorator_list}
 
 
 def _import_order(name: str) -> tuple[bool, bool, str]:

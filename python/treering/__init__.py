@@ -60,6 +60,7 @@ from treering.holds import Hold
 from treering.interchange import Exported, Imported, OnConflict
 from treering.journal import ExpireReport, JournalEntry, JournalExtent, Move, SealedFile, SealReport
 from treering.lease import Lease
+from treering.map import Map
 from treering.nodes import ContentNode, StartNode, StateNode
 from treering.pins import Pins
 from treering.refs import Quarantined, QuarantinedRef, Refs, RefState
@@ -68,6 +69,7 @@ from treering.step import NOW, NewStep, Step, StepLike, StepPlace, StepRef
 from treering.store import Reachable, Store, memory, open
 from treering.thread import Status, Thread
 from treering.threads import Threads
+from treering.vector import Vector
 from treering.verify import Finding, Repair, VerifyReport
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "LeaseLost",
     "LimitExceeded",
     "LockTimeout",
+    "Map",
     "MissingExtra",
     "Move",
     "NewStep",
@@ -150,6 +153,7 @@ __all__ = [
     "Threads",
     "TreeringError",
     "Unavailable",
+    "Vector",
     "VerifyReport",
     "VersionConflict",
     "WrongStatus",

@@ -130,6 +130,7 @@ def _as_immediate(body: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+# What is @blocking has no async form.
 _FORMS: Final[dict[Kind, Callable[[Callable[..., Any]], Callable[..., Any]]]] = {
     "verb": _as_verb,
     "read": _as_read,
@@ -138,19 +139,35 @@ _FORMS: Final[dict[Kind, Callable[[Callable[..., Any]], Callable[..., Any]]]] = 
 }
 
 
-def derive(sync_class: type[T]) -> type[T]:
-    """Returns the async class of a sync one; the two share bodies and docstrings, not a type."""
+def derive(sync_class: type[T], *bases: type) -> type[T]:
+    """Returns the async class of a sync one; the two share bodies and docstrings, not a type.
+
+    `bases`: what of the core both are.
+    """
     members: dict[str, Any] = {}
     slots: list[str] = []
-    # What it has from its bases, too: the async class has none.
-    for ancestor in reversed(sync_class.__mro__[:-1]):
+    # What it has from its bases, too: the async class has none but the core's.
+    for ancestor in reversed(sync_class.__mro__):
+        if not ancestor.__module__.startswith("treering.") or ancestor in bases:
+            continue
         for name, member in vars(ancestor).items():
             if isinstance(member, MemberDescriptorType) or name in ("__dict__", "__weakref__"):
                 continue  # made anew from __slots__
+            if name in _OF_BASES or _is_blocking(member):
+                continue
             members[_AWAITED_NAMES.get(name, name)] = _async_member(name, member)
-        slots += vars(ancestor)["__slots__"]
+        slots += vars(ancestor).get("__slots__", ())
     members |= {"__module__": ASYNC_MODULE, "_family": ASYNC, "__slots__": tuple(slots), "__doc__": sync_class.__doc__}
-    return cast("type[T]", type(sync_class.__name__, (), members))
+    return cast("type[T]", type(sync_class.__name__, bases, members))
+
+
+# What the metaclass of abstract bases and typing leave in a class.
+_OF_BASES: Final = {"__abstractmethods__", "_abc_impl", "__orig_bases__", "__parameters__"}
+
+
+def _is_blocking(member: Any) -> bool:
+    found = call_of(member)
+    return found is not None and found[0] == "blocking"
 
 
 def _async_member(name: str, member: Any) -> Any:

@@ -5,6 +5,7 @@
 - `@read` looks something up. Its body is a plain function.
 - `@stream` gives many things in order. Its body yields them in chunks.
 - `@feed` is a stream without an end: it waits for more.
+- `@blocking` reads where Python has no place for an await (`in`, views); async objects go without.
 
 This file drives them for sync callers; `treering._async` does the same for a loop. A body never calls
 a decorated method of its own object: on an async object that would be a coroutine.
@@ -34,7 +35,7 @@ Chunks: TypeAlias = Iterator[Sequence[T]]
 Feed: TypeAlias = Iterator[Sequence[T] | Watch]
 """The body of a feed: yields a few at a time, or what to wait on before there are more."""
 
-Kind: TypeAlias = Literal["verb", "read", "stream", "feed"]
+Kind: TypeAlias = Literal["verb", "read", "stream", "feed", "blocking"]
 MARK: Final = "__treering_call__"
 
 
@@ -75,6 +76,12 @@ def _flat(body: Callable[P, Feed[T]]) -> Callable[P, Iterator[T]]:
                 yield from chunk
 
     return call
+
+
+def blocking(body: Callable[P, T]) -> Callable[P, T]:
+    """Returns the same function; an async object has none of the name, since Python can't await it there."""
+    setattr(body, MARK, ("blocking", body))
+    return body
 
 
 def drive(op: Op[T]) -> T:
@@ -118,5 +125,5 @@ def outer_type(annotation: str, kind: Kind) -> str:
             return "Iterator[" + annotation.removeprefix("Chunks[")
         case "feed":
             return "Iterator[" + annotation.removeprefix("Feed[")
-        case "read":
+        case "read" | "blocking":
             return annotation

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from treering.commit import Commit, CommitThreads, ThreadDraft
     from treering.holds import Hold
     from treering.lease import Lease
+    from treering.map import Map
     from treering.pins import Pins
     from treering.refs import Refs
     from treering.scope import Scope
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
     from treering.thread import Thread
     from treering.threads import Threads
+    from treering.vector import Vector
 
 
 class Family:
@@ -40,6 +42,7 @@ class Family:
     Hold: type[Hold]
     Lease: type[Lease]
     LlmPreferencesStore: type[LlmPreferencesStore]
+    Map: type[Map[Any]]
     MemoryStore: type[MemoryStore]
     ParticipantsStore: type[ParticipantsStore]
     Pins: type[Pins]
@@ -52,6 +55,7 @@ class Family:
     ThreadDraft: type[ThreadDraft]
     Threads: type[Threads]
     UserConfigStore: type[UserConfigStore]
+    Vector: type[Vector[Any]]
     WorkflowsStore: type[WorkflowsStore]
 
     def __init__(self, module: str) -> None:

@@ -17,6 +17,7 @@ from treering import blocks as _blocks
 from treering import commit as _commit
 from treering import holds as _holds
 from treering import lease as _lease
+from treering import map as _map
 from treering import pins as _pins
 from treering import refs as _refs
 from treering import scope as _scope
@@ -24,10 +25,13 @@ from treering import scoped as _scoped
 from treering import store as _store
 from treering import thread as _thread
 from treering import threads as _threads
+from treering import vector as _vector
 from treering._async import Opening, derive
 from treering._async import memory_store as memory
 from treering._async import open_store as open
 from treering._async import restore_backup as restore
+from treering._core import MapCore as _MapCore
+from treering._core import VectorCore as _VectorCore
 from treering._family import ASYNC as _ASYNC
 from treering.stores import agents as _agents
 from treering.stores import chats as _chats
@@ -45,6 +49,7 @@ __all__ = [
     "Hold",
     "Lease",
     "LlmPreferencesStore",
+    "Map",
     "MemoryStore",
     "Opening",
     "ParticipantsStore",
@@ -58,6 +63,7 @@ __all__ = [
     "ThreadDraft",
     "Threads",
     "UserConfigStore",
+    "Vector",
     "WorkflowsStore",
     "memory",
     "open",
@@ -69,6 +75,7 @@ Commit = _ASYNC.Commit = derive(_commit.Commit)
 CommitThreads = _ASYNC.CommitThreads = derive(_commit.CommitThreads)
 Hold = _ASYNC.Hold = derive(_holds.Hold)
 Lease = _ASYNC.Lease = derive(_lease.Lease)
+Map = _ASYNC.Map = derive(_map.Map, _MapCore)
 Pins = _ASYNC.Pins = derive(_pins.Pins)
 Refs = _ASYNC.Refs = derive(_refs.Refs)
 Scope = _ASYNC.Scope = derive(_scope.Scope)
@@ -85,3 +92,4 @@ ScriptsStore = _ASYNC.ScriptsStore = derive(_sources.ScriptsStore)
 UserConfigStore = _ASYNC.UserConfigStore = derive(_user_config.UserConfigStore)
 WorkflowsStore = _ASYNC.WorkflowsStore = derive(_sources.WorkflowsStore)
 Scoped = _ASYNC.Scoped = derive(_scoped.Scoped)
+Vector = _ASYNC.Vector = derive(_vector.Vector, _VectorCore)

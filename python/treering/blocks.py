@@ -10,6 +10,8 @@ from treering._calls import Chunks, Op, read, stream, verb
 from treering._core import Cid, collect_links
 from treering._family import SYNC, Family
 from treering._session import Address, Durability, Session
+from treering.map import Map
+from treering.vector import Vector
 
 _CHUNK: Final = 1_000
 _CID_CHARS: Final = 59
@@ -57,6 +59,9 @@ class Blocks:
     def put_node(self, value: object) -> Op[Cid]:
         """Returns the CID of a value stored as a node, durable. A `Cid` in it is a link.
 
+        A `Vector` or `Map` in it is a link too, and is stored with it in one commit; as the value itself it is the
+        node, so that the answer is its own `cid`.
+
         Errors:
             Invalid (`invalid`): it links to a block that is not here, or DAG-CBOR can't hold it (NaN,
             a set, a foreign CID …); nothing was written.
@@ -86,6 +91,28 @@ class Blocks:
             As `get`; Invalid (`invalid`): the block holds bytes, not a node.
         """
         return self._session.core.get_node(self._cid(cid))
+
+    @read
+    def vector(self, cid: Cid | str) -> Vector[Any]:
+        """Returns the list whose root this is; its elements are read when they are asked for.
+
+        Errors:
+            As `get`; Invalid (`invalid`): the block is no vector's root.
+        """
+        vector = self._family.Vector(self._session.core.vector(self._cid(cid)))
+        vector._session = self._session
+        return vector
+
+    @read
+    def map(self, cid: Cid | str) -> Map[Any]:
+        """Returns the map whose root this is; its entries are read when they are asked for.
+
+        Errors:
+            As `get`; Invalid (`invalid`): the block is no map's root.
+        """
+        found = self._family.Map(self._session.core.map(self._cid(cid)))
+        found._session = self._session
+        return found
 
     @read
     def has(self, cid: Cid | str) -> bool:

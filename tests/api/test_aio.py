@@ -12,6 +12,7 @@ import pytest
 
 import treering
 from treering import Step, aio
+from treering._calls import call_of
 
 TASKS = 64
 CLASSES = [
@@ -20,12 +21,14 @@ CLASSES = [
     "CommitThreads",
     "Hold",
     "Lease",
+    "Map",
     "Pins",
     "Scope",
     "Store",
     "Thread",
     "ThreadDraft",
     "Threads",
+    "Vector",
 ]
 
 
@@ -282,8 +285,11 @@ AWAITED = {"__enter__": "__aenter__", "__exit__": "__aexit__", "__iter__": "__ai
 
 def members() -> Iterator[tuple[str, str]]:
     for class_name in CLASSES:
-        for name in vars(getattr(treering, class_name)):
-            if not name.startswith("_") or name in AWAITED:
+        for name, member in vars(getattr(treering, class_name)).items():
+            if name.startswith("_") and name not in AWAITED:
+                continue
+            # What Python can't await has no place there.
+            if (call_of(member) or ("",))[0] != "blocking":
                 yield class_name, name
 
 

@@ -12,7 +12,7 @@ import treering.chat
 PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 WORDS = set(re.findall(r"\w+", PAGE))
 DESCRIBED = ["Store", "Scope", "Threads", "Thread", "Step", "Commit", "ThreadDraft", "Blocks", "Pins", "Cid", "Diff"]
-DESCRIBED += ["Hold", "GcReport"]
+DESCRIBED += ["Hold", "GcReport", "Vector", "Map"]
 DESCRIBED += ["Refs", "RefState", "Quarantined", "QuarantinedRef", "Repair", "Finding"]
 
 

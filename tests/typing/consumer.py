@@ -50,6 +50,32 @@ def embedded(path: Path) -> None:
         assert_type(error.at, Cid)
 
 
+def collected(store: treering.Store, cid: Cid) -> None:
+    vector = treering.Vector(["a"])
+    assert_type(vector, treering.Vector[str])
+    assert_type(vector.append("b")[0], str)
+    assert_type(vector[1:], list[str])
+    assert_type([text.upper() for text in reversed(vector)], list[str])
+    made = treering.Map({"a": 1})
+    assert_type(made.insert("b", 2)["a"], int)
+    assert_type(made.get("a"), int | None)
+    assert_type(made.get("a", "no"), int | str)
+    assert_type(dict(made.items()), dict[str, int])
+    assert_type(list(made.entries()), list[tuple[str, int]])
+    opened: treering.Vector[int] = store.blocks.vector(cid)
+    assert_type(opened[0], int)
+
+
+async def collected_meanwhile(store: aio.Store, cid: Cid) -> None:
+    vector = await aio.Vector(["a"]).append("b")
+    assert_type(vector, aio.Vector[str])
+    assert_type(await vector[0], str)
+    assert_type(await vector[:1], list[str])
+    assert_type([text async for text in vector], list[str])
+    assert_type(await aio.Map({"a": 1}).get("a"), int | None)
+    assert_type([pair async for pair in (await store.blocks.map(cid)).entries()], list[tuple[str, Any]])
+
+
 async def served(path: Path) -> None:
     async with aio.open(path) as store:
         assert_type(store, aio.Store)
@@ -92,5 +118,7 @@ def what_must_not_type_check(thread: Thread, sleeper: aio.Thread) -> None:
     thread.export(3)  # type: ignore[arg-type]
     thread.extend([("a", "b", "c")])  # type: ignore[list-item]
     thread.head = thread.head  # type: ignore[misc]
+    treering.Vector(["a"]).append(1)  # type: ignore[arg-type]
+    treering.Map({1: "a"})  # type: ignore[arg-type]
     for _ in sleeper:  # type: ignore[attr-defined]
         pass

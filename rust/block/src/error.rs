@@ -59,6 +59,8 @@ pub enum LimitKind {
     Name,
     /// Maps of a value that is read whole.
     Maps,
+    /// Elements of a large collection.
+    Elements,
 }
 
 impl fmt::Display for LimitKind {
@@ -69,6 +71,7 @@ impl fmt::Display for LimitKind {
             Self::Links => "links of a node",
             Self::Name => "bytes of a name",
             Self::Maps => "maps of a value that is read whole",
+            Self::Elements => "elements of a list or map",
         })
     }
 }

@@ -1,18 +1,17 @@
 //! `BatchCore`: the operations of one `scope.commit()`, drafted and then committed at once.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use treering_actor::stores::Stores;
 use treering_actor::{Envelope, Mixed, MixedAnswer, Reader};
-use treering_block::limits::Limits;
-use treering_store::Durability;
+use treering_store::{Durability, Landing, Store};
 use treering_thread::{Batch, BatchAnswer, Draft, ForkArgs, ForkAt};
 
 use crate::cid::PyCid;
+use crate::collection::node;
 use crate::convert::{ByteString, Count, Signed, Text};
-use crate::encode::encode_within;
 use crate::error::{CoreError, Result};
 use crate::pending::PyPending;
 use crate::step::{NewStep, StepCore};
@@ -24,6 +23,7 @@ use crate::verb::{Show, VerbCore};
 #[pyclass(frozen, name = "BatchCore", module = "treering._core")]
 pub struct BatchCore {
     drafting: Mutex<Option<Drafting>>,
+    store: Arc<dyn Store>,
     durability: Durability,
 }
 
@@ -38,6 +38,7 @@ struct Drafting {
     steps_of: Vec<usize>,
     /// For each step drafted by a call: its draft, and its place among the steps of that draft.
     calls: Vec<(usize, usize)>,
+    landings: Vec<Landing>,
 }
 
 impl Drafting {
@@ -69,6 +70,7 @@ impl Drafting {
 
 impl BatchCore {
     pub fn new(batch: Batch, stores: &Stores, durability: Durability) -> Self {
+        let store = Arc::clone(stores.reader().store());
         Self {
             drafting: Mutex::new(Some(Drafting {
                 batch,
@@ -77,7 +79,9 @@ impl BatchCore {
                 reader: stores.reader(),
                 steps_of: Vec::new(),
                 calls: Vec::new(),
+                landings: Vec::new(),
             })),
+            store,
             durability,
         }
     }
@@ -111,8 +115,10 @@ impl BatchCore {
     #[pyo3(signature = (args))]
     fn start(&self, py: Python<'_>, args: NewThread) -> Result<usize> {
         self.draft(py, |drafting| {
-            let steps = args.0.steps.len();
-            let draft = drafting.batch.start(args.0)?;
+            let steps = args.steps();
+            let (args, landing) = args.with_blocks(&self.store)?;
+            let draft = drafting.batch.start(args)?;
+            drafting.landings.push(landing);
             Ok(drafting.note_draft(draft, steps))
         })
     }
@@ -131,7 +137,9 @@ impl BatchCore {
     #[pyo3(signature = (draft, step))]
     fn append(&self, py: Python<'_>, draft: usize, step: NewStep) -> Result<StepCore> {
         self.draft(py, |drafting| {
-            let step = drafting.batch.append(Draft::from_index(draft), step.0)?;
+            let (step, landing) = step.with_blocks(&self.store)?;
+            let step = drafting.batch.append(Draft::from_index(draft), step)?;
+            drafting.landings.push(landing);
             drafting.note_step(draft);
             Ok(StepCore::new(step))
         })
@@ -202,8 +210,11 @@ impl BatchCore {
 
     #[pyo3(signature = (value))]
     fn put_node(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> Result<PyCid> {
-        let encoded = encode_within(value, Limits::NODE)?;
+        let (encoded, carried) = node(value)?;
         self.draft(py, |drafting| {
+            let (blocks, landing) = carried.blocks(&self.store)?;
+            drafting.batch.carry(blocks);
+            drafting.landings.push(landing);
             Ok(PyCid::ours(drafting.batch.put_node(encoded)?))
         })
     }
@@ -223,7 +234,7 @@ impl BatchCore {
             causation_id: causation_id.map(|Text(id)| id),
             principal: principal.map(|Text(name)| name),
         };
-        let (pending, shown) = py.detach(|| {
+        let (pending, shown, landing) = py.detach(|| {
             let drafting = self.lock().take().ok_or_else(committed)?;
             let places = drafting.places();
             let Drafting {
@@ -231,12 +242,14 @@ impl BatchCore {
                 mixed,
                 shows,
                 reader,
+                landings,
                 ..
             } = drafting;
+            let landing: Landing = landings.into_iter().collect();
             let pending = mixed.commit(batch, envelope, self.durability)?;
-            Ok::<_, CoreError>((pending, (places, shows, reader)))
+            Ok::<_, CoreError>((pending, (places, shows, reader), landing))
         })?;
-        Ok(PyPending::of(pending, move |py, answer: MixedAnswer| {
+        let pending = PyPending::of(pending, move |py, answer: MixedAnswer| {
             let (places, shows, reader) = shown;
             let object = answer_object(py, answer.batch, &places)?;
             let receipts = shows.iter().zip(&answer.ran);
@@ -245,7 +258,8 @@ impl BatchCore {
                 .collect::<Result<Vec<_>>>()?;
             object.set_item("receipts", receipts)?;
             Ok(object.into_any().unbind())
-        }))
+        });
+        Ok(pending.carrying(landing))
     }
 }
 

@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyTuple, PyType};
 use treering_block::limits::Limits;
 use treering_block::{AnyCid, Block, Cid, CidError, Codec, CodecError, LinkRef, Writer};
 
+use crate::collection::rooted;
 use crate::convert::{ByteString, Text};
 use crate::encode::encode_within;
 use crate::error::Result;
@@ -118,6 +119,10 @@ impl PyCid {
     #[staticmethod]
     #[pyo3(signature = (value, /))]
     fn of_node(value: &Bound<'_, PyAny>) -> Result<Self> {
+        // A collection is a node of its own.
+        if let Some(rooted) = rooted(value) {
+            return Ok(Self::ours(rooted.root.cid));
+        }
         let encoded = encode_within(value, Limits::NODE)?;
         Ok(Self::ours(Block::from_encoded(encoded)?.cid))
     }

@@ -10,13 +10,14 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyMapping, PyMemoryView, PyString};
+use treering_block::limits::Limits;
 use treering_block::{Cid, Encoded, Reader};
-use treering_store::Durability;
+use treering_store::{Carried, Durability};
 use treering_thread::{ContentArg, Label};
 
 use crate::cid::PyCid;
 use crate::decode::decode;
-use crate::encode::encode;
+use crate::encode::encode_with;
 use crate::error::{CoreError, Result};
 
 /// Bytes from `bytes` (not copied), `bytearray` or `memoryview` (copied, since they can change).
@@ -158,23 +159,29 @@ impl<'a, 'py> FromPyObject<'a, 'py> for DurabilityName {
     }
 }
 
-/// A str as text, a byte container as bytes, anything else as a value.
-pub fn content(value: &Bound<'_, PyAny>) -> Result<ContentArg> {
+/// A str as text, a byte container as bytes, anything else as a value; its collections go to `carried`.
+pub fn content(value: &Bound<'_, PyAny>, carried: &mut Carried) -> Result<ContentArg> {
     if value.is_instance_of::<PyString>() {
         return Ok(ContentArg::Text(value.extract::<Text>()?.0));
     }
     if let Ok(bytes) = value.extract::<ByteString>() {
         return Ok(ContentArg::Bytes(bytes.to_vec()));
     }
-    Ok(ContentArg::Value(encode(value)?))
+    Ok(ContentArg::Value(carrying(value, carried)?))
 }
 
-/// A mapping as an encoded map; None as an empty one.
-pub fn map(value: Option<&Bound<'_, PyAny>>) -> Result<Encoded> {
+/// A mapping as an encoded map; None as an empty one. Its collections go to `carried`.
+pub fn map(value: Option<&Bound<'_, PyAny>>, carried: &mut Carried) -> Result<Encoded> {
     match value {
-        Some(value) => encode(dict(value)?.as_any()),
+        Some(value) => carrying(dict(value)?.as_any(), carried),
         None => Ok(Encoded::empty_map()),
     }
+}
+
+fn carrying(value: &Bound<'_, PyAny>, carried: &mut Carried) -> Result<Encoded> {
+    let (encoded, collections) = encode_with(value, Limits::CODEC)?;
+    carried.0.extend(collections);
+    Ok(encoded)
 }
 
 /// Says of an argument of the wrong type which it is.

@@ -14,8 +14,10 @@ use pyo3::types::{
 };
 use treering_block::limits::Limits;
 use treering_block::{CodecError, Encoded, Writer, canonical_key_order};
+use treering_store::Rooted;
 
 use crate::cid::PyCid;
+use crate::collection::rooted;
 use crate::error::CoreError;
 
 /// One value under the codec's own limits.
@@ -25,11 +27,20 @@ pub fn encode(value: &Bound<'_, PyAny>) -> Result<Encoded, CoreError> {
 
 /// One value; it stops as soon as a limit is passed.
 pub fn encode_within(value: &Bound<'_, PyAny>, limits: Limits) -> Result<Encoded, CoreError> {
+    Ok(encode_with(value, limits)?.0)
+}
+
+/// One value, and the collections that stand in it as links to their roots.
+pub fn encode_with(
+    value: &Bound<'_, PyAny>,
+    limits: Limits,
+) -> Result<(Encoded, Vec<Rooted>), CoreError> {
     let mut encoder = Encoder {
         writer: Writer::with_limits(limits),
         frames: Vec::with_capacity(8),
         entries: Vec::with_capacity(32),
         types: Types::new(value.py()),
+        collections: Vec::new(),
     };
     if let Err(refusal) = encoder.run(value.clone()) {
         return Err(CoreError::NotEncodable {
@@ -37,7 +48,8 @@ pub fn encode_within(value: &Bound<'_, PyAny>, limits: Limits) -> Result<Encoded
             refusal,
         });
     }
-    encoder.writer.finish().map_err(CoreError::Codec)
+    let encoded = encoder.writer.finish().map_err(CoreError::Codec)?;
+    Ok((encoded, encoder.collections))
 }
 
 /// Why a value has no encoding.
@@ -110,6 +122,7 @@ struct Encoder<'py> {
     /// Entries of all open dicts, the innermost last: no dict needs memory of its own.
     entries: Vec<Entry<'py>>,
     types: Types,
+    collections: Vec<Rooted>,
 }
 
 /// The common types, to tell them apart by one comparison each.
@@ -232,7 +245,7 @@ impl<'py> Encoder<'py> {
         self.rare(value)
     }
 
-    /// Tuples, other byte containers and subclasses.
+    /// Tuples, collections, other byte containers and subclasses.
     fn rare(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Refusal> {
         if let Ok(tuple) = value.cast::<PyTuple>() {
             let length = tuple.len();
@@ -242,6 +255,11 @@ impl<'py> Encoder<'py> {
                 next: 0,
                 length,
             });
+            return Ok(());
+        }
+        if let Some(rooted) = rooted(value) {
+            self.writer.link_ours(&rooted.root.cid)?;
+            self.collections.push(rooted);
             return Ok(());
         }
         if let Ok(array) = value.cast::<PyByteArray>() {

@@ -11,6 +11,7 @@ mod car;
 mod cid;
 mod codec;
 mod collect;
+mod collection;
 mod convert;
 mod decode;
 mod encode;
@@ -43,6 +44,8 @@ mod _core {
     use crate::cid::PyCid;
     #[pymodule_export]
     use crate::codec::{collect_links, decode, encode, from_dag_json, to_dag_json};
+    #[pymodule_export]
+    use crate::collection::{MapCore, VectorCore};
     #[pymodule_export]
     use crate::messages::{decode_message, encode_message};
     #[pymodule_export]

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use treering_store::{Committed, StoreError, Ticket};
+use treering_store::{Committed, Landing, StoreError, Ticket};
 use treering_thread::{Outcome, Pending, ThreadError};
 
 use crate::error::{CoreError, Result};
@@ -33,6 +33,11 @@ type Finish = Box<dyn FnOnce(Python<'_>) -> Result<Py<PyAny>> + Send>;
 enum Settled {
     Done(Finish),
     Again(Box<dyn Awaited>),
+}
+
+enum Answered {
+    Done(Finish),
+    Again(Slot),
 }
 
 struct Planned<T, E> {
@@ -75,7 +80,13 @@ impl Awaited for OfStore {
 
 /// A commit on its way; dropping it changes nothing: the commit lands or not.
 #[pyclass(frozen, generic, name = "Pending", module = "treering._core")]
-pub struct PyPending(Mutex<Option<Box<dyn Awaited>>>);
+pub struct PyPending(Mutex<Option<Slot>>);
+
+/// What is awaited, and what is to be told once it has landed.
+struct Slot {
+    awaited: Box<dyn Awaited>,
+    landing: Option<Landing>,
+}
 
 impl PyPending {
     /// A change of a thread or an actor.
@@ -106,10 +117,21 @@ impl PyPending {
     }
 
     fn new(awaited: impl Awaited + 'static) -> Self {
-        Self(Mutex::new(Some(Box::new(awaited))))
+        Self(Mutex::new(Some(Slot {
+            awaited: Box::new(awaited),
+            landing: None,
+        })))
     }
 
-    fn slot(&self) -> MutexGuard<'_, Option<Box<dyn Awaited>>> {
+    /// The same, of a commit that brings collections along.
+    pub fn carrying(self, landing: Landing) -> Self {
+        if let Some(slot) = &mut *self.slot() {
+            slot.landing = Some(landing);
+        }
+        self
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Slot>> {
         // Held for a move only, so a panic can not have left it half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,13 +139,23 @@ impl PyPending {
     fn ticket(&self) -> Result<Ticket> {
         self.slot()
             .as_ref()
-            .map(|awaited| awaited.ticket())
+            .map(|slot| slot.awaited.ticket())
             .ok_or_else(given_out)
     }
 
-    fn settle(&self, py: Python<'_>) -> Result<Settled> {
-        let awaited = self.slot().take().ok_or_else(given_out)?;
-        Ok(py.detach(|| awaited.settle()))
+    /// The answer, or what to wait for instead.
+    fn settle(&self, py: Python<'_>) -> Result<Answered> {
+        let Slot { awaited, landing } = self.slot().take().ok_or_else(given_out)?;
+        Ok(py.detach(|| match awaited.settle() {
+            Settled::Again(awaited) => Answered::Again(Slot { awaited, landing }),
+            Settled::Done(finish) => {
+                // It asks the store itself, so it need not know how this ended.
+                if let Some(landing) = landing {
+                    landing.landed();
+                }
+                Answered::Done(finish)
+            }
+        }))
     }
 }
 
@@ -137,8 +169,8 @@ impl PyPending {
                 py.check_signals()?;
             }
             match self.settle(py)? {
-                Settled::Done(finish) => return finish(py),
-                Settled::Again(next) => *self.slot() = Some(next),
+                Answered::Done(finish) => return finish(py),
+                Answered::Again(next) => *self.slot() = Some(next),
             }
         }
     }
@@ -154,8 +186,8 @@ impl PyPending {
     /// The answer, once it is there: (True, answer), or (False, what to wait for instead).
     fn resolve(&self, py: Python<'_>) -> Result<(bool, Py<PyAny>)> {
         match self.settle(py)? {
-            Settled::Done(finish) => Ok((true, finish(py)?)),
-            Settled::Again(next) => {
+            Answered::Done(finish) => Ok((true, finish(py)?)),
+            Answered::Again(next) => {
                 let again = Py::new(py, Self(Mutex::new(Some(next))))?;
                 Ok((false, again.into_any()))
             }
@@ -166,8 +198,8 @@ impl PyPending {
 impl Drop for PyPending {
     /// Nobody waits for it any more: an interrupted caller, say. It goes on all the same.
     fn drop(&mut self) {
-        if let Some(awaited) = &*self.slot() {
-            awaited.ticket().announce();
+        if let Some(slot) = &*self.slot() {
+            slot.awaited.ticket().announce();
         }
     }
 }

@@ -1,8 +1,11 @@
 //! `StepCore`: one step as read, and the arguments of one to be written.
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use treering_block::Cid;
+use treering_store::{Carried, Landing, Store};
 use treering_thread::{AtMs, Step, StepArgs};
 
 use crate::cid::PyCid;
@@ -107,7 +110,28 @@ impl StepCore {
 }
 
 /// A step to append, from the tuple (role, content, meta, artifacts, links, at_ms, child_thread).
-pub struct NewStep(pub StepArgs);
+pub struct NewStep {
+    args: StepArgs,
+    carried: Carried,
+}
+
+impl NewStep {
+    /// The step, with the blocks of its collections that `store` lacks. Reads where they are in another store.
+    pub fn with_blocks(self, store: &Arc<dyn Store>) -> Result<(StepArgs, Landing)> {
+        let Self { mut args, carried } = self;
+        let (blocks, landing) = carried.blocks(store)?;
+        args.blocks = blocks;
+        Ok((args, landing))
+    }
+
+    /// A step that stands for all before it.
+    pub fn summary(role: Text, content: &Bound<'_, PyAny>) -> Result<Self> {
+        let mut carried = Carried::default();
+        let content = crate::convert::content(content, &mut carried)?;
+        let args = StepArgs::new(role.0, content);
+        Ok(Self { args, carried })
+    }
+}
 
 type Fields<'py> = (
     Bound<'py, PyAny>,
@@ -127,23 +151,31 @@ impl<'a, 'py> FromPyObject<'a, 'py> for NewStep {
         let (role, said, meta, artifacts, links, at_ms, child_thread) =
             object.extract::<Fields<'py>>()?;
         let artifacts = artifact_bytes(artifacts.as_ref());
-        Ok(Self(StepArgs {
+        let mut carried = Carried::default();
+        let args = StepArgs {
             role: named(py, "role", role.extract::<Text>())?.0,
-            content: content(&said)?,
-            meta: named(py, "meta", map(meta.as_ref()))?,
+            content: content(&said, &mut carried)?,
+            meta: named(py, "meta", map(meta.as_ref(), &mut carried))?,
             artifacts: named(py, "artifacts", artifacts)?,
             links: our_cids(named(py, "links", links.extract())?),
             at_ms: named(py, "at_ms", time(&at_ms))?,
             child_thread: child_thread.map(|OurCid(cid)| cid),
+            blocks: Vec::new(),
             expected_head: None,
             command_id: None,
-        }))
+        };
+        Ok(Self { args, carried })
     }
 }
 
-/// The arguments of several steps.
-pub fn step_args(steps: Vec<NewStep>) -> Vec<StepArgs> {
-    steps.into_iter().map(|NewStep(step)| step).collect()
+/// The arguments of several steps, and the collections that they link to.
+pub fn step_args(steps: Vec<NewStep>) -> (Vec<StepArgs>, Carried) {
+    let mut all = Carried::default();
+    let args = steps.into_iter().map(|NewStep { args, carried }| {
+        all.0.extend(carried.0);
+        args
+    });
+    (args.collect(), all)
 }
 
 /// None for no time, `"now"` for the store's clock, an int for that time.

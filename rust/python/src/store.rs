@@ -11,22 +11,21 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use treering_actor::Dispatcher;
 use treering_actor::stores::Stores;
-use treering_block::limits::Limits;
-use treering_block::{Block, BlockError, Cid, CidPrefix, Codec, Encoded, Reader};
+use treering_block::{Block, BlockError, Cid, CidPrefix, Codec, Reader};
 use treering_store::{
     BackupOptions, Commit, CopyOptions, Counters, Cursor, EmbeddedStore, Head, JournalEntry,
-    MemoryStore, OpenOptions, Store, StoreError, StoreStats, VerifyReport, copy,
+    MemoryStore, OpenOptions, Store, StoreError, StoreStats, VerifyReport, Version, copy,
 };
 use treering_thread::content::{read_content_node, read_payload};
 use treering_thread::{Content, Threads, verify_threads};
 
 use crate::cid::PyCid;
 use crate::collect::{self, collect, interruptible};
+use crate::collection::{MapCore, VectorCore, node};
 use crate::convert::{
     ByteString, Count, DurabilityName, OurCid, Text, bytes_object, our_cids, value_object,
 };
 use crate::decode::{DecodeError, decode};
-use crate::encode::encode_within;
 use crate::error::{CoreError, Result};
 use crate::head;
 use crate::journal::{Before, extent_object};
@@ -71,14 +70,16 @@ impl Core {
         py: Python<'_>,
         scope: String,
         durability: DurabilityName,
+        mut blocks: Vec<Block>,
         block: impl FnOnce() -> std::result::Result<Block, BlockError> + Send,
     ) -> Result<PyPending> {
         let (cid, ticket) = py.detach(|| {
             let block = block()?;
             let cid = block.cid;
+            blocks.push(block);
             let ticket = self.store.submit(Commit {
                 scope,
-                blocks: vec![block],
+                blocks,
                 holds: vec![cid],
                 durability: durability.0,
                 ..Commit::default()
@@ -185,7 +186,9 @@ impl Core {
         durability: DurabilityName,
     ) -> Result<PyPending> {
         let bytes: &[u8] = &data;
-        self.submit(py, scope.0, durability, || Ok(Block::raw(bytes)))
+        self.submit(py, scope.0, durability, Vec::new(), || {
+            Ok(Block::raw(bytes))
+        })
     }
 
     /// Stores a value as a node.
@@ -197,8 +200,26 @@ impl Core {
         scope: Text,
         durability: DurabilityName,
     ) -> Result<PyPending> {
-        let encoded: Encoded = encode_within(value, Limits::NODE)?;
-        self.submit(py, scope.0, durability, || Block::from_encoded(encoded))
+        let (encoded, carried) = node(value)?;
+        let (blocks, landing) = py.detach(|| carried.blocks(&self.store))?;
+        let pending = self.submit(py, scope.0, durability, blocks, || {
+            Block::from_encoded(encoded)
+        })?;
+        Ok(pending.carrying(landing))
+    }
+
+    /// The list whose root this is. Reads one block.
+    #[pyo3(signature = (cid))]
+    fn vector(&self, py: Python<'_>, cid: OurCid) -> Result<VectorCore> {
+        let version = py.detach(|| Version::load(&self.store, &cid.0))?;
+        Ok(VectorCore::new(version))
+    }
+
+    /// The map whose root this is. Reads one block.
+    #[pyo3(signature = (cid))]
+    fn map(&self, py: Python<'_>, cid: OurCid) -> Result<MapCore> {
+        let version = py.detach(|| Version::load(&self.store, &cid.0))?;
+        Ok(MapCore::new(version))
     }
 
     #[pyo3(signature = (cid))]

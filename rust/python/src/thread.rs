@@ -8,7 +8,7 @@ use treering_block::Cid;
 use treering_thread::{ForkArgs, ForkAt, LeaseGuard, Occurrence, Step, Steps, Thread, ThreadInfo};
 
 use crate::cid::PyCid;
-use crate::convert::{Count, OurCid, Signed, Text, content, label_object};
+use crate::convert::{Count, OurCid, Signed, Text, label_object};
 use crate::error::{CoreError, Result};
 use crate::pending::PyPending;
 use crate::step::{NewStep, StepCore, step_args};
@@ -71,13 +71,13 @@ impl ThreadCore {
         expected_head: Option<OurCid>,
         command_id: Option<Text>,
     ) -> Result<PyPending> {
-        let mut step = step.0;
-        step.expected_head = expected_head.map(|OurCid(cid)| cid);
-        step.command_id = command_id.map(|Text(id)| id);
-        Ok(PyPending::of(
-            py.detach(|| self.thread.append(step))?,
-            StepCore::object,
-        ))
+        let (pending, landing) = py.detach(|| {
+            let (mut step, landing) = step.with_blocks(&self.thread.shared_store())?;
+            step.expected_head = expected_head.map(|OurCid(cid)| cid);
+            step.command_id = command_id.map(|Text(id)| id);
+            Ok::<_, CoreError>((self.thread.append(step)?, landing))
+        })?;
+        Ok(PyPending::of(pending, StepCore::object).carrying(landing))
     }
 
     #[pyo3(signature = (steps, command_id))]
@@ -87,11 +87,19 @@ impl ThreadCore {
         steps: Vec<NewStep>,
         command_id: Option<Text>,
     ) -> Result<PyPending> {
-        let steps = step_args(steps);
-        let pending = py.detach(|| self.thread.extend(steps, command_id.as_deref()))?;
-        Ok(PyPending::of(pending, |py, steps| {
+        let (mut steps, carried) = step_args(steps);
+        let (pending, landing) = py.detach(|| {
+            let (blocks, landing) = carried.blocks(&self.thread.shared_store())?;
+            if let Some(first) = steps.first_mut() {
+                first.blocks = blocks;
+            }
+            let pending = self.thread.extend(steps, command_id.as_deref())?;
+            Ok::<_, CoreError>((pending, landing))
+        })?;
+        let pending = PyPending::of(pending, |py, steps| {
             Ok(StepCore::objects(py, steps)?.into_pyobject(py)?.unbind())
-        }))
+        });
+        Ok(pending.carrying(landing))
     }
 
     #[pyo3(signature = (return_code, summary, command_id))]
@@ -129,9 +137,13 @@ impl ThreadCore {
         role: Text,
         command_id: Option<Text>,
     ) -> Result<PyPending> {
-        let summary = content(summary)?;
-        let pending = py.detach(|| self.thread.compact(summary, &role, command_id.as_deref()))?;
-        Ok(PyPending::of(pending, StepCore::object))
+        let summary = NewStep::summary(role, summary)?;
+        let (pending, landing) = py.detach(|| {
+            let (mut summary, landing) = summary.with_blocks(&self.thread.shared_store())?;
+            summary.command_id = command_id.map(|Text(id)| id);
+            Ok::<_, CoreError>((self.thread.compact(summary)?, landing))
+        })?;
+        Ok(PyPending::of(pending, StepCore::object).carrying(landing))
     }
 
     #[pyo3(signature = (at, before, occurrence, key, labels, max_rounds, command_id))]

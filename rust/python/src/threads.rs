@@ -1,7 +1,10 @@
 //! `ThreadsCore`: the threads of one scope, and its pins.
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use treering_store::{Carried, Landing, Store};
 use treering_thread::{Filter, StartArgs, Status, Thread, Threads, pins};
 
 use crate::cid::PyCid;
@@ -34,21 +37,25 @@ impl ThreadsCore {
 
     #[pyo3(signature = (args))]
     fn start(&self, py: Python<'_>, args: NewThread) -> Result<PyPending> {
-        let pending = py.detach(|| self.0.start(args.0))?;
-        Ok(PyPending::of(pending, ThreadCore::object))
+        let (pending, landing) = py.detach(|| {
+            let (args, landing) = args.with_blocks(self.0.store())?;
+            Ok::<_, CoreError>((self.0.start(args)?, landing))
+        })?;
+        Ok(PyPending::of(pending, ThreadCore::object).carrying(landing))
     }
 
     /// (thread, whether it was started now).
     #[pyo3(signature = (args))]
     fn get_or_start(&self, py: Python<'_>, args: NewThread) -> Result<PyPending> {
-        let pending = py.detach(|| self.0.get_or_start(args.0))?;
-        Ok(PyPending::of(
-            pending,
-            |py, (thread, started): (Thread, bool)| {
-                let found = (ThreadCore::object(py, thread)?, started);
-                Ok(found.into_pyobject(py)?.into_any().unbind())
-            },
-        ))
+        let (pending, landing) = py.detach(|| {
+            let (args, landing) = args.with_blocks(self.0.store())?;
+            Ok::<_, CoreError>((self.0.get_or_start(args)?, landing))
+        })?;
+        let pending = PyPending::of(pending, |py, (thread, started): (Thread, bool)| {
+            let found = (ThreadCore::object(py, thread)?, started);
+            Ok(found.into_pyobject(py)?.into_any().unbind())
+        });
+        Ok(pending.carrying(landing))
     }
 
     #[pyo3(signature = (id_or_key))]
@@ -145,7 +152,25 @@ impl ThreadsCore {
 const CORRUPT: &str = "corrupt";
 
 /// A thread to start, from a mapping; what is absent or None is left out.
-pub struct NewThread(pub StartArgs);
+pub struct NewThread {
+    args: StartArgs,
+    carried: Carried,
+}
+
+impl NewThread {
+    /// How many steps it starts with.
+    pub fn steps(&self) -> usize {
+        self.args.steps.len()
+    }
+
+    /// The thread, with the blocks of its collections that `store` lacks. Reads where they are in another store.
+    pub fn with_blocks(self, store: &Arc<dyn Store>) -> Result<(StartArgs, Landing)> {
+        let Self { mut args, carried } = self;
+        let (blocks, landing) = carried.blocks(store)?;
+        args.blocks = blocks;
+        Ok((args, landing))
+    }
+}
 
 impl<'a, 'py> FromPyObject<'a, 'py> for NewThread {
     type Error = PyErr;
@@ -163,22 +188,26 @@ impl<'a, 'py> FromPyObject<'a, 'py> for NewThread {
         };
         let parameters = args.object("parameters")?;
         let label_map = args.object("labels")?;
-        Ok(Self(StartArgs {
+        let (steps, mut carried) =
+            step_args(args.get::<Vec<NewStep>>("steps")?.unwrap_or_default());
+        let args = StartArgs {
             workflow,
             prompt: args
                 .object("prompt")?
-                .map(|prompt| content(&prompt))
+                .map(|prompt| content(&prompt, &mut carried))
                 .transpose()?,
             key: args.get("key")?.map(|Text(key)| key),
-            parameters: named(py, "parameters", map(parameters.as_ref()))?,
+            parameters: named(py, "parameters", map(parameters.as_ref(), &mut carried))?,
             labels: named(py, "labels", labels(label_map.as_ref()))?,
             max_rounds: args.get("max_rounds")?.map(|Count(rounds)| rounds),
             workflow_hash: args.get("workflow_hash")?.map(|Text(hash)| hash),
             parent_state: args.get("parent_state")?.map(|OurCid(cid)| cid),
             depth: args.get("depth")?.map_or(0, |Count(depth)| depth),
             command_id: args.get("command_id")?.map(|Text(id)| id),
-            steps: step_args(args.get::<Vec<NewStep>>("steps")?.unwrap_or_default()),
-        }))
+            steps,
+            blocks: Vec::new(),
+        };
+        Ok(Self { args, carried })
     }
 }
 

@@ -7,6 +7,7 @@
 //! under its lock.
 
 pub mod clock;
+pub mod collections;
 pub mod commit;
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -39,6 +40,7 @@ pub mod tier;
 pub mod verify;
 
 pub use clock::Clock;
+pub use collections::{Carried, Landing, Large, Rooted, Version};
 pub use commit::{
     Address, Change, Command, Commit, Committed, Durability, Expect, LeaseToken, RefMove, RefValue,
 };

@@ -3,7 +3,7 @@
 use treering_block::Cid;
 use treering_store::commit::COMMIT_BYTES_MAX;
 
-use crate::args::{ContentArg, StepArgs};
+use crate::args::StepArgs;
 use crate::command::{CommandKey, Payload};
 use crate::error::{Result, ThreadError, within};
 use crate::head::{Edit, Head};
@@ -32,22 +32,14 @@ impl Thread {
         )
     }
 
-    /// Appends a step that stands for all before it: a context ends there.
+    /// Appends a step whose content stands for all before it: a context ends there.
     ///
     /// # Errors
     /// As for [`Thread::append`].
-    pub fn compact(
-        &self,
-        summary: ContentArg,
-        role: &str,
-        command_id: Option<&str>,
-    ) -> Result<Pending<Step>> {
-        self.append_prepared(
-            "compact",
-            Prepared::compact(&summary, role, command_id.is_some())?,
-            None,
-            command_id,
-        )
+    pub fn compact(&self, summary: StepArgs) -> Result<Pending<Step>> {
+        let (expected_head, command_id) = (summary.expected_head, summary.command_id.clone());
+        let prepared = Prepared::compact(summary, command_id.is_some())?;
+        self.append_prepared("compact", prepared, expected_head, command_id.as_deref())
     }
 
     fn append_prepared(

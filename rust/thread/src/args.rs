@@ -1,6 +1,6 @@
 //! What callers hand in: plain data, checked where it is used.
 
-use treering_block::{Cid, Encoded};
+use treering_block::{Block, Cid, Encoded};
 
 use crate::label::Labels;
 
@@ -46,6 +46,8 @@ pub struct StepArgs {
     pub artifacts: Vec<(String, Vec<u8>)>,
     /// Links that the content node keeps.
     pub links: Vec<Cid>,
+    /// Blocks that content and meta link to and that go in with the step, children first: those of collections.
+    pub blocks: Vec<Block>,
     /// The step's time.
     pub at_ms: AtMs,
     /// Start node of the thread that this step ran, if it ran one.
@@ -65,6 +67,7 @@ impl StepArgs {
             meta: Encoded::empty_map(),
             artifacts: Vec::new(),
             links: Vec::new(),
+            blocks: Vec::new(),
             at_ms: AtMs::Now,
             child_thread: None,
             expected_head: None,
@@ -99,6 +102,8 @@ pub struct StartArgs {
     /// Steps that go in with the start, in the same commit (an import); their command ids and
     /// expected heads must be absent.
     pub steps: Vec<StepArgs>,
+    /// Blocks that prompt and parameters link to and that go in with the start, children first.
+    pub blocks: Vec<Block>,
 }
 
 impl StartArgs {
@@ -116,6 +121,7 @@ impl StartArgs {
             depth: 0,
             command_id: None,
             steps: Vec::new(),
+            blocks: Vec::new(),
         }
     }
 }

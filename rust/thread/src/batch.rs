@@ -377,6 +377,12 @@ impl Batch {
         Ok(self.put_block(Block::from_encoded(value)?))
     }
 
+    /// Brings blocks along that later nodes of this batch link to, children first; not held for themselves, and no
+    /// part of what a command id stands for, since those nodes are.
+    pub fn carry(&mut self, blocks: Vec<Block>) {
+        self.blocks.extend(blocks);
+    }
+
     fn put_block(&mut self, block: Block) -> Cid {
         let cid = block.cid;
         self.payload.text("put").cid(&cid);

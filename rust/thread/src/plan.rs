@@ -46,8 +46,8 @@ impl Prepared {
     }
 
     /// A step that summarises all before it.
-    pub fn compact(summary: &ContentArg, role: &str, commanded: bool) -> Result<Self> {
-        let mut step = Self::step(&StepArgs::new(role, summary.clone()), commanded)?;
+    pub fn compact(summary: StepArgs, commanded: bool) -> Result<Self> {
+        let mut step = Self::step(&summary, commanded)?;
         step.compact = Some(step.content);
         Ok(step)
     }
@@ -87,7 +87,7 @@ impl Prepared {
     }
 
     fn build(args: &StepArgs, commanded: bool) -> Result<Self> {
-        let mut blocks = Vec::new();
+        let mut blocks = args.blocks.clone();
         let mut artifacts = BTreeMap::new();
         for (name, bytes) in &args.artifacts {
             let block = Block::raw(bytes.as_slice());

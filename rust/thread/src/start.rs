@@ -58,7 +58,7 @@ impl Starting {
             ));
         }
         let digest = digest(&args, &steps)?;
-        let mut blocks = Vec::new();
+        let mut blocks = std::mem::take(&mut args.blocks);
         let prompt = match &args.prompt {
             Some(prompt) => Some(content_blocks(prompt, BTreeMap::new(), &[], &mut blocks)?),
             None => None,

@@ -79,7 +79,8 @@ impl Thread {
         &*self.0.store
     }
 
-    pub(crate) fn shared_store(&self) -> Arc<dyn Store> {
+    /// The store, to be shared.
+    pub fn shared_store(&self) -> Arc<dyn Store> {
         self.0.store.clone()
     }
 

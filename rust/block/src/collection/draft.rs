@@ -1,6 +1,7 @@
 //! Blocks that were made and not stored yet, in front of those that are stored.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use crate::error::BlockError;
@@ -47,20 +48,42 @@ impl<'r, E: From<BlockError>> Draft<'r, E> {
     /// The new blocks that these roots reach, each after those that it links to: what is to be stored.
     #[must_use]
     pub fn into_blocks(mut self, roots: &[Cid]) -> Vec<Block> {
-        let mut blocks = Vec::new();
-        let mut seen: HashSet<Cid> = HashSet::new();
-        // A block is met twice: on the way down, and again (true) when all below it was.
-        let mut way: Vec<(Cid, bool)> = roots.iter().rev().map(|root| (*root, false)).collect();
-        while let Some((cid, done)) = way.pop() {
-            if done {
-                blocks.extend(self.new.remove(&cid));
-            } else if let Some(block) = self.new.get(&cid)
-                && seen.insert(cid)
-            {
-                way.push((cid, true));
-                way.extend(block.links.iter().rev().map(|link| (*link, false)));
-            }
+        let take = |cid: &Cid| Ok::<_, Infallible>(self.new.remove(cid));
+        match children_first(roots, take) {
+            Ok(blocks) => blocks,
+            Err(never) => match never {},
         }
-        blocks
     }
+}
+
+/// The blocks that `take` has and these roots reach through such, each once and after those that it links to.
+///
+/// # Errors
+/// Those of `take`.
+pub fn children_first<E>(
+    roots: &[Cid],
+    mut take: impl FnMut(&Cid) -> Result<Option<Block>, E>,
+) -> Result<Vec<Block>, E> {
+    enum Way {
+        Down(Cid),
+        /// All below it was met.
+        Up(Block),
+    }
+    let mut blocks = Vec::new();
+    let mut seen: HashSet<Cid> = HashSet::new();
+    let mut way: Vec<Way> = roots.iter().rev().copied().map(Way::Down).collect();
+    while let Some(next) = way.pop() {
+        match next {
+            Way::Up(block) => blocks.push(block),
+            Way::Down(cid) if seen.insert(cid) => {
+                if let Some(block) = take(&cid)? {
+                    let links: Vec<Cid> = block.links.clone();
+                    way.push(Way::Up(block));
+                    way.extend(links.into_iter().rev().map(Way::Down));
+                }
+            }
+            Way::Down(_) => {}
+        }
+    }
+    Ok(blocks)
 }

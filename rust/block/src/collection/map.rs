@@ -7,57 +7,31 @@
 //! Source: P. Bagwell, "Ideal Hash Trees" (2001); M. Steindorfer and J. Vinju, "Optimizing Hash-Array Mapped
 //! Tries" (2015) for the one form; IPLD's HashMap specification for tries in blocks.
 
-use crate::cbor::{Encoded, Event, Reader, Writer};
-use crate::collection::Draft;
-use crate::collection::element::{Element, ill_typed, link_of, undecodable};
+mod node;
+mod path;
+#[cfg(test)]
+mod tests;
+
+use crate::cbor::Encoded;
+use crate::collection::element::{Element, ill_typed};
+use crate::collection::{Draft, LENGTH_MAX};
 use crate::error::{BlockError, CodecError, LimitKind};
-use crate::limits::Limits;
 use crate::node::fields::{Fields, Value, write_node};
 use crate::{Block, Cid};
+
+use node::{Item, Node};
+use path::{LEVELS_MAX, Path};
 
 /// UTF-8 bytes of a key.
 pub const KEY_BYTES_MAX: usize = 1024;
 
 const KIND: &str = "map";
-/// Bits of a hash that one level tells apart.
-const BITS: usize = 5;
-/// After so many levels all 256 bits are used up.
-const LEVELS_MAX: usize = 256_usize.div_ceil(BITS);
 
 /// One version of a map of texts to DAG-CBOR values of up to 1 MiB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Map {
     count: u64,
     top: Node,
-}
-
-/// One level of the trie: what stands at which of the 32 places, in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Node(Vec<(u32, Item)>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Item {
-    Entry(String, Element),
-    /// At least two keys share the bits up to here.
-    Child(Cid),
-}
-
-/// The hash of a key, five bits at a time.
-struct Path(blake3::Hash);
-
-impl Path {
-    fn of(key: &str) -> Self {
-        Self(blake3::hash(key.as_bytes()))
-    }
-
-    /// The place at a level: bits 5·level … 5·level + 4, the first bit being the highest of byte 0.
-    fn place(&self, level: usize) -> u32 {
-        let bits = (level * BITS..(level + 1) * BITS).map(|bit| {
-            let byte = self.0.as_bytes().get(bit / 8).copied().unwrap_or(0);
-            u32::from(byte >> (7 - bit % 8) & 1)
-        });
-        bits.fold(0, |place, bit| place << 1 | bit)
-    }
 }
 
 impl Map {
@@ -107,6 +81,9 @@ impl Map {
         if (count == 0) != top.0.is_empty() {
             return Err(fields.ill_typed("top", "there just where there are entries"));
         }
+        if count > LENGTH_MAX {
+            return Err(fields.ill_typed("count", "an integer below 2⁶³"));
+        }
         fields.finish()?;
         Ok(Self { count, top })
     }
@@ -141,13 +118,40 @@ impl Map {
     /// Calls `visit` with every entry, in the order of the keys' hashes, until it says false. Reads each block once.
     ///
     /// # Errors
-    /// As [`Self::get`], also for an entry that stands where its key does not lead; those of `visit`.
+    /// As [`Self::get`], also for an entry that stands where its key does not lead, and, behind the last, where
+    /// there were not as many as the root says; those of `visit`.
     pub fn each<E: From<BlockError>>(
         &self,
         draft: &Draft<'_, E>,
         visit: &mut dyn FnMut(&str, Encoded) -> Result<bool, E>,
     ) -> Result<(), E> {
-        self.top.each(&mut Vec::new(), draft, visit).map(drop)
+        let mut count = 0u64;
+        let mut counted = |key: &str, value| {
+            count = count.saturating_add(1);
+            visit(key, value)
+        };
+        let whole = self.top.each(&mut Vec::new(), None, draft, &mut counted)?;
+        if whole && count != self.count {
+            let cid = self.encode()?.cid;
+            return Err(ill_typed(&cid, "of as many entries as it says").into());
+        }
+        Ok(())
+    }
+
+    /// As [`Self::each`], from the entry behind `after` on, whether that key is there or not; counts nothing.
+    ///
+    /// # Errors
+    /// As [`Self::each`].
+    pub fn each_after<E: From<BlockError>>(
+        &self,
+        after: &str,
+        draft: &Draft<'_, E>,
+        visit: &mut dyn FnMut(&str, Encoded) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let after = Path::of(after);
+        let mut way = Vec::new();
+        self.top.each(&mut way, Some(&after), draft, visit)?;
+        Ok(())
     }
 
     /// Gives a key a value. False: it had one before.
@@ -170,7 +174,7 @@ impl Map {
         }
         let entry = Item::Entry(key.to_owned(), Element::new(value, draft)?);
         let mut top = self.top.clone();
-        let new = top.insert(0, key, entry, draft)?;
+        let new = top.insert(0, key, &Path::of(key), entry, draft)?;
         self.top = top;
         self.count = self.count.saturating_add(u64::from(new));
         Ok(new)
@@ -192,202 +196,3 @@ impl Map {
         Ok(gone)
     }
 }
-
-impl Node {
-    /// A node at this level, which is not the top.
-    fn load<E: From<BlockError>>(cid: &Cid, level: usize, draft: &Draft<'_, E>) -> Result<Self, E> {
-        if level >= LEVELS_MAX {
-            return Err(ill_typed(cid, "no deeper than a hash is long").into());
-        }
-        let node = Self::decode(cid, &draft.get(cid)?)?;
-        match node.0.as_slice() {
-            [] | [(_, Item::Entry(..))] => Err(ill_typed(cid, "of at least two entries").into()),
-            _ => Ok(node),
-        }
-    }
-
-    fn place(&self, place: u32) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&place, |(place, _)| *place)
-    }
-
-    fn find(&self, place: u32) -> Option<&Item> {
-        let at = self.place(place).ok()?;
-        self.0.get(at).map(|(_, item)| item)
-    }
-
-    fn put<E: From<BlockError>>(&self, draft: &mut Draft<'_, E>) -> Result<Item, E> {
-        Ok(Item::Child(draft.put(Block::from_encoded(self.encode()?)?)))
-    }
-
-    /// False: the key was there.
-    fn insert<E: From<BlockError>>(
-        &mut self,
-        level: usize,
-        key: &str,
-        entry: Item,
-        draft: &mut Draft<'_, E>,
-    ) -> Result<bool, E> {
-        let place = Path::of(key).place(level);
-        let at = match self.place(place) {
-            Ok(at) => at,
-            Err(at) => {
-                self.0.insert(at, (place, entry));
-                return Ok(true);
-            }
-        };
-        let Some((_, item)) = self.0.get_mut(at) else {
-            return Ok(false);
-        };
-        let (child, new) = match item {
-            Item::Entry(there, _) if there == key => (entry, false),
-            Item::Entry(there, _) => {
-                let mut below = Self::default();
-                let there = there.clone();
-                below.insert(level + 1, &there, item.clone(), draft)?;
-                below.insert(level + 1, key, entry, draft)?;
-                (below.put(draft)?, true)
-            }
-            Item::Child(cid) => {
-                let mut below = Self::load(cid, level + 1, draft)?;
-                let new = below.insert(level + 1, key, entry, draft)?;
-                (below.put(draft)?, new)
-            }
-        };
-        *item = child;
-        Ok(new)
-    }
-
-    /// False: the key was not there, and nothing is changed.
-    fn remove<E: From<BlockError>>(
-        &mut self,
-        level: usize,
-        key: &str,
-        path: &Path,
-        draft: &mut Draft<'_, E>,
-    ) -> Result<bool, E> {
-        let Ok(at) = self.place(path.place(level)) else {
-            return Ok(false);
-        };
-        let below = match self.0.get_mut(at) {
-            Some((_, Item::Entry(there, _))) if there == key => {
-                self.0.remove(at);
-                return Ok(true);
-            }
-            Some((_, item @ Item::Child(_))) => item,
-            _ => return Ok(false),
-        };
-        let Item::Child(cid) = below else {
-            return Ok(false);
-        };
-        let mut node = Self::load(cid, level + 1, draft)?;
-        if !node.remove(level + 1, key, path, draft)? {
-            return Ok(false);
-        }
-        *below = match node.0.as_mut_slice() {
-            // One key is left, which needs no level of its own.
-            [(_, last @ Item::Entry(..))] => last.clone(),
-            _ => node.put(draft)?,
-        };
-        Ok(true)
-    }
-
-    /// False: enough. `way`: the places that lead here.
-    fn each<E: From<BlockError>>(
-        &self,
-        way: &mut Vec<u32>,
-        draft: &Draft<'_, E>,
-        visit: &mut dyn FnMut(&str, Encoded) -> Result<bool, E>,
-    ) -> Result<bool, E> {
-        for (place, item) in &self.0 {
-            way.push(*place);
-            let go_on = match item {
-                Item::Child(cid) => Self::load(cid, way.len(), draft)?.each(way, draft, visit)?,
-                Item::Entry(key, element) => {
-                    let path = Path::of(key);
-                    if !(0..)
-                        .zip(way.iter())
-                        .all(|(level, at)| path.place(level) == *at)
-                    {
-                        let cid = Block::from_encoded(self.encode()?)?.cid;
-                        return Err(ill_typed(&cid, "of keys whose hashes lead to it").into());
-                    }
-                    visit(key, element.value(draft)?)?
-                }
-            };
-            way.pop();
-            if !go_on {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// `[places, item, …]`: a bit for each place that is taken, from the lowest; an item for each bit.
-    fn encode(&self) -> Result<Encoded, BlockError> {
-        let mut writer = Writer::with_limits(Limits::NODE);
-        writer.array(self.0.len() + 1)?;
-        let taken = self
-            .0
-            .iter()
-            .fold(0u64, |taken, (place, _)| taken | 1 << place);
-        writer.u64(taken)?;
-        for (_, item) in &self.0 {
-            match item {
-                Item::Child(cid) => writer.link_ours(cid)?,
-                Item::Entry(key, element) => {
-                    writer.array(2)?;
-                    writer.str(key)?;
-                    element.write(&mut writer)?;
-                }
-            }
-        }
-        Ok(writer.finish()?)
-    }
-
-    fn decode(cid: &Cid, bytes: &[u8]) -> Result<Self, BlockError> {
-        let failed = |source| undecodable(cid, source);
-        let wrong = || ill_typed(cid, "of places and as many links and entries");
-        let mut reader = Reader::with_limits(bytes, Limits::NODE).map_err(failed)?;
-        let Event::Array(length) = reader.next().map_err(failed)? else {
-            return Err(wrong());
-        };
-        let taken = match (length, reader.next().map_err(failed)?) {
-            (1.., Event::Uint(taken)) => u32::try_from(taken).map_err(|_| wrong())?,
-            _ => return Err(wrong()),
-        };
-        if taken.count_ones() as usize + 1 != length {
-            return Err(wrong());
-        }
-        let mut items = Vec::with_capacity(length);
-        for place in (0..u32::BITS).filter(|place| taken >> place & 1 == 1) {
-            let item = reader.skip_value().map_err(failed)?;
-            items.push((place, Item::read(cid, item)?));
-        }
-        reader.finish().map_err(failed)?;
-        Ok(Self(items))
-    }
-}
-
-impl Item {
-    fn read(cid: &Cid, item: &[u8]) -> Result<Self, BlockError> {
-        if let Some(child) = link_of(cid, item)? {
-            return Ok(Self::Child(child));
-        }
-        let failed = |source| undecodable(cid, source);
-        let wrong = || ill_typed(cid, "of links, and entries of a key and an element");
-        let mut reader = Reader::new(item);
-        if reader.next().map_err(failed)? != Event::Array(2) {
-            return Err(wrong());
-        }
-        match reader.next().map_err(failed)? {
-            Event::Str(key) if key.len() <= KEY_BYTES_MAX => {
-                let element = reader.skip_value().map_err(failed)?;
-                Ok(Self::Entry(key.to_owned(), Element::read(cid, element)?))
-            }
-            _ => Err(wrong()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

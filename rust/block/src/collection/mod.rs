@@ -11,7 +11,10 @@ mod map;
 mod shelf;
 mod vector;
 
-pub use draft::{Draft, Read};
+pub use draft::{Draft, Read, children_first};
 pub use element::INLINE_ELEMENT_BYTES_MAX;
 pub use map::{KEY_BYTES_MAX, Map};
 pub use vector::{Vector, WIDTH};
+
+/// Elements that ever were in a list, entries of a map: what a length of 64 bits with a sign can say.
+pub const LENGTH_MAX: u64 = i64::MAX as u64;

@@ -117,7 +117,7 @@ fn another_payload_under_a_used_id_is_refused() {
         assert_eq!((blocks, commits), (0, 0));
     }
     let other_verb = thread
-        .compact("a".into(), "coder", Some("c1"))
+        .compact(summing_up("coder", "a", "c1"))
         .and_then(|pending| pending.wait());
     assert!(matches!(
         other_verb,
@@ -148,7 +148,7 @@ fn every_verb_takes_one() {
     let steps = thread.extend(many(), Some("many")).unwrap().wait().unwrap();
     let failed = thread.fail("broken", Some("fail")).unwrap().wait().unwrap();
     let summary = thread
-        .compact("so far".into(), "system", Some("compact"))
+        .compact(summing_up("system", "so far", "compact"))
         .unwrap()
         .wait()
         .unwrap();
@@ -187,7 +187,7 @@ fn every_verb_takes_one() {
         );
         assert_eq!(
             thread
-                .compact("so far".into(), "system", Some("compact"))
+                .compact(summing_up("system", "so far", "compact"))
                 .unwrap()
                 .wait()
                 .unwrap(),
@@ -316,4 +316,11 @@ fn get_or_start_keeps_its_answer() {
             .and_then(|pending| pending.wait()),
         Err(ThreadError::Store(StoreError::CommandMismatch { .. }))
     ));
+}
+
+fn summing_up(role: &str, text: &str, command_id: &str) -> StepArgs {
+    StepArgs {
+        command_id: Some(command_id.to_owned()),
+        ..StepArgs::new(role, text)
+    }
 }

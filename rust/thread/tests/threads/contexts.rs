@@ -61,13 +61,13 @@ fn a_context_stops_at_the_newest_summary() {
     };
     append("1");
     thread
-        .compact("one".into(), "system", None)
+        .compact(treering_thread::StepArgs::new("system", "one"))
         .unwrap()
         .wait()
         .unwrap();
     append("3");
     let summary = thread
-        .compact("one to three".into(), "system", None)
+        .compact(treering_thread::StepArgs::new("system", "one to three"))
         .unwrap()
         .wait()
         .unwrap();

@@ -28,6 +28,32 @@ fn all(shelf: &Shelf, map: &Map) -> BTreeMap<String, Encoded> {
     found
 }
 
+/// Read some entries at a time, each time from behind the last one.
+fn in_parts(shelf: &Shelf, map: &Map, count: usize) -> BTreeMap<String, Encoded> {
+    let mut found = BTreeMap::new();
+    let mut after: Option<String> = None;
+    loop {
+        let mut part: Vec<(String, Encoded)> = Vec::new();
+        let mut take = |key: &str, value| {
+            part.push((key.to_owned(), value));
+            Ok(part.len() < count)
+        };
+        shelf
+            .look(|draft| match &after {
+                Some(key) => map.each_after(key, draft, &mut take),
+                None => map.each(draft, &mut take),
+            })
+            .unwrap();
+        after = match part.last() {
+            Some((key, _)) => Some(key.clone()),
+            None => return found,
+        };
+        for (key, value) in part {
+            assert!(found.insert(key.clone(), value).is_none(), "{key} twice");
+        }
+    }
+}
+
 fn value(number: u64) -> Encoded {
     if number.is_multiple_of(3) {
         Encoded::from_text(&format!("{number} {}", "long ".repeat(20)))
@@ -81,6 +107,7 @@ proptest! {
             }
         }
         prop_assert_eq!(all(&shelf, &map), model.clone());
+        prop_assert_eq!(in_parts(&shelf, &map, 7), model.clone());
         // However it came to be, it is the same.
         prop_assert_eq!(build(&mut shelf, &model), map.clone());
         for (map, model) in versions {
@@ -241,4 +268,57 @@ fn nodes_that_no_map_has_are_refused() {
         let error = Map::decode(&block.cid, &block.bytes);
         assert!(matches!(error, Err(BlockError::IllTyped { .. })));
     }
+}
+
+#[test]
+fn a_count_that_is_not_so_is_told_behind_the_last_entry() {
+    let mut shelf = Shelf::default();
+    let entries: BTreeMap<String, Encoded> =
+        (0..40).map(|n| (format!("{n}"), Encoded::null())).collect();
+    let mut map = build(&mut shelf, &entries);
+    map.count += 1;
+    let error = shelf.look(|draft| map.each(draft, &mut |_, _| Ok(true)));
+    assert!(
+        matches!(error, Err(BlockError::IllTyped { .. })),
+        "{error:?}"
+    );
+    let mut left = 39;
+    let some = shelf.look(|draft| {
+        map.each(draft, &mut |_, _| {
+            left -= 1;
+            Ok(left > 0)
+        })
+    });
+    assert_eq!(some, Ok(()), "who stops before the end has counted nothing");
+}
+
+#[test]
+fn a_key_in_anothers_place_parts_from_none() {
+    // Nodes along the whole way of one key, and at its end a key that shares the last bits alone.
+    let mut shelf = Shelf::default();
+    let path = Path::of("messages");
+    let last = LEVELS_MAX - 1;
+    let stray = (0u64..)
+        .map(|number| number.to_string())
+        .find(|key| Path::of(key).place(last) == path.place(last))
+        .unwrap();
+    let item = Item::Entry(stray, Element::Here(Encoded::null()));
+    let mut node = Node(vec![(path.place(last), item.clone()), (31, item)]);
+    for level in (0..last).rev() {
+        let block = Block::from_encoded(node.encode().unwrap()).unwrap();
+        node = Node(vec![(path.place(level), Item::Child(block.cid))]);
+        shelf.blocks.insert(block.cid, block.bytes);
+    }
+    let mut map = Map {
+        count: 2,
+        top: node,
+    };
+    let error = shelf.look(|draft| {
+        let read = |cid: &Cid| draft.get(cid);
+        map.insert("messages", Encoded::null(), &mut Draft::new(&read))
+    });
+    assert!(
+        matches!(error, Err(BlockError::IllTyped { .. })),
+        "{error:?}"
+    );
 }

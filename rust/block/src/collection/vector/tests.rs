@@ -3,6 +3,7 @@
 use ipld_core::ipld::Ipld;
 use proptest::prelude::*;
 
+use super::list::decode_links;
 use super::*;
 use crate::collection::INLINE_ELEMENT_BYTES_MAX;
 use crate::collection::shelf::Shelf;
@@ -260,6 +261,7 @@ fn a_root_that_does_not_fit_is_refused() {
     refused(&|vector| vector.tree = Some(Cid::of_raw(b"x")));
     refused(&|vector| vector.tail.clear());
     refused(&|vector| vector.start = 64);
+    refused(&|vector| vector.end = LENGTH_MAX + 1);
 }
 
 #[test]
@@ -285,5 +287,61 @@ fn a_list_of_another_length_is_refused() {
         shelf.blocks.insert(bad.cid, bad.bytes);
         let error = shelf.look(|draft| vector.get(40, draft)).unwrap_err();
         assert!(matches!(error, BlockError::IllTyped { .. }), "{error}");
+    }
+}
+
+#[test]
+fn the_longest_list_takes_no_more() {
+    let shelf = Shelf::default();
+    // All but the last leaf was dropped; nobody could have pushed them.
+    let tail = vec![Element::Here(Encoded::null()); 31];
+    let mut vector = Vector {
+        start: LENGTH_MAX - 31,
+        end: LENGTH_MAX,
+        tree: None,
+        tail,
+    };
+    let block = vector.encode().unwrap();
+    assert_eq!(Vector::decode(&block.cid, &block.bytes).unwrap(), vector);
+    let error = shelf.look(|draft| {
+        let read = |cid: &Cid| draft.get(cid);
+        vector.push(Encoded::null(), &mut Draft::new(&read))
+    });
+    let limit = CodecError::Limit {
+        what: LimitKind::Elements,
+        limit: LENGTH_MAX,
+        actual: LENGTH_MAX + 1,
+    };
+    assert_eq!(error, Err(BlockError::Codec(limit)));
+    let error = shelf.look(|draft| {
+        let read = |cid: &Cid| draft.get(cid);
+        let mut draft = Draft::new(&read);
+        vector.set(30, short(1), &mut draft)?;
+        vector.drop_front(31, &mut draft)?;
+        Ok::<_, BlockError>(vector.is_empty())
+    });
+    assert_eq!(error, Ok(true));
+}
+
+#[test]
+fn a_change_that_can_not_be_read_changes_nothing() {
+    let mut shelf = Shelf::default();
+    let elements: Vec<Encoded> = (0..33).map(short).collect();
+    let good = build(&mut shelf, 0, &elements);
+    shelf.blocks.clear();
+    for change in [
+        |vector: &mut Vector, draft: &mut Draft<'_, BlockError>| vector.pop(draft).map(drop),
+        |vector: &mut Vector, draft: &mut Draft<'_, BlockError>| vector.drop_front(1, draft),
+        |vector: &mut Vector, draft: &mut Draft<'_, BlockError>| {
+            vector.set(0, short(0), draft).map(drop)
+        },
+    ] {
+        let mut vector = good.clone();
+        let error = shelf.look(|draft| {
+            let read = |cid: &Cid| draft.get(cid);
+            change(&mut vector, &mut Draft::new(&read))
+        });
+        assert!(error.is_err());
+        assert_eq!(vector, good);
     }
 }
