@@ -17,7 +17,7 @@ use super::row_check::Table;
 use super::session::Session;
 use crate::commit::RefValue;
 use crate::cursor::Head;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::findings::{Check, VerifyReport};
 use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
@@ -128,6 +128,15 @@ impl Snapshot<'_> {
     /// The totals against what they total.
     fn check_totals(&self, report: &mut VerifyReport) -> Result<()> {
         let totals = self.session.totals()?;
+        // Commits that are lost are told of the journal.
+        if let Ok(tip) = self.session.tip_row()
+            && totals
+                .head
+                .is_some_and(|told| told.position <= tip.head.position)
+            && let Some(StoreError::Corrupt { detail, .. }) = totals.head_fault(&tip.head)
+        {
+            report.find(Check::Manifest, "totals", detail);
+        }
         // Without the pages of the dead nothing can be counted; that they are broken is a finding.
         let Ok(counted) = self.session.count_living() else {
             return Ok(());

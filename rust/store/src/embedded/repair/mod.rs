@@ -249,6 +249,10 @@ fn look(session: Session<'_>, shared: &Shared, suspects: &Suspects, now_ms: i64)
     if session.dead_ordinals().is_ok() {
         look_at_blocks(session, shared, suspects, now_ms, &mut plan.mends)?;
     }
+    if plan.mends.is_empty() {
+        // Last of all: what else is mended may be what the journal's end follows.
+        history::mend_end(session, &mut plan.mends)?;
+    }
     Ok(plan)
 }
 
