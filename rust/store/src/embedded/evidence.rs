@@ -15,6 +15,7 @@ use super::ref_rows::shown;
 use super::repair::newest_commit_told;
 use super::row_check::Table;
 use super::session::Session;
+use super::unread::{Unread, failed_reads};
 use crate::commit::RefValue;
 use crate::cursor::Head;
 use crate::error::{Result, StoreError};
@@ -24,7 +25,7 @@ use crate::lease::LeaseState;
 use crate::name::RefName;
 use crate::progress::Progress;
 use crate::tier::Tier;
-use crate::verify::{self, Broken, Evidence, HoldRow, Visit};
+use crate::verify::{self, Broken, HoldRow, Visit};
 
 /// Rows read at a time.
 const PAGE: usize = 256;
@@ -40,6 +41,7 @@ pub(super) struct Snapshot<'c> {
     pub(super) after: u64,
     pub(super) progress: &'c Progress,
     pub(super) tiers: &'c [Arc<dyn Tier>],
+    pub(super) unread: Unread,
 }
 
 impl Snapshot<'_> {
@@ -52,30 +54,26 @@ impl Snapshot<'_> {
                 .map(|payload| payload.unwrap_or_default().into())
         };
         if row.file.is_some() {
-            let fault = match &bytes {
-                Ok(bytes) if row.cid.matches(bytes) => self.blobs.tree_fault(&row, bytes),
-                _ => None,
+            let tree = match &bytes {
+                Ok(bytes) if row.cid.matches(bytes) => self.blobs.check_tree(&row, bytes),
+                _ => Ok(()),
             };
-            if (bytes.is_err() || fault.is_some()) && self.is_gone(row.ordinal) {
+            if (bytes.is_err() || tree.is_err()) && self.is_gone(row.ordinal) {
                 // Collected since this snapshot: its file went after its row.
                 return;
             }
-            if let Some(detail) = fault {
-                visit(Err(Broken {
-                    which: row.cid.to_string(),
-                    detail,
-                }));
+            if let Err(error) = self.unread.note(tree) {
+                visit(Err(broken(row.cid.to_string(), error)));
             }
         }
+        let bytes = self.unread.note(bytes);
+        let links = self.unread.note(self.session.links(row.ordinal));
         visit(Ok(verify::BlockRow {
             ordinal: row.ordinal,
             cid: row.cid,
             size: row.size,
             bytes: bytes.map_err(|error| error.to_string()),
-            links: self
-                .session
-                .links(row.ordinal)
-                .map_err(|error| error.to_string()),
+            links: links.map_err(|error| error.to_string()),
         }));
     }
 
@@ -90,7 +88,7 @@ impl Snapshot<'_> {
 
     /// The pages of the dead, and what the living number.
     fn check_dead(&self, report: &mut VerifyReport) {
-        if let Err(error) = self.session.gc_generation() {
+        if let Err(error) = self.unread.note(self.session.gc_generation()) {
             let Broken { which, detail } = error.into();
             report.find(
                 Check::Manifest,
@@ -98,7 +96,7 @@ impl Snapshot<'_> {
                 detail,
             );
         }
-        if let Err(error) = self.session.dead_ordinals() {
+        if let Err(error) = self.unread.note(self.session.dead_ordinals()) {
             let Broken { which, detail } = error.into();
             report.find(
                 Check::BlockRow,
@@ -110,6 +108,7 @@ impl Snapshot<'_> {
 
     /// SQLite's own check of pages, cells and indexes.
     fn check_structure(&self, report: &mut VerifyReport) -> Result<()> {
+        let failed = failed_reads();
         let mut statement = self
             .session
             .prepared(&format!("PRAGMA integrity_check({STRUCTURE_FINDINGS_MAX})"))?;
@@ -118,9 +117,18 @@ impl Snapshot<'_> {
             .map_err(|error| self.session.unread(error))?;
         while let Some(row) = rows.next().map_err(|error| self.session.unread(error))? {
             let line: String = row.get(0).map_err(|error| self.session.unread(error))?;
-            if line != "ok" {
-                report.find(Check::Manifest, "database", line);
+            if line == "ok" {
+                continue;
             }
+            // It passes over what the disk does not give, and takes that for damage.
+            if failed_reads() != failed {
+                return Err(StoreError::Io {
+                    action: "check",
+                    path: self.session.path().display().to_string(),
+                    source: Arc::new(std::io::Error::other(line)),
+                });
+            }
+            report.find(Check::Manifest, "database", line);
         }
         Ok(())
     }
@@ -129,7 +137,7 @@ impl Snapshot<'_> {
     fn check_totals(&self, report: &mut VerifyReport) -> Result<()> {
         let totals = self.session.totals()?;
         // Commits that are lost are told of the journal.
-        if let Ok(tip) = self.session.tip_row()
+        if let Ok(tip) = self.unread.note(self.session.tip_row())
             && totals
                 .head
                 .is_some_and(|told| told.position <= tip.head.position)
@@ -138,7 +146,7 @@ impl Snapshot<'_> {
             report.find(Check::Manifest, "totals", detail);
         }
         // Without the pages of the dead nothing can be counted; that they are broken is a finding.
-        let Ok(counted) = self.session.count_living() else {
+        let Ok(counted) = self.unread.note(self.session.count_living()) else {
             return Ok(());
         };
         for (what, total, counted) in [
@@ -183,8 +191,9 @@ fn broken(which: impl Into<String>, error: crate::error::StoreError) -> Broken {
     }
 }
 
-impl Evidence for Snapshot<'_> {
-    fn own_checks(&self, report: &mut VerifyReport) -> Result<()> {
+/// The tables, as [`Evidence`] describes them.
+impl Snapshot<'_> {
+    pub(super) fn own_checks(&self, report: &mut VerifyReport) -> Result<()> {
         let structure = self.check_structure(report);
         let optional = [
             self.session.gc_generation().map(drop),
@@ -192,7 +201,7 @@ impl Evidence for Snapshot<'_> {
         ];
         let rows = KEYS.map(|key| self.session.read_manifest(key).map(drop));
         for row in rows.into_iter().chain(optional) {
-            if let Err(error) = row {
+            if let Err(error) = self.unread.note(row) {
                 let Broken { which, detail } = error.into();
                 report.find(
                     Check::Manifest,
@@ -202,13 +211,13 @@ impl Evidence for Snapshot<'_> {
             }
         }
         self.check_dead(report);
-        if self.session.totals().is_ok() {
+        if self.unread.note(self.session.totals()).is_ok() {
             self.check_totals(report)?;
         }
         structure
     }
 
-    fn blocks(&self, visit: Visit<'_, verify::BlockRow>) -> Result<()> {
+    pub(super) fn blocks(&self, visit: Visit<'_, verify::BlockRow>) -> Result<()> {
         let mut after = self.after;
         loop {
             let page = self.session.blocks_after(after, PAGE)?;
@@ -225,7 +234,7 @@ impl Evidence for Snapshot<'_> {
         self.lonely_graph_rows(visit)
     }
 
-    fn ordinal(&self, cid: &Cid) -> Result<Option<u64>> {
+    pub(super) fn ordinal(&self, cid: &Cid) -> Result<Option<u64>> {
         if let Some(row) = self.session.find_block(cid)? {
             return Ok(Some(row.ordinal));
         }
@@ -237,7 +246,7 @@ impl Evidence for Snapshot<'_> {
         Ok(None)
     }
 
-    fn has_ordinal(&self, ordinal: u64) -> Result<bool> {
+    pub(super) fn has_ordinal(&self, ordinal: u64) -> Result<bool> {
         if self.session.cid_of(ordinal)?.is_some() {
             return Ok(true);
         }
@@ -249,15 +258,15 @@ impl Evidence for Snapshot<'_> {
         Ok(false)
     }
 
-    fn next_ordinal(&self) -> Result<u64> {
+    pub(super) fn next_ordinal(&self) -> Result<u64> {
         self.session.totals().map(|totals| totals.next_ordinal)
     }
 
-    fn journal_start(&self) -> Result<Head> {
+    pub(super) fn journal_start(&self) -> Result<Head> {
         Ok(self.session.journal_start()?.head)
     }
 
-    fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()> {
+    pub(super) fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()> {
         let mut after = 0;
         for file in self.session.sealed_files()? {
             // A file that can not be read hides no other.
@@ -266,7 +275,7 @@ impl Evidence for Snapshot<'_> {
                     after = file.last;
                     rows.into_iter().for_each(|row| visit(Ok(row)));
                 }
-                Err(error) => visit(Err(error.into())),
+                Err(error) => visit(Err(self.unread.noted(error).into())),
             }
         }
         loop {
@@ -279,11 +288,11 @@ impl Evidence for Snapshot<'_> {
         }
     }
 
-    fn newest_commit_told(&self) -> Result<u64> {
+    pub(super) fn newest_commit_told(&self) -> Result<u64> {
         newest_commit_told(self.session)
     }
 
-    fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()> {
+    pub(super) fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()> {
         let mut after = Vec::new();
         loop {
             let page = self.session.all_ref_rows(&after, PAGE)?;
@@ -305,14 +314,15 @@ impl Evidence for Snapshot<'_> {
         }
     }
 
-    fn refs_are_all(&self) -> Result<bool> {
-        let Ok(Some(noted)) = self.session.totals().map(|totals| totals.refs_sum) else {
+    pub(super) fn refs_are_all(&self) -> Result<bool> {
+        let totals = self.unread.note(self.session.totals());
+        let Ok(Some(noted)) = totals.map(|totals| totals.refs_sum) else {
             return Ok(true);
         };
         Ok(self.session.refs_sum()? == noted)
     }
 
-    fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()> {
+    pub(super) fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()> {
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = self.session.receipt_rows(after.as_deref(), PAGE)?;
@@ -333,11 +343,11 @@ impl Evidence for Snapshot<'_> {
         }
     }
 
-    fn receipt(&self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
+    pub(super) fn receipt(&self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
         self.session.receipt_row(key)
     }
 
-    fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()> {
+    pub(super) fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()> {
         let mut after = (0, String::new());
         loop {
             let page = self.session.hold_rows((after.0, &after.1), PAGE)?;
@@ -359,7 +369,7 @@ impl Evidence for Snapshot<'_> {
         }
     }
 
-    fn leases(&self, visit: Visit<'_, (RefName, LeaseState)>) -> Result<()> {
+    pub(super) fn leases(&self, visit: Visit<'_, (RefName, LeaseState)>) -> Result<()> {
         let mut after = String::new();
         loop {
             let page = self.session.lease_rows(&after, PAGE)?;

@@ -58,21 +58,21 @@ impl Totals {
     };
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let mut bytes: Vec<u8> = [
+        let figures = [
             self.next_ordinal,
             self.blocks,
             self.nodes,
             self.block_bytes,
             self.links,
-        ]
-        .into_iter()
-        .chain(self.refs_sum)
-        .flat_map(u64::to_le_bytes)
-        .collect();
+        ];
+        let mut bytes = Vec::with_capacity(88);
+        for figure in figures.into_iter().chain(self.refs_sum) {
+            bytes.extend_from_slice(&figure.to_le_bytes());
+        }
         // Its place is behind the sum's.
         if let (Some(_), Some(head)) = (self.refs_sum, self.head) {
-            bytes.extend(head.position.to_le_bytes());
-            bytes.extend(head.chain);
+            bytes.extend_from_slice(&head.position.to_le_bytes());
+            bytes.extend_from_slice(&head.chain);
         }
         bytes
     }

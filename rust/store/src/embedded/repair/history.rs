@@ -181,12 +181,9 @@ pub(in crate::embedded) fn newest_commit_told(session: Session<'_>) -> Result<u6
     let sealed = session.sealed_files()?.into_iter().flatten();
     let left = sealed.map(|file| file.last).max().unwrap_or(0);
     // One that can't be read is told of by itself.
-    let left = left.max(
-        session
-            .journal_start()
-            .map_or(0, |start| start.head.position),
-    );
-    let noted = session.totals().ok().and_then(|totals| totals.head);
+    let start = unless_corrupt(session.journal_start())?;
+    let left = left.max(start.map_or(0, |start| start.head.position));
+    let noted = unless_corrupt(session.totals())?.and_then(|totals| totals.head);
     let mut newest = noted.map_or(0, |head| head.position);
     if left > 0 {
         newest = newest.max(left.saturating_add(1));
@@ -202,6 +199,14 @@ pub(in crate::embedded) fn newest_commit_told(session: Session<'_>) -> Result<u6
         Ok(())
     })?;
     Ok(newest)
+}
+
+/// None for a row that is broken.
+fn unless_corrupt<T>(row: Result<T>) -> Result<Option<T>> {
+    match row {
+        Err(StoreError::Corrupt { .. }) => Ok(None),
+        row => row.map(Some),
+    }
 }
 
 /// Marks for the commits that the journal lost at its end. What is left of it has to be proved, and its last commit is
