@@ -15,7 +15,7 @@ use super::ref_rows::shown;
 use super::repair::newest_commit_told;
 use super::row_check::Table;
 use super::session::Session;
-use super::unread::{Unread, failed_reads};
+use super::unread::Unread;
 use crate::commit::RefValue;
 use crate::cursor::Head;
 use crate::error::{Result, StoreError};
@@ -108,26 +108,8 @@ impl Snapshot<'_> {
 
     /// SQLite's own check of pages, cells and indexes.
     fn check_structure(&self, report: &mut VerifyReport) -> Result<()> {
-        let failed = failed_reads();
-        let mut statement = self
-            .session
-            .prepared(&format!("PRAGMA integrity_check({STRUCTURE_FINDINGS_MAX})"))?;
-        let mut rows = statement
-            .query([])
-            .map_err(|error| self.session.unread(error))?;
-        while let Some(row) = rows.next().map_err(|error| self.session.unread(error))? {
-            let line: String = row.get(0).map_err(|error| self.session.unread(error))?;
-            if line == "ok" {
-                continue;
-            }
-            // It passes over what the disk does not give, and takes that for damage.
-            if failed_reads() != failed {
-                return Err(StoreError::Io {
-                    action: "check",
-                    path: self.session.path().display().to_string(),
-                    source: Arc::new(std::io::Error::other(line)),
-                });
-            }
+        let check = format!("PRAGMA integrity_check({STRUCTURE_FINDINGS_MAX})");
+        for line in self.session.page_faults(&check)? {
             report.find(Check::Manifest, "database", line);
         }
         Ok(())

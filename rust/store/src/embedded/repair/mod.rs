@@ -306,15 +306,8 @@ fn from_journal(session: Session<'_>, mends: &mut Vec<Mend>) -> Result<History> 
 
 /// Whether SQLite's own check speaks of an index.
 fn indexes_are_at_fault(session: Session<'_>) -> Result<bool> {
-    let mut statement = session.prepared("PRAGMA integrity_check(100)")?;
-    let mut rows = statement.query([]).map_err(|error| session.unread(error))?;
-    while let Some(row) = rows.next().map_err(|error| session.unread(error))? {
-        let line: String = row.get(0).map_err(|error| session.unread(error))?;
-        if line.contains("index") {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let faults = session.page_faults("PRAGMA integrity_check(100)")?;
+    Ok(faults.iter().any(|line| line.contains("index")))
 }
 
 /// Refs that commits after this one moved.
