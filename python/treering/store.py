@@ -278,7 +278,7 @@ class Store:
             past.
             Corrupt (`corrupt`): the store, or the backup, is not sound; `verify` says where.
             LockTimeout (`lock-timeout`): another backup into the directory took too long.
-            DiskFull (`disk-full`), Unavailable (`unavailable`): the copy can't be written.
+            DiskFull (`disk-full`), Unavailable (`unavailable`): the copy can't be written, or not read back.
 
         Example:
             >>> import tempfile, treering

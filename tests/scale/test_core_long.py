@@ -11,6 +11,8 @@ import pytest
     [
         ("treering-store", "crash_kill", "nothing_answered_is_lost_to_a_thousand_kills"),
         ("treering-store", "gc_interleavings", "orders::every_order_of_one_collection_and_a_longer_writer"),
+        ("treering-store", "crash_io", "any_read_fails_once_or_for_good"),
+        ("treering-thread", "crash", "io::any_read_fails_once"),
     ],
 )
 def test_core(cargo_test: Callable[..., str], package: str, binary: str, name: str) -> None:

@@ -57,9 +57,9 @@ pub struct JournalEntry {
     pub command: Option<JournalCommand>,
     /// Receipts of another store that it brought along, those that were not there before.
     pub receipts: Vec<JournalCommand>,
-    /// Its body was lost and given up: what it did is not known any more, here an empty scope and nothing.
+    /// Its body was lost and given up, or all of it was, with the journal's end: what it did is not known any more, here an empty scope and nothing.
     pub blank: bool,
-    /// BLAKE3 of the encoded body.
+    /// BLAKE3 of the encoded body; zeros where nothing of the commit is known.
     pub body_digest: [u8; 32],
     /// See [`Head::chain`].
     pub chain: [u8; 32],
@@ -108,6 +108,13 @@ impl JournalRow {
             body_digest,
             chain,
         }
+    }
+
+    /// The mark of a commit that is lost as a whole, in its place behind `previous`: a blank body, its digest zeros
+    /// since not even that is known.
+    pub fn lost(previous: &Head, at_ms: i64) -> Self {
+        let position = previous.position.saturating_add(1);
+        Self::after(previous, at_ms, blank_body(position, &[0; 32]))
     }
 
     /// The head of the journal that ends with this row.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use backups::*;
 use embedded::{bytes, command, commit, name, node, set};
 use treering_block::Block;
-use treering_store::faults::{Event, Failure, Image, Loss, Recorder};
+use treering_store::faults::{BadRead, Event, Failure, Image, Loss, Recorder};
 use treering_store::{
     BackupReport, Clock, Disk, EmbeddedStore, Expect, OpenOptions, Progress, Result, Store,
     StoreError, restore,
@@ -281,37 +281,73 @@ fn check_after_crash(image: &Image, loss: Loss, allowed: &Allowed) -> bool {
     backup.is_none()
 }
 
-/// An error that says what to do.
-fn assert_fits(error: &StoreError) {
-    let fits = match error {
-        StoreError::DiskFull | StoreError::Io { .. } => true,
-        // It can't be read back, and why.
-        StoreError::Corrupt { detail, .. } => detail.contains("the device does not answer"),
-        _ => false,
-    };
-    assert!(fits, "{error:?}");
+/// What goes wrong.
+#[derive(Clone, Copy, Debug)]
+enum Wrong {
+    Once(Failure),
+    /// From then on, until the disk is another one.
+    From(Failure),
+    /// A read: nothing comes, once or from then on.
+    Read {
+        lasting: bool,
+    },
 }
 
-/// Fails the `n`-th operation of one backup or restore; everything before and after goes well. False: it
-/// has not so many.
-fn fail_one(which: usize, n: u64, failure: Failure, lasting: bool) -> bool {
+impl World {
+    fn spoil(&self, n: u64, wrong: Wrong) {
+        match wrong {
+            Wrong::Once(failure) => self.recorder.fail_once(n, failure),
+            Wrong::From(failure) => self.recorder.fail_from(n, failure),
+            Wrong::Read { lasting } => self.recorder.spoil_reads(n, BadRead::Device, lasting),
+        }
+    }
+
+    /// Asserts that an error says what to do, and where: a disk that does not answer is no damage. Which place
+    /// it names.
+    fn place_of(&self, error: &StoreError) -> Option<usize> {
+        match error {
+            StoreError::DiskFull => None,
+            StoreError::Io { path, .. } => {
+                let named = |place: &PathBuf| Path::new(path).starts_with(place);
+                let place = self.places.iter().position(named);
+                // Above them is what has to be made for a first backup.
+                assert!(
+                    place.is_some() || self.places[0].starts_with(path),
+                    "{error:?}"
+                );
+                place
+            }
+            error => panic!("{error:?}"),
+        }
+    }
+}
+
+/// What came of one backup or restore.
+enum Came {
+    /// It has not so many operations.
+    Nothing,
+    /// It was done all the same.
+    Done,
+    /// It failed, naming a file of this place.
+    Failed(Option<usize>),
+}
+
+/// Spoils the `n`-th operation of one backup or restore; everything before and after goes well.
+fn fail_one(which: usize, n: u64, wrong: Wrong) -> Came {
     let world = World::new();
     let store = world.store();
     let (mut backup, mut restored) = (None, None);
+    let mut came = Came::Done;
     for (number, act) in LIFE.iter().enumerate() {
         if number != which {
             world.act(*act, &store).unwrap();
         } else {
-            if lasting {
-                world.recorder.fail_from(n, failure);
-            } else {
-                world.recorder.fail_once(n, failure);
-            }
+            world.spoil(n, wrong);
             let answer = world.act(*act, &store);
             world.recorder.heal();
             if world.recorder.failed() == 0 {
                 answer.unwrap();
-                return false;
+                return Came::Nothing;
             }
             let done = match act {
                 Act::Backup => (Some(picture(&store)), None),
@@ -322,11 +358,11 @@ fn fail_one(which: usize, n: u64, failure: Failure, lasting: bool) -> bool {
                 // What could not be tidied up is no reason to fail.
                 Ok(()) => assert_eq!(found, done, "{act:?} {n}"),
                 Err(error) => {
-                    assert_fits(error);
+                    came = Came::Failed(world.place_of(error));
                     let before = (backup.clone(), restored.clone());
                     assert!(
                         found == before || found == done,
-                        "{act:?} {n} {failure:?}: {error}"
+                        "{act:?} {n} {wrong:?}: {error}"
                     );
                 }
             }
@@ -365,15 +401,21 @@ fn fail_one(which: usize, n: u64, failure: Failure, lasting: bool) -> bool {
         restored: vec![restored],
     };
     check_after_crash(&image, Loss::All, &allowed);
-    true
+    came
 }
 
-/// Fails each `stride`-th operation of backups and the restore of the life: the first, one that removes
-/// blocks, the restore.
-fn fail_every(stride: u64, failure: Failure, lasting: bool, least: u64) {
+/// Spoils each `stride`-th operation of backups and the restore of the life: the first, one that removes
+/// blocks, the restore. How many failed naming the store, the backup, the restored store.
+fn fail_every(stride: u64, wrong: Wrong, least: u64) -> [u64; 3] {
+    let mut named = [0; 3];
     for which in [1, 4, 8] {
         let mut count = which as u64 % stride;
-        while fail_one(which, count, failure, lasting) {
+        loop {
+            match fail_one(which, count, wrong) {
+                Came::Nothing => break,
+                Came::Failed(Some(place)) => named[place] += 1,
+                Came::Done | Came::Failed(None) => {}
+            }
             count += stride;
         }
         assert!(
@@ -382,20 +424,37 @@ fn fail_every(stride: u64, failure: Failure, lasting: bool, least: u64) {
             LIFE[which]
         );
     }
+    named
 }
 
 #[test]
 fn an_operation_of_a_backup_fails() {
-    fail_every(5, Failure::Device, false, 20);
-    fail_every(5, Failure::HalfThenFull, false, 8);
+    fail_every(5, Wrong::Once(Failure::Device), 20);
+    fail_every(5, Wrong::Once(Failure::HalfThenFull), 8);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn an_operation_of_a_backup_fails_at_every_one() {
-    fail_every(1, Failure::Device, false, 20);
-    fail_every(1, Failure::HalfThenFull, false, 8);
-    fail_every(1, Failure::Device, true, 20);
+    fail_every(1, Wrong::Once(Failure::Device), 20);
+    fail_every(1, Wrong::Once(Failure::HalfThenFull), 8);
+    fail_every(1, Wrong::From(Failure::Device), 20);
+}
+
+/// Each names the place whose disk it is, whether the copying reads or the reading back.
+#[test]
+fn a_read_of_a_backup_fails() {
+    let named = fail_every(7, Wrong::Read { lasting: false }, 20);
+    assert!(named.iter().all(|count| *count > 0), "{named:?}");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_read_of_a_backup_fails_at_every_one() {
+    for lasting in [false, true] {
+        let named = fail_every(1, Wrong::Read { lasting }, 20);
+        assert!(named.iter().all(|count| *count > 2), "{named:?}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crash::life::{Act, LIFE, Living};
-use crash::{ABOVE, behind, is_one_of, picture, recorder};
+use crash::{ABOVE, Wrong, behind, is_one_of, picture, recorder};
 use treering_store::faults::{Failure, Image, Loss, Recorder};
 use treering_store::{OpenOptions, StoreError};
 
@@ -156,9 +156,9 @@ fn assert_fits(error: &StoreError, when: &str) {
 }
 
 /// Lives the whole life with the `n`-th operation failing. False: there are not so many.
-fn live_with_one_failure(pictures: &[String], n: u64, failure: Failure) -> bool {
+fn live_with_one_failure(pictures: &[String], n: u64, wrong: Wrong) -> bool {
     let mut trial = Trial::new(pictures);
-    trial.recorder.fail_once(n, failure);
+    wrong.plan(&trial.recorder, n, false);
     trial.reopen();
     for (at, act) in LIFE.iter().enumerate() {
         trial.act(at, *act);
@@ -166,17 +166,17 @@ fn live_with_one_failure(pictures: &[String], n: u64, failure: Failure) -> bool 
     let failed = trial.recorder.failed() > 0;
     // What comes now is the test's own.
     trial.recorder.heal();
-    trial.assert_state(LIFE.len(), LIFE.len(), &format!("{failure:?} at {n}"));
+    trial.assert_state(LIFE.len(), LIFE.len(), &format!("{wrong:?} at {n}"));
     trial.living = None;
-    trial.assert_after_power_failure(LIFE.len(), &format!("{failure:?} at {n}"));
+    trial.assert_after_power_failure(LIFE.len(), &format!("{wrong:?} at {n}"));
     failed
 }
 
 /// Lives until the disk fails for good at the `n`-th operation, ends, and goes on with another disk.
-fn live_until_failure(pictures: &[String], n: u64, failure: Failure) -> bool {
+fn live_until_failure(pictures: &[String], n: u64, wrong: Wrong) -> bool {
     let mut trial = Trial::new(pictures);
-    trial.recorder.fail_from(n, failure);
-    let when = format!("{failure:?} from {n} on");
+    wrong.plan(&trial.recorder, n, true);
+    let when = format!("{wrong:?} from {n} on");
     let mut done = 0;
     if let Err(error) = trial.begin() {
         assert_fits(&error, "open");
@@ -197,7 +197,7 @@ fn live_until_failure(pictures: &[String], n: u64, failure: Failure) -> bool {
     }
     let failed = trial.recorder.failed() > 0;
     if done > 0
-        && failure != Failure::Device
+        && !matches!(wrong, Wrong::Fails(Failure::Device) | Wrong::Unread)
         && trial
             .living
             .as_ref()
@@ -233,7 +233,7 @@ fn for_every(stride: usize, least: u64, mut live: impl FnMut(u64) -> bool) {
 fn any_operation_fails_once_with_a_dead_device() {
     let pictures = pictures();
     for_every(1, 150, |n| {
-        live_with_one_failure(&pictures, n, Failure::Device)
+        live_with_one_failure(&pictures, n, Wrong::Fails(Failure::Device))
     });
 }
 
@@ -241,7 +241,7 @@ fn any_operation_fails_once_with_a_dead_device() {
 fn any_operation_fails_once_with_a_full_disk() {
     let pictures = pictures();
     for_every(1, 80, |n| {
-        live_with_one_failure(&pictures, n, Failure::HalfThenFull)
+        live_with_one_failure(&pictures, n, Wrong::Fails(Failure::HalfThenFull))
     });
 }
 
@@ -249,12 +249,38 @@ fn any_operation_fails_once_with_a_full_disk() {
 fn the_device_dies_for_good_at_any_operation() {
     let pictures = pictures();
     for_every(1, 150, |n| {
-        live_until_failure(&pictures, n, Failure::Device)
+        live_until_failure(&pictures, n, Wrong::Fails(Failure::Device))
     });
 }
 
 #[test]
 fn the_disk_stays_full_from_any_operation_on() {
     let pictures = pictures();
-    for_every(1, 80, |n| live_until_failure(&pictures, n, Failure::Full));
+    for_every(1, 80, |n| {
+        live_until_failure(&pictures, n, Wrong::Fails(Failure::Full))
+    });
+}
+
+#[test]
+fn a_read_fails_once() {
+    let pictures = pictures();
+    for_every(9, 60, |n| {
+        live_with_one_failure(&pictures, n, Wrong::Unread)
+    });
+}
+
+#[test]
+fn nothing_can_be_read_from_a_read_on() {
+    let pictures = pictures();
+    for_every(9, 60, |n| live_until_failure(&pictures, n, Wrong::Unread));
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn any_read_fails_once_or_for_good() {
+    let pictures = pictures();
+    for_every(1, 60, |n| {
+        live_with_one_failure(&pictures, n, Wrong::Unread)
+    });
+    for_every(1, 60, |n| live_until_failure(&pictures, n, Wrong::Unread));
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crash::life::{Act, Living};
-use crash::{ABOVE, behind, is_one_of, picture, recorder};
+use crash::{ABOVE, Wrong, behind, is_one_of, picture, recorder};
 use treering_store::faults::{Event, Failure, Image, Loss, Recorder, Trace};
 use treering_store::{Cursor, ExpireBefore, OpenOptions, Result, Store, StoreError};
 
@@ -173,18 +173,18 @@ fn a_disk_that_forgets_sealed_files_is_found_out() {
 }
 
 /// Lives on a disk whose `n`-th operation fails. False: there are not so many.
-fn live_with_failure(lived: &Lived, n: u64, failure: Failure) -> bool {
+fn live_with_failure(lived: &Lived, n: u64, wrong: Wrong) -> bool {
     let root = tempfile::tempdir().unwrap();
     let recorder = recorder(root.path());
     let (path, options) = (at_home(root.path()), behind(&recorder));
     let mut living = Living::begin(&path, &options).unwrap();
-    recorder.fail_once(n, failure);
+    wrong.plan(&recorder, n, false);
     for (at, deed) in DEEDS.iter().enumerate() {
         let mut tries = 0;
         while let Err(error) = act(&mut living, *deed, &path, &options, &lived.cursors) {
             tries += 1;
             assert!(tries < 4, "{deed:?} never succeeds: {error}");
-            let when = format!("{deed:?} answered {error}, {failure:?} at {n}");
+            let when = format!("{deed:?} answered {error}, {wrong:?} at {n}");
             let fits = matches!(
                 error,
                 StoreError::DiskFull
@@ -211,13 +211,13 @@ fn live_with_failure(lived: &Lived, n: u64, failure: Failure) -> bool {
                 lived,
                 at + 1,
                 at + 1,
-                &format!("{deed:?} at last, {failure:?} at {n}"),
+                &format!("{deed:?} at last, {wrong:?} at {n}"),
             );
         }
     }
     let failed = recorder.failed() > 0;
     drop(living);
-    after_power_failure(&recorder, lived, n, failure);
+    after_power_failure(&recorder, lived, n, wrong);
     failed
 }
 
@@ -242,12 +242,12 @@ fn check(living: &Living, lived: &Lived, from: usize, to: usize, when: &str) -> 
     from + is_one_of(living.store(), &allowed).unwrap_or_else(|why| panic!("{when}: {why}"))
 }
 
-fn after_power_failure(recorder: &Arc<Recorder>, lived: &Lived, n: u64, failure: Failure) {
+fn after_power_failure(recorder: &Arc<Recorder>, lived: &Lived, n: u64, wrong: Wrong) {
     let image = Image::new().after(&recorder.trace());
     let last = lived.pictures.last().map(String::as_str);
     for loss in [Loss::All, Loss::Random(1)] {
         if let Err(why) = crash::crash(&image, loss, &[last.unwrap()]) {
-            panic!("{failure:?} at {n}, then the power failed: {why}");
+            panic!("{wrong:?} at {n}, then the power failed: {why}");
         }
     }
 }
@@ -257,9 +257,19 @@ fn any_operation_fails_once() {
     let lived = live(false);
     for failure in [Failure::Device, Failure::HalfThenFull] {
         let mut count = 0;
-        while live_with_failure(&lived, count, failure) {
+        while live_with_failure(&lived, count, Wrong::Fails(failure)) {
             count += 1;
         }
         assert!(count > 40, "only {count} operations failed");
     }
+}
+
+#[test]
+fn any_read_fails_once() {
+    let lived = live(false);
+    let mut count = 0;
+    while live_with_failure(&lived, count, Wrong::Unread) {
+        count += 1;
+    }
+    assert!(count > 10, "only {count} reads failed");
 }

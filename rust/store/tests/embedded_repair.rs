@@ -493,68 +493,6 @@ fn a_store_that_lost_its_id_or_its_age_gets_another() {
     }
 }
 
-/// Nothing behind the last commits tells that they are gone, but refs know who moved them, and rows name files.
-#[test]
-fn a_journal_that_lost_its_end_undoes_nothing() {
-    for sealed in [false, true] {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path();
-        let store = open(path);
-        for (number, part) in (0..).zip(["a", "b", "a", "b", "late", "a"]) {
-            let block = Block::raw(format!("block {number}").into_bytes());
-            let moves = vec![set(&name(part), Expect::Any, block.cid)];
-            let commit = Commit {
-                moves,
-                blocks: vec![block],
-                ..commit()
-            };
-            store.submit(commit).wait().unwrap();
-            if sealed && number == 2 {
-                store.seal_journal(1).unwrap();
-            }
-        }
-        let before = ["a", "b", "late"].map(|part| store.read_ref(&name(part)).unwrap());
-        if sealed {
-            store.seal_journal(1).unwrap();
-        }
-        store.close().unwrap();
-        let database = Connection::open(path.join("store.db")).unwrap();
-        database
-            .execute("DELETE FROM journal WHERE position > 3", [])
-            .unwrap();
-        drop(database);
-        if sealed {
-            let mut files: Vec<_> = std::fs::read_dir(path.join("journal"))
-                .unwrap()
-                .map(|file| file.unwrap().path())
-                .collect();
-            files.sort();
-            std::fs::remove_file(files.last().unwrap()).unwrap();
-        }
-        // Something beside it that can be mended.
-        change(
-            path,
-            &flip("graph", "links", 1, "ordinal = 2").replace("links", "chk"),
-        );
-
-        let store = open(path);
-        let report = store.repair().unwrap();
-        assert_eq!(report.repairs.len(), 1, "{sealed}: {report:#?}");
-        let told: Vec<_> = report.left.findings.iter().collect();
-        assert!(
-            told.iter().all(|found| found.check == Check::Journal),
-            "{sealed}: {told:#?}"
-        );
-        let last = told.iter().find(|found| found.which == "commit 6");
-        assert!(
-            last.is_some_and(|found| found.detail.contains("the journal ends at")),
-            "{sealed}: {told:#?}"
-        );
-        let after = ["a", "b", "late"].map(|part| store.read_ref(&name(part)).unwrap());
-        assert_eq!(after, before, "{sealed}: every ref stands where it stood");
-    }
-}
-
 #[test]
 fn several_faults_at_once() {
     let (directory, _, before) = filled();

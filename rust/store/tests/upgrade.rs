@@ -124,6 +124,26 @@ fn it_is_collected_and_exactly_its_garbage_goes() {
     }
 }
 
+/// It notes no newest commit; from the next one on it does.
+#[test]
+fn commits_go_on_behind_its_journal() {
+    let directory = copied();
+    let store = open(directory.path());
+    let end = store.head().unwrap().position;
+    for number in 1..=3 {
+        let put = store.submit(put(vec![Block::raw(format!("new {number}").into_bytes())]));
+        assert_eq!(put.wait().unwrap().position, end + number);
+    }
+    assert_eq!(store.verify(None).unwrap().findings, []);
+    store.close().unwrap();
+    let database = rusqlite::Connection::open(directory.path().join("store.db")).unwrap();
+    let lose = format!("DELETE FROM journal WHERE position > {}", end + 2);
+    assert_eq!(database.execute(&lose, []).unwrap(), 1);
+    drop(database);
+    let refused = open(directory.path()).submit(put(vec![Block::raw(&b"x"[..])]));
+    assert!(matches!(refused.wait(), Err(StoreError::Corrupt { .. })));
+}
+
 /// A process of the old version has the table made by another one under its feet.
 #[test]
 fn a_reader_that_knew_no_dead_sees_them_once_there_are_some() {

@@ -172,19 +172,25 @@ impl BlobFiles {
         fs::read(self.root.join(name)).ok()
     }
 
-    /// What is wrong with the tree of a block whose bytes are right; None for nothing.
-    pub(super) fn tree_fault(&self, row: &BlockRow, bytes: &[u8]) -> Option<String> {
-        let path = self.path_of(row).ok().map(|path| tree_path(&path))?;
-        match fs::read(&path) {
-            Ok(stored) if stored == bao::encode::outboard(bytes).0 => None,
-            Ok(_) => Some(format!(
-                "the tree {} is not that of its file",
-                path.display()
+    /// Whether the tree of a block whose bytes are right is theirs. Errors: `Corrupt`, `Io`.
+    pub(super) fn check_tree(&self, row: &BlockRow, bytes: &[u8]) -> Result<()> {
+        let path = tree_path(&self.path_of(row)?);
+        let tree = bao::encode::outboard(bytes).0;
+        let mut stored = Vec::new();
+        // No more than shows that it is longer.
+        let limit = (tree.len() as u64).saturating_add(1);
+        let opened = self.disk.open_to_read(&path);
+        match opened.and_then(|file| file.take(limit).read_to_end(&mut stored)) {
+            Ok(_) if stored == tree => Ok(()),
+            Ok(_) => Err(broken_bytes(
+                &row.cid,
+                &format!("the tree {} is not that of its file", path.display()),
             )),
-            Err(error) => Some(format!(
-                "the tree {} can not be read: {error}",
-                path.display()
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(broken_bytes(
+                &row.cid,
+                &format!("the tree {} is missing", path.display()),
             )),
+            Err(error) => Err(io_error("read", &path, error)),
         }
     }
 
@@ -293,7 +299,7 @@ mod tests {
     fn whole_files_and_ranges_read_back() {
         let (_root, files, block, row) = sample();
         assert_eq!(files.read(&row).unwrap(), block.bytes);
-        assert_eq!(files.tree_fault(&row, &block.bytes), None);
+        files.check_tree(&row, &block.bytes).unwrap();
         for (offset, length) in [
             (0, 1),
             (0, 300_000),

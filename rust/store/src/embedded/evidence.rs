@@ -15,16 +15,17 @@ use super::ref_rows::shown;
 use super::repair::newest_commit_told;
 use super::row_check::Table;
 use super::session::Session;
+use super::unread::Unread;
 use crate::commit::RefValue;
 use crate::cursor::Head;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::findings::{Check, VerifyReport};
 use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::name::RefName;
 use crate::progress::Progress;
 use crate::tier::Tier;
-use crate::verify::{self, Broken, Evidence, HoldRow, Visit};
+use crate::verify::{self, Broken, HoldRow, Visit};
 
 /// Rows read at a time.
 const PAGE: usize = 256;
@@ -40,6 +41,7 @@ pub(super) struct Snapshot<'c> {
     pub(super) after: u64,
     pub(super) progress: &'c Progress,
     pub(super) tiers: &'c [Arc<dyn Tier>],
+    pub(super) unread: Unread,
 }
 
 impl Snapshot<'_> {
@@ -52,30 +54,26 @@ impl Snapshot<'_> {
                 .map(|payload| payload.unwrap_or_default().into())
         };
         if row.file.is_some() {
-            let fault = match &bytes {
-                Ok(bytes) if row.cid.matches(bytes) => self.blobs.tree_fault(&row, bytes),
-                _ => None,
+            let tree = match &bytes {
+                Ok(bytes) if row.cid.matches(bytes) => self.blobs.check_tree(&row, bytes),
+                _ => Ok(()),
             };
-            if (bytes.is_err() || fault.is_some()) && self.is_gone(row.ordinal) {
+            if (bytes.is_err() || tree.is_err()) && self.is_gone(row.ordinal) {
                 // Collected since this snapshot: its file went after its row.
                 return;
             }
-            if let Some(detail) = fault {
-                visit(Err(Broken {
-                    which: row.cid.to_string(),
-                    detail,
-                }));
+            if let Err(error) = self.unread.note(tree) {
+                visit(Err(broken(row.cid.to_string(), error)));
             }
         }
+        let bytes = self.unread.note(bytes);
+        let links = self.unread.note(self.session.links(row.ordinal));
         visit(Ok(verify::BlockRow {
             ordinal: row.ordinal,
             cid: row.cid,
             size: row.size,
             bytes: bytes.map_err(|error| error.to_string()),
-            links: self
-                .session
-                .links(row.ordinal)
-                .map_err(|error| error.to_string()),
+            links: links.map_err(|error| error.to_string()),
         }));
     }
 
@@ -90,7 +88,7 @@ impl Snapshot<'_> {
 
     /// The pages of the dead, and what the living number.
     fn check_dead(&self, report: &mut VerifyReport) {
-        if let Err(error) = self.session.gc_generation() {
+        if let Err(error) = self.unread.note(self.session.gc_generation()) {
             let Broken { which, detail } = error.into();
             report.find(
                 Check::Manifest,
@@ -98,7 +96,7 @@ impl Snapshot<'_> {
                 detail,
             );
         }
-        if let Err(error) = self.session.dead_ordinals() {
+        if let Err(error) = self.unread.note(self.session.dead_ordinals()) {
             let Broken { which, detail } = error.into();
             report.find(
                 Check::BlockRow,
@@ -110,17 +108,9 @@ impl Snapshot<'_> {
 
     /// SQLite's own check of pages, cells and indexes.
     fn check_structure(&self, report: &mut VerifyReport) -> Result<()> {
-        let mut statement = self
-            .session
-            .prepared(&format!("PRAGMA integrity_check({STRUCTURE_FINDINGS_MAX})"))?;
-        let mut rows = statement
-            .query([])
-            .map_err(|error| self.session.unread(error))?;
-        while let Some(row) = rows.next().map_err(|error| self.session.unread(error))? {
-            let line: String = row.get(0).map_err(|error| self.session.unread(error))?;
-            if line != "ok" {
-                report.find(Check::Manifest, "database", line);
-            }
+        let check = format!("PRAGMA integrity_check({STRUCTURE_FINDINGS_MAX})");
+        for line in self.session.page_faults(&check)? {
+            report.find(Check::Manifest, "database", line);
         }
         Ok(())
     }
@@ -128,8 +118,17 @@ impl Snapshot<'_> {
     /// The totals against what they total.
     fn check_totals(&self, report: &mut VerifyReport) -> Result<()> {
         let totals = self.session.totals()?;
+        // Commits that are lost are told of the journal.
+        if let Ok(tip) = self.unread.note(self.session.tip_row())
+            && totals
+                .head
+                .is_some_and(|told| told.position <= tip.head.position)
+            && let Some(StoreError::Corrupt { detail, .. }) = totals.head_fault(&tip.head)
+        {
+            report.find(Check::Manifest, "totals", detail);
+        }
         // Without the pages of the dead nothing can be counted; that they are broken is a finding.
-        let Ok(counted) = self.session.count_living() else {
+        let Ok(counted) = self.unread.note(self.session.count_living()) else {
             return Ok(());
         };
         for (what, total, counted) in [
@@ -174,8 +173,9 @@ fn broken(which: impl Into<String>, error: crate::error::StoreError) -> Broken {
     }
 }
 
-impl Evidence for Snapshot<'_> {
-    fn own_checks(&self, report: &mut VerifyReport) -> Result<()> {
+/// The tables, as [`Evidence`] describes them.
+impl Snapshot<'_> {
+    pub(super) fn own_checks(&self, report: &mut VerifyReport) -> Result<()> {
         let structure = self.check_structure(report);
         let optional = [
             self.session.gc_generation().map(drop),
@@ -183,7 +183,7 @@ impl Evidence for Snapshot<'_> {
         ];
         let rows = KEYS.map(|key| self.session.read_manifest(key).map(drop));
         for row in rows.into_iter().chain(optional) {
-            if let Err(error) = row {
+            if let Err(error) = self.unread.note(row) {
                 let Broken { which, detail } = error.into();
                 report.find(
                     Check::Manifest,
@@ -193,13 +193,13 @@ impl Evidence for Snapshot<'_> {
             }
         }
         self.check_dead(report);
-        if self.session.totals().is_ok() {
+        if self.unread.note(self.session.totals()).is_ok() {
             self.check_totals(report)?;
         }
         structure
     }
 
-    fn blocks(&self, visit: Visit<'_, verify::BlockRow>) -> Result<()> {
+    pub(super) fn blocks(&self, visit: Visit<'_, verify::BlockRow>) -> Result<()> {
         let mut after = self.after;
         loop {
             let page = self.session.blocks_after(after, PAGE)?;
@@ -216,7 +216,7 @@ impl Evidence for Snapshot<'_> {
         self.lonely_graph_rows(visit)
     }
 
-    fn ordinal(&self, cid: &Cid) -> Result<Option<u64>> {
+    pub(super) fn ordinal(&self, cid: &Cid) -> Result<Option<u64>> {
         if let Some(row) = self.session.find_block(cid)? {
             return Ok(Some(row.ordinal));
         }
@@ -228,7 +228,7 @@ impl Evidence for Snapshot<'_> {
         Ok(None)
     }
 
-    fn has_ordinal(&self, ordinal: u64) -> Result<bool> {
+    pub(super) fn has_ordinal(&self, ordinal: u64) -> Result<bool> {
         if self.session.cid_of(ordinal)?.is_some() {
             return Ok(true);
         }
@@ -240,15 +240,15 @@ impl Evidence for Snapshot<'_> {
         Ok(false)
     }
 
-    fn next_ordinal(&self) -> Result<u64> {
+    pub(super) fn next_ordinal(&self) -> Result<u64> {
         self.session.totals().map(|totals| totals.next_ordinal)
     }
 
-    fn journal_start(&self) -> Result<Head> {
+    pub(super) fn journal_start(&self) -> Result<Head> {
         Ok(self.session.journal_start()?.head)
     }
 
-    fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()> {
+    pub(super) fn journal(&self, visit: Visit<'_, JournalRow>) -> Result<()> {
         let mut after = 0;
         for file in self.session.sealed_files()? {
             // A file that can not be read hides no other.
@@ -257,7 +257,7 @@ impl Evidence for Snapshot<'_> {
                     after = file.last;
                     rows.into_iter().for_each(|row| visit(Ok(row)));
                 }
-                Err(error) => visit(Err(error.into())),
+                Err(error) => visit(Err(self.unread.noted(error).into())),
             }
         }
         loop {
@@ -270,11 +270,11 @@ impl Evidence for Snapshot<'_> {
         }
     }
 
-    fn newest_commit_told(&self) -> Result<u64> {
+    pub(super) fn newest_commit_told(&self) -> Result<u64> {
         newest_commit_told(self.session)
     }
 
-    fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()> {
+    pub(super) fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()> {
         let mut after = Vec::new();
         loop {
             let page = self.session.all_ref_rows(&after, PAGE)?;
@@ -296,14 +296,15 @@ impl Evidence for Snapshot<'_> {
         }
     }
 
-    fn refs_are_all(&self) -> Result<bool> {
-        let Ok(Some(noted)) = self.session.totals().map(|totals| totals.refs_sum) else {
+    pub(super) fn refs_are_all(&self) -> Result<bool> {
+        let totals = self.unread.note(self.session.totals());
+        let Ok(Some(noted)) = totals.map(|totals| totals.refs_sum) else {
             return Ok(true);
         };
         Ok(self.session.refs_sum()? == noted)
     }
 
-    fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()> {
+    pub(super) fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()> {
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = self.session.receipt_rows(after.as_deref(), PAGE)?;
@@ -324,11 +325,11 @@ impl Evidence for Snapshot<'_> {
         }
     }
 
-    fn receipt(&self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
+    pub(super) fn receipt(&self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
         self.session.receipt_row(key)
     }
 
-    fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()> {
+    pub(super) fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()> {
         let mut after = (0, String::new());
         loop {
             let page = self.session.hold_rows((after.0, &after.1), PAGE)?;
@@ -350,7 +351,7 @@ impl Evidence for Snapshot<'_> {
         }
     }
 
-    fn leases(&self, visit: Visit<'_, (RefName, LeaseState)>) -> Result<()> {
+    pub(super) fn leases(&self, visit: Visit<'_, (RefName, LeaseState)>) -> Result<()> {
         let mut after = String::new();
         loop {
             let page = self.session.lease_rows(&after, PAGE)?;

@@ -216,6 +216,7 @@ fn seeds() -> Vec<Vec<u8>> {
     for figure in [ORDINALS, 3, 1, 900, 2] {
         totals.extend(figure.to_le_bytes());
     }
+    let noted = [totals.as_slice(), &[7; 8], &[1; 8], &[2; 32]].concat();
     let block = |file: Value| {
         let key = int(key8(cid.digest()));
         let (codec, size) = (int(0x55), int(payload.len() as i64));
@@ -233,6 +234,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let digest = *blake3::hash(&body).as_bytes();
     let rows: Vec<(usize, Vec<Value>)> = vec![
         (0, vec![text("totals"), blob(&totals)]),
+        (0, vec![text("totals"), blob(&noted)]),
         (0, vec![text("gc_generation"), blob(&7_u64.to_le_bytes())]),
         (1, block(Value::Null)),
         (1, block(text("ab/abcd-01ARZ3NDEKTSV4RRFFQ69G5FAV"))),

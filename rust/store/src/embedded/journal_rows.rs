@@ -41,14 +41,15 @@ fn digest(row: &Row<'_>, column: usize, position: i64) -> Result<[u8; 32]> {
 }
 
 impl Session<'_> {
-    /// The newest commit, its chain checked against the one before. O(1): bodies are not read.
+    /// The newest commit, its chain checked against the one before. O(1): bodies are not read. Where the table is
+    /// empty, the end of what left it: then its newest commits are lost, since the newest of all never leaves.
     pub(super) fn tip_row(self) -> Result<Tip> {
         let mut statement = self.prepared(
             "SELECT position, at_ms, digest, chain FROM journal ORDER BY position DESC LIMIT 2",
         )?;
         let mut rows = statement.query([]).map_err(|error| self.unread(error))?;
         let Some(row) = rows.next().map_err(|error| self.unread(error))? else {
-            return Ok(Tip::default());
+            return self.sealed_end();
         };
         let position: i64 = row.get(0).map_err(|error| self.unread(error))?;
         let at_ms: i64 = row.get(1).map_err(|error| self.unread(error))?;

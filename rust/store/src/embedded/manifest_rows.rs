@@ -6,7 +6,8 @@ use ulid::Ulid;
 use super::row_check::{RowCheck, Table, corrupt};
 use super::schema::FORMAT;
 use super::session::Session;
-use crate::error::Result;
+use crate::cursor::Head;
+use crate::error::{Result, StoreError};
 
 /// The number of the format, u64 little-endian.
 pub(super) const KEY_FORMAT: &str = "format";
@@ -24,7 +25,8 @@ pub(super) const KEY_GENERATION: &str = "gc_generation";
 /// Every key that a store has.
 pub(super) const KEYS: [&str; 4] = [KEY_CREATED_AT_MS, KEY_FORMAT, KEY_STORE_ID, KEY_TOTALS];
 
-/// Kept up to date by each transaction: 6 × u64 little-endian in this order, 5 where the last is not known.
+/// Kept up to date by each transaction: 6 × u64 little-endian in this order, then position (u64) and chain of the
+/// newest commit. An earlier version wrote 5 or 6 numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Totals {
     /// What the next new block gets; never given twice, whatever is deleted.
@@ -36,6 +38,9 @@ pub(super) struct Totals {
     /// Sum over all refs of [`ref_sum`](super::ref_rows::ref_sum): other or fewer rows than the commits left have
     /// another one. None in a store that an earlier version wrote last.
     pub(super) refs_sum: Option<u64>,
+    /// The newest commit: where the journal ends, unless it lost something. None in a store that an earlier version
+    /// wrote last.
+    pub(super) head: Option<Head>,
 }
 
 impl Totals {
@@ -46,20 +51,30 @@ impl Totals {
         block_bytes: 0,
         links: 0,
         refs_sum: Some(0),
+        head: Some(Head {
+            position: 0,
+            chain: [0; 32],
+        }),
     };
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        [
+        let figures = [
             self.next_ordinal,
             self.blocks,
             self.nodes,
             self.block_bytes,
             self.links,
-        ]
-        .into_iter()
-        .chain(self.refs_sum)
-        .flat_map(u64::to_le_bytes)
-        .collect()
+        ];
+        let mut bytes = Vec::with_capacity(88);
+        for figure in figures.into_iter().chain(self.refs_sum) {
+            bytes.extend_from_slice(&figure.to_le_bytes());
+        }
+        // Its place is behind the sum's.
+        if let (Some(_), Some(head)) = (self.refs_sum, self.head) {
+            bytes.extend_from_slice(&head.position.to_le_bytes());
+            bytes.extend_from_slice(&head.chain);
+        }
+        bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -68,11 +83,18 @@ impl Totals {
         };
         let (&[next_ordinal, blocks, nodes, block_bytes, links], more) =
             figures.split_first_chunk()?;
-        let refs_sum = match more {
-            [] => None,
-            [sum] => Some(u64::from_le_bytes(*sum)),
-            _ => return None,
+        let (refs_sum, head) = match more {
+            [] => (None, None),
+            [sum] => (Some(sum), None),
+            [sum, position, chain @ ..] => (
+                Some(sum),
+                Some(Head {
+                    position: u64::from_le_bytes(*position),
+                    chain: chain.as_flattened().try_into().ok()?,
+                }),
+            ),
         };
+        let refs_sum = refs_sum.map(|sum| u64::from_le_bytes(*sum));
         let [next_ordinal, blocks, nodes, block_bytes, links] =
             [next_ordinal, blocks, nodes, block_bytes, links].map(u64::from_le_bytes);
         Some(Self {
@@ -82,7 +104,24 @@ impl Totals {
             block_bytes,
             links,
             refs_sum,
+            head,
         })
+    }
+}
+
+impl Totals {
+    /// Why these totals are not of a journal that ends with `head`, unless that lost its end; None if they are.
+    pub(super) fn head_fault(&self, head: &Head) -> Option<StoreError> {
+        let told = self.head.filter(|told| told != head)?;
+        let detail = if told.position == head.position {
+            format!("they were noted with another commit {}", told.position)
+        } else {
+            format!(
+                "they were noted with commit {}, the journal ends at {}",
+                told.position, head.position
+            )
+        };
+        Some(corrupt(Table::Manifest, KEY_TOTALS, &detail))
     }
 }
 
@@ -157,12 +196,57 @@ impl Session<'_> {
             corrupt(
                 Table::Manifest,
                 KEY_TOTALS,
-                "it has not the length of six numbers",
+                "it has not the length that it should have",
             )
         })
     }
 
     pub(super) fn write_totals(self, totals: Totals) -> Result<()> {
         self.write_manifest(KEY_TOTALS, &totals.to_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_read_in_each_length_that_was_written() {
+        let whole = Totals {
+            next_ordinal: 1,
+            blocks: 2,
+            nodes: 3,
+            block_bytes: 4,
+            links: 5,
+            refs_sum: Some(6),
+            head: Some(Head {
+                position: 7,
+                chain: [8; 32],
+            }),
+        };
+        let bytes = whole.to_bytes();
+        assert_eq!(bytes.len(), 88);
+        let sum = Totals {
+            head: None,
+            ..whole
+        };
+        let first = Totals {
+            refs_sum: None,
+            ..sum
+        };
+        for length in 0..=96 {
+            let mut some = bytes.clone();
+            some.resize(length, 0);
+            let expected = match length {
+                40 => Some(first),
+                48 => Some(sum),
+                88 => Some(whole),
+                _ => None,
+            };
+            assert_eq!(Totals::from_bytes(&some), expected, "{length}");
+            if let Some(totals) = expected {
+                assert_eq!(totals.to_bytes(), some);
+            }
+        }
     }
 }

@@ -51,6 +51,7 @@ mod structure;
 mod tally;
 mod transaction;
 mod turn;
+mod unread;
 mod vfs;
 mod writer;
 
@@ -69,6 +70,7 @@ use self::core::Core;
 use self::evidence::Snapshot;
 use self::queue::{OwedTicket, Reply, Request, Work};
 use self::session::Session;
+use self::unread::Unread;
 use crate::clock::Clock;
 use crate::commit::{Address, BLOB_BYTES_MIN, Commit, Durability, RefValue, receipt_key};
 use crate::cursor::{Cursor, Head};
@@ -638,6 +640,7 @@ impl Store for EmbeddedStore {
                 after: 0,
                 progress: &Progress::default(),
                 tiers: &shared.tiers,
+                unread: Unread::default(),
             };
             let report = verify::verify(&snapshot, since);
             // Ends a read; if it fails, the connection is not used again.

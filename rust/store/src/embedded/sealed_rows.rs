@@ -120,19 +120,35 @@ impl Session<'_> {
         Ok(found)
     }
 
+    /// The newest commit that left the table.
+    pub(super) fn sealed_end(self) -> Result<Tip> {
+        match self.newest_sealed_file(KEY_FILES_END)? {
+            Some(file) => Ok(Tip {
+                head: file.head_after(),
+                at_ms: file.last_at_ms,
+            }),
+            None => self.journal_start(),
+        }
+    }
+
     /// The sealed file with this commit in it.
     pub(super) fn sealed_file_with(self, position: u64) -> Result<Option<SealedFile>> {
+        let file = self.newest_sealed_file(&key(position))?;
+        Ok(file.filter(|file| file.last >= position))
+    }
+
+    /// Of those with a key up to this one.
+    fn newest_sealed_file(self, until: &str) -> Result<Option<SealedFile>> {
         let mut statement = self.prepared(
             "SELECT key, value, chk FROM manifest WHERE key >= ?1 AND key <= ?2 ORDER BY key DESC LIMIT 1",
         )?;
         let row = statement
-            .query_row([KEY_FILE, &key(position)], |row| {
+            .query_row([KEY_FILE, until], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
             .optional()
             .map_err(|error| self.unread(error))?;
-        let file = row.map(file_of).transpose()?;
-        Ok(file.filter(|file| file.last >= position))
+        row.map(file_of).transpose()
     }
 
     /// Sealed commits after `after`, from the oldest that is kept on, at most `limit`.

@@ -3,6 +3,7 @@
 //! Promises: a request that is refused has written nothing; once a write has failed, nothing of the batch
 //! may be committed ([`Transaction::fault`]).
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::connections::Known;
 use super::gc::Moment;
 use super::manifest_rows::Totals;
 use super::recent_blocks::RecentBlocks;
+use super::repair::newest_commit_told;
 use super::session::Session;
 use crate::commit::{Address, BLOB_BYTES_MIN, Change, RefValue};
 use crate::error::{Result, StoreError};
@@ -72,10 +74,13 @@ impl<'c> Transaction<'c> {
                 on_disk: false,
             },
         };
-        let (tip, tip_fault) = match tip.map_or_else(|| session.tip_row(), Ok) {
-            Ok(tip) => (tip, None),
-            Err(error @ StoreError::Corrupt { .. }) => (Tip::default(), Some(error)),
-            Err(error) => return Err(error),
+        let (tip, tip_fault) = match tip {
+            Some(tip) => (tip, None),
+            None => match session.tip_row() {
+                Ok(tip) => (tip, end_fault(session, &totals, &tip)?),
+                Err(error @ StoreError::Corrupt { .. }) => (Tip::default(), Some(error)),
+                Err(error) => return Err(error),
+            },
         };
         Ok(Self {
             session,
@@ -124,6 +129,10 @@ impl<'c> Transaction<'c> {
     pub(super) fn finish(&mut self) -> Result<()> {
         if self.totals.refs_sum.is_none() {
             self.totals.refs_sum = Some(self.session.refs_sum()?);
+        }
+        // What was told of an end that is lost stays told.
+        if self.tip_fault.is_none() {
+            self.totals.head = Some(self.tip.head);
         }
         if self.totals == self.totals_at_begin {
             Ok(())
@@ -179,6 +188,7 @@ impl<'c> Transaction<'c> {
     /// What the store numbers is counted anew.
     pub(super) fn set_totals(&mut self, counted: Totals) {
         self.totals = counted;
+        self.read_tip();
     }
 
     /// Rows of refs were changed by other ways than commits: what they add up to is counted anew.
@@ -186,15 +196,38 @@ impl<'c> Transaction<'c> {
         self.totals.refs_sum = None;
     }
 
-    /// A row of the journal was written anew.
+    /// A row of the journal was written anew, or what is told of its end.
     pub(super) fn read_tip(&mut self) {
-        match self.session.tip_row() {
-            Ok(tip) => (self.tip, self.tip_fault) = (tip, None),
+        let read = self
+            .session
+            .tip_row()
+            .and_then(|tip| Ok((tip, end_fault(self.session, &self.totals, &tip)?)));
+        match read {
+            Ok(read) => (self.tip, self.tip_fault) = read,
             Err(error) => self.tip_fault = Some(error),
         }
     }
 
-    /// Errors: `Corrupt` while the newest commit can not be read: only repairs may go on then.
+    /// Commits that the journal lost at its end get marks, up to `newest`: whatever is committed next has a number
+    /// that no other had.
+    pub(super) fn mark_lost(&mut self, newest: u64, now_ms: i64) -> Result<()> {
+        let mut tip = self.session.tip_row()?;
+        tip.at_ms = if tip.head.position == 0 {
+            now_ms
+        } else {
+            now_ms.max(tip.at_ms)
+        };
+        while tip.head.position < newest {
+            let row = JournalRow::lost(&tip.head, tip.at_ms);
+            self.writing(|session| session.insert_journal_row(&row))?;
+            tip.head = row.head();
+        }
+        self.totals.head = Some(tip.head);
+        (self.tip, self.tip_fault) = (tip, None);
+        Ok(())
+    }
+
+    /// Errors: `Corrupt` while the newest commit can not be read, or is lost: only repairs may go on then.
     pub(super) fn expect_tip(&self) -> Result<()> {
         self.tip_fault.clone().map_or(Ok(()), Err)
     }
@@ -229,6 +262,30 @@ impl<'c> Transaction<'c> {
         self.wrote = true;
         self.on_disk = false;
         write(self.session)
+    }
+}
+
+/// Why the journal that ends with `tip` is not the one that was written; None if it is.
+fn end_fault(session: Session<'_>, totals: &Totals, tip: &Tip) -> Result<Option<StoreError>> {
+    let end = tip.head.position;
+    let Some(told) = totals.head else {
+        // An earlier version wrote last.
+        let told = newest_commit_told(session)?;
+        return Ok((told > end).then(|| lost_end(end, told)));
+    };
+    Ok(match told.position.cmp(&end) {
+        Ordering::Greater => Some(lost_end(end, told.position)),
+        _ => totals.head_fault(&tip.head),
+    })
+}
+
+fn lost_end(end: u64, told: u64) -> StoreError {
+    StoreError::Corrupt {
+        what: "journal",
+        which: format!("commit {told}"),
+        detail: format!(
+            "the journal ends at {end}: what came after it is missing, and the next commit would take its number"
+        ),
     }
 }
 

@@ -26,6 +26,7 @@ use rusqlite::ffi;
 
 use super::disk::{Disk, FileOp, parent};
 use super::tally::{FileKind, Tally};
+use super::unread;
 
 /// One registered VFS. SQLite may use it as long as the process lives (a connection that fails to close
 /// keeps pointing at it), so its few hundred bytes are never given back: every pointer below stays valid.
@@ -629,6 +630,10 @@ unsafe extern "C" fn read(
         read_file(file, out, bytes, offset)
     };
     if code != ffi::SQLITE_OK {
+        // Behind a file's end there are zeros, which is no failure.
+        if code != ffi::SQLITE_IOERR_SHORT_READ {
+            unread::read_fails();
+        }
         return code;
     }
     // SAFETY: as above; `out` has room for `bytes` bytes, and they were all written just now.
@@ -641,7 +646,13 @@ unsafe extern "C" fn read(
         let place = u64::try_from(offset).unwrap_or_default();
         shim.context.disk.show(shim.path.as_deref(), place, read)
     };
-    shown.map_or(ffi::SQLITE_IOERR_READ, |()| ffi::SQLITE_OK)
+    shown.map_or_else(
+        |_| {
+            unread::read_fails();
+            ffi::SQLITE_IOERR_READ
+        },
+        |()| ffi::SQLITE_OK,
+    )
 }
 
 /// The log's index grows with the log; it takes room, too.

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use treering_block::{Block, Cid};
-use treering_store::faults::{Image, Loss, Recorder};
+use treering_store::faults::{Among, BadRead, Failure, Image, Loss, Recorder};
 use treering_store::{
     Address, Clock, Commit, Disk, EmbeddedStore, OpenOptions, RefName, Result, Store,
 };
@@ -44,6 +44,24 @@ pub fn recorder(root: &Path) -> Arc<Recorder> {
     let recorder = Recorder::new(root).unwrap();
     recorder.skip_real_syncs();
     Arc::new(recorder)
+}
+
+/// What goes wrong with an operation of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    Fails(Failure),
+    /// A read gives nothing.
+    Unread,
+}
+
+impl Wrong {
+    /// Lets `n` that could go wrong so pass, then one goes wrong, or all from then on.
+    pub fn plan(self, recorder: &Recorder, n: u64, lasting: bool) {
+        match self {
+            Self::Fails(failure) => recorder.fail(Among::All, n, failure, lasting),
+            Self::Unread => recorder.spoil_reads(n, BadRead::Device, lasting),
+        }
+    }
 }
 
 pub fn name(scope: &str, part: &str) -> RefName {

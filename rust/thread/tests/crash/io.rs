@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use treering_store::StoreError;
-use treering_store::faults::{Cuts, Failure, Image, Loss, Recorder};
+use treering_store::faults::{BadRead, Cuts, Failure, Image, Loss, Recorder};
 use treering_thread::ThreadError;
 
 use crate::checks;
@@ -37,12 +37,6 @@ fn store_error(error: &ThreadError, when: &str) -> StoreError {
             | StoreError::CommitUnknown { .. }
             | StoreError::Poisoned { .. }),
         ) => error.clone(),
-        // A backup that can't be read back, and why.
-        ThreadError::Store(error @ StoreError::Corrupt { detail, .. })
-            if detail.contains("the device does not answer") =>
-        {
-            error.clone()
-        }
         other => panic!("{when} answered {other:?}"),
     }
 }
@@ -55,18 +49,30 @@ fn open(home: &Home) -> Living {
     })
 }
 
+/// What goes wrong.
+#[derive(Clone, Copy, Debug)]
+enum Wrong {
+    /// An operation that is no read.
+    Fails(Failure),
+    /// A read gives nothing.
+    Unread,
+}
+
 /// Lives the whole life with the `n`-th operation failing. False: there are not so many.
-fn live_with_one_failure(pictures: &[String], n: u64, failure: Failure) -> bool {
+fn live_with_one_failure(pictures: &[String], n: u64, wrong: Wrong) -> bool {
     let root = tempfile::tempdir().unwrap();
     let recorder = Arc::new(Recorder::new(root.path()).unwrap());
     let home = Home::behind(root.path(), &recorder);
-    recorder.fail_once(n, failure);
+    match wrong {
+        Wrong::Fails(failure) => recorder.fail_once(n, failure),
+        Wrong::Unread => recorder.spoil_reads(n, BadRead::Device, false),
+    }
     let mut living = Some(open(&home));
     for (at, act) in LIFE.iter().enumerate() {
         if *act == Act::Reopen {
             living = None;
         }
-        let when = format!("{act:?}, {failure:?} at {n}");
+        let when = format!("{act:?}, {wrong:?} at {n}");
         let mut tries = 0;
         loop {
             let here = living.get_or_insert_with(|| open(&home));
@@ -104,11 +110,11 @@ fn live_with_one_failure(pictures: &[String], n: u64, failure: Failure) -> bool 
     recorder.heal();
     let backup = checks::backups(pictures, LIFE.len(), LIFE.len());
     checks::backup_is_one_of(&home, &backup)
-        .unwrap_or_else(|why| panic!("{failure:?} at {n}: {why}"));
+        .unwrap_or_else(|why| panic!("{wrong:?} at {n}: {why}"));
     let here = living.take().unwrap();
     let end = [pictures[LIFE.len()].as_str()];
     checks::is_one_of(&here, &end)
-        .unwrap_or_else(|why| panic!("at the end, {failure:?} at {n}: {why}"));
+        .unwrap_or_else(|why| panic!("at the end, {wrong:?} at {n}: {why}"));
     drop(here);
     // And all of it outlives a power failure, the operation that failed notwithstanding.
     let mut cuts = Cuts::new(Image::new(), recorder.trace());
@@ -119,28 +125,47 @@ fn live_with_one_failure(pictures: &[String], n: u64, failure: Failure) -> bool 
     let living = home.open().unwrap();
     checks::is_one_of(&living, &end)
         .and_then(|_| checks::backup_is_one_of(&home, &backup))
-        .unwrap_or_else(|why| panic!("after a power failure, {failure:?} at {n}: {why}"));
+        .unwrap_or_else(|why| panic!("after a power failure, {wrong:?} at {n}: {why}"));
     failed
 }
 
-/// Tries every n until there are no more.
-fn for_every(least: u64, mut live: impl FnMut(u64) -> bool) {
-    let failing = (0..).take_while(|n| live(*n)).count() as u64;
+/// Tries every `stride`-th n until there are no more.
+fn for_every(stride: usize, least: u64, mut live: impl FnMut(u64) -> bool) {
+    let tried = (0..).step_by(stride).take_while(|n| live(*n)).count();
+    let failing = (tried * stride) as u64;
     assert!(failing > least, "only {failing} operations failed");
 }
 
 #[test]
 fn any_operation_fails_once_with_a_dead_device() {
     let pictures = pictures();
-    for_every(200, |n| {
-        live_with_one_failure(&pictures, n, Failure::Device)
+    for_every(1, 200, |n| {
+        live_with_one_failure(&pictures, n, Wrong::Fails(Failure::Device))
     });
 }
 
 #[test]
 fn any_operation_fails_once_with_a_full_disk() {
     let pictures = pictures();
-    for_every(100, |n| {
-        live_with_one_failure(&pictures, n, Failure::HalfThenFull)
+    for_every(1, 100, |n| {
+        live_with_one_failure(&pictures, n, Wrong::Fails(Failure::HalfThenFull))
+    });
+}
+
+/// Appends, collections, backups: whatever reads.
+#[test]
+fn a_read_fails_once() {
+    let pictures = pictures();
+    for_every(7, 60, |n| {
+        live_with_one_failure(&pictures, n, Wrong::Unread)
+    });
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn any_read_fails_once() {
+    let pictures = pictures();
+    for_every(1, 60, |n| {
+        live_with_one_failure(&pictures, n, Wrong::Unread)
     });
 }

@@ -28,6 +28,7 @@ use super::files_lock::{FilesLock, keep_files};
 use super::manifest_rows::Totals;
 use super::options::OpenOptions;
 use super::session::Session;
+use super::unread::Unread;
 use crate::cursor::Head;
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
@@ -239,7 +240,8 @@ fn first_copy(moment: &Moment<'_>, target: &Target, progress: &Progress) -> Resu
     Ok(report)
 }
 
-/// Reads what was copied, and everything if `whole`: blocks are hashed, links, rows and the chain checked.
+/// Reads what was copied, and everything if `whole`: blocks are hashed, links, rows and the chain checked. Errors:
+/// `Io` naming a file of the copy that the disk does not give; `Cancelled`.
 fn read_again(
     session: Session<'_>,
     target: &Target,
@@ -255,6 +257,7 @@ fn read_again(
         after: if whole { 0 } else { after },
         progress,
         tiers: &[],
+        unread: Unread::default(),
     };
     let report = if whole {
         verify::verify(&snapshot, None)
@@ -262,6 +265,8 @@ fn read_again(
         verify::verify_blocks(&snapshot)
     };
     progress.go_on()?;
+    // What can't be read now is not known to be wrong.
+    snapshot.unread.end()?;
     Ok(report)
 }
 

@@ -208,7 +208,7 @@ fn mend_file(blobs: &BlobFiles, row: &BlockRow, mends: &mut Vec<Mend>) -> Result
             .filter(|bytes| row.cid.matches(bytes))
     });
     let Some(bytes) = bytes else { return Ok(()) };
-    if blobs.tree_fault(row, &bytes).is_none() && blobs.read(row).is_ok() {
+    if blobs.check_tree(row, &bytes).is_ok() && blobs.read(row).is_ok() {
         return Ok(());
     }
     // Never over the file that the row names: a new one, and the row follows.

@@ -40,7 +40,7 @@ pub(super) struct History {
     from_start: bool,
     /// The newest commit that was read.
     position: u64,
-    /// The newest that is known of: it, or one that a sealed file has or a ref was moved by.
+    /// The newest that is known of: it, or one that the totals, a sealed file or a ref tell of.
     pub(super) known_position: u64,
 }
 
@@ -65,6 +65,9 @@ pub(super) struct RawCommit {
     pub(super) chain: Cell,
     pub(super) body: Cell,
 }
+
+/// So many lost commits get marks: a number alone does not fill a disk.
+const LOST_COMMITS_MAX: u64 = 1 << 18;
 
 const COLUMNS: &str = "position, at_ms, digest, chain, body";
 
@@ -189,10 +192,19 @@ pub(super) fn read_history(
     Ok(history)
 }
 
-/// The newest commit that others speak of: sealed files by their rows, and refs by who moved them.
+/// The newest commit that others speak of: the totals, refs by who moved them, and what left the table by the commit
+/// behind it, since the newest never leaves.
 pub(in crate::embedded) fn newest_commit_told(session: Session<'_>) -> Result<u64> {
     let sealed = session.sealed_files()?.into_iter().flatten();
-    let mut newest = sealed.map(|file| file.last).max().unwrap_or(0);
+    let left = sealed.map(|file| file.last).max().unwrap_or(0);
+    // One that can't be read is told of by itself.
+    let start = unless_corrupt(session.journal_start())?;
+    let left = left.max(start.map_or(0, |start| start.head.position));
+    let noted = unless_corrupt(session.totals())?.and_then(|totals| totals.head);
+    let mut newest = noted.map_or(0, |head| head.position);
+    if left > 0 {
+        newest = newest.max(left.saturating_add(1));
+    }
     each_row(session, Table::Ref, &mut |row| {
         if row.is_sound() {
             let position = row
@@ -204,6 +216,39 @@ pub(in crate::embedded) fn newest_commit_told(session: Session<'_>) -> Result<u6
         Ok(())
     })?;
     Ok(newest)
+}
+
+/// None for a row that is broken.
+fn unless_corrupt<T>(row: Result<T>) -> Result<Option<T>> {
+    match row {
+        Err(StoreError::Corrupt { .. }) => Ok(None),
+        row => row.map(Some),
+    }
+}
+
+/// Marks for the commits that the journal lost at its end. What is left of it has to be proved, and its last commit is
+/// what they follow.
+pub(super) fn mend_end(session: Session<'_>, mends: &mut Vec<Mend>) -> Result<()> {
+    let Ok(tip) = session.tip_row() else {
+        return Ok(());
+    };
+    let (end, newest) = (tip.head, newest_commit_told(session)?);
+    let lost = newest.saturating_sub(end.position);
+    if lost == 0 || lost > LOST_COMMITS_MAX {
+        return Ok(());
+    }
+    let first = end.position.saturating_add(1);
+    mends.push(Mend {
+        check: Check::Journal,
+        which: if first == newest {
+            format!("commit {newest}")
+        } else {
+            format!("commits {first} to {newest}")
+        },
+        detail: "lost for good, and marked so: commits go on behind".into(),
+        steps: vec![Step::MarkLost { end, newest }],
+    });
+    Ok(())
 }
 
 struct Reading<'a> {

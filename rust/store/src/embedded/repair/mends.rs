@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use super::history::{self, RawCommit};
 use super::raw::{RawRow, delete_row, row_at, write_row};
 use super::totals;
+use crate::cursor::Head;
 use crate::embedded::row_check::Table;
 use crate::embedded::session::Session;
 use crate::embedded::transaction::Transaction;
@@ -46,6 +47,8 @@ pub(super) enum Step {
     Reindex,
     /// What the store numbers.
     Totals,
+    /// The journal ends there, and commits up to `newest` are gone.
+    MarkLost { end: Head, newest: u64 },
 }
 
 impl Step {
@@ -112,6 +115,7 @@ impl Mend {
                     history::commit_at(session, before.position)?.as_ref() == Some(before)
                 }
                 Step::Bury(ordinal) => session.cid_of(*ordinal)?.is_some(),
+                Step::MarkLost { end, .. } => session.tip_row()?.head == *end,
                 Step::Reindex | Step::Totals => true,
             };
             if !holds {
@@ -166,6 +170,7 @@ impl Mend {
                     let counted = totals::count(transaction.session())?;
                     transaction.set_totals(counted);
                 }
+                Step::MarkLost { newest, .. } => transaction.mark_lost(newest, now_ms)?,
             }
         }
         Ok(Some(Repair {

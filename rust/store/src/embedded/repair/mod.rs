@@ -249,6 +249,10 @@ fn look(session: Session<'_>, shared: &Shared, suspects: &Suspects, now_ms: i64)
     if session.dead_ordinals().is_ok() {
         look_at_blocks(session, shared, suspects, now_ms, &mut plan.mends)?;
     }
+    if plan.mends.is_empty() {
+        // Last of all: what else is mended may be what the journal's end follows.
+        history::mend_end(session, &mut plan.mends)?;
+    }
     Ok(plan)
 }
 
@@ -302,15 +306,8 @@ fn from_journal(session: Session<'_>, mends: &mut Vec<Mend>) -> Result<History> 
 
 /// Whether SQLite's own check speaks of an index.
 fn indexes_are_at_fault(session: Session<'_>) -> Result<bool> {
-    let mut statement = session.prepared("PRAGMA integrity_check(100)")?;
-    let mut rows = statement.query([]).map_err(|error| session.unread(error))?;
-    while let Some(row) = rows.next().map_err(|error| session.unread(error))? {
-        let line: String = row.get(0).map_err(|error| session.unread(error))?;
-        if line.contains("index") {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let faults = session.page_faults("PRAGMA integrity_check(100)")?;
+    Ok(faults.iter().any(|line| line.contains("index")))
 }
 
 /// Refs that commits after this one moved.

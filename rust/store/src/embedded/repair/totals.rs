@@ -3,9 +3,11 @@
 
 use ulid::Ulid;
 
+use super::history::newest_commit_told;
 use super::mends::{Mend, Step};
 use super::one_byte::mend_row;
 use super::raw::{Cell, RawRow, each_row, row_at};
+use crate::cursor::Head;
 use crate::embedded::links_codec;
 use crate::embedded::manifest_rows::{
     KEY_CREATED_AT_MS, KEY_FORMAT, KEY_TOTALS, KEYS, STORE_ID, Totals,
@@ -29,6 +31,7 @@ pub(super) fn count(session: Session<'_>) -> Result<Totals> {
         block_bytes: living.bytes,
         links: 0,
         refs_sum: Some(session.refs_sum()?),
+        head: head(session)?,
     };
     let noted = session.totals().map_or(1, |noted| noted.next_ordinal);
     let newest = |sql| session.number(sql).map(i64::cast_unsigned);
@@ -42,6 +45,21 @@ pub(super) fn count(session: Session<'_>) -> Result<Totals> {
     totals.next_ordinal = greatest.into_iter().max().unwrap_or(0).saturating_add(1);
     totals.links = links(session, &dead)?;
     Ok(totals)
+}
+
+/// The newest commit: that of the journal, but where others tell of a later one what was noted stays, or nothing is
+/// said.
+fn head(session: Session<'_>) -> Result<Option<Head>> {
+    let noted = session.totals();
+    let tip = session.tip_row();
+    let last = tip.as_ref().map_or(0, |tip| tip.head.position);
+    let is_whole = tip.is_ok() && newest_commit_told(session)? <= last;
+    Ok(match (noted, tip) {
+        (Ok(Totals { head: None, .. }), _) => None,
+        (_, Ok(tip)) if is_whole => Some(tip.head),
+        (Ok(noted), _) => noted.head,
+        (Err(_), _) => None,
+    })
 }
 
 /// Links of the living, as far as their rows can be read.
