@@ -1,5 +1,11 @@
 //! Replay from any snapshot is replay from the beginning is the live state, for every store; and what commands cost.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed expectation is to stop the test"
+)]
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
