@@ -13,7 +13,7 @@
 `treering.aio` has the same names for asyncio. Errors are in `treering.errors`, and here.
 """
 
-from treering import codec, errors
+from treering import codec, errors, messages
 from treering._core import VERSION as __version__  # noqa: N811 - Python's name for it
 from treering._core import Cid
 from treering._session import Durability
@@ -65,8 +65,22 @@ from treering.nodes import ContentNode, StartNode, StateNode
 from treering.pins import Pins
 from treering.refs import Quarantined, QuarantinedRef, Refs, RefState
 from treering.scope import Scope
+from treering.scoped import Scoped
 from treering.step import NOW, NewStep, Step, StepLike, StepPlace, StepRef
 from treering.store import Reachable, Store, memory, open
+from treering.stores import (
+    ActorEvent,
+    AgentsStore,
+    ChatsStore,
+    Listing,
+    LlmPreferencesStore,
+    MemoryStore,
+    ParticipantsStore,
+    Receipt,
+    ScriptsStore,
+    UserConfigStore,
+    WorkflowsStore,
+)
 from treering.thread import Status, Thread
 from treering.threads import Threads
 from treering.vector import Vector
@@ -76,11 +90,14 @@ __all__ = [
     "END_ROLE",
     "NOW",
     "START_ROLE",
+    "ActorEvent",
+    "AgentsStore",
     "AlreadyExists",
     "Ambiguous",
     "BackupReport",
     "BlockInfo",
     "Blocks",
+    "ChatsStore",
     "Cid",
     "Closed",
     "CommandMismatch",
@@ -117,8 +134,11 @@ __all__ = [
     "LeaseHeld",
     "LeaseLost",
     "LimitExceeded",
+    "Listing",
+    "LlmPreferencesStore",
     "LockTimeout",
     "Map",
+    "MemoryStore",
     "MissingExtra",
     "Move",
     "NewStep",
@@ -126,6 +146,7 @@ __all__ = [
     "NewerSchema",
     "NotFound",
     "OnConflict",
+    "ParticipantsStore",
     "Pins",
     "Poisoned",
     "Progress",
@@ -133,10 +154,13 @@ __all__ = [
     "QuarantinedRef",
     "Reachable",
     "ReadOnly",
+    "Receipt",
     "RefState",
     "Refs",
     "Repair",
     "Scope",
+    "Scoped",
+    "ScriptsStore",
     "SealReport",
     "SealedFile",
     "StartNode",
@@ -153,14 +177,17 @@ __all__ = [
     "Threads",
     "TreeringError",
     "Unavailable",
+    "UserConfigStore",
     "Vector",
     "VerifyReport",
     "VersionConflict",
+    "WorkflowsStore",
     "WrongStatus",
     "__version__",
     "codec",
     "errors",
     "memory",
+    "messages",
     "open",
     "restore",
 ]

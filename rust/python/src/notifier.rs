@@ -6,13 +6,17 @@
 //! thread of its own when it first needs one.
 //! Never: the lock below is taken without the GIL, so no fork can catch it taken.
 
+use std::cell::RefCell;
 use std::process;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;
+use treering_store::Ticket;
 
 use crate::error::{CoreError, Result};
 
@@ -29,6 +33,92 @@ struct Notifier {
 
 static NOTIFIER: Mutex<Option<Notifier>> = Mutex::new(None);
 
+thread_local! {
+    /// Deliveries of commits that this thread does itself, for the loop that runs on it.
+    static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
+    /// What the loop of this thread commits once all that is ready has run.
+    static SOON: RefCell<Option<Soon>> = const { RefCell::new(None) };
+}
+
+/// What a loop completes itself, at the end of a commit that it does.
+struct Own {
+    /// Which loop: others' futures are not for this thread.
+    event_loop: *const pyo3::ffi::PyObject,
+    deliveries: Vec<Delivery>,
+}
+
+/// Commits that a loop will do.
+struct Soon {
+    event_loop: Py<PyAny>,
+    tickets: Vec<Ticket>,
+}
+
+/// A loop blocks for a commit if the last one took no longer; else another thread does it.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// Has `future` completed in its loop, which runs on this thread, once the ticket is answered. Whoever is ready to run
+/// on the loop runs first, so that what is queued by many tasks is one commit; that commit the loop does itself.
+pub fn notify(
+    py: Python<'_>,
+    ticket: &Ticket,
+    event_loop: Py<PyAny>,
+    future: Py<PyAny>,
+) -> Result<()> {
+    let deliver = deliver(py, event_loop.clone_ref(py), future)?;
+    if ticket.note(deliver) {
+        return Ok(());
+    }
+    let before = SOON.with_borrow_mut(|soon| match soon {
+        Some(soon) if soon.event_loop.is(&event_loop) => {
+            soon.tickets.push(ticket.clone());
+            None
+        }
+        _ => Some(soon.replace(Soon {
+            event_loop: event_loop.clone_ref(py),
+            tickets: vec![ticket.clone()],
+        })),
+    });
+    let Some(before) = before else {
+        return Ok(());
+    };
+    // Of a loop that was closed before it came to it.
+    for ticket in before.into_iter().flat_map(|soon| soon.tickets) {
+        ticket.announce();
+    }
+    static COMMIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let commit = COMMIT.get_or_try_init(py, || {
+        Ok::<_, PyErr>(wrap_pyfunction!(commit_soon, py)?.into_any().unbind())
+    })?;
+    event_loop.call_method1(py, "call_soon", (commit,))?;
+    Ok(())
+}
+
+/// Commits what the tasks of this thread's loop have queued; called by the loop.
+#[pyfunction]
+fn commit_soon(py: Python<'_>) -> PyResult<()> {
+    let Some(Soon {
+        event_loop,
+        tickets,
+    }) = SOON.with_borrow_mut(Option::take)
+    else {
+        return Ok(());
+    };
+    let done = py.detach(|| {
+        OWN.set(Some(Own {
+            event_loop: event_loop.as_ptr(),
+            deliveries: Vec::new(),
+        }));
+        for ticket in &tickets {
+            ticket.help(PATIENCE);
+        }
+        OWN.take().map(|own| own.deliveries)
+    });
+    for Delivery { future, .. } in done.into_iter().flatten() {
+        complete(future.bind(py))?;
+    }
+    Ok(())
+}
+
 /// What to call, from any thread, to have `future` completed in its loop.
 pub fn deliver(
     _attached: Python<'_>,
@@ -37,8 +127,18 @@ pub fn deliver(
 ) -> Result<impl FnOnce() + Send + 'static> {
     let queue = queue()?;
     Ok(move || {
-        // The other end is gone when the interpreter is: then nobody waits.
-        let _ = queue.send(Delivery { event_loop, future });
+        let mut delivery = Some(Delivery { event_loop, future });
+        OWN.with_borrow_mut(|own| {
+            if let (Some(own), Some(of)) = (own, &delivery)
+                && of.event_loop.as_ptr().cast_const() == own.event_loop
+            {
+                own.deliveries.extend(delivery.take());
+            }
+        });
+        if let Some(delivery) = delivery {
+            // The other end is gone when the interpreter is: then nobody waits.
+            let _ = queue.send(delivery);
+        }
     })
 }
 
@@ -107,10 +207,13 @@ fn tell(event_loop: &Bound<'_, PyAny>, futures: Vec<Py<PyAny>>) -> PyResult<()> 
 /// Completes the futures that are not done; called by their loop.
 #[pyfunction]
 fn complete_futures(futures: &Bound<'_, PyList>) -> PyResult<()> {
-    for future in futures {
-        if !future.call_method0("done")?.is_truthy()? {
-            future.call_method1("set_result", (future.py().None(),))?;
-        }
+    futures.iter().try_for_each(|future| complete(&future))
+}
+
+fn complete(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = future.py();
+    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        future.call_method1(intern!(py, "set_result"), (py.None(),))?;
     }
     Ok(())
 }

@@ -175,12 +175,10 @@ impl PyPending {
         }
     }
 
-    /// Sets the result of `future` to None, in `loop`, once the answer is there.
+    /// Sets the result of `future` to None, in `loop`, which runs on this thread, once the answer is there.
     #[pyo3(signature = (r#loop, future, /))]
     fn notify(&self, py: Python<'_>, r#loop: Py<PyAny>, future: Py<PyAny>) -> Result<()> {
-        let deliver = notifier::deliver(py, r#loop, future)?;
-        self.ticket()?.on_answer(deliver);
-        Ok(())
+        notifier::notify(py, &self.ticket()?, r#loop, future)
     }
 
     /// The answer, once it is there: (True, answer), or (False, what to wait for instead).

@@ -484,9 +484,10 @@ impl Core {
         self.store.now_ms()
     }
 
-    /// For tests: holds the fsync of the next commits until it is released.
+    /// For tests: holds the fsync of the next commits until it is released, as a disk that is known to be slow does.
     fn hold_commit_sync(&self) -> Result<()> {
         let store = self.gated()?;
+        store.expect_slow_commits();
         self.gate.shut();
         let gate = Arc::clone(&self.gate);
         store.on_commit_sync(move || {

@@ -19,8 +19,9 @@ struct State {
 
 /// Somebody who can bring answers about on the thread of who waits for them.
 pub(crate) trait Helper: Send + Sync {
-    /// Does what can be done quickly, if anything; the answer may or may not be there then.
-    fn help(&self);
+    /// Does what can be done quickly, if anything; the answer may or may not be there then. Nothing is begun if the
+    /// like of it took longer than `patience` the last time.
+    fn help(&self, patience: Duration);
     /// Has somebody else do it.
     fn announce(&self);
 }
@@ -30,6 +31,9 @@ struct Shared {
     ready: Condvar,
     helper: Option<Weak<dyn Helper>>,
 }
+
+/// After work that took longer, callers who wait leave it to others, since waiting can be interrupted.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// A commit on its way. Dropping it changes nothing: the commit lands or not.
 #[derive(Clone)]
@@ -114,7 +118,7 @@ impl Ticket {
         if let Some(helper) = self.helper()
             && self.state().answer.is_none()
         {
-            helper.help();
+            helper.help(PATIENCE);
         }
         let mut state = self.state();
         state.waited_for |= state.answer.is_none();
@@ -129,15 +133,33 @@ impl Ticket {
     /// Calls `callback` once the answer is there: now if it is, else from the thread that answers
     /// (so it must be short and must not block). Only one callback is kept.
     pub fn on_answer(&self, callback: impl FnOnce() + Send + 'static) {
+        if !self.note(callback) {
+            self.announce();
+        }
+    }
+
+    /// The same, of who will call [`Ticket::help`] or [`Ticket::announce`] soon. Whether the answer is there.
+    pub fn note(&self, callback: impl FnOnce() + Send + 'static) -> bool {
         {
             let mut state = self.state();
             if state.answer.is_none() {
                 state.callback = Some(Box::new(callback));
-                drop(state);
-                return self.announce();
+                return false;
             }
         }
         callback();
+        true
+    }
+
+    /// Commits what is queued on this thread, others' commits too, if it took no longer than `patience` the last time;
+    /// else, and if somebody is at it already, others do.
+    pub fn help(&self, patience: Duration) {
+        if self.state().answer.is_some() {
+            return;
+        }
+        if let Some(helper) = self.helper() {
+            helper.help(patience);
+        }
     }
 
     /// Lets the commit go on without anybody waiting for it. Needed where the store was told that callers

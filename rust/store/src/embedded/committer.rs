@@ -42,8 +42,6 @@ const CHECKPOINT_RETRY_BYTES: u64 = 8 << 20;
 /// whoever wants to write waits with it; who comes to read meanwhile reads from the database. Readers without a
 /// pause make the log grow without end otherwise.
 const READERS_WAIT: Duration = Duration::from_millis(50);
-/// After a batch that took longer, callers wait for the writer's thread, since waiting can be interrupted.
-const HELP_MAX: Duration = Duration::from_millis(20);
 
 pub(super) struct Committer {
     pub(super) shared: Arc<Shared>,
@@ -63,8 +61,8 @@ pub(super) struct Committer {
     cut: AtomicBool,
     /// … and follows a deletion.
     for_deletion: AtomicBool,
-    /// The last batch took longer than [`HELP_MAX`].
-    slow: AtomicBool,
+    /// How long the last batch took, in microseconds.
+    took_us: AtomicU64,
     /// Other processes know that a sync of the log failed here.
     doubt_told: AtomicBool,
 }
@@ -117,9 +115,14 @@ impl Committer {
             committed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             for_deletion: AtomicBool::new(false),
-            slow: AtomicBool::new(false),
+            took_us: AtomicU64::new(0),
             doubt_told: AtomicBool::new(false),
         }
+    }
+
+    /// Takes the disk for slow until a batch was quick.
+    pub(super) fn expect_slow(&self) {
+        self.took_us.store(u64::MAX, Relaxed);
     }
 
     pub(super) fn unlock(&self) {
@@ -195,7 +198,8 @@ impl Committer {
         if housekeeping {
             tally.held_for_housekeeping(begun.elapsed());
         }
-        self.slow.store(begun.elapsed() > HELP_MAX, Relaxed);
+        let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.took_us.store(took_us, Relaxed);
         if matches!(ended, Err(StoreError::DiskFull)) || self.shared.reserve.take_given_up() {
             self.shared.checkpoint_due.store(true, Relaxed);
         }
@@ -506,11 +510,11 @@ impl Committer {
 impl Helper for Committer {
     /// Commits what is queued on this thread, unless somebody does so already, another process holds the
     /// lock, or it may take long: then the writer's thread does it, and the caller waits.
-    fn help(&self) {
+    fn help(&self, patience: Duration) {
         if self.generation != fork::generation() {
             return;
         }
-        let turn = if self.slow.load(Relaxed) {
+        let turn = if u128::from(self.took_us.load(Relaxed)) > patience.as_micros() {
             None
         } else {
             self.queue.try_turn()

@@ -89,7 +89,7 @@ use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
-use crate::ticket::{Helper, Ticket};
+use crate::ticket::{Helper, PATIENCE, Ticket};
 use crate::verify;
 pub use backup::{BackupOptions, BackupReport, restore};
 pub use disk::{Disk, DiskLayer, FileOp, Verdict};
@@ -147,6 +147,13 @@ impl EmbeddedStore {
             .unwrap_or(usize::MAX)
             .min(whole.len());
         Ok(whole.get(start..end).unwrap_or_default().to_vec())
+    }
+
+    /// For tests: the disk is taken for slow until a commit was quick, so that nobody waits for it who need not.
+    pub fn expect_slow_commits(&self) {
+        if let Some(committer) = self.core.committer.upgrade() {
+            committer.expect_slow();
+        }
     }
 
     /// Before the first fsync of each commit, on the writer's thread: `hook` may hold it up, and an error
@@ -305,7 +312,7 @@ impl EmbeddedStore {
             return Err(StoreError::Closed);
         }
         match core.committer.upgrade() {
-            Some(committer) => committer.help(),
+            Some(committer) => committer.help(PATIENCE),
             None => core.queue.announce(),
         }
         // The writer answers everything that it took; gone without an answer, it panicked.
