@@ -139,5 +139,16 @@ class ActorStore:
         """
         return self._core.verify_actor(self._kind, ())
 
+    @read
+    def rebuild(self) -> int:
+        """Returns the version that the read model is of, after it was made anew from the events alone. O(events).
+
+        Reads answer the same before and after; where `verify` says otherwise, this mends it.
+
+        Errors:
+            Corrupt (`corrupt`): an event can't be read; `which`, `version`, `block`.
+        """
+        return self._core.rebuild(self._kind, ())
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._scope!r}>"

@@ -159,6 +159,15 @@ class ChatsStore:
         """
         return self._core.verify_actor(_KIND, (conversation_id,))
 
+    @read
+    def rebuild(self, conversation_id: str) -> int:
+        """Returns the version that a conversation's read model is of, after it was made anew from the events alone.
+
+        Errors:
+            Corrupt (`corrupt`): an event can't be read; `which`, `version`, `block`.
+        """
+        return self._core.rebuild(_KIND, (conversation_id,))
+
     def __repr__(self) -> str:
         return f"<ChatsStore of {self._scope!r}>"
 

@@ -553,6 +553,12 @@ impl StoresCore {
         py.detach(|| by_kind!(&*kind, verify(&self.stores, &parts)))
     }
 
+    /// Makes an actor's read model anew from its events: the version that it is of.
+    #[pyo3(signature = (kind, parts))]
+    fn rebuild(&self, py: Python<'_>, kind: Text, parts: Vec<Text>) -> Result<u64> {
+        py.detach(|| by_kind!(&*kind, rebuild(&self.stores, &parts)))
+    }
+
     /// The newest version that is not later than a moment, Unix milliseconds.
     #[pyo3(signature = (kind, parts, at_ms))]
     fn version_at(
@@ -590,6 +596,11 @@ fn events<K: Kind>(
 fn verify<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
     let address = stores.address::<K>(&texts(parts))?;
     Ok(stores.reader().verify::<K>(&address)?)
+}
+
+fn rebuild<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
+    let address = stores.address::<K>(&texts(parts))?;
+    Ok(stores.reader().rebuild::<K>(&address, stores.durability())?)
 }
 
 fn version_at<K: Kind>(stores: &Stores, parts: &[Text], at_ms: i64) -> Result<u64> {

@@ -63,6 +63,11 @@ impl Stores {
         &self.scope
     }
 
+    /// How durable its commits are.
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
     /// How it is read.
     pub fn reader(&self) -> Reader {
         self.dispatcher.reader()
