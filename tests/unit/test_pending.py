@@ -99,6 +99,16 @@ class Loop:
     def __init__(self) -> None:
         self.calls: list[int] = []
         self.closed = False
+        self.soon: list[Any] = []
+
+    def call_soon(self, call: Any) -> None:
+        self.soon.append(call)
+
+    def turn(self) -> None:
+        """Runs what was to run soon."""
+        calls, self.soon = self.soon, []
+        for call in calls:
+            call()
 
     def call_soon_threadsafe(self, complete: Any, futures: list[Future]) -> None:
         if self.closed:
@@ -124,6 +134,9 @@ def test_all_that_is_answered_meanwhile_is_one_call(core: Core) -> None:
     pendings = [append(thread, str(n)) for n in range(64)]
     for pending, future in zip(pendings, futures, strict=True):
         pending.notify(loop, future)
+    assert len(loop.soon) == 1
+    # The disk is slow: the loop leaves the commit to the writer.
+    loop.turn()
     interval, before = sys.getswitchinterval(), core.counters()["requests"]
     # This thread keeps the GIL: the writer answers without it, and the notifier has to wait for it.
     sys.setswitchinterval(1_000)
@@ -143,6 +156,21 @@ def test_all_that_is_answered_meanwhile_is_one_call(core: Core) -> None:
     assert [step.number for step in answers] == list(range(1, 65))
 
 
+def test_a_loop_completes_what_it_committed_itself(core: Core) -> None:
+    thread = started(core)
+    loop, futures = Loop(), [Future() for _ in range(8)]
+    pendings = [append(thread, str(n)) for n in range(8)]
+    for pending, future in zip(pendings, futures, strict=True):
+        pending.notify(loop, future)
+    before = core.counters()["batches"]
+    assert not any(future.is_done for future in futures)
+    loop.turn()
+    assert all(future.is_done for future in futures)
+    assert (loop.calls, core.counters()["batches"] - before) == ([], 1)
+    answers: list[Any] = [pending.resolve()[1] for pending in pendings]
+    assert [step.number for step in answers] == list(range(1, 9))
+
+
 def test_each_loop_gets_its_own_futures_and_done_ones_are_left(core: Core) -> None:
     thread = started(core)
     loops = [Loop(), Loop(), Loop()]
@@ -153,6 +181,8 @@ def test_each_loop_gets_its_own_futures_and_done_ones_are_left(core: Core) -> No
     pendings = [append(thread, str(n)) for n in range(9)]
     for n, pending in enumerate(pendings):
         pending.notify(loops[n % 3], futures[n])
+    for loop in loops:
+        loop.turn()
     core.release_commit_sync()
     until(lambda: all(futures[n].is_done for n in range(9) if n % 3 != 1))
     assert (sum(loops[0].calls), sum(loops[2].calls), loops[1].calls) == (3, 3, [])
@@ -242,6 +272,7 @@ def test_the_process_may_end_while_commits_are_on_their_way(tmp_path: Path) -> N
         from treering._core import Core
 
         class Loop:
+            def call_soon(self, call): pass
             def call_soon_threadsafe(self, complete, futures): pass
             def is_closed(self): return False
 
