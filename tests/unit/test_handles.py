@@ -83,7 +83,7 @@ def test_steps_of_a_batch_answer_in_the_order_of_the_calls(core: Core) -> None:
         batch.commit("turn", None, None)
     before = core.stats()
     again, _ = draft()
-    replay = again.commit("turn").wait()
+    replay = again.commit("turn", None, None).wait()
     assert replay["replayed"]
     assert [one.cid for one in replay["steps"]] == cids
     assert [t.id for t in replay["threads"]] == [t.id for t in answer["threads"]]
