@@ -9,4 +9,5 @@
 )]
 
 mod bench;
+mod growth;
 mod trim;
