@@ -278,6 +278,22 @@ impl Dispatcher {
         }))
     }
 
+    /// The operation that cuts off what happened to an actor before version `keep_from`: its events are gone after a
+    /// collection, the later ones keep their versions. Reads what is kept, so that little has to be read in the commit.
+    ///
+    /// # Errors
+    /// `NoSuchVersion` for one that is not even the next; `LimitExceeded` where more than
+    /// [`crate::TRIM_EVENTS_MAX`] events are to be kept; as for [`Reader::now`].
+    pub fn trim<K: Kind>(&self, address: Address, keep_from: u64) -> Result<Operation> {
+        let known = self.reader().tail::<K>(&address, keep_from)?;
+        Ok(Operation::new::<K>(address, move |turn, address| {
+            Ok(Done {
+                dropped: turn.trim::<K>(address, keep_from, known.as_ref())?,
+                ..Done::default()
+            })
+        }))
+    }
+
     /// Operations to be decided together, their actors read already as far as they are now.
     pub(crate) fn decision(
         &self,

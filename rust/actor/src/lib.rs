@@ -17,6 +17,7 @@ mod read;
 mod receipt;
 mod source;
 pub mod stores;
+mod tail;
 mod turn;
 
 pub use address::Address;
@@ -27,4 +28,5 @@ pub use loaded::{Loaded, Place};
 pub use mixed::{Mixed, MixedAnswer, Ran};
 pub use read::Reader;
 pub use receipt::{DROPPED_IDS_MAX, Receipt};
+pub use tail::TRIM_EVENTS_MAX;
 pub use turn::{Envelope, Turn};

@@ -17,7 +17,8 @@ use crate::kind::{Blocks, Kind};
 use crate::loaded::{Loaded, fold, load, replay};
 use crate::receipt::Receipt;
 use crate::source::{Committed, Source, read_entry, read_snapshot};
-use crate::turn::snapshot;
+use crate::tail::Tail;
+use crate::turn::{cuttable, snapshot};
 
 /// Entries of a log that are read at once.
 const CHUNK: u64 = 256;
@@ -190,6 +191,18 @@ impl Reader {
         }
         events.reverse();
         Ok(events)
+    }
+
+    /// What has to be read to cut off what happened to an actor before version `keep_from`; None if that is nothing.
+    pub(crate) fn tail<K: Kind>(
+        &self,
+        address: &Address,
+        keep_from: u64,
+    ) -> Result<Option<Tail<K>>> {
+        let base = keep_from.saturating_sub(1);
+        let head = cuttable(address, &*self.now::<K>(address)?, base)?;
+        head.map(|head| Tail::read(&self.committed(), address, &head, base, None))
+            .transpose()
     }
 
     /// Reads an actor's whole log, and says how many events it has: each entry is checked against its CID, its place and

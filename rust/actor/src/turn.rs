@@ -18,8 +18,9 @@ use crate::address::Address;
 use crate::cache::Cache;
 use crate::error::{ActorError, Result};
 use crate::kind::{Blocks, Happened, Kind, State};
-use crate::loaded::{Loaded, load};
+use crate::loaded::{Loaded, Place, load};
 use crate::source::{Source, read_entry};
+use crate::tail::{TRIM_EVENTS_MAX, Tail};
 
 /// What a caller says about a command beside what it is to do.
 #[derive(Clone, Debug, Default)]
@@ -120,11 +121,34 @@ impl<'t> Turn<'t> {
         happened: &Happened<K::Event>,
     ) -> Result<EventNode> {
         let (version, base) = (loaded.place.version + 1, loaded.place.base);
+        let (parent, jump) = self.links_of_next(address, &mut loaded.place, version)?;
+        Ok(EventNode {
+            version,
+            base,
+            parent,
+            jump,
+            event_id: new_id(self.at_ms),
+            at_ms: self.at_ms,
+            command_id: self.envelope.command_id.clone(),
+            causation_id: self.envelope.causation_id.clone(),
+            principal: self.envelope.principal.clone(),
+            typed: happened.typed(K::SCHEMA),
+        })
+    }
+
+    /// Parent and jump of the event of `version`, the next one at `place`.
+    fn links_of_next(
+        &self,
+        address: &Address,
+        place: &mut Place,
+        version: u64,
+    ) -> Result<(Option<Cid>, Option<Cid>)> {
+        let base = place.base;
         let (mut parent, mut jump) = (None, None);
-        if let Some(jumps) = &mut loaded.place.jumps {
+        if let Some(jumps) = &mut place.jumps {
             parent = Some(jumps.cid());
             jump = jumps.next_jump(|step, cid| {
-                let entry = read_entry(&*self, address.log(), cid, base.checked_add(step))?;
+                let entry = read_entry(self, address.log(), cid, base.checked_add(step))?;
                 Ok::<_, ActorError>(match entry {
                     Entry::Event(event) => event.jump,
                     _ => None,
@@ -140,18 +164,7 @@ impl<'t> Turn<'t> {
                 detail,
             ));
         }
-        Ok(EventNode {
-            version,
-            base,
-            parent,
-            jump,
-            event_id: new_id(self.at_ms),
-            at_ms: self.at_ms,
-            command_id: self.envelope.command_id.clone(),
-            causation_id: self.envelope.causation_id.clone(),
-            principal: self.envelope.principal.clone(),
-            typed: happened.typed(K::SCHEMA),
-        })
+        Ok((parent, jump))
     }
 
     /// Deletes an actor: its version stays, and goes on if it is written again. Nothing happens if it does not exist.
@@ -183,30 +196,69 @@ impl<'t> Turn<'t> {
     /// As for [`Turn::append`].
     pub fn rebase<K: Kind>(&mut self, address: &Address) -> Result<()> {
         let before = self.load::<K>(address)?;
-        let Some(head) = before.place.head().filter(|_| before.exists()) else {
-            return Ok(());
-        };
-        expect_known_schema::<K>(address, &before)?;
-        let mut loaded = (*before).clone();
-        let snapshot = self.snapshot(&mut loaded, &head)?;
-        let node = BaseNode {
-            version: loaded.place.version,
-            state: snapshot,
-            replaces: head.to_bytes().to_vec(),
-        };
-        let cid = self.blocks.put(node.encode()?);
-        loaded.place.base = node.version;
-        loaded.place.jumps = Some(Jumps::new(0, cid, None));
-        self.note(address, loaded)?;
-        if let Some(actor) = self.touched::<K>(address) {
-            actor.rebased = true;
-        }
-        Ok(())
+        self.trim::<K>(address, before.place.version + 1, None)
+            .map(drop)
     }
 
-    /// The block of what an actor is, as of its entry `head`.
-    fn snapshot<K: Kind>(&mut self, loaded: &mut Loaded<K>, head: &Cid) -> Result<Cid> {
-        snapshot(&mut self.blocks, loaded, head)
+    /// Cuts off what happened to an actor before version `keep_from`: what it was then, and the events from there on, are
+    /// kept under their versions. How many events were cut off; nothing happens if there are none. `known`: what was
+    /// read of it before.
+    ///
+    /// # Errors
+    /// `NoSuchVersion` where not even the event before that is there; `LimitExceeded` if more than [`TRIM_EVENTS_MAX`]
+    /// are to be kept; as for [`Turn::append`].
+    pub(crate) fn trim<K: Kind>(
+        &mut self,
+        address: &Address,
+        keep_from: u64,
+        known: Option<&Tail<K>>,
+    ) -> Result<u64> {
+        let now = self.load::<K>(address)?;
+        let base = keep_from.saturating_sub(1);
+        let Some(head) = cuttable(address, &now, base)? else {
+            return Ok(0);
+        };
+        expect_known_schema::<K>(address, &now)?;
+        let tail = Tail::read(&*self, address, &head, base, known)?;
+        let mut start = tail.start;
+        let node = BaseNode {
+            version: base,
+            state: snapshot(&mut self.blocks, &mut start, &tail.replaced)?,
+            replaces: tail.replaced.to_bytes().to_vec(),
+        };
+        start.place.base = base;
+        start.place.jumps = Some(Jumps::new(0, self.blocks.put(node.encode()?), None));
+        let cut = base - now.place.base;
+        if tail.events.is_empty() {
+            // What the log begins with is all that the actor is.
+            self.note(address, start)?;
+            self.set_model::<K>(address, Model::Dropped);
+            return Ok(cut);
+        }
+        let mut loaded = (*now).clone();
+        (loaded.place.base, loaded.place.jumps) = (base, start.place.jumps);
+        for event in tail.events {
+            let (parent, jump) = self.links_of_next(address, &mut loaded.place, event.version)?;
+            let node = EventNode {
+                base,
+                parent,
+                jump,
+                ..event
+            };
+            let block = node.encode()?;
+            let jumps = loaded.place.jumps.take();
+            loaded.place.jumps = jumps.map(|jumps| jumps.advanced(block.cid));
+            self.blocks.put(block);
+        }
+        self.note(address, loaded)?;
+        self.set_model::<K>(address, Model::Anew);
+        Ok(cut)
+    }
+
+    fn set_model<K: Kind>(&mut self, address: &Address, model: Model) {
+        if let Some(actor) = self.touched::<K>(address) {
+            actor.model = model;
+        }
     }
 
     fn touched<K: Kind>(&mut self, address: &Address) -> Option<&mut Actor<K>> {
@@ -225,7 +277,7 @@ impl<'t> Turn<'t> {
             address: address.clone(),
             before: self.read_ref(address.log())?,
             loaded,
-            rebased: false,
+            model: Model::AsDue,
         };
         self.touched.push((address.log().clone(), Box::new(actor)));
         Ok(())
@@ -278,8 +330,18 @@ struct Actor<K: Kind> {
     address: Address,
     before: Option<RefValue>,
     loaded: Arc<Loaded<K>>,
-    /// Its history was cut off: no older snapshot may keep any of it.
-    rebased: bool,
+    model: Model,
+}
+
+/// What becomes of an actor's newest snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Model {
+    /// Another one is made if enough has happened since.
+    AsDue,
+    /// Its log's entries are other ones now, so it is made anew.
+    Anew,
+    /// None may keep anything of what was cut off, and none is needed.
+    Dropped,
 }
 
 trait Touched {
@@ -317,9 +379,11 @@ impl<K: Kind> Touched for Actor<K> {
             target,
             record: Vec::new(),
         };
-        if place.deleted_at_ms.is_some() || self.rebased {
+        if place.deleted_at_ms.is_some() || self.model == Model::Dropped {
             moves.push(read_model(Change::Delete));
-        } else if place.version.saturating_sub(place.snapshot) >= K::SNAPSHOT_EVENTS {
+        } else if self.model == Model::Anew
+            || place.version.saturating_sub(place.snapshot) >= K::SNAPSHOT_EVENTS
+        {
             let loaded = Arc::make_mut(&mut self.loaded);
             moves.push(read_model(set(snapshot(blocks, loaded, &head)?)));
         }
@@ -357,6 +421,34 @@ pub(crate) fn snapshot<K: Kind>(
     };
     loaded.place.snapshot = node.version;
     Ok(blocks.put(node.encode()?))
+}
+
+/// The head of a log that has events up to version `base`; None if there is nothing to cut off.
+pub(crate) fn cuttable<K: Kind>(
+    address: &Address,
+    now: &Loaded<K>,
+    base: u64,
+) -> Result<Option<Cid>> {
+    let place = &now.place;
+    if base > place.version {
+        return Err(ActorError::NoSuchVersion {
+            actor: address.log().encoded().to_owned(),
+            asked: base,
+            version: place.version,
+        });
+    }
+    if base <= place.base || !now.exists() {
+        return Ok(None);
+    }
+    let kept = place.version - base;
+    if kept > TRIM_EVENTS_MAX {
+        return Err(ActorError::LimitExceeded {
+            what: "events that are kept",
+            limit: TRIM_EVENTS_MAX,
+            actual: kept,
+        });
+    }
+    Ok(place.head())
 }
 
 fn expect_known_schema<K: Kind>(address: &Address, loaded: &Loaded<K>) -> Result<()> {

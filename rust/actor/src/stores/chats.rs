@@ -56,6 +56,8 @@ pub struct Chat {
     /// So many of the stored ones were dropped since.
     skipped: u64,
     since: Vec<Cid>,
+    /// So many came since and were dropped before they were stored.
+    passed: u64,
 }
 
 impl Chat {
@@ -63,7 +65,9 @@ impl Chat {
         let stored = count.min(self.stored_len.saturating_sub(self.skipped));
         self.skipped += stored;
         let rest = usize::try_from(count - stored).unwrap_or(usize::MAX);
-        self.since.drain(..rest.min(self.since.len()));
+        let passed = rest.min(self.since.len());
+        self.since.drain(..passed);
+        self.passed += passed as u64;
     }
 
     /// CIDs of its messages, oldest first.
@@ -103,6 +107,8 @@ fn nodes(at: &[Link], links: &[Cid]) -> Vec<Cid> {
 
 impl Kind for ChatKind {
     const NAME: &'static str = "chat";
+    /// 2: a message's place in the list is counted from the conversation's beginning.
+    const FOLD: u64 = 2;
     type State = Chat;
     type Event = ChatEvent;
 
@@ -137,13 +143,18 @@ impl State for Chat {
             None => Vector::new(),
         };
         list.drop_front(self.skipped, blocks)?;
+        if self.passed > 0 {
+            // A message's place is how many came before it, whenever the list was stored: so a state that is folded
+            // anew has the same blocks.
+            list = Vector::starting_at(list.start().saturating_add(self.passed));
+        }
         for node in &self.since {
             list.push(link(node)?, blocks)?;
         }
         let root = blocks.put(list.encode()?);
         self.stored = Some(root);
         self.stored_len = list.len();
-        self.skipped = 0;
+        (self.skipped, self.passed) = (0, 0);
         self.since.clear();
         let state = ChatState {
             conversation: Some(self.conversation.clone()),

@@ -86,6 +86,21 @@ impl Stores {
         Address::new(&self.scope, K::NAME, parts)
     }
 
+    /// Cuts off what happened to an actor before version `keep_from`.
+    ///
+    /// # Errors
+    /// As for [`Dispatcher::trim`]; `Invalid` for blank parts.
+    pub fn trim<K: Kind>(&self, parts: &[&str], keep_from: u64) -> Result<Verb> {
+        let mut payload = Payload::new("trim");
+        payload.number(keep_from);
+        Ok(Verb {
+            operation: self
+                .dispatcher
+                .trim::<K>(self.address::<K>(parts)?, keep_from)?,
+            payload,
+        })
+    }
+
     /// Queues one verb of a store.
     ///
     /// # Errors

@@ -1,0 +1,13 @@
+//! Actors beyond what single stores do: trimmed, grown large, broken, of other schemas, many at once.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation is to stop the test, in the functions that tests share too"
+)]
+
+mod bench;
+mod growth;
+mod trim;

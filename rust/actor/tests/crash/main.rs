@@ -1,0 +1,17 @@
+//! Actors on a disk that loses, fails and fills up: a scripted life of every store, cut off at every moment.
+//!
+//! What was answered is there, with its events, its read model, its row and its receipt; nothing is half-done; a
+//! repeated command changes nothing.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation is to stop the test, in the functions that tests share too"
+)]
+
+mod checks;
+mod io;
+mod life;
+mod power;
