@@ -6,7 +6,7 @@ happens if the actor is at another one) and `command_id` (the same again answers
 """
 
 from treering.stores._dispatch import ScopeResolver
-from treering.stores.actor import Actor, ActorInfo, ScopeEvent
+from treering.stores.actor import Actor, ActorInfo, ActorState, ScopeEvent
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.drafts import ReceiptDraft
@@ -22,6 +22,7 @@ __all__ = [
     "Actor",
     "ActorEvent",
     "ActorInfo",
+    "ActorState",
     "AgentsStore",
     "ChatsStore",
     "Listing",
