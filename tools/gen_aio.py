@@ -29,6 +29,7 @@ CLASSES = {
     "scope": ["Scope"],
     "scoped": ["Scoped"],
     "store": ["Store"],
+    "stores.actor": ["Actor"],
     "stores.agents": ["AgentsStore"],
     "stores.chats": ["ChatsStore"],
     "stores.memory": ["MemoryStore"],

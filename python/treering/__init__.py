@@ -13,7 +13,7 @@
 `treering.aio` has the same names for asyncio. Errors are in `treering.errors`, and here.
 """
 
-from treering import codec, errors, messages
+from treering import codec, errors
 from treering._core import VERSION as __version__  # noqa: N811 - Python's name for it
 from treering._core import Cid
 from treering._session import Durability
@@ -69,7 +69,9 @@ from treering.scoped import Scoped
 from treering.step import NOW, NewStep, Step, StepLike, StepPlace, StepRef
 from treering.store import Reachable, Store, memory, open
 from treering.stores import (
+    Actor,
     ActorEvent,
+    ActorInfo,
     AgentsStore,
     ChatsStore,
     Listing,
@@ -77,6 +79,7 @@ from treering.stores import (
     MemoryStore,
     ParticipantsStore,
     Receipt,
+    ScopeEvent,
     ScriptsStore,
     UserConfigStore,
     WorkflowsStore,
@@ -90,7 +93,9 @@ __all__ = [
     "END_ROLE",
     "NOW",
     "START_ROLE",
+    "Actor",
     "ActorEvent",
+    "ActorInfo",
     "AgentsStore",
     "AlreadyExists",
     "Ambiguous",
@@ -159,6 +164,7 @@ __all__ = [
     "Refs",
     "Repair",
     "Scope",
+    "ScopeEvent",
     "Scoped",
     "ScriptsStore",
     "SealReport",
@@ -187,7 +193,6 @@ __all__ = [
     "codec",
     "errors",
     "memory",
-    "messages",
     "open",
     "restore",
 ]

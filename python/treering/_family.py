@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from treering.scope import Scope
     from treering.scoped import Scoped
     from treering.store import Store
+    from treering.stores.actor import Actor
     from treering.stores.agents import AgentsStore
     from treering.stores.chats import ChatsStore
     from treering.stores.memory import MemoryStore
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 class Family:
     """One class of each kind."""
 
+    Actor: type[Actor]
     AgentsStore: type[AgentsStore]
     Blocks: type[Blocks]
     ChatsStore: type[ChatsStore]

@@ -33,6 +33,7 @@ from treering._async import restore_backup as restore
 from treering._core import MapCore as _MapCore
 from treering._core import VectorCore as _VectorCore
 from treering._family import ASYNC as _ASYNC
+from treering.stores import actor as _actor
 from treering.stores import agents as _agents
 from treering.stores import chats as _chats
 from treering.stores import memory as _memory
@@ -41,6 +42,7 @@ from treering.stores import sources as _sources
 from treering.stores import user_config as _user_config
 
 __all__ = [
+    "Actor",
     "AgentsStore",
     "Blocks",
     "ChatsStore",
@@ -83,6 +85,7 @@ Store = _ASYNC.Store = derive(_store.Store)
 Thread = _ASYNC.Thread = derive(_thread.Thread)
 ThreadDraft = _ASYNC.ThreadDraft = derive(_commit.ThreadDraft)
 Threads = _ASYNC.Threads = derive(_threads.Threads)
+Actor = _ASYNC.Actor = derive(_actor.Actor)
 AgentsStore = _ASYNC.AgentsStore = derive(_agents.AgentsStore)
 ChatsStore = _ASYNC.ChatsStore = derive(_chats.ChatsStore)
 LlmPreferencesStore = _ASYNC.LlmPreferencesStore = derive(_user_config.LlmPreferencesStore)

@@ -24,6 +24,7 @@ from treering.interchange import (
     import_threads,
 )
 from treering.pins import Pins
+from treering.stores.actor import Actor, ActorInfo, ScopeEvent, listed, newest_first
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.memory import MemoryStore
@@ -115,6 +116,34 @@ class Scope:
     def scripts(self) -> ScriptsStore:
         """The sources of scripts."""
         return self._family.ScriptsStore(self._home)
+
+    def actor(self, kind: str, *parts: str) -> Actor:
+        """Returns any actor of this scope, there or not: its state, its history, and whether it is sound.
+
+        >>> import treering
+        >>> alice = treering.memory().scope("alice")
+        >>> _ = alice.memory.add("preference", "answers in French")
+        >>> memory = alice.actor("user-memory")
+        >>> [event.type for event in memory.history()], memory.verify()
+        (['treering.v1.MemoryEntryAdded'], 1)
+        """
+        return self._family.Actor(self._home, kind, parts)
+
+    @stream
+    def actors(self) -> Chunks[ActorInfo]:
+        """Returns where each actor of this scope stands, deleted ones too, by kind and parts; an iterator. One block is
+        read for each."""
+        yield from listed(self._home.stores)
+
+    @stream
+    def history(self) -> Chunks[ScopeEvent]:
+        """Returns what happened to all actors of this scope, the newest first; an iterator, to be left when there is
+        enough. O(actors) before the first, then O(log events) reads for each few.
+
+        Errors:
+            Corrupt (`corrupt`): an actor can't be read; `actors` says which.
+        """
+        yield from newest_first(self._home.stores)
 
     @read
     def hold(self, cid: Cid | str, hours: float = 24.0) -> Hold:

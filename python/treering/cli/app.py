@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 from typer.main import get_command
 
-from treering.cli import backup, block, copy, demo, gc, hold, interchange, pin, ref, stats, verify
+from treering.cli import actor, backup, block, copy, demo, gc, hold, interchange, pin, ref, scope, stats, verify
 from treering.cli.exits import UsageError, complain, explain, is_bare
 from treering.cli.journal import journal_app
 from treering.cli.opening import Opening
@@ -45,18 +45,23 @@ def _global_options(
     store: Annotated[
         Path, typer.Option("--store", envvar="TREERING_STORE", help="The store's directory.", metavar="PATH")
     ] = Path(".treering"),
-    scope: Annotated[
-        str, typer.Option("--scope", envvar="TREERING_SCOPE", help="The scope whose threads are meant.", metavar="NAME")
+    scope_name: Annotated[
+        str,
+        typer.Option(
+            "--scope", envvar="TREERING_SCOPE", help="The scope whose threads and actors are meant.", metavar="NAME"
+        ),
     ] = "main",
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    context.obj = Opening(store, scope)
+    context.obj = Opening(store, scope_name)
     context.call_on_close(context.obj.close)
 
 
 app.add_typer(thread_app)
+app.add_typer(scope.scope_app)
+app.add_typer(actor.actor_app)
 app.add_typer(block.block_app)
 app.add_typer(ref.ref_app)
 app.add_typer(pin.pin_app)

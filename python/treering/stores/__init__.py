@@ -6,6 +6,7 @@ happens if the actor is at another one) and `command_id` (the same again answers
 """
 
 from treering.stores._dispatch import ScopeResolver
+from treering.stores.actor import Actor, ActorInfo, ActorState, ScopeEvent
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.drafts import ReceiptDraft
@@ -18,7 +19,10 @@ from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
 
 __all__ = [
+    "Actor",
     "ActorEvent",
+    "ActorInfo",
+    "ActorState",
     "AgentsStore",
     "ChatsStore",
     "Listing",
@@ -28,6 +32,7 @@ __all__ = [
     "ParticipantsStore",
     "Receipt",
     "ReceiptDraft",
+    "ScopeEvent",
     "ScopeResolver",
     "ScriptsStore",
     "UserConfigStore",

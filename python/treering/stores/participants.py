@@ -23,6 +23,16 @@ class ParticipantsStore(ActorStore):
         return Listing(*self._core.participants(room_id))
 
     @read
+    def rooms(self, version: int | None = None) -> Listing[str]:
+        """Returns the ids of all rooms in order, as they are, or as they were at a version. O(rooms).
+
+        Errors:
+            NotFound (`not-found`): there is no such version yet.
+            HistoryTrimmed (`history-trimmed`): it is not kept any more.
+        """
+        return Listing(*self._core.rooms(version))
+
+    @read
     def at(self, room_id: str, version: int) -> Listing[Participant]:
         """Returns those in a room as it was at a version; 0 is before anything was written.
 

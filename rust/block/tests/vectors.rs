@@ -10,6 +10,7 @@
 mod dag_json;
 
 use serde_json::Value;
+use treering_block::node::{Entry, ItemNode, SnapshotNode};
 use treering_block::{
     Block, BlockError, Cid, CidPrefix, Codec, Encoded, Node, Payload, Reader, cbor, check_node,
     payload_from_encoded,
@@ -179,6 +180,66 @@ fn ill_typed_nodes() {
         let (name, bytes) = (text(case, "name"), hex(case, "bytes"));
         let cid: Cid = text(case, "cid").parse().unwrap();
         match Node::decode(&cid, &bytes) {
+            Err(BlockError::IllTyped {
+                cid: named, field, ..
+            }) => {
+                assert_eq!(
+                    (named, field.as_str()),
+                    (cid, text(case, "field")),
+                    "{name}"
+                );
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+/// The block that a node of an actor is written as, once it was read.
+fn of_an_actor(cid: &Cid, bytes: &[u8], kind: &str) -> Result<Block, BlockError> {
+    match kind {
+        "snapshot" => SnapshotNode::decode(cid, bytes)?.encode(),
+        "item" => ItemNode::decode(cid, bytes)?.encode(),
+        _ => match Entry::decode(cid, bytes)? {
+            Entry::Event(node) => node.encode(),
+            Entry::Base(node) => node.encode(),
+            Entry::Tombstone(node) => node.encode(),
+        },
+    }
+}
+
+#[test]
+fn nodes_of_actors() {
+    for case in cases(&vectors("actors")["valid"]) {
+        let (name, bytes) = (text(case, "name"), hex(case, "bytes"));
+        let cid: Cid = text(case, "cid").parse().unwrap();
+        let block = of_an_actor(&cid, &bytes, text(case, "kind"))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((block.cid, &block.bytes[..]), (cid, &bytes[..]), "{name}");
+        let links: Vec<String> = block.links.iter().map(ToString::to_string).collect();
+        assert_eq!(links, cases_or_none(&case["links"]), "{name}");
+        let value = cbor::decode(&bytes).unwrap();
+        assert_eq!(
+            dag_json::encode(&value).unwrap(),
+            text(case, "dag_json"),
+            "{name}"
+        );
+        // No node of a thread.
+        let refused = Node::decode(&cid, &bytes).unwrap_err();
+        assert!(
+            matches!(&refused, BlockError::IllTyped { field, .. } if field == "kind"),
+            "{name}: {refused}"
+        );
+    }
+}
+
+#[test]
+fn ill_typed_nodes_of_actors() {
+    for case in cases(&vectors("actors")["invalid"]) {
+        let (name, bytes) = (text(case, "name"), hex(case, "bytes"));
+        let cid: Cid = text(case, "cid").parse().unwrap();
+        let value = cbor::decode(&bytes).unwrap();
+        let value: Value = serde_json::from_str(&dag_json::encode(&value).unwrap()).unwrap();
+        match of_an_actor(&cid, &bytes, text(&value, "kind")) {
             Err(BlockError::IllTyped {
                 cid: named, field, ..
             }) => {

@@ -6,6 +6,7 @@
 
 use pyo3::prelude::*;
 
+mod actors;
 mod batch;
 mod car;
 mod cid;
@@ -36,6 +37,8 @@ mod work;
 /// What the Rust core offers to the Python API; users import from `treering`.
 #[pymodule(gil_used = true)]
 mod _core {
+    #[pymodule_export]
+    use crate::actors::{actor_kinds, list_actors};
     #[pymodule_export]
     use crate::batch::BatchCore;
     #[pymodule_export]

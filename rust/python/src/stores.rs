@@ -292,6 +292,15 @@ impl StoresCore {
         Ok((objects(py, &there)?, version))
     }
 
+    /// (ids of the rooms, in order, version of all rooms).
+    #[pyo3(signature = (version=None))]
+    fn rooms(&self, py: Python<'_>, version: Option<Count>) -> Result<(Vec<String>, u64)> {
+        py.detach(|| {
+            let (loaded, version) = self.loaded::<ParticipantsKind>(&[], version)?;
+            Ok((self.look(|blocks| loaded.state.ids(blocks))?, version))
+        })
+    }
+
     #[pyo3(signature = (room_id, agent_id, display_name))]
     fn participants_add(
         &self,

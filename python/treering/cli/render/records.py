@@ -4,14 +4,16 @@ Fields are named as in the Python API; CIDs of the record itself are plain text,
 `{"/": …}`. The shapes are append-only: fields are added, none is renamed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from treering import Cid
+    from treering import ActorEvent, ActorInfo, Cid, ScopeEvent
     from treering.context import Context
     from treering.diff import Diff
     from treering.step import Step
+    from treering.stores import ActorState
     from treering.thread import Thread
 
 
@@ -91,3 +93,67 @@ def block_record(cid: "Cid", data: bytes) -> dict[str, Any]:
     else:
         value = decode(data)
     return {"cid": str(cid), "codec": cid.codec, "size": len(data), "value": value}
+
+
+def actor_record(info: "ActorInfo") -> dict[str, Any]:
+    """Where an actor stands."""
+    return {
+        "kind": info.kind,
+        "parts": list(info.parts),
+        "version": info.version,
+        "oldest": info.oldest,
+        "events": info.events,
+        "at_ms": info.at_ms,
+        "deleted_at_ms": info.deleted_at_ms,
+        "head": None if info.head is None else str(info.head),
+        "broken": info.broken,
+    }
+
+
+def event_record(event: "ActorEvent") -> dict[str, Any]:
+    """An event with its message."""
+    return {
+        "version": event.version,
+        "at_ms": event.at_ms,
+        "type": event.type,
+        "schema": event.schema,
+        "message": None if event.message is None else message_record(event.message),
+        "event_id": event.event_id,
+        "command_id": event.command_id,
+        "causation_id": event.causation_id,
+        "principal": event.principal,
+        "cid": str(event.cid),
+    }
+
+
+def scope_event_record(happened: "ScopeEvent") -> dict[str, Any]:
+    """What happened to one of a scope's actors; no event where it was deleted."""
+    event = happened.event
+    return {
+        "kind": happened.kind,
+        "parts": list(happened.parts),
+        "version": happened.version,
+        "at_ms": happened.at_ms,
+        "deleted": event is None,
+        "event": None if event is None else event_record(event),
+    }
+
+
+def message_record(value: Any) -> Any:
+    """A message of `treering.messages`, field by field."""
+    if is_dataclass(value):
+        return {field.name: message_record(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple | list):
+        return [message_record(item) for item in value]
+    return value
+
+
+def state_record(state: "ActorState") -> Any:
+    """A state: an object, a list, rooms by id; of a chat what is known of it, and its messages."""
+    from treering.stores import Messages
+
+    if isinstance(state, Messages):
+        return {"conversation": message_record(state.conversation), "messages": [message_record(one) for one in state]}
+    if isinstance(state, dict):
+        return {room_id: [message_record(one) for one in there] for room_id, there in state.items()}
+    return [message_record(one) for one in state] if isinstance(state, Sequence) else message_record(state)

@@ -27,6 +27,18 @@ pub const ID_BYTES_MAX: usize = 512;
 /// UTF-8 bytes of a name, a title, a category.
 pub const NAME_BYTES_MAX: usize = 1024;
 
+/// Every kind of actor that this version knows.
+pub const KINDS: [&str; 8] = [
+    agents::AgentsKind::NAME,
+    chats::ChatKind::NAME,
+    chats::ChatIndexKind::NAME,
+    participants::ParticipantsKind::NAME,
+    sources::ScriptsKind::NAME,
+    user_config::UserConfigKind::NAME,
+    memory::MemoryKind::NAME,
+    sources::WorkflowsKind::NAME,
+];
+
 /// What a caller may say with every command.
 #[derive(Clone, Debug, Default)]
 pub struct Options {

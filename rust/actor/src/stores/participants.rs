@@ -1,6 +1,6 @@
 //! Who takes part in which room: `participants`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use treering_block::Cid;
 use treering_thread::command::Payload;
@@ -47,6 +47,22 @@ impl Rooms {
             change(&mut participants, event);
         }
         Ok(participants)
+    }
+
+    /// Ids of the rooms that there are, in order. O(rooms).
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn ids(&self, blocks: &Blocks<'_>) -> Result<Vec<String>> {
+        let mut ids: BTreeSet<String> = self.rooms.all(blocks)?.into_keys().collect();
+        for room_id in self.since.keys() {
+            if self.participants(room_id, blocks)?.is_empty() {
+                ids.remove(room_id);
+            } else {
+                ids.insert(room_id.clone());
+            }
+        }
+        Ok(ids.into_iter().collect())
     }
 }
 

@@ -9,7 +9,7 @@ use super::typed::Typed;
 use crate::error::BlockError;
 use crate::jump::jump_step;
 use crate::limits::LABEL_BYTES_MAX;
-use crate::{Block, Cid};
+use crate::{Block, Cid, Codec};
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl EventNode {
         fields.take_kind(Self::KIND)?;
         let node = Self {
             version: fields.uint("version")?,
-            base: fields.optional_uint("base")?.unwrap_or(0),
+            base: read_base(&mut fields)?,
             parent: fields.optional_link("parent")?,
             jump: fields.optional_link("jump")?,
             event_id: fields.text("event_id")?,
@@ -134,12 +134,48 @@ impl EventNode {
     }
 }
 
+/// The base of a log that begins with the actor is left out, so a written 0 would be a second form of the same event.
+fn read_base(fields: &mut Fields<'_>) -> Result<u64, BlockError> {
+    match fields.optional_uint("base")? {
+        Some(0) => Err(fields.ill_typed("base", "absent, or at least 1")),
+        base => Ok(base.unwrap_or(0)),
+    }
+}
+
 fn rule(field: &'static str, expected: &'static str) -> BlockError {
     BlockError::Field {
         kind: EventNode::KIND,
         field,
         expected,
     }
+}
+
+/// A number that counts from 1.
+fn check_positive(kind: &'static str, field: &'static str, number: u64) -> Result<(), BlockError> {
+    if number > 0 {
+        return Ok(());
+    }
+    Err(BlockError::Field {
+        kind,
+        field,
+        expected: "at least 1",
+    })
+}
+
+/// A node that is named and not linked to, so that it may go.
+fn check_named_node(
+    kind: &'static str,
+    field: &'static str,
+    bytes: &[u8],
+) -> Result<(), BlockError> {
+    if Cid::from_bytes(bytes).is_ok_and(|cid| cid.codec() == Codec::DagCbor) {
+        return Ok(());
+    }
+    Err(BlockError::Field {
+        kind,
+        field,
+        expected: "the bytes of a node's CID",
+    })
 }
 
 /// What a log begins with whose front was cut off.
@@ -162,7 +198,7 @@ impl BaseNode {
     /// # Errors
     /// [`BlockError::Field`] for a field that breaks its rule.
     pub fn encode(&self) -> Result<Block, BlockError> {
-        check_node_link(Self::KIND, "state", Some(&self.state))?;
+        self.check()?;
         write_node(
             Self::KIND,
             vec![
@@ -182,9 +218,14 @@ impl BaseNode {
         };
         let cid = fields.cid();
         fields.finish()?;
-        check_node_link(Self::KIND, "state", Some(&node.state))
-            .map_err(|error| error.stored_in(cid))?;
+        node.check().map_err(|error| error.stored_in(cid))?;
         Ok(node)
+    }
+
+    fn check(&self) -> Result<(), BlockError> {
+        check_positive(Self::KIND, "version", self.version)?;
+        check_node_link(Self::KIND, "state", Some(&self.state))?;
+        check_named_node(Self::KIND, "replaces", &self.replaces)
     }
 }
 
@@ -204,8 +245,9 @@ impl TombstoneNode {
     /// The node as a block.
     ///
     /// # Errors
-    /// None that can happen.
+    /// [`BlockError::Field`] for version 0.
     pub fn encode(&self) -> Result<Block, BlockError> {
+        check_positive(Self::KIND, "version", self.version)?;
         write_node(
             Self::KIND,
             vec![
@@ -221,7 +263,10 @@ impl TombstoneNode {
             version: fields.uint("version")?,
             deleted_at_ms: fields.int("deleted_at_ms")?,
         };
+        let cid = fields.cid();
         fields.finish()?;
+        check_positive(Self::KIND, "version", node.version)
+            .map_err(|error| error.stored_in(cid))?;
         Ok(node)
     }
 }
@@ -287,7 +332,7 @@ impl SnapshotNode {
     /// # Errors
     /// [`BlockError::Field`] for a field that breaks its rule; limits; foreign links.
     pub fn encode(&self) -> Result<Block, BlockError> {
-        self.typed.check(Self::KIND)?;
+        self.check()?;
         let mut fields = vec![
             ("version", Value::Uint(self.version)),
             ("entry", Value::Bytes(&self.entry)),
@@ -311,9 +356,14 @@ impl SnapshotNode {
             typed: Typed::read(&mut fields)?,
         };
         fields.finish()?;
-        node.typed
-            .check(Self::KIND)
-            .map_err(|error| error.stored_in(*cid))?;
+        node.check().map_err(|error| error.stored_in(*cid))?;
         Ok(node)
+    }
+
+    fn check(&self) -> Result<(), BlockError> {
+        check_positive(Self::KIND, "version", self.version)?;
+        check_positive(Self::KIND, "fold", self.fold)?;
+        check_named_node(Self::KIND, "entry", &self.entry)?;
+        self.typed.check(Self::KIND)
     }
 }

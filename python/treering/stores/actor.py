@@ -1,0 +1,276 @@
+"""Any actor of a scope by its kind and parts: `scope.actors()`, `scope.actor(…)`, `scope.history()`."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import ClassVar, Final
+
+from treering._calls import Chunks, Feed, feed, read, stream
+from treering._core import Cid, StoresCore, actor_kinds, list_actors
+from treering._family import SYNC, Family
+from treering._session import Home
+from treering.errors import NotFound
+from treering.journal import moment_ms
+from treering.messages import AgentGroup, Conversation, MemoryEntry, Participant, Script, UserConfig, Workflow
+from treering.stores._dispatch import READER
+from treering.stores.history import ActorEvent
+from treering.stores.listing import Listing, Messages
+
+_CHUNK: Final = 500
+_EVENTS: Final = 16
+"""Events of one actor that a history over all of them reads at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorInfo:
+    """Where an actor stands."""
+
+    kind: str
+    """`user-memory`, `chat`, …"""
+    parts: tuple[str, ...]
+    """What tells it apart from the others of its kind: the conversation's id; () where there is one in each scope."""
+    version: int
+    """Its version: how often it was changed, deletions included; 0 if it was never written, or is broken."""
+    oldest: int
+    """The version that its history begins after: 0, or that of its deletion, or of what was cut off."""
+    at_ms: int | None
+    """When it was last changed, Unix milliseconds; None if that is not kept any more."""
+    deleted_at_ms: int | None
+    """When it was deleted, Unix milliseconds; None if it is there."""
+    head: Cid | None
+    """The newest entry of its log; it stands for its whole history. None if it was never written, or is broken."""
+    broken: str | None = None
+    """What is wrong with it; None for a sound one."""
+
+    @property
+    def events(self) -> int:
+        """How many events there are to read."""
+        return self.version - self.oldest
+
+    @property
+    def at(self) -> datetime | None:
+        """When it was last changed, UTC."""
+        return None if self.at_ms is None else _when(self.at_ms)
+
+    @property
+    def deleted_at(self) -> datetime | None:
+        """When it was deleted, UTC."""
+        return None if self.deleted_at_ms is None else _when(self.deleted_at_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeEvent:
+    """What happened to one actor of a scope."""
+
+    kind: str
+    """The actor's kind."""
+    parts: tuple[str, ...]
+    """The actor's parts."""
+    version: int
+    """The actor's version after it."""
+    at_ms: int
+    """When it happened, Unix milliseconds."""
+    event: ActorEvent | None
+    """The event; None where the actor was deleted then."""
+
+    @property
+    def at(self) -> datetime:
+        """When it happened, UTC."""
+        return _when(self.at_ms)
+
+
+ActorState = (
+    UserConfig
+    | Listing[MemoryEntry]
+    | Listing[AgentGroup]
+    | dict[str, Listing[Participant]]
+    | Messages
+    | Listing[Conversation]
+    | Listing[Workflow]
+    | Listing[Script]
+)
+"""What `Actor.state` answers, by kind."""
+
+
+class Actor:
+    """One actor of a scope, made by `scope.actor(kind, *parts)`: what any of them can be asked. It writes nothing."""
+
+    __slots__ = ("_home", "kind", "parts")
+
+    _family: ClassVar[Family] = SYNC
+
+    def __init__(self, home: Home, kind: str, parts: tuple[str, ...]) -> None:
+        self._home = home
+        self.kind: str = kind
+        """Its kind: `user-memory`, `chat`, …"""
+        self.parts: tuple[str, ...] = parts
+        """What tells it apart from others of its kind."""
+
+    @read
+    def info(self) -> ActorInfo:
+        """Returns where it stands; version 0 if it was never written.
+
+        Errors:
+            NotFound (`not-found`): there is no such kind.
+            Corrupt (`corrupt`): its log can't be read.
+        """
+        place = self._home.stores.actor(self.kind, self.parts)
+        return ActorInfo(
+            kind=self.kind,
+            parts=self.parts,
+            version=place["version"],
+            oldest=place["oldest"],
+            at_ms=place["deleted_at_ms"] or place["at_ms"] or None,
+            deleted_at_ms=place["deleted_at_ms"],
+            head=place["head"],
+        )
+
+    @read
+    def state(self, version: int | None = None) -> ActorState:
+        """Returns its state, as it is or as it was at a version: what the read of its store gives; of `participants`
+        all rooms by their ids.
+
+        Errors:
+            NotFound (`not-found`): there is no such kind, or no such version yet.
+            HistoryTrimmed (`history-trimmed`): that version is not kept any more.
+        """
+        return _state(self._home.stores, self.kind, self.parts, version)
+
+    @stream
+    def history(self, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
+        """Returns what happened, version by version from `first` to `last` (both included, None: the newest); an
+        iterator, the oldest first. O(events given).
+
+        Errors:
+            HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.
+        """
+        yield from READER.events(self._home.stores, self.kind, self.parts, first, last)
+
+    @feed
+    def watch(self, after: int | None = None) -> Feed[ActorEvent]:
+        """Returns what happens after version `after` (None: from now on), each event as it comes, of any process, in
+        order and without a gap; no end.
+
+        Errors:
+            HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more.
+        """
+        yield from READER.changes(self._home, self.kind, self.parts, after)
+
+    @read
+    def version_at(self, moment: datetime) -> int:
+        """Returns the newest version that is not later than a moment (with its zone), 0 for before the first. O(log
+        events) reads.
+
+        Errors:
+            HistoryTrimmed (`history-trimmed`): that version is not kept any more.
+            Invalid (`invalid`): a time without a zone.
+        """
+        return self._home.stores.version_at(self.kind, self.parts, moment_ms(moment))
+
+    @read
+    def verify(self) -> int:
+        """Returns how many events there are, after each was checked against its CID, its place and its jump, and the
+        snapshot against what the events make. O(events).
+
+        Errors:
+            Corrupt (`corrupt`): something is wrong; `which`, `version`, `block`.
+        """
+        return self._home.stores.verify_actor(self.kind, self.parts)
+
+    def __repr__(self) -> str:
+        return f"<Actor {'/'.join((self.kind, *self.parts))} of {self._home.scope}>"
+
+
+def listed(core: StoresCore) -> Chunks[ActorInfo]:
+    """Yields where each actor of a scope stands, kind by kind."""
+    for kind in actor_kinds(core):
+        after: Sequence[str] | None = None
+        while rows := list_actors(core, kind, after, _CHUNK):
+            yield [
+                ActorInfo(
+                    kind=kind,
+                    parts=tuple(parts),
+                    version=version or 0,
+                    oldest=base or 0,
+                    at_ms=at_ms if deleted_at_ms is None else deleted_at_ms,
+                    deleted_at_ms=deleted_at_ms,
+                    head=head,
+                    broken=broken,
+                )
+                for parts, version, base, at_ms, deleted_at_ms, head, broken in rows
+            ]
+            after = rows[-1][0]
+
+
+@dataclass(order=True, slots=True)
+class _Past:
+    """What of an actor's past is still to be told; the one whose next is the newest comes first."""
+
+    order: tuple[int, str, tuple[str, ...], int]
+    next: ScopeEvent = field(compare=False)
+    rest: Iterator[ScopeEvent] = field(compare=False)
+
+
+def newest_first(core: StoresCore) -> Chunks[ScopeEvent]:
+    """Yields what happened to the actors of a scope, the newest first."""
+    heap: list[_Past] = []
+    for chunk in listed(core):
+        for info in chunk:
+            _push(heap, _backwards(core, info))
+    while heap:
+        past = heapq.heappop(heap)
+        yield [past.next]
+        _push(heap, past.rest)
+
+
+def _push(heap: list[_Past], rest: Iterator[ScopeEvent]) -> None:
+    if (event := next(rest, None)) is not None:
+        heapq.heappush(heap, _Past((-event.at_ms, event.kind, event.parts, -event.version), event, rest))
+
+
+def _backwards(core: StoresCore, info: ActorInfo) -> Iterator[ScopeEvent]:
+    kind, parts, last = info.kind, info.parts, info.version
+    if info.broken is not None:
+        # Says what is wrong, in its own words.
+        core.actor(kind, parts)
+    if info.deleted_at_ms is not None:
+        yield ScopeEvent(kind=kind, parts=parts, version=last, at_ms=info.deleted_at_ms, event=None)
+    while last > info.oldest:
+        first = max(info.oldest + 1, last - _EVENTS + 1)
+        events = [event for chunk in READER.events(core, kind, parts, first, last) for event in chunk]
+        for event in reversed(events):
+            yield ScopeEvent(kind=kind, parts=parts, version=event.version, at_ms=event.at_ms, event=event)
+        last = first - 1
+
+
+def _state(core: StoresCore, kind: str, parts: tuple[str, ...], version: int | None) -> ActorState:
+    match kind, parts:
+        case "user-config", ():
+            return core.user_config(version)
+        case "user-memory", ():
+            return Listing(*core.memory(version))
+        case "agent-registry", ():
+            return Listing(*core.agents(version))
+        case "participants", ():
+            rooms, at = core.rooms(version)
+            return {room_id: Listing(*core.participants(room_id, at)) for room_id in rooms}
+        case "chat", (conversation_id,):
+            conversation, messages, at = core.chat(conversation_id, version)
+            return Messages(messages, at, conversation)
+        case "chat-index", ():
+            return Listing(*core.chat_index(version))
+        case "workflow-storage", ():
+            return Listing(*core.workflows(version))
+        case "script-storage", ():
+            return Listing(*core.scripts(version))
+    raise NotFound(f"no actor {'/'.join((kind, *parts))}: the kind is unknown, or has other parts")
+
+
+def _when(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+SYNC.Actor = Actor
