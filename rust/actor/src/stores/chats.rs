@@ -53,17 +53,16 @@ pub struct Chat {
     pub conversation: Conversation,
     stored: Option<Cid>,
     stored_len: u64,
-    /// So many of the stored ones were dropped since.
+    /// So many were dropped since, of the stored ones and then of those behind them. The latter stay in `since`: the
+    /// list counts what was dropped, so it must not matter when a snapshot was made of it.
     skipped: u64,
     since: Vec<Cid>,
 }
 
 impl Chat {
     fn drop_oldest(&mut self, count: u64) {
-        let stored = count.min(self.stored_len.saturating_sub(self.skipped));
-        self.skipped += stored;
-        let rest = usize::try_from(count - stored).unwrap_or(usize::MAX);
-        self.since.drain(..rest.min(self.since.len()));
+        let all = self.stored_len + self.since.len() as u64;
+        self.skipped = self.skipped.saturating_add(count).min(all);
     }
 
     /// CIDs of its messages, oldest first.
@@ -79,7 +78,9 @@ impl Chat {
                 Ok(true)
             })?;
         }
-        nodes.extend_from_slice(&self.since);
+        let dropped = self.skipped.saturating_sub(self.stored_len);
+        let dropped = usize::try_from(dropped).unwrap_or(usize::MAX);
+        nodes.extend_from_slice(self.since.get(dropped..).unwrap_or_default());
         Ok(nodes)
     }
 
@@ -136,10 +137,10 @@ impl State for Chat {
             Some(stored) => Vector::decode(stored, &blocks.get(stored)?)?,
             None => Vector::new(),
         };
-        list.drop_front(self.skipped, blocks)?;
         for node in &self.since {
             list.push(link(node)?, blocks)?;
         }
+        list.drop_front(self.skipped, blocks)?;
         let root = blocks.put(list.encode()?);
         self.stored = Some(root);
         self.stored_len = list.len();
