@@ -15,6 +15,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial, wraps
 from inspect import signature
 from types import MemberDescriptorType
@@ -46,7 +47,8 @@ class _Readers:
         return self._executor
 
     def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self.executor(), function)
+        # A resolver may ask a context variable which scope is meant.
+        return asyncio.get_running_loop().run_in_executor(self.executor(), copy_context().run, function)
 
 
 _readers: Final = _Readers()

@@ -69,13 +69,17 @@ def feed(body: Callable[P, Feed[T]]) -> Callable[P, Iterator[T]]:
 def _flat(body: Callable[P, Feed[T]]) -> Callable[P, Iterator[T]]:
     @wraps(body)
     def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        for chunk in body(*args, **kwargs):
-            if isinstance(chunk, Watch):
-                chunk.wait()
-            else:
-                yield from chunk
+        return _each(body(*args, **kwargs))
 
     return call
+
+
+def _each(chunks: Feed[T]) -> Iterator[T]:
+    for chunk in chunks:
+        if isinstance(chunk, Watch):
+            chunk.wait()
+        else:
+            yield from chunk
 
 
 def blocking(body: Callable[P, T]) -> Callable[P, T]:

@@ -5,15 +5,15 @@ A store's own file says what its verbs are called and what they take; it never t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from treering._calls import Chunks, Feed, Op, feed, read, stream
 from treering._core import StoresCore, VerbCore
 from treering._family import SYNC, Family
-from treering._session import Home
-from treering.errors import Closed
+from treering._session import Address, Home
+from treering.errors import Closed, Invalid
 from treering.journal import moment_ms
 from treering.stores.history import ActorEvent, event
 from treering.stores.receipt import Receipt
@@ -78,23 +78,49 @@ DISPATCHER: Final = CommandDispatcher()
 READER: Final = SnapshotReader()
 
 
-class ActorStore:
-    """A store with one actor in each scope."""
+class ScopeStore:
+    """A store of one scope, or of whichever scope a resolver says."""
 
     __slots__ = ("_scope",)
 
     _family: ClassVar[Family] = SYNC
-    _kind: ClassVar[str]
 
     def __init__(self, scope: ScopeResolver) -> None:
         self._scope = scope
 
-    def _send(self, verb: VerbCore, expected_version: int | None, command_id: str | None) -> Op[Receipt[Any]]:
-        return DISPATCHER.dispatch(self._scope.resolve(), verb, expected_version, command_id)
+    def _send(
+        self, verb: Callable[[StoresCore], VerbCore], expected_version: int | None, command_id: str | None
+    ) -> Op[Receipt[Any]]:
+        # Asked once: the verb and what submits it are of one scope.
+        home = self._scope.resolve()
+        return DISPATCHER.dispatch(home, verb(home.stores), expected_version, command_id)
 
     @property
     def _core(self) -> StoresCore:
         return READER.core(self._scope)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        name = type(self).__name__
+        if not isinstance(self._scope, Home):
+            raise Invalid(f"{name} of a resolver can't be pickled: which scope is meant, only this process can say")
+        return reopen_store, (self._family, name, self._scope.portable(name))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._scope!r}>"
+
+
+def reopen_store(family: Family, name: str, address: Address) -> ScopeStore:
+    """Opens a pickled store of a scope."""
+    made: ScopeStore = getattr(family, name)(address.open())
+    return made
+
+
+class ActorStore(ScopeStore):
+    """A store with one actor in each scope."""
+
+    __slots__ = ()
+
+    _kind: ClassVar[str]
 
     @stream
     def history(self, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
@@ -104,7 +130,8 @@ class ActorStore:
         Errors:
             HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.
         """
-        yield from READER.events(self._core, self._kind, (), first, last)
+        # Not a generator: whose history it is, is settled by the call.
+        return READER.events(self._core, self._kind, (), first, last)
 
     @feed
     def watch(self, after: int | None = None) -> Feed[ActorEvent]:
@@ -116,7 +143,7 @@ class ActorStore:
         Errors:
             HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more.
         """
-        yield from READER.changes(self._scope.resolve(), self._kind, (), after)
+        return READER.changes(self._scope.resolve(), self._kind, (), after)
 
     @read
     def version_at(self, moment: datetime) -> int:
@@ -149,6 +176,3 @@ class ActorStore:
             Corrupt (`corrupt`): an event can't be read; `which`, `version`, `block`.
         """
         return self._core.rebuild(self._kind, ())
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._scope!r}>"

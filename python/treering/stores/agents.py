@@ -43,7 +43,7 @@ class AgentsStore(ActorStore):
             InvalidCommand (`invalid-command`): type or id are blank.
             LimitExceeded (`limit-exceeded`): over 512 bytes, or 1,000 types for one id.
         """
-        return (yield from self._send(self._core.agents_add(agent_type, actor_id), expected_version, command_id))
+        return (yield from self._send(lambda core: core.agents_add(agent_type, actor_id), expected_version, command_id))
 
     @verb
     def remove(
@@ -54,7 +54,9 @@ class AgentsStore(ActorStore):
         Errors:
             As `add`.
         """
-        return (yield from self._send(self._core.agents_remove(agent_type, actor_id), expected_version, command_id))
+        return (
+            yield from self._send(lambda core: core.agents_remove(agent_type, actor_id), expected_version, command_id)
+        )
 
     @read
     def authorize(self, agent_type: str, actor_id: str, operation: AgentOperation | str) -> Admission:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import ClassVar, Final
+from typing import Final
 
 from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
-from treering._core import StoresCore, VerbCore
-from treering._family import SYNC, Family
+from treering._family import SYNC
 from treering.journal import moment_ms
 from treering.messages import Conversation, Message
-from treering.stores._dispatch import DISPATCHER, READER, ScopeResolver
+from treering.stores._dispatch import READER, ScopeStore
 from treering.stores.history import ActorEvent
 from treering.stores.listing import Listing, Messages
 from treering.stores.receipt import Receipt
@@ -22,22 +21,10 @@ MESSAGES_MAX: Final = 500
 _KIND: Final = "chat"
 
 
-class ChatsStore:
+class ChatsStore(ScopeStore):
     """The conversations of a scope."""
 
-    __slots__ = ("_scope",)
-
-    _family: ClassVar[Family] = SYNC
-
-    def __init__(self, scope: ScopeResolver) -> None:
-        self._scope = scope
-
-    def _send(self, verb: VerbCore, expected_version: int | None, command_id: str | None) -> Op[Receipt[Conversation]]:
-        return DISPATCHER.dispatch(self._scope.resolve(), verb, expected_version, command_id)
-
-    @property
-    def _core(self) -> StoresCore:
-        return READER.core(self._scope)
+    __slots__ = ()
 
     @read
     def index(self, version: int | None = None) -> Listing[Conversation]:
@@ -84,10 +71,15 @@ class ChatsStore:
         Errors:
             InvalidCommand (`invalid-command`): the id is blank.
             LimitExceeded (`limit-exceeded`): over 4,096 messages, 400 KiB of content, 100 attachments.
-            NotFound (`not-found`): an attachment is not in the store; put it first.
+            Invalid (`invalid`): an attachment is not in the store; put it first. `link`.
         """
-        verb = self._core.chats_save(conversation_id, meta, list(messages), MESSAGES_MAX)
-        return (yield from self._send(verb, expected_version, command_id))
+        return (
+            yield from self._send(
+                lambda core: core.chats_save(conversation_id, meta, list(messages), MESSAGES_MAX),
+                expected_version,
+                command_id,
+            )
+        )
 
     @verb
     def append(
@@ -104,8 +96,13 @@ class ChatsStore:
         Errors:
             As `save`.
         """
-        verb = self._core.chats_append(conversation_id, list(messages), MESSAGES_MAX)
-        return (yield from self._send(verb, expected_version, command_id))
+        return (
+            yield from self._send(
+                lambda core: core.chats_append(conversation_id, list(messages), MESSAGES_MAX),
+                expected_version,
+                command_id,
+            )
+        )
 
     @verb
     def delete(
@@ -118,7 +115,7 @@ class ChatsStore:
         Errors:
             InvalidCommand (`invalid-command`): the id is blank.
         """
-        return (yield from self._send(self._core.chats_delete(conversation_id), expected_version, command_id))
+        return (yield from self._send(lambda core: core.chats_delete(conversation_id), expected_version, command_id))
 
     @stream
     def history(self, conversation_id: str, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
@@ -128,7 +125,8 @@ class ChatsStore:
         Errors:
             HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.
         """
-        yield from READER.events(self._core, _KIND, (conversation_id,), first, last)
+        # Not a generator: whose history it is, is settled by the call.
+        return READER.events(self._core, _KIND, (conversation_id,), first, last)
 
     @feed
     def watch(self, conversation_id: str, after: int | None = None) -> Feed[ActorEvent]:
@@ -138,7 +136,7 @@ class ChatsStore:
         Errors:
             HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more, as after a deletion.
         """
-        yield from READER.changes(self._scope.resolve(), _KIND, (conversation_id,), after)
+        return READER.changes(self._scope.resolve(), _KIND, (conversation_id,), after)
 
     @read
     def version_at(self, conversation_id: str, moment: datetime) -> int:
@@ -167,9 +165,6 @@ class ChatsStore:
             Corrupt (`corrupt`): an event can't be read; `which`, `version`, `block`.
         """
         return self._core.rebuild(_KIND, (conversation_id,))
-
-    def __repr__(self) -> str:
-        return f"<ChatsStore of {self._scope!r}>"
 
 
 SYNC.ChatsStore = ChatsStore

@@ -58,14 +58,14 @@ class MemoryStore(ActorStore):
             VersionConflict (`version-conflict`), CommandMismatch (`command-mismatch`): as everywhere.
         """
         entry = MemoryEntry(category=category, content=content, source=source)  # type: ignore[arg-type]
-        return (yield from self._send(self._core.memory_add(entry, ENTRIES_MAX), expected_version, command_id))
+        return (yield from self._send(lambda core: core.memory_add(entry, ENTRIES_MAX), expected_version, command_id))
 
     @verb
     def remove(
         self, id: str, *, expected_version: int | None = None, command_id: str | None = None
     ) -> Op[Receipt[None]]:
         """Returns the receipt; the entry is gone, unchanged if it was not there."""
-        return (yield from self._send(self._core.memory_remove(id), expected_version, command_id))
+        return (yield from self._send(lambda core: core.memory_remove(id), expected_version, command_id))
 
     @verb
     def save(
@@ -78,13 +78,16 @@ class MemoryStore(ActorStore):
             InvalidCommand (`invalid-command`): an id is none or comes twice, or content is blank.
             LimitExceeded (`limit-exceeded`): over 1,000 entries.
         """
-        verb = self._core.memory_save(list(entries), ENTRIES_MAX)
-        return (yield from self._send(verb, expected_version, command_id))
+        return (
+            yield from self._send(
+                lambda core: core.memory_save(list(entries), ENTRIES_MAX), expected_version, command_id
+            )
+        )
 
     @verb
     def clear(self, *, expected_version: int | None = None, command_id: str | None = None) -> Op[Receipt[None]]:
         """Returns the receipt; all entries are gone."""
-        return (yield from self._send(self._core.memory_clear(), expected_version, command_id))
+        return (yield from self._send(lambda core: core.memory_clear(), expected_version, command_id))
 
     @read
     def prompt_section(self, max_chars: int = 2000) -> str:

@@ -59,8 +59,11 @@ class ParticipantsStore(ActorStore):
             InvalidCommand (`invalid-command`): an id is blank.
             LimitExceeded (`limit-exceeded`): over 500 in one room; over 512 bytes of an id, 1,024 of a name.
         """
-        verb = self._core.participants_add(room_id, agent_id, display_name)
-        return (yield from self._send(verb, expected_version, command_id))
+        return (
+            yield from self._send(
+                lambda core: core.participants_add(room_id, agent_id, display_name), expected_version, command_id
+            )
+        )
 
     @verb
     def remove(
@@ -71,7 +74,11 @@ class ParticipantsStore(ActorStore):
         Errors:
             InvalidCommand (`invalid-command`): an id is blank.
         """
-        return (yield from self._send(self._core.participants_remove(room_id, agent_id), expected_version, command_id))
+        return (
+            yield from self._send(
+                lambda core: core.participants_remove(room_id, agent_id), expected_version, command_id
+            )
+        )
 
     @verb
     def remove_room(
@@ -82,7 +89,9 @@ class ParticipantsStore(ActorStore):
         Errors:
             InvalidCommand (`invalid-command`): the id is blank.
         """
-        return (yield from self._send(self._core.participants_remove_room(room_id), expected_version, command_id))
+        return (
+            yield from self._send(lambda core: core.participants_remove_room(room_id), expected_version, command_id)
+        )
 
 
 SYNC.ParticipantsStore = ParticipantsStore

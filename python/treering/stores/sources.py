@@ -48,7 +48,7 @@ class WorkflowsStore(ActorStore):
             InvalidCommand (`invalid-command`): id or source are blank.
             LimitExceeded (`limit-exceeded`): over 512 KiB of source.
         """
-        return (yield from self._send(self._core.workflows_upload(id, name, yaml), expected_version, command_id))
+        return (yield from self._send(lambda core: core.workflows_upload(id, name, yaml), expected_version, command_id))
 
     @stream
     def history(self, id: str | None = None, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
@@ -58,8 +58,7 @@ class WorkflowsStore(ActorStore):
         Errors:
             HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.
         """
-        for chunk in READER.events(self._core, self._kind, (), first, last):
-            yield [event for event in chunk if id is None or getattr(event.message, "id", None) == id]
+        return _of(id, READER.events(self._core, self._kind, (), first, last))
 
 
 class ScriptsStore(ActorStore):
@@ -98,7 +97,7 @@ class ScriptsStore(ActorStore):
             InvalidCommand (`invalid-command`): id or source are blank.
             LimitExceeded (`limit-exceeded`): over 512 KiB of source.
         """
-        return (yield from self._send(self._core.scripts_upload(id, source), expected_version, command_id))
+        return (yield from self._send(lambda core: core.scripts_upload(id, source), expected_version, command_id))
 
     @stream
     def history(self, id: str | None = None, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
@@ -108,8 +107,12 @@ class ScriptsStore(ActorStore):
         Errors:
             HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.
         """
-        for chunk in READER.events(self._core, self._kind, (), first, last):
-            yield [event for event in chunk if id is None or getattr(event.message, "id", None) == id]
+        return _of(id, READER.events(self._core, self._kind, (), first, last))
+
+
+def _of(id: str | None, chunks: Chunks[ActorEvent]) -> Chunks[ActorEvent]:
+    for chunk in chunks:
+        yield [event for event in chunk if id is None or getattr(event.message, "id", None) == id]
 
 
 SYNC.WorkflowsStore = WorkflowsStore

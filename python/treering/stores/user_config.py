@@ -50,7 +50,7 @@ class UserConfigStore(ActorStore):
             LimitExceeded (`limit-exceeded`): a field is too long.
             CommandMismatch (`command-mismatch`): the command id came before, with something else.
         """
-        return (yield from self._send(self._core.user_config_save(config), expected_version, command_id))
+        return (yield from self._send(lambda core: core.user_config_save(config), expected_version, command_id))
 
     @verb
     def update(
@@ -81,7 +81,7 @@ class UserConfigStore(ActorStore):
             max_tool_rounds=max_tool_rounds,
             github_username=github_username,
         )
-        return (yield from self._send(self._core.user_config_update(fields), expected_version, command_id))
+        return (yield from self._send(lambda core: core.user_config_update(fields), expected_version, command_id))
 
 
 class LlmPreferencesStore(ActorStore):

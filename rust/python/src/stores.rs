@@ -18,7 +18,7 @@ use treering_actor::stores::participants::{self, ParticipantsKind};
 use treering_actor::stores::sources::{self, ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{self, Defaults, UserConfigKind};
 use treering_actor::stores::{Options, Stores, look};
-use treering_actor::{Blocks, Envelope, Kind, Loaded, Reader, Receipt};
+use treering_actor::{ActorError, Blocks, Envelope, Kind, Loaded, Reader, Receipt};
 use treering_block::Cid;
 use treering_store::Store;
 
@@ -154,7 +154,7 @@ impl StoresCore {
 
     #[pyo3(signature = (config))]
     fn user_config_save(&self, config: &Bound<'_, PyAny>) -> Result<VerbCore> {
-        let config = UserConfig::from_object(config, "config", &mut Vec::new())?;
+        let config = taken(UserConfig::from_object(config, "config", &mut Vec::new()))?;
         let verb = user_config::save(&self.stores, &self.defaults, config)?;
         Ok(VerbCore::new::<UserConfigKind>(
             verb,
@@ -166,7 +166,11 @@ impl StoresCore {
     /// Fields that are not given stay as they are.
     #[pyo3(signature = (fields))]
     fn user_config_update(&self, fields: &Bound<'_, PyAny>) -> Result<VerbCore> {
-        let fields = UserConfigUpdated::from_object(fields, "fields", &mut Vec::new())?;
+        let fields = taken(UserConfigUpdated::from_object(
+            fields,
+            "fields",
+            &mut Vec::new(),
+        ))?;
         let verb = user_config::update(&self.stores, &self.defaults, fields)?;
         Ok(VerbCore::new::<UserConfigKind>(
             verb,
@@ -191,7 +195,8 @@ impl StoresCore {
     }
 
     #[pyo3(signature = (max_chars))]
-    fn memory_prompt_section(&self, py: Python<'_>, max_chars: usize) -> Result<String> {
+    fn memory_prompt_section(&self, py: Python<'_>, max_chars: Count) -> Result<String> {
+        let max_chars = usize::try_from(max_chars.0).unwrap_or(usize::MAX);
         py.detach(|| {
             let (loaded, _) = self.loaded::<MemoryKind>(&[], None)?;
             Ok(memory::prompt_section(&loaded.state, max_chars))
@@ -200,7 +205,7 @@ impl StoresCore {
 
     #[pyo3(signature = (entry, cap))]
     fn memory_add(&self, entry: &Bound<'_, PyAny>, cap: u32) -> Result<VerbCore> {
-        let mut entry = MemoryEntry::from_object(entry, "entry", &mut Vec::new())?;
+        let mut entry = taken(MemoryEntry::from_object(entry, "entry", &mut Vec::new()))?;
         entry.id = memory::new_id();
         let verb = memory::add(&self.stores, entry, cap)?;
         Ok(VerbCore::new::<MemoryKind>(verb, entry_value, Vec::new()))
@@ -216,7 +221,7 @@ impl StoresCore {
     fn memory_save(&self, entries: Vec<Bound<'_, PyAny>>, cap: u32) -> Result<VerbCore> {
         let entries = entries
             .iter()
-            .map(|entry| MemoryEntry::from_object(entry, "entries", &mut Vec::new()))
+            .map(|entry| taken(MemoryEntry::from_object(entry, "entries", &mut Vec::new())))
             .collect::<Result<Vec<_>>>()?;
         let verb = memory::save(&self.stores, entries, cap)?;
         Ok(VerbCore::new::<MemoryKind>(verb, no_value, Vec::new()))
@@ -385,7 +390,7 @@ impl StoresCore {
         messages: Vec<Bound<'_, PyAny>>,
         cap: u32,
     ) -> Result<VerbCore> {
-        let meta = Conversation::from_object(meta, "meta", &mut Vec::new())?;
+        let meta = taken(Conversation::from_object(meta, "meta", &mut Vec::new()))?;
         let messages = messages_of(&messages)?;
         let verb = chats::save(&self.stores, &conversation_id, meta, &messages, cap)?;
         Ok(VerbCore::new::<ChatKind>(
@@ -609,7 +614,9 @@ fn verify<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
 
 fn rebuild<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
     let address = stores.address::<K>(&texts(parts))?;
-    Ok(stores.reader().rebuild::<K>(&address, stores.durability())?)
+    Ok(stores
+        .reader()
+        .rebuild::<K>(&address, stores.durability())?)
 }
 
 fn version_at<K: Kind>(stores: &Stores, parts: &[Text], at_ms: i64) -> Result<u64> {
@@ -624,11 +631,23 @@ fn objects<'py, M: PyMessage>(py: Python<'py>, messages: &[M]) -> Result<Vec<Bou
         .collect()
 }
 
+/// What a command brings, as a message: a value that its field can not hold breaks a rule of the command.
+fn taken<M>(message: Result<M>) -> Result<M> {
+    message.map_err(|error| match error {
+        CoreError::Invalid { what, value, rule } => {
+            let field = what.rsplit('.').next().unwrap_or(what);
+            ActorError::invalid(field, &value, rule).into()
+        }
+        other => other,
+    })
+}
+
 /// Messages, each with what it links to.
 fn messages_of(objects: &[Bound<'_, PyAny>]) -> Result<Vec<(Message, Vec<Cid>)>> {
     let read = |object| {
         let mut links = Vec::new();
-        Ok((Message::from_object(object, "messages", &mut links)?, links))
+        let message = taken(Message::from_object(object, "messages", &mut links))?;
+        Ok((message, links))
     };
     objects.iter().map(read).collect()
 }
@@ -652,12 +671,12 @@ fn config_value(
     after: &Arc<Loaded<UserConfigKind>>,
     _: &[String],
 ) -> Result<Option<Py<PyAny>>> {
-    if !after.exists() {
-        return Ok(None);
-    }
-    Ok(Some(
-        after.state.object_at(py, &[], receipt.version)?.unbind(),
-    ))
+    // Who wrote what the defaults are anyway, is told the defaults.
+    let config = match after.exists() {
+        true => after.state.clone(),
+        false => Defaults::default().config(),
+    };
+    Ok(Some(config.object_at(py, &[], receipt.version)?.unbind()))
 }
 
 fn entry_value(

@@ -53,21 +53,16 @@ pub struct Chat {
     pub conversation: Conversation,
     stored: Option<Cid>,
     stored_len: u64,
-    /// So many of the stored ones were dropped since.
+    /// So many were dropped since, of the stored ones and then of those behind them. The latter stay in `since`: the
+    /// list counts what was dropped, so it must not matter when a snapshot was made of it.
     skipped: u64,
     since: Vec<Cid>,
-    /// So many came since and were dropped before they were stored.
-    passed: u64,
 }
 
 impl Chat {
     fn drop_oldest(&mut self, count: u64) {
-        let stored = count.min(self.stored_len.saturating_sub(self.skipped));
-        self.skipped += stored;
-        let rest = usize::try_from(count - stored).unwrap_or(usize::MAX);
-        let passed = rest.min(self.since.len());
-        self.since.drain(..passed);
-        self.passed += passed as u64;
+        let all = self.stored_len + self.since.len() as u64;
+        self.skipped = self.skipped.saturating_add(count).min(all);
     }
 
     /// CIDs of its messages, oldest first.
@@ -83,7 +78,9 @@ impl Chat {
                 Ok(true)
             })?;
         }
-        nodes.extend_from_slice(&self.since);
+        let dropped = self.skipped.saturating_sub(self.stored_len);
+        let dropped = usize::try_from(dropped).unwrap_or(usize::MAX);
+        nodes.extend_from_slice(self.since.get(dropped..).unwrap_or_default());
         Ok(nodes)
     }
 
@@ -142,19 +139,14 @@ impl State for Chat {
             Some(stored) => Vector::decode(stored, &blocks.get(stored)?)?,
             None => Vector::new(),
         };
-        list.drop_front(self.skipped, blocks)?;
-        if self.passed > 0 {
-            // A message's place is how many came before it, whenever the list was stored: so a state that is folded
-            // anew has the same blocks.
-            list = Vector::starting_at(list.start().saturating_add(self.passed));
-        }
         for node in &self.since {
             list.push(link(node)?, blocks)?;
         }
+        list.drop_front(self.skipped, blocks)?;
         let root = blocks.put(list.encode()?);
         self.stored = Some(root);
         self.stored_len = list.len();
-        (self.skipped, self.passed) = (0, 0);
+        self.skipped = 0;
         self.since.clear();
         let state = ChatState {
             conversation: Some(self.conversation.clone()),

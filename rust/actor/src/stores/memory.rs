@@ -329,12 +329,11 @@ pub fn prompt_section(memory: &Memory, max_chars: usize) -> String {
         // The newest first; of equals the one that came last.
         entries.reverse();
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.updated_at_ms));
-        if !put(&heading(category)) {
+        if !put(&one_line(&heading(category))) {
             break;
         }
         for entry in entries {
-            let content = entry.content.replace(['\r', '\n'], " ");
-            if !put(&format!("- {content}")) {
+            if !put(&one_line(&format!("- {}", entry.content))) {
                 break 'groups;
             }
         }
@@ -343,6 +342,11 @@ pub fn prompt_section(memory: &Memory, max_chars: usize) -> String {
         }
     }
     format!("{OPEN}{body}{CLOSE}")
+}
+
+/// A text with line ends in it, as one line.
+fn one_line(text: &str) -> String {
+    text.replace(['\r', '\n'], " ")
 }
 
 fn heading(category: &str) -> String {

@@ -44,17 +44,6 @@ impl Vector {
         Self::default()
     }
 
-    /// No elements, as after `start` of them were dropped: what is pushed then stands where it would after them.
-    #[must_use]
-    pub fn starting_at(start: u64) -> Self {
-        let start = start.min(LENGTH_MAX);
-        Self {
-            start,
-            end: start,
-            ..Self::default()
-        }
-    }
-
     /// How many elements there are.
     #[must_use]
     pub fn len(&self) -> u64 {

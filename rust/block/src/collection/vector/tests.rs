@@ -57,23 +57,6 @@ fn build(shelf: &mut Shelf, start: u64, elements: &[Encoded]) -> Vector {
     vector
 }
 
-#[test]
-fn a_list_that_starts_later_is_one_whose_front_was_dropped() {
-    for start in [0, 1, 31, 32, 33, 500, 1024, 1025, 40_000] {
-        for count in [0, 1, 31, 32, 33, 1100] {
-            let elements: Vec<Encoded> = (0..count).map(element).collect();
-            let mut shelf = Shelf::default();
-            let dropped = build(&mut shelf, start, &elements);
-            let mut later = Vector::starting_at(start);
-            change(&mut shelf, &mut later, |vector, draft| {
-                let mut elements = elements.iter().cloned();
-                elements.try_for_each(|element| vector.push(element, draft))
-            });
-            assert_eq!(later, dropped, "{count} from {start}");
-        }
-    }
-}
-
 #[derive(Clone, Debug)]
 enum Act {
     Push(u64),

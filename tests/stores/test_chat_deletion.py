@@ -1,0 +1,127 @@
+"""Deleting a conversation: text and title can't be reached any more, nor its history; its version goes on."""
+
+from pathlib import Path
+
+import pytest
+
+import treering
+from treering import HistoryTrimmed, NotFound, Scope, Store, testing
+from treering.messages import Conversation, Message
+from treering.testing import Clock
+
+
+def said(*contents: object) -> list[Message]:
+    return [Message(role="user", content=str(content)) for content in contents]
+
+
+def test_delete_clears_both(alice: Scope, clock: Clock) -> None:
+    alice.chats.save("c", Conversation(title="T"), said(1, 2))
+    alice.chats.save("d", Conversation(title="kept"), said(3))
+    receipt = alice.chats.delete("c")
+    assert (receipt.version, receipt.changed, receipt.dropped, receipt.value) == (2, True, 2, None)
+    messages = alice.chats.messages("c")
+    assert (list(messages), messages.version, messages.conversation) == ([], 2, None)
+    assert [row.id for row in alice.chats.index()] == ["d"]
+    assert alice.chats.index().version == 3
+
+
+def test_what_is_not_there_is_unchanged(alice: Scope) -> None:
+    assert (alice.chats.delete("c").changed, alice.chats.delete("c").version) == (False, 0)
+    alice.chats.append("c", said(1))
+    alice.chats.delete("c")
+    again = alice.chats.delete("c")
+    assert (again.changed, again.version, alice.chats.index().version) == (False, 2, 2)
+
+
+def test_history_ends_with_a_deletion(alice: Scope) -> None:
+    for number in range(40):
+        alice.chats.append("c", said(number))
+    alice.chats.append("d", said("other"))
+    alice.chats.delete("c")
+    for version in (0, 1, 39, 40):
+        with pytest.raises(HistoryTrimmed) as caught:
+            alice.chats.at("c", version)
+        assert caught.value.oldest == 41  # type: ignore[attr-defined]
+        with pytest.raises(HistoryTrimmed):
+            alice.chats.index(version)
+    assert list(alice.chats.at("c", 41)) == []
+    assert [row.id for row in alice.chats.index(42)] == ["d"]
+    with pytest.raises(NotFound):
+        alice.chats.at("c", 42)
+    with pytest.raises(HistoryTrimmed):
+        list(alice.chats.history("c"))
+    assert len(list(alice.chats.history("d"))) == 1
+
+
+def test_append_after_a_deletion_goes_on(alice: Scope, clock: Clock) -> None:
+    alice.chats.save("c", Conversation(title="secret"), said(1, 2, 3))
+    alice.chats.append("c", said(4))
+    alice.chats.delete("c")
+    clock.advance(1000)
+    receipt = alice.chats.append("c", said("anew"))
+    assert receipt.version == 4
+    assert receipt.value == Conversation(
+        id="c", created_at_ms=clock.now_ms, updated_at_ms=clock.now_ms, message_count=1
+    )
+    assert [event.version for event in alice.chats.history("c", first=4)] == [4]
+    for number in range(40):
+        alice.chats.append("c", said(number))
+    assert len(alice.chats.messages("c")) == 41
+    assert (len(alice.chats.at("c", 4)), len(alice.chats.at("c", 3)), len(alice.chats.at("c", 20))) == (1, 0, 17)
+    assert alice.chats.verify("c") == 41
+    assert alice.chats.delete("c").version == 45
+    assert alice.chats.save("c", Conversation(title="third"), []).version == 46
+
+
+def test_deleted_and_written_in_one_commit(alice: Scope) -> None:
+    for number in range(20):
+        alice.chats.append("c", said(f"secret {number}"))
+    with alice.commit() as c:
+        c.chats.append("c", said("secret more"))
+        deleted = c.chats.delete("c")
+        c.chats.append("c", said("anew"))
+    assert (deleted.receipt.version, deleted.receipt.changed) == (22, True)
+    assert [message.content for message in alice.chats.messages("c")] == ["anew"]
+    with pytest.raises(HistoryTrimmed):
+        alice.chats.at("c", 21)
+    assert [row.message_count for row in alice.chats.index()] == [1]
+
+
+def test_a_version_before_the_deletion_is_expected_no_more(alice: Scope) -> None:
+    alice.chats.append("c", said(1))
+    alice.chats.delete("c", expected_version=1)
+    for expected in (0, 1):
+        with pytest.raises(treering.VersionConflict):
+            alice.chats.append("c", said(2), expected_version=expected)
+    assert alice.chats.append("c", said(2), expected_version=2).version == 3
+
+
+@pytest.mark.parametrize("events", [1, 40])
+def test_no_block_holds_the_text_after_a_collection(tmp_path: Path, events: int) -> None:
+    secret, title = "the-secret-text", "the-secret-title"
+    clock = Clock()
+    with testing.open(tmp_path / "s", clock=clock) as store:
+        alice = store.scope("alice")
+        file = store.put(b"the-secret-file")
+        for number in range(events):
+            alice.chats.save("c", Conversation(title=title), [Message(content=secret, attachments=(file,))])
+            alice.chats.append("c", said(f"{secret} {number}"))
+            alice.chats.append("d", said("kept"))
+        for word in (secret, title, "the-secret-file"):
+            assert any(word.encode() in data for data in reached(store))
+        alice.chats.delete("c")
+        assert not any(b"the-secret" in data for data in reached(store))
+        clock.advance(25 * 3600 * 1000)
+        store.gc()
+        assert not any(b"the-secret" in data for data in texts(store))
+        assert len(alice.chats.messages("d")) == events
+        assert store.verify().ok
+
+
+def texts(store: Store) -> list[bytes]:
+    return [store.blocks.get(block.cid) for block in store.blocks.list()]
+
+
+def reached(store: Store) -> list[bytes]:
+    heads = [ref.target for ref in store.refs.list() if ref.target is not None]
+    return [store.blocks.get(cid) for cid in store.reachable(heads).present]
