@@ -9,5 +9,7 @@
 )]
 
 mod bench;
+mod crowd;
 mod growth;
+mod orders;
 mod trim;
