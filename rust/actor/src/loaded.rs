@@ -90,23 +90,32 @@ impl<K: Kind> Loaded<K> {
         place.at_ms = node.at_ms;
         place.deleted_at_ms = None;
         place.schema = place.schema.max(node.typed.schema);
-        let typed = K::upcast(node.typed.clone());
-        let unreadable = |Unreadable(why)| {
-            ActorError::corrupt(
-                actor,
-                node.version,
-                Some(cid),
-                format!("its message: {why}"),
-            )
-        };
-        if let Some(event) =
-            K::Event::decode(&typed.type_name, &typed.message).map_err(unreadable)?
-        {
-            let links = typed.links;
-            K::evolve(&mut self.state, &Happened { event, links });
+        if let Some(happened) = read_event::<K>(actor, &cid, node)? {
+            K::evolve(&mut self.state, &happened);
         }
         Ok(())
     }
+}
+
+/// What an event says; None for one of a type that this kind does not know.
+pub(crate) fn read_event<K: Kind>(
+    actor: &RefName,
+    cid: &Cid,
+    node: &EventNode,
+) -> Result<Option<Happened<K::Event>>> {
+    let typed = K::upcast(node.typed.clone());
+    let event = K::Event::decode(&typed.type_name, &typed.message).map_err(|Unreadable(why)| {
+        ActorError::corrupt(
+            actor,
+            node.version,
+            Some(*cid),
+            format!("its message: {why}"),
+        )
+    })?;
+    Ok(event.map(|event| Happened {
+        event,
+        links: typed.links,
+    }))
 }
 
 /// The actor as it is now. `committed`: `source` shows what is committed, and nothing else.

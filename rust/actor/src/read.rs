@@ -14,11 +14,11 @@ use crate::cache::Cache;
 use crate::dispatch::Answer;
 use crate::error::{ActorError, Result};
 use crate::kind::{Blocks, Kind};
-use crate::loaded::{Loaded, fold, load, replay};
+use crate::loaded::{Loaded, fold, load, read_event, replay};
 use crate::receipt::Receipt;
 use crate::source::{Committed, Source, read_entry, read_snapshot};
 use crate::tail::Tail;
-use crate::turn::{cuttable, snapshot};
+use crate::turn::{cuttable, expect_known_schema, snapshot};
 
 /// Entries of a log that are read at once.
 const CHUNK: u64 = 256;
@@ -205,8 +205,8 @@ impl Reader {
             .transpose()
     }
 
-    /// Reads an actor's whole log, and says how many events it has: each entry is checked against its CID, its place and
-    /// its jump; the snapshot against what the events make. O(events).
+    /// Reads an actor's whole log, and says how many events it has: each entry is checked against its CID, its place, its
+    /// jump and its type; the snapshot against what the events make. O(events).
     ///
     /// # Errors
     /// `Corrupt`, naming actor, version and block; the store's.
@@ -219,9 +219,23 @@ impl Reader {
         let mut chain: Vec<(u64, Cid, Option<Cid>, u64)> = Vec::new();
         let mut next = Some((head.target, None));
         while let Some((cid, version)) = next {
-            let Entry::Event(event) = read_entry(source, actor, &cid, version)? else {
+            let entry = read_entry(source, actor, &cid, version)?;
+            let begins_after = match &entry {
+                Entry::Event(event) => event.base,
+                Entry::Base(_) | Entry::Tombstone(_) => entry.version(),
+            };
+            if let Some((version, cid, _, base)) = chain.last()
+                && *base != begins_after
+            {
+                let detail = format!("its log does not begin after version {base}");
+                return Err(ActorError::corrupt(actor, *version, Some(*cid), detail));
+            }
+            let Entry::Event(event) = entry else {
+                // What it begins with can be read.
+                replay::<K>(source, actor, &cid, None)?;
                 break;
             };
+            read_event::<K>(actor, &cid, &event)?;
             chain.push((event.version, cid, event.jump, event.base));
             next = event.parent.map(|parent| (parent, Some(event.version - 1)));
         }
@@ -245,7 +259,8 @@ impl Reader {
     fn verify_snapshot<K: Kind>(&self, address: &Address, head: &Cid, cid: &Cid) -> Result<()> {
         let source = &self.committed();
         let node = read_snapshot(source, address.read_model(), cid)?;
-        if node.fold != K::FOLD {
+        // What other rules made, or who knows later events, is not what these rules make.
+        if node.fold != K::FOLD || node.typed.schema > K::SCHEMA {
             return Ok(());
         }
         let wrong = |detail: &str| {
@@ -256,7 +271,7 @@ impl Reader {
             return wrong("its log has no such version");
         };
         let folded = replay::<K>(source, address.log(), &entry, None)?;
-        let (made, _) = self.make_snapshot(folded, &entry)?;
+        let (made, _) = self.make_snapshot(folded, &entry, node.typed.schema)?;
         if made != *cid && entry.to_bytes().as_slice() == node.entry.as_slice() {
             return wrong("it is not what the events make");
         }
@@ -267,17 +282,18 @@ impl Reader {
         &self,
         mut loaded: Loaded<K>,
         head: &Cid,
+        schema: u64,
     ) -> Result<(Cid, Vec<treering_block::Block>)> {
         let read = |cid: &Cid| self.store.get(cid).map_err(ActorError::from);
         let mut blocks = Blocks::new(&read);
-        let cid = snapshot(&mut blocks, &mut loaded, head)?;
+        let cid = snapshot(&mut blocks, &mut loaded, head, schema)?;
         Ok((cid, blocks.into_blocks(&[cid])))
     }
 
     /// Makes the read model anew from the events alone. Returns the version that it is of.
     ///
     /// # Errors
-    /// As for [`Reader::verify`]; those of a commit.
+    /// `NewerSchema`: who does not know all events would lose what they did; as for [`Reader::verify`]; those of a commit.
     pub fn rebuild<K: Kind>(&self, address: &Address, durability: Durability) -> Result<u64> {
         let Some(head) = self.store.read_ref(address.log())? else {
             return Ok(0);
@@ -286,8 +302,9 @@ impl Reader {
         if !folded.exists() {
             return Ok(folded.place.version);
         }
+        expect_known_schema::<K>(address, &folded)?;
         let version = folded.place.version;
-        let (target, blocks) = self.make_snapshot(folded, &head.target)?;
+        let (target, blocks) = self.make_snapshot(folded, &head.target, K::SCHEMA)?;
         let ticket = self.store.submit(Commit {
             scope: address.scope().to_owned(),
             blocks,

@@ -223,7 +223,7 @@ impl<'t> Turn<'t> {
         let mut start = tail.start;
         let node = BaseNode {
             version: base,
-            state: snapshot(&mut self.blocks, &mut start, &tail.replaced)?,
+            state: snapshot(&mut self.blocks, &mut start, &tail.replaced, K::SCHEMA)?,
             replaces: tail.replaced.to_bytes().to_vec(),
         };
         start.place.base = base;
@@ -385,7 +385,7 @@ impl<K: Kind> Touched for Actor<K> {
             || place.version.saturating_sub(place.snapshot) >= K::SNAPSHOT_EVENTS
         {
             let loaded = Arc::make_mut(&mut self.loaded);
-            moves.push(read_model(set(snapshot(blocks, loaded, &head)?)));
+            moves.push(read_model(set(snapshot(blocks, loaded, &head, K::SCHEMA)?)));
         }
         moves.push(RefMove {
             name: self.address.log().clone(),
@@ -401,11 +401,12 @@ impl<K: Kind> Touched for Actor<K> {
     }
 }
 
-/// Makes a snapshot of an actor that is at `head`; its collections are then as in the snapshot.
+/// Makes a snapshot of an actor that is at `head`, by who knows the events of that schema; its collections are then as in the snapshot.
 pub(crate) fn snapshot<K: Kind>(
     blocks: &mut Blocks<'_>,
     loaded: &mut Loaded<K>,
     head: &Cid,
+    schema: u64,
 ) -> Result<Cid> {
     let (message, links) = loaded.state.save(blocks)?;
     let node = SnapshotNode {
@@ -414,7 +415,7 @@ pub(crate) fn snapshot<K: Kind>(
         fold: K::FOLD,
         typed: Typed {
             type_name: K::State::type_name(),
-            schema: K::SCHEMA,
+            schema,
             message,
             links,
         },
@@ -451,7 +452,7 @@ pub(crate) fn cuttable<K: Kind>(
     Ok(place.head())
 }
 
-fn expect_known_schema<K: Kind>(address: &Address, loaded: &Loaded<K>) -> Result<()> {
+pub(crate) fn expect_known_schema<K: Kind>(address: &Address, loaded: &Loaded<K>) -> Result<()> {
     if loaded.place.schema <= K::SCHEMA {
         return Ok(());
     }

@@ -9,5 +9,9 @@
 )]
 
 mod bench;
+mod broken;
+mod crowd;
 mod growth;
+mod orders;
+mod schemas;
 mod trim;
