@@ -9,10 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 import treering
+import treering.stores
 
 MODULES = [
     name
-    for _, name, is_package in pkgutil.iter_modules(treering.__path__, "treering.")
+    for package in (treering, treering.stores)
+    for _, name, is_package in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
     if not is_package and name != "treering._core"
 ]
 

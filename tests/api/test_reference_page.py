@@ -8,12 +8,24 @@ import pytest
 
 import treering
 import treering.chat
+from treering.stores import protocols
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 WORDS = set(re.findall(r"\w+", PAGE))
 DESCRIBED = ["Store", "Scope", "Threads", "Thread", "Step", "Commit", "ThreadDraft", "Blocks", "Pins", "Cid", "Diff"]
 DESCRIBED += ["Hold", "GcReport", "Vector", "Map"]
-DESCRIBED += ["Refs", "RefState", "Quarantined", "QuarantinedRef", "Repair", "Finding"]
+DESCRIBED += ["Scoped", "UserConfigStore", "LlmPreferencesStore", "MemoryStore", "AgentsStore", "ParticipantsStore"]
+DESCRIBED += [
+    "ChatsStore",
+    "WorkflowsStore",
+    "ScriptsStore",
+    "Actor",
+    "ActorInfo",
+    "ScopeEvent",
+    "ActorEvent",
+    "Receipt",
+]
+DESCRIBED += ["Receipt", "Refs", "RefState", "Quarantined", "QuarantinedRef", "Repair", "Finding"]
 
 
 @pytest.mark.parametrize("name", treering.__all__)
@@ -23,6 +35,11 @@ def test_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", treering.chat.__all__)
 def test_chat_names(name: str) -> None:
+    assert name in WORDS
+
+
+@pytest.mark.parametrize("name", protocols.__all__)
+def test_protocol_names(name: str) -> None:
     assert name in WORDS
 
 

@@ -61,6 +61,20 @@ def test_harness_on_the_real_conversations() -> None:
     assert done.stdout.splitlines()[-1].split() == ["all", "200", "84", "0.420", "0.273", "0.220", "0.200"]
 
 
+def test_stores_on_files_and_on_treering() -> None:
+    done = run("stores.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "I know 0 of your preferences: none",
+        "I know 1 of your preferences: answers in French",
+        "I know 1 of your preferences: answers in French",
+        "I know 1 of your preferences: answers in French",
+        "6 messages, 1 memory",
+        "on files and on treering: the same",
+        "and treering knows how it came to be: ChatAppended, ChatAppended, ChatAppended",
+    ]
+
+
 # Jupyter's packages warn about themselves; what is tested here is the notebook.
 @pytest.mark.filterwarnings("default")
 def test_tour() -> None:

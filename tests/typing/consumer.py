@@ -6,6 +6,7 @@ from typing import Any, assert_type
 
 import treering
 from treering import NOW, Cid, NewStep, Step, Thread, aio, messages
+from treering.stores import protocols
 
 
 def embedded(path: Path) -> None:
@@ -96,6 +97,22 @@ async def served(path: Path) -> None:
         async for entry in store.watch(after=await store.cursor()):
             assert_type(entry, treering.JournalEntry)
     assert_type(await aio.open(path), aio.Store)
+
+
+def needs_stores(stores: protocols.Stores) -> int:
+    receipt = stores.memory.add("preference", "answers in French", expected_version=0)
+    assert_type(receipt, treering.Receipt[messages.MemoryEntry])
+    return stores.chats.append("c", []).version
+
+
+def what_has_the_stores(store: treering.Store, sleeper: aio.Store) -> None:
+    needs_stores(store.scope("alice"))
+    needs_stores(store.scope("alice").on_behalf_of("bob"))
+    needs_stores(store.scoped(lambda: "alice"))
+    needs_stores(sleeper.scope("alice"))  # type: ignore[arg-type]
+    assert_type([info.events for info in store.scope("alice").actors()], list[int])
+    assert_type(store.scope("alice").actor("chat", "c").info(), treering.ActorInfo)
+    assert_type(next(store.scope("alice").history()).event, treering.ActorEvent | None)
 
 
 def values_of_messages(entry: messages.MemoryEntry, state: messages.UserConfig) -> None:
