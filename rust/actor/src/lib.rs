@@ -9,6 +9,8 @@ mod address;
 mod cache;
 mod dispatch;
 pub mod error;
+#[cfg(test)]
+mod fuzz;
 mod kind;
 mod listing;
 mod loaded;

@@ -96,7 +96,9 @@ impl State for Memory {
     }
 
     fn load(message: &[u8], _: &[Cid]) -> Result<Self, Unreadable> {
-        let entries = MemoryState::decode(message)?.entries;
+        let mut entries = MemoryState::decode(message)?.entries;
+        // Of many small ones half of the room may be spare, and each is about to be stored once more.
+        entries.shrink_to_fit();
         Ok(Self {
             entries: entries.into_iter().map(Arc::new).collect(),
         })

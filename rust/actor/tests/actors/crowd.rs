@@ -16,7 +16,7 @@ const EACH: u64 = 10;
 fn versions_have_no_gap_and_fsyncs_are_few() {
     let root = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> =
-        Arc::new(EmbeddedStore::open(&root.path().join("store"), &OpenOptions::default()).unwrap());
+        Arc::new(EmbeddedStore::open(root.path().join("store"), &OpenOptions::default()).unwrap());
     // Every other thread has what it knows from another instance, which does not see what the first has folded.
     let instances: Vec<Stores> = (0..2)
         .map(|_| Dispatcher::new(Arc::clone(&store)))

@@ -36,7 +36,7 @@ fn a_message_costs_the_message_however_long_the_conversation() {
     let mut worst = 0;
     let mut say = |number: u64| {
         bench.say("c", &format!("{number} {text}"), 500);
-        if number % 97 == 0 {
+        if number.is_multiple_of(97) {
             worst = worst.max(activation::<ChatKind>(&bench, &["c"], |_| ()));
         }
     };
@@ -79,7 +79,7 @@ fn register(ids: u64, bytes_max: u64) {
     let mut worst = 0;
     let end = bytes_each(&bench, ids - 1_000..ids, |number| {
         run(number);
-        if number % 7 == 0 {
+        if number.is_multiple_of(7) {
             let found = activation::<AgentsKind>(&bench, &[], |registry| {
                 let places = stores::look(&*bench.store, |blocks| {
                     registry.state.places("agent-00000500", blocks)

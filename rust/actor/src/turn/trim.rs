@@ -1,0 +1,115 @@
+//! History that is cut off: what is kept is put behind a new beginning.
+//!
+//! Promises: versions, ids, times and messages of what is kept stay; nothing keeps what was cut off, the newest snapshot
+//! neither.
+
+use treering_block::node::{BaseNode, EventNode};
+use treering_block::{Cid, Jumps};
+
+use super::{Model, Turn, expect_known_schema, snapshot};
+use crate::address::Address;
+use crate::error::{ActorError, Result};
+use crate::kind::Kind;
+use crate::loaded::Loaded;
+use crate::tail::{TRIM_EVENTS_MAX, Tail};
+
+impl Turn<'_> {
+    /// Cuts off an actor's history: only what it is now is kept.
+    ///
+    /// # Errors
+    /// As for [`Turn::append`].
+    pub fn rebase<K: Kind>(&mut self, address: &Address) -> Result<()> {
+        let before = self.load::<K>(address)?;
+        self.trim::<K>(address, before.place.version + 1, None)
+            .map(drop)
+    }
+
+    /// Cuts off what happened to an actor before version `keep_from`: what it was then, and the events from there on, are
+    /// kept under their versions. How many events were cut off; nothing happens if there are none. `known`: what was
+    /// read of it before.
+    ///
+    /// # Errors
+    /// `NoSuchVersion` where not even the event before that is there; `LimitExceeded` if more than [`TRIM_EVENTS_MAX`]
+    /// are to be kept; as for [`Turn::append`].
+    pub(crate) fn trim<K: Kind>(
+        &mut self,
+        address: &Address,
+        keep_from: u64,
+        known: Option<&Tail<K>>,
+    ) -> Result<u64> {
+        let now = self.load::<K>(address)?;
+        let base = keep_from.saturating_sub(1);
+        let Some(head) = cuttable(address, &now, base)? else {
+            return Ok(0);
+        };
+        expect_known_schema::<K>(address, &now)?;
+        let tail = Tail::read(&*self, address, &head, base, known)?;
+        let mut start = tail.start;
+        let node = BaseNode {
+            version: base,
+            state: snapshot(&mut self.blocks, &mut start, &tail.replaced, K::SCHEMA)?,
+            replaces: tail.replaced.to_bytes().to_vec(),
+        };
+        start.place.base = base;
+        start.place.jumps = Some(Jumps::new(0, self.blocks.put(node.encode()?), None));
+        let cut = base - now.place.base;
+        if tail.events.is_empty() {
+            // What the log begins with is all that the actor is.
+            self.note(address, start)?;
+            self.set_model::<K>(address, Model::Dropped);
+            return Ok(cut);
+        }
+        let mut loaded = (*now).clone();
+        (loaded.place.base, loaded.place.jumps) = (base, start.place.jumps);
+        for event in tail.events {
+            let (parent, jump) = self.links_of_next(address, &mut loaded.place, event.version)?;
+            let node = EventNode {
+                base,
+                parent,
+                jump,
+                ..event
+            };
+            let block = node.encode()?;
+            let jumps = loaded.place.jumps.take();
+            loaded.place.jumps = jumps.map(|jumps| jumps.advanced(block.cid));
+            self.blocks.put(block);
+        }
+        self.note(address, loaded)?;
+        self.set_model::<K>(address, Model::Anew);
+        Ok(cut)
+    }
+
+    fn set_model<K: Kind>(&mut self, address: &Address, model: Model) {
+        if let Some(actor) = self.touched::<K>(address) {
+            actor.model = model;
+        }
+    }
+}
+
+/// The head of a log that has events up to version `base`; None if there is nothing to cut off.
+pub(crate) fn cuttable<K: Kind>(
+    address: &Address,
+    now: &Loaded<K>,
+    base: u64,
+) -> Result<Option<Cid>> {
+    let place = &now.place;
+    if base > place.version {
+        return Err(ActorError::NoSuchVersion {
+            actor: address.log().encoded().to_owned(),
+            asked: base,
+            version: place.version,
+        });
+    }
+    if base <= place.base || !now.exists() {
+        return Ok(None);
+    }
+    let kept = place.version - base;
+    if kept > TRIM_EVENTS_MAX {
+        return Err(ActorError::LimitExceeded {
+            what: "events that are kept",
+            limit: TRIM_EVENTS_MAX,
+            actual: kept,
+        });
+    }
+    Ok(place.head())
+}
