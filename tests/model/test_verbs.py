@@ -16,6 +16,7 @@ import pytest
 
 import treering
 from treering import aio
+from treering._calls import call_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -27,7 +28,26 @@ OPERATORS = {"__enter__", "__exit__", "__iter__", "__reversed__", "__getitem__",
 SYNC_NAMES = {"__aenter__": "__enter__", "__aexit__": "__exit__", "__aiter__": "__iter__"}
 NOT_PLAYED = {
     "Store.counters": "what this process did, not what the store holds: tests/api/test_store.py counts it exactly",
+    "Store.scoped": "another way to the stores: tests/stores plays it",
+    "Scope.on_behalf_of": "the stores' own: tests/stores plays it",
+    "Scope.actor": "the stores' own: tests/cli/test_actors.py and tests/upgrade/test_actors.py play it",
+    "Scope.actors": "the stores' own: tests/cli/test_actors.py and tests/upgrade/test_actors.py play it",
+    "Scope.history": "the stores' own: tests/cli/test_actors.py plays it",
+    "Blocks.vector": "collections: tests/collections plays it",
+    "Blocks.map": "collections: tests/collections plays it",
 }
+CLASSES_NOT_PLAYED = {
+    "Actor": "tests/cli/test_actors.py, tests/actors and tests/upgrade/test_actors.py play it",
+    "Map": "tests/collections plays it against a dict",
+    "Vector": "tests/collections plays it against a list",
+    **dict.fromkeys(
+        (
+            "AgentsStore", "ChatsStore", "LlmPreferencesStore", "MemoryStore", "ParticipantsStore", "ScriptsStore",
+            "UserConfigStore", "WorkflowsStore", "Scoped",
+        ),
+        "tests/stores plays the stores",
+    ),
+}  # fmt: skip
 
 
 def verbs(api: ModuleType) -> dict[str, tuple[Any, str]]:
@@ -35,8 +55,13 @@ def verbs(api: ModuleType) -> dict[str, tuple[Any, str]]:
     found: dict[str, tuple[Any, str]] = {name: (api, name) for name in FUNCTIONS}
     for class_name in CLASSES:
         owner = getattr(api, class_name)
-        for name, member in vars(owner).items():
+        # What a sync class has of a base of ours, its async form has of its own.
+        ours = [base for base in reversed(owner.__mro__) if base.__module__.startswith("treering")]
+        for name, member in {name: member for base in ours for name, member in vars(base).items()}.items():
             sync_name = SYNC_NAMES.get(name, name)
+            kind, _ = call_of(member) or (None, None)
+            if kind == "blocking":  # async objects go without
+                continue
             if inspect.isroutine(member) and (sync_name in OPERATORS or not name.startswith("_")):
                 found[f"{class_name}.{sync_name}"] = (owner, name)
     return found
@@ -80,7 +105,9 @@ def test_every_verb_is_played(player: int, api: ModuleType, monkeypatch: pytest.
     finally:
         machine.end()
     assert rules == names, "the scene leaves rules out"
-    assert set(verbs(api)) - played == set(NOT_PLAYED)
+    assert CLASSES_NOT_PLAYED.keys() <= set(CLASSES), "a class that is not there any more"
+    others = {verb for verb in verbs(api) if verb.split(".")[0] not in CLASSES_NOT_PLAYED}
+    assert others - played == set(NOT_PLAYED)
 
 
 def scene(m: Machine, me: int) -> None:
