@@ -29,7 +29,7 @@ CLASSES = {
     "scope": ["Scope"],
     "scoped": ["Scoped"],
     "store": ["Store"],
-    "stores.actor": ["Actor"],
+    "stores.actor": ["ActorHandle"],
     "stores.agents": ["AgentsStore"],
     "stores.chats": ["ChatsStore"],
     "stores.memory": ["MemoryStore"],

@@ -69,8 +69,8 @@ from treering.scoped import Scoped
 from treering.step import NOW, NewStep, Step, StepLike, StepPlace, StepRef
 from treering.store import Reachable, Store, memory, open
 from treering.stores import (
-    Actor,
     ActorEvent,
+    ActorHandle,
     ActorInfo,
     AgentsStore,
     ChatsStore,
@@ -93,8 +93,8 @@ __all__ = [
     "END_ROLE",
     "NOW",
     "START_ROLE",
-    "Actor",
     "ActorEvent",
+    "ActorHandle",
     "ActorInfo",
     "AgentsStore",
     "AlreadyExists",

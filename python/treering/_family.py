@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from treering.scope import Scope
     from treering.scoped import Scoped
     from treering.store import Store
-    from treering.stores.actor import Actor
+    from treering.stores.actor import ActorHandle
     from treering.stores.agents import AgentsStore
     from treering.stores.chats import ChatsStore
     from treering.stores.memory import MemoryStore
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Family:
     """One class of each kind."""
 
-    Actor: type[Actor]
+    ActorHandle: type[ActorHandle]
     AgentsStore: type[AgentsStore]
     Blocks: type[Blocks]
     ChatsStore: type[ChatsStore]

@@ -42,7 +42,7 @@ from treering.stores import sources as _sources
 from treering.stores import user_config as _user_config
 
 __all__ = [
-    "Actor",
+    "ActorHandle",
     "AgentsStore",
     "Blocks",
     "ChatsStore",
@@ -85,7 +85,7 @@ Store = _ASYNC.Store = derive(_store.Store)
 Thread = _ASYNC.Thread = derive(_thread.Thread)
 ThreadDraft = _ASYNC.ThreadDraft = derive(_commit.ThreadDraft)
 Threads = _ASYNC.Threads = derive(_threads.Threads)
-Actor = _ASYNC.Actor = derive(_actor.Actor)
+ActorHandle = _ASYNC.ActorHandle = derive(_actor.ActorHandle)
 AgentsStore = _ASYNC.AgentsStore = derive(_agents.AgentsStore)
 ChatsStore = _ASYNC.ChatsStore = derive(_chats.ChatsStore)
 LlmPreferencesStore = _ASYNC.LlmPreferencesStore = derive(_user_config.LlmPreferencesStore)

@@ -24,7 +24,7 @@ from treering.interchange import (
     import_threads,
 )
 from treering.pins import Pins
-from treering.stores.actor import Actor, ActorInfo, ScopeEvent, listed, newest_first
+from treering.stores.actor import ActorHandle, ActorInfo, ScopeEvent, listed, newest_first
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.memory import MemoryStore
@@ -117,7 +117,7 @@ class Scope:
         """The sources of scripts."""
         return self._family.ScriptsStore(self._home)
 
-    def actor(self, kind: str, *parts: str) -> Actor:
+    def actor(self, kind: str, *parts: str) -> ActorHandle:
         """Returns any actor of this scope, there or not: its state, its history, and whether it is sound.
 
         >>> import treering
@@ -127,7 +127,7 @@ class Scope:
         >>> [event.type for event in memory.history()], memory.verify()
         (['treering.v1.MemoryEntryAdded'], 1)
         """
-        return self._family.Actor(self._home, kind, parts)
+        return self._family.ActorHandle(self._home, kind, parts)
 
     @stream
     def actors(self) -> Chunks[ActorInfo]:

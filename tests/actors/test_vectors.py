@@ -65,7 +65,7 @@ def foreign(value: Any) -> Any:
     return value
 
 
-def assert_by_the_page(store: treering.Store, actor: treering.Actor) -> None:
+def assert_by_the_page(store: treering.Store, actor: treering.ActorHandle) -> None:
     head = actor.info().head
     assert head is not None
     entries = nodes_of(store, head)

@@ -19,7 +19,7 @@ DESCRIBED += [
     "ChatsStore",
     "WorkflowsStore",
     "ScriptsStore",
-    "Actor",
+    "ActorHandle",
     "ActorInfo",
     "ScopeEvent",
     "ActorEvent",

@@ -37,7 +37,7 @@ NOT_PLAYED = {
     "Blocks.map": "collections: tests/collections plays it",
 }
 CLASSES_NOT_PLAYED = {
-    "Actor": "tests/cli/test_actors.py, tests/actors and tests/upgrade/test_actors.py play it",
+    "ActorHandle": "tests/cli/test_actors.py, tests/actors and tests/upgrade/test_actors.py play it",
     "Map": "tests/collections plays it against a dict",
     "Vector": "tests/collections plays it against a list",
     **dict.fromkeys(

@@ -48,7 +48,7 @@ def test_no_python_store_touches_a_log(path: Path) -> None:
         if isinstance(node, ast.ImportFrom) and node.module == "treering._core"
         for alias in node.names
     }
-    assert imported <= {"Cid", "StoresCore", "VerbCore"}
+    assert imported <= {"Cid", "StoresCore", "VerbCore", "actor_kinds", "list_actors"}
 
 
 def test_one_dispatcher_one_reader_one_turn() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import treering
 import treering.stores
-from treering import Actor, ActorInfo, Scope, testing
+from treering import ActorHandle, ActorInfo, Scope, testing
 from treering.messages import AgentGroup, Conversation, Message, UserConfig
 
 FOLDER = Path(sys.argv[1]) if __name__ == "__main__" else Path(__file__).parent / "actors"
@@ -65,7 +65,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(plain(value)).encode()).hexdigest()[:16]
 
 
-def told(actor: Actor, info: ActorInfo) -> dict[str, Any]:
+def told(actor: ActorHandle, info: ActorInfo) -> dict[str, Any]:
     """All that an actor can be asked."""
     return {
         "version": info.version,

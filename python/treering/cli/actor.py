@@ -9,7 +9,7 @@ from treering.cli.opening import Opening, opening
 from treering.cli.options import AsJson, examples
 
 if TYPE_CHECKING:
-    from treering import Actor, ActorInfo
+    from treering import ActorHandle, ActorInfo
 
 actor_app: Final = typer.Typer(
     name="actor",
@@ -113,7 +113,7 @@ def verify(context: typer.Context, kind: Kind, parts: Parts = None, as_json: AsJ
     say(f"ok: {name} at version {info.version:,}, {count(checked, 'event')} checked", record, as_json)
 
 
-def _actor(chosen: Opening, kind: str, parts: list[str] | None) -> "tuple[Actor, ActorInfo]":
+def _actor(chosen: Opening, kind: str, parts: list[str] | None) -> "tuple[ActorHandle, ActorInfo]":
     """The actor and where it stands. One that was never written is an error: its name may be mistyped."""
     from treering.errors import NotFound
 

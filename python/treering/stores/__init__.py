@@ -6,7 +6,7 @@ happens if the actor is at another one) and `command_id` (the same again answers
 """
 
 from treering.stores._dispatch import ScopeResolver
-from treering.stores.actor import Actor, ActorInfo, ActorState, ScopeEvent
+from treering.stores.actor import ActorHandle, ActorInfo, ActorState, ScopeEvent
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.drafts import ReceiptDraft
@@ -19,8 +19,8 @@ from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
 
 __all__ = [
-    "Actor",
     "ActorEvent",
+    "ActorHandle",
     "ActorInfo",
     "ActorState",
     "AgentsStore",

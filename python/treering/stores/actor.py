@@ -92,10 +92,10 @@ ActorState = (
     | Listing[Workflow]
     | Listing[Script]
 )
-"""What `Actor.state` answers, by kind."""
+"""What `ActorHandle.state` answers, by kind."""
 
 
-class Actor:
+class ActorHandle:
     """One actor of a scope, made by `scope.actor(kind, *parts)`: what any of them can be asked. It writes nothing."""
 
     __slots__ = ("_home", "kind", "parts")
@@ -181,7 +181,7 @@ class Actor:
         return self._home.stores.verify_actor(self.kind, self.parts)
 
     def __repr__(self) -> str:
-        return f"<Actor {'/'.join((self.kind, *self.parts))} of {self._home.scope}>"
+        return f"<ActorHandle {'/'.join((self.kind, *self.parts))} of {self._home.scope}>"
 
 
 def listed(core: StoresCore) -> Chunks[ActorInfo]:
@@ -273,4 +273,4 @@ def _when(at_ms: int) -> datetime:
     return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
-SYNC.Actor = Actor
+SYNC.ActorHandle = ActorHandle

@@ -104,8 +104,6 @@ fn nodes(at: &[Link], links: &[Cid]) -> Vec<Cid> {
 
 impl Kind for ChatKind {
     const NAME: &'static str = "chat";
-    /// 2: a message's place in the list is counted from the conversation's beginning.
-    const FOLD: u64 = 2;
     type State = Chat;
     type Event = ChatEvent;
 
