@@ -60,7 +60,7 @@ def test_steps_of_a_batch_answer_in_the_order_of_the_calls(core: Core) -> None:
     old = started(core, 2)
 
     def draft() -> tuple[BatchCore, list[Cid]]:
-        batch = threads.batch()
+        batch = core.stores("main", "durable").batch(threads)
         a = batch.start({"workflow": "w", "key": "k", "steps": [step("import", "1"), step("import", "2")]})
         b = batch.thread(old)
         assert batch.thread(old) == b
@@ -74,16 +74,16 @@ def test_steps_of_a_batch_answer_in_the_order_of_the_calls(core: Core) -> None:
         return batch, [one.cid for one in drafted]
 
     batch, cids = draft()
-    answer = batch.commit("turn").wait()
+    answer = batch.commit("turn", None, None).wait()
     assert [one.cid for one in answer["steps"]] == cids
     assert [one.role for one in answer["steps"]] == ["one", "two", "three", "four", "five", "__end__"]
     assert [one.number for one in answer["steps"]] == [3, 3, 4, 5, 4, 5]
     assert not answer["replayed"]
     with pytest.raises(Invalid):
-        batch.commit("turn")
+        batch.commit("turn", None, None)
     before = core.stats()
     again, _ = draft()
-    replay = again.commit("turn").wait()
+    replay = again.commit("turn", None, None).wait()
     assert replay["replayed"]
     assert [one.cid for one in replay["steps"]] == cids
     assert [t.id for t in replay["threads"]] == [t.id for t in answer["threads"]]
