@@ -2,7 +2,8 @@
 
 What touches the disk is awaited, what yields many things is iterated with `async for`, and `async with`
 stands where `with` did. Values (`Step`, `Diff`, `Cid`, errors …) are those of `treering`. Many tasks that
-write at the same time share fsyncs. A cancelled await does not undo a commit.
+write at the same time share fsyncs: the loop commits what they have queued, on its own thread as long as commits take
+less than 2 ms, else on another (docs/decisions/0009). A cancelled await does not undo a commit.
 
     async with treering.aio.open("state") as store:
         thread = await store.threads.start("fix", key="ticket-812")
