@@ -60,11 +60,7 @@ def test_steps_of_a_batch_answer_in_the_order_of_the_calls(core: Core) -> None:
     old = started(core, 2)
 
     def draft() -> tuple[BatchCore, list[Cid]]:
-<<<<<<< HEAD
         batch = stores.batch(threads)
-=======
-        batch = core.stores("main", "durable").batch(threads)
->>>>>>> guide
         a = batch.start({"workflow": "w", "key": "k", "steps": [step("import", "1"), step("import", "2")]})
         b = batch.thread(old)
         assert batch.thread(old) == b
