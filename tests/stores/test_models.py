@@ -17,7 +17,7 @@ import treering
 from treering import HistoryTrimmed, testing
 
 MODELS = [ConfigModel, MemoryModel, AgentsModel, RoomsModel, SourcesModel, ChatModel]
-EXAMPLES, EXAMPLES_LONG = 12, 300
+EXAMPLES, EXAMPLES_LONG = 12, 100
 
 
 class World:
