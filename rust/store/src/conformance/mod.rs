@@ -123,7 +123,7 @@ macro_rules! conformance {
 
         #[test]
         fn every_theme_runs() {
-            assert_eq!($crate::conformance::THEMES.len(), 13);
+            assert_eq!($crate::conformance::THEMES.len(), 14);
         }
     };
     ($backend:expr => $($theme:ident),+) => {
