@@ -1,6 +1,6 @@
 """Writes tests/vectors/actors.json: `python tests/actors/make_vectors.py`.
 
-Every case is made by `by_the_page`; the core has no part in it.
+Every case is made by `logs_by_the_page`; the core has no part in it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from multiformats import CID
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import by_the_page as page
+import logs_by_the_page as page
 from dag_cbor import decode
 
 FILE = Path(__file__).parents[1] / "vectors" / "actors.json"

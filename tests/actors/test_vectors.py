@@ -14,7 +14,7 @@ from treering.messages import Conversation, Message, UserConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import by_the_page as page
+import logs_by_the_page as page
 import make_vectors
 
 ALL: dict[str, list[dict[str, Any]]] = json.loads(make_vectors.FILE.read_text(encoding="utf-8"))

@@ -96,8 +96,8 @@ async def test_what_tasks_write_at_once_the_loop_commits_at_once(store: aio.Stor
     await asyncio.gather(*(thread.append("r") for thread in threads))
     after = store.counters()
     assert after["requests"] - before["requests"] == TASKS
-    # Each was queued before the first one's turn to commit came. More only where a quick disk had a slow moment.
-    assert after["batches"] - before["batches"] <= 2
+    # The writer may begin on its own thread as soon as a second one is queued.
+    assert after["batches"] - before["batches"] <= TASKS // 4
 
 
 def test_loops_in_threads_complete_their_own_futures(tmp_path: Path) -> None:

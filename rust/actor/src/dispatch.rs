@@ -106,7 +106,7 @@ impl Operation {
                 actual: before,
             });
         }
-        let untouched = !turn.is_changed();
+        let changes = turn.changes();
         let Done {
             value,
             dropped,
@@ -116,7 +116,7 @@ impl Operation {
         let (version, state) = (self.look)(turn, &self.address)?;
         let receipt = Receipt {
             version,
-            changed: version != before || (untouched && turn.is_changed()),
+            changed: version != before || turn.changes() != changes,
             value,
             dropped,
             dropped_ids,

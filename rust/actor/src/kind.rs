@@ -41,6 +41,9 @@ pub trait Kind: fmt::Debug + Send + Sync + 'static {
 
 /// A state, cheap to clone: large things in it are shared.
 pub trait State: Clone + fmt::Debug + Default + Send + Sync + 'static {
+    /// Whether parts of it stand in blocks that hang on its snapshot.
+    const IN_BLOCKS: bool = true;
+
     /// Full name of the message that a snapshot holds.
     fn type_name() -> String;
 

@@ -30,6 +30,8 @@ pub struct Place {
     pub schema: u64,
     /// The version of its newest snapshot, 0 if there is none that counts.
     pub snapshot: u64,
+    /// The snapshot whose collections the state still has: they are there as long as it is the read model.
+    pub(crate) basis: Option<Cid>,
     /// Its newest entry, and what is known of the way back; None if it was never written.
     pub(crate) jumps: Option<Jumps>,
 }
@@ -128,13 +130,19 @@ pub(crate) fn load<K: Kind>(
     let Some(value) = source.read_ref(address.log())? else {
         return Ok(Arc::default());
     };
-    let head = value.target;
-    if let Some(known) = cache.get(address.log(), &head, committed)
+    if let Some(known) = cache.get(address.log(), &value.target, committed)
         && let Ok(loaded) = known.downcast::<Loaded<K>>()
+        && stands(source, address, &loaded)?
     {
         return Ok(loaded);
     }
-    let loaded = Arc::new(fold::<K>(source, address, &head)?);
+    // The snapshot first: what others write meanwhile is then behind it, and never before.
+    let snapshot = newest_snapshot::<K>(source, address)?;
+    let Some(value) = source.read_ref(address.log())? else {
+        return Ok(Arc::default());
+    };
+    let head = value.target;
+    let loaded = Arc::new(fold_from::<K>(source, address, &head, snapshot)?);
     let weight = loaded.state.weight();
     cache.put(address.log(), head, loaded.clone(), weight, committed);
     Ok(loaded)
@@ -146,13 +154,53 @@ pub(crate) fn fold<K: Kind>(
     address: &Address,
     head: &Cid,
 ) -> Result<Loaded<K>> {
+    let snapshot = newest_snapshot::<K>(source, address)?;
+    fold_from(source, address, head, snapshot)
+}
+
+/// Whether the collections of a state that was folded before are still kept: another read model may have taken the
+/// place of the one that they hang on, and a collection what hung on that.
+fn stands<K: Kind>(source: &dyn Source, address: &Address, loaded: &Loaded<K>) -> Result<bool> {
+    match &loaded.place.basis {
+        Some(basis) if K::State::IN_BLOCKS => {
+            let model = source.read_ref(address.read_model())?;
+            Ok(model.is_some_and(|value| value.target == *basis))
+        }
+        _ => Ok(true),
+    }
+}
+
+fn newest_snapshot<K: Kind>(
+    source: &dyn Source,
+    address: &Address,
+) -> Result<Option<(Cid, SnapshotNode)>> {
     let snapshot = match source.read_ref(address.read_model())? {
-        Some(value) => Some(read_snapshot(source, address.read_model(), &value.target)?),
+        Some(value) => Some((
+            value.target,
+            read_snapshot(source, address.read_model(), &value.target)?,
+        )),
         None => None,
     };
     // A state that was folded by other rules is not taken.
-    let snapshot = snapshot.filter(|node| node.fold == K::FOLD);
-    replay(source, address.log(), head, snapshot.as_ref())
+    Ok(snapshot.filter(|(_, node)| node.fold == K::FOLD))
+}
+
+fn fold_from<K: Kind>(
+    source: &dyn Source,
+    address: &Address,
+    head: &Cid,
+    snapshot: Option<(Cid, SnapshotNode)>,
+) -> Result<Loaded<K>> {
+    let node = snapshot.as_ref().map(|(_, node)| node);
+    let mut loaded = replay::<K>(source, address.log(), head, node)?;
+    // What hangs on the log's own beginning is there as long as the log is.
+    if let Some((cid, node)) = &snapshot
+        && loaded.place.snapshot == node.version
+        && node.version > loaded.place.base
+    {
+        loaded.place.basis = Some(*cid);
+    }
+    Ok(loaded)
 }
 
 /// The actor at an entry of its log, from a snapshot if it is one of this log's.

@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
-use treering_block::Cid;
 use treering_block::node::{Entry, EventNode, event_jump};
-use treering_store::{Change, Commit, Durability, Expect, RefMove, RefName, Store};
+use treering_block::{Block, Cid};
+use treering_store::{
+    Change, Commit, Decide, Decided, Durability, Expect, RefMove, RefName, RefValue, Store,
+    StoreError, View,
+};
 
 use crate::address::Address;
 use crate::cache::Cache;
@@ -109,11 +112,15 @@ impl Reader {
                 beyond = middle;
             }
         }
-        if known == now.place.base
-            && known > 0
-            && now.place.deleted_at_ms.is_none_or(|at| at > at_ms)
-        {
-            return Err(trimmed(address, known, known + 1));
+        if known == now.place.base && known > 0 {
+            let was = match self.find(address.log(), &head, known)? {
+                Some((_, Entry::Tombstone(node))) => node.deleted_at_ms <= at_ms,
+                // A base has no time: it is what there was if nothing happened since.
+                _ => known == now.place.version,
+            };
+            if !was {
+                return Err(trimmed(address, known, known + 1));
+            }
         }
         self.at(address, known)
     }
@@ -213,6 +220,8 @@ impl Reader {
     pub fn verify<K: Kind>(&self, address: &Address) -> Result<u64> {
         let source = &self.committed();
         let actor = address.log();
+        // First: what is written meanwhile is then behind it.
+        let model = source.read_ref(address.read_model())?;
         let Some(head) = source.read_ref(actor)? else {
             return Ok(0);
         };
@@ -250,7 +259,7 @@ impl Reader {
                 return Err(ActorError::corrupt(actor, *version, Some(*cid), detail));
             }
         }
-        if let Some(value) = source.read_ref(address.read_model())? {
+        if let Some(value) = model {
             self.verify_snapshot::<K>(address, &head.target, &value.target)?;
         }
         Ok(chain.len() as u64)
@@ -283,7 +292,7 @@ impl Reader {
         mut loaded: Loaded<K>,
         head: &Cid,
         schema: u64,
-    ) -> Result<(Cid, Vec<treering_block::Block>)> {
+    ) -> Result<(Cid, Vec<Block>)> {
         let read = |cid: &Cid| self.store.get(cid).map_err(ActorError::from);
         let mut blocks = Blocks::new(&read);
         let cid = snapshot(&mut blocks, &mut loaded, head, schema)?;
@@ -295,32 +304,64 @@ impl Reader {
     /// # Errors
     /// `NewerSchema`: who does not know all events would lose what they did; as for [`Reader::verify`]; those of a commit.
     pub fn rebuild<K: Kind>(&self, address: &Address, durability: Durability) -> Result<u64> {
-        let Some(head) = self.store.read_ref(address.log())? else {
-            return Ok(0);
-        };
-        let folded = replay::<K>(&self.committed(), address.log(), &head.target, None)?;
-        if !folded.exists() {
-            return Ok(folded.place.version);
+        loop {
+            let Some(head) = self.store.read_ref(address.log())? else {
+                return Ok(0);
+            };
+            let folded = replay::<K>(&self.committed(), address.log(), &head.target, None)?;
+            if !folded.exists() {
+                return Ok(folded.place.version);
+            }
+            expect_known_schema::<K>(address, &folded)?;
+            let version = folded.place.version;
+            let (target, blocks) = self.make_snapshot(folded, &head.target, K::SCHEMA)?;
+            let ticket = self.store.submit(Commit {
+                scope: address.scope().to_owned(),
+                decide: Some(Arc::new(Anew {
+                    address: address.clone(),
+                    head,
+                    target,
+                    blocks,
+                })),
+                durability,
+                ..Commit::default()
+            });
+            match ticket.wait() {
+                // Something happened meanwhile: what was made is of the past, or of what was deleted.
+                Err(StoreError::Refused) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => return Ok(version),
+            }
         }
-        expect_known_schema::<K>(address, &folded)?;
-        let version = folded.place.version;
-        let (target, blocks) = self.make_snapshot(folded, &head.target, K::SCHEMA)?;
-        let ticket = self.store.submit(Commit {
-            scope: address.scope().to_owned(),
-            blocks,
+    }
+}
+
+/// A read model that takes the place of another, if the log still ends as it did.
+#[derive(Debug)]
+struct Anew {
+    address: Address,
+    head: RefValue,
+    target: Cid,
+    blocks: Vec<Block>,
+}
+
+impl Decide for Anew {
+    fn decide(&self, view: &mut dyn View, _: i64) -> Result<Decided, StoreError> {
+        if view.read_ref(self.address.log())?.as_ref() != Some(&self.head) {
+            return Err(StoreError::Refused);
+        }
+        Ok(Decided {
+            blocks: self.blocks.clone(),
             moves: vec![RefMove {
-                name: address.read_model().clone(),
+                name: self.address.read_model().clone(),
                 expect: Expect::Any,
                 change: Change::Set {
-                    target,
+                    target: self.target,
                     record: Vec::new(),
                 },
             }],
-            durability,
-            ..Commit::default()
-        });
-        ticket.wait()?;
-        Ok(version)
+            receipt: None,
+        })
     }
 }
 

@@ -45,6 +45,7 @@ pub struct Turn<'t> {
     envelope: &'t Envelope,
     at_ms: i64,
     touched: Vec<(RefName, Box<dyn Touched>)>,
+    changes: u64,
 }
 
 impl<'t> Turn<'t> {
@@ -62,6 +63,7 @@ impl<'t> Turn<'t> {
             envelope,
             at_ms,
             touched: Vec::new(),
+            changes: 0,
         }
     }
 
@@ -188,7 +190,16 @@ impl<'t> Turn<'t> {
         loaded.place.base = node.version;
         loaded.place.deleted_at_ms = Some(self.at_ms);
         loaded.place.jumps = Some(Jumps::new(0, cid, None));
-        self.note(address, loaded)
+        self.note(address, loaded)?;
+        // Whatever follows in this turn: no snapshot may keep anything of what was.
+        self.set_model::<K>(address, Model::Dropped);
+        Ok(())
+    }
+
+    fn set_model<K: Kind>(&mut self, address: &Address, model: Model) {
+        if let Some(actor) = self.touched::<K>(address) {
+            actor.model = model;
+        }
     }
 
     fn touched<K: Kind>(&mut self, address: &Address) -> Option<&mut Actor<K>> {
@@ -198,6 +209,7 @@ impl<'t> Turn<'t> {
     }
 
     fn note<K: Kind>(&mut self, address: &Address, loaded: Loaded<K>) -> Result<()> {
+        self.changes += 1;
         let loaded = Arc::new(loaded);
         if let Some(actor) = self.touched::<K>(address) {
             actor.loaded = loaded;
@@ -213,9 +225,9 @@ impl<'t> Turn<'t> {
         Ok(())
     }
 
-    /// Whether anything was done.
-    pub(crate) fn is_changed(&self) -> bool {
-        !self.touched.is_empty()
+    /// How often something was done so far.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// All that is to be written, snapshots that are due among it.
@@ -315,7 +327,9 @@ impl<K: Kind> Touched for Actor<K> {
             || place.version.saturating_sub(place.snapshot) >= K::SNAPSHOT_EVENTS
         {
             let loaded = Arc::make_mut(&mut self.loaded);
-            moves.push(read_model(set(snapshot(blocks, loaded, &head, K::SCHEMA)?)));
+            let made = snapshot(blocks, loaded, &head, K::SCHEMA)?;
+            loaded.place.basis = Some(made);
+            moves.push(read_model(set(made)));
         }
         moves.push(RefMove {
             name: self.address.log().clone(),

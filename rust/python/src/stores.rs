@@ -20,7 +20,7 @@ use treering_actor::stores::user_config::{self, Defaults, UserConfigKind};
 use treering_actor::stores::{Options, Stores, look};
 use treering_actor::{ActorError, Blocks, Envelope, Kind, Loaded, Reader, Receipt};
 use treering_block::Cid;
-use treering_store::Store;
+use treering_store::{Store, StoreError};
 
 use crate::batch::BatchCore;
 use crate::cid::PyCid;
@@ -134,7 +134,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<Bound<'py, PyAny>> {
-        let (loaded, version) = py.detach(|| self.loaded::<UserConfigKind>(&[], version))?;
+        let (loaded, version) = steadily(py, || self.loaded::<UserConfigKind>(&[], version))?;
         if loaded.exists() {
             loaded.state.object_at(py, &[], version)
         } else {
@@ -148,7 +148,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<Bound<'py, PyAny>> {
-        let (loaded, version) = py.detach(|| self.loaded::<UserConfigKind>(&[], version))?;
+        let (loaded, version) = steadily(py, || self.loaded::<UserConfigKind>(&[], version))?;
         user_config::llm_preferences(&loaded.state).object_at(py, &[], version)
     }
 
@@ -188,7 +188,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (loaded, version) = py.detach(|| self.loaded::<MemoryKind>(&[], version))?;
+        let (loaded, version) = steadily(py, || self.loaded::<MemoryKind>(&[], version))?;
         let entries = loaded.state.entries.iter();
         let objects = entries.map(|entry| entry.object(py, &[]));
         Ok((objects.collect::<Result<_>>()?, version))
@@ -197,7 +197,7 @@ impl StoresCore {
     #[pyo3(signature = (max_chars))]
     fn memory_prompt_section(&self, py: Python<'_>, max_chars: Count) -> Result<String> {
         let max_chars = usize::try_from(max_chars.0).unwrap_or(usize::MAX);
-        py.detach(|| {
+        steadily(py, || {
             let (loaded, _) = self.loaded::<MemoryKind>(&[], None)?;
             Ok(memory::prompt_section(&loaded.state, max_chars))
         })
@@ -241,7 +241,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (groups, version) = py.detach(|| {
+        let (groups, version) = steadily(py, || {
             let (loaded, version) = self.loaded::<AgentsKind>(&[], version)?;
             Ok::<_, CoreError>((self.look(|blocks| loaded.state.groups(blocks))?, version))
         })?;
@@ -274,8 +274,14 @@ impl StoresCore {
             .ok()
             .and_then(|number| AgentOperation::try_from(number).ok())
             .unwrap_or(AgentOperation::Unknown);
-        let admission =
-            py.detach(|| agents::authorize(&self.stores, &agent_type, &actor_id, operation))?;
+        let admission = steadily(py, || {
+            Ok(agents::authorize(
+                &self.stores,
+                &agent_type,
+                &actor_id,
+                operation,
+            )?)
+        })?;
         treering_actor::messages::Admission::class().member(py, admission.into(), "admission")
     }
 
@@ -289,7 +295,7 @@ impl StoresCore {
         room_id: Text,
         version: Option<Count>,
     ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (there, version) = py.detach(|| {
+        let (there, version) = steadily(py, || {
             let (loaded, version) = self.loaded::<ParticipantsKind>(&[], version)?;
             let there = self.look(|blocks| loaded.state.participants(&room_id, blocks))?;
             Ok::<_, CoreError>((there, version))
@@ -300,7 +306,7 @@ impl StoresCore {
     /// (ids of the rooms, in order, version of all rooms).
     #[pyo3(signature = (version=None))]
     fn rooms(&self, py: Python<'_>, version: Option<Count>) -> Result<(Vec<String>, u64)> {
-        py.detach(|| {
+        steadily(py, || {
             let (loaded, version) = self.loaded::<ParticipantsKind>(&[], version)?;
             Ok((self.look(|blocks| loaded.state.ids(blocks))?, version))
         })
@@ -350,7 +356,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (rows, version) = py.detach(|| {
+        let (rows, version) = steadily(py, || {
             let (loaded, version) = self.loaded::<ChatIndexKind>(&[], version)?;
             let rows = self.look(|blocks| loaded.state.conversations(blocks))?;
             Ok::<_, CoreError>((rows, version))
@@ -367,7 +373,7 @@ impl StoresCore {
         conversation_id: Text,
         version: Option<Count>,
     ) -> Result<(Option<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>, u64)> {
-        let (loaded, messages, version) = py.detach(|| {
+        let (loaded, messages, version) = steadily(py, || {
             let (loaded, version) = self.loaded::<ChatKind>(&[&conversation_id], version)?;
             let messages = self.look(|blocks| loaded.state.messages(blocks))?;
             Ok::<_, CoreError>((loaded, messages, version))
@@ -432,7 +438,7 @@ impl StoresCore {
         id: Text,
         version: Option<Count>,
     ) -> Result<(Option<Bound<'py, PyAny>>, u64)> {
-        let (found, version) = py.detach(|| {
+        let (found, version) = steadily(py, || {
             let (loaded, version) = self.loaded::<WorkflowsKind>(&[], version)?;
             let found = self.look(|blocks| loaded.state.get::<Workflow>(&id, blocks))?;
             Ok::<_, CoreError>((found, version))
@@ -447,7 +453,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (all, version) = py.detach(|| {
+        let (all, version) = steadily(py, || {
             let (loaded, version) = self.loaded::<WorkflowsKind>(&[], version)?;
             let all = self.look(|blocks| loaded.state.all::<Workflow>(blocks))?;
             Ok::<_, CoreError>((all, version))
@@ -474,7 +480,7 @@ impl StoresCore {
         id: Text,
         version: Option<Count>,
     ) -> Result<(Option<Bound<'py, PyAny>>, u64)> {
-        let (found, version) = py.detach(|| {
+        let (found, version) = steadily(py, || {
             let (loaded, version) = self.loaded::<ScriptsKind>(&[], version)?;
             let found = self.look(|blocks| loaded.state.get::<Script>(&id, blocks))?;
             Ok::<_, CoreError>((found, version))
@@ -489,7 +495,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (all, version) = py.detach(|| {
+        let (all, version) = steadily(py, || {
             let (loaded, version) = self.loaded::<ScriptsKind>(&[], version)?;
             let all = self.look(|blocks| loaded.state.all::<Script>(blocks))?;
             Ok::<_, CoreError>((all, version))
@@ -514,7 +520,7 @@ impl StoresCore {
         kind: Text,
         parts: Vec<Text>,
     ) -> Result<Bound<'py, PyDict>> {
-        let place = py.detach(|| by_kind!(&*kind, place(&self.stores, &parts)))?;
+        let place = steadily(py, || by_kind!(&*kind, place(&self.stores, &parts)))?;
         let object = PyDict::new(py);
         object.set_item("version", place.version)?;
         object.set_item("at_ms", place.at_ms)?;
@@ -538,7 +544,9 @@ impl StoresCore {
         last: Option<Count>,
     ) -> Result<Bound<'py, PyList>> {
         let last = last.map(|Count(last)| last);
-        let events = py.detach(|| by_kind!(&*kind, events(&self.stores, &parts, first.0, last)))?;
+        let events = steadily(py, || {
+            by_kind!(&*kind, events(&self.stores, &parts, first.0, last))
+        })?;
         let list = PyList::empty(py);
         for (cid, event) in events {
             let typed = &event.typed;
@@ -564,13 +572,13 @@ impl StoresCore {
     /// Reads an actor's whole log and checks it: how many events it has.
     #[pyo3(signature = (kind, parts))]
     fn verify_actor(&self, py: Python<'_>, kind: Text, parts: Vec<Text>) -> Result<u64> {
-        py.detach(|| by_kind!(&*kind, verify(&self.stores, &parts)))
+        steadily(py, || by_kind!(&*kind, verify(&self.stores, &parts)))
     }
 
     /// Makes an actor's read model anew from its events: the version that it is of.
     #[pyo3(signature = (kind, parts))]
     fn rebuild(&self, py: Python<'_>, kind: Text, parts: Vec<Text>) -> Result<u64> {
-        py.detach(|| by_kind!(&*kind, rebuild(&self.stores, &parts)))
+        steadily(py, || by_kind!(&*kind, rebuild(&self.stores, &parts)))
     }
 
     /// The newest version that is not later than a moment, Unix milliseconds.
@@ -582,8 +590,29 @@ impl StoresCore {
         parts: Vec<Text>,
         at_ms: Signed,
     ) -> Result<u64> {
-        py.detach(|| by_kind!(&*kind, version_at(&self.stores, &parts, at_ms.0)))
+        steadily(py, || {
+            by_kind!(&*kind, version_at(&self.stores, &parts, at_ms.0))
+        })
     }
+}
+
+/// Times that a read is tried again which met what others cut off, or collected, meanwhile.
+const TRIES: u32 = 8;
+
+/// A read of a few refs and blocks, each at its own moment, without the GIL. What is not there, or looks broken, may only
+/// be gone since the ref that led to it was read: then all of it is read again.
+fn steadily<T: Send>(py: Python<'_>, read: impl Fn() -> Result<T> + Send) -> Result<T> {
+    py.detach(move || {
+        for _ in 1..TRIES {
+            match read() {
+                Err(CoreError::Actor(
+                    ActorError::Corrupt { .. } | ActorError::Store(StoreError::BlockNotFound(_)),
+                )) => {}
+                answer => return answer,
+            }
+        }
+        read()
+    })
 }
 
 fn texts(parts: &[Text]) -> Vec<&str> {
@@ -750,11 +779,15 @@ fn script_value(
     one.map(|one| Ok(one.object(py, &[])?.unbind())).transpose()
 }
 
-fn found<T: Send>(
+/// What a landed command was about; nothing where others have cut that off, and it was collected, meanwhile.
+fn found<T: Send + Default>(
     py: Python<'_>,
     reader: &Reader,
     find: impl FnOnce(&Blocks<'_>) -> treering_actor::Result<T> + Send,
 ) -> Result<T> {
     let store: &Arc<dyn Store> = reader.store();
-    py.detach(|| Ok(look(&**store, find)?))
+    py.detach(|| match look(&**store, find) {
+        Err(ActorError::Store(StoreError::BlockNotFound(_))) => Ok(T::default()),
+        answer => Ok(answer?),
+    })
 }

@@ -86,6 +86,8 @@ impl Kind for MemoryKind {
 }
 
 impl State for Memory {
+    const IN_BLOCKS: bool = false;
+
     fn type_name() -> String {
         MemoryState::full_name()
     }

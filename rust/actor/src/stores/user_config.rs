@@ -65,6 +65,8 @@ impl Kind for UserConfigKind {
 }
 
 impl State for UserConfig {
+    const IN_BLOCKS: bool = false;
+
     fn type_name() -> String {
         Self::full_name()
     }

@@ -51,6 +51,8 @@ impl Turn<'_> {
             replaces: tail.replaced.to_bytes().to_vec(),
         };
         start.place.base = base;
+        // As it is read from the log: its collections hang on the base, which has no time.
+        (start.place.at_ms, start.place.basis) = (0, None);
         start.place.jumps = Some(Jumps::new(0, self.blocks.put(node.encode()?), None));
         let cut = base - now.place.base;
         if tail.events.is_empty() {
@@ -77,12 +79,6 @@ impl Turn<'_> {
         self.note(address, loaded)?;
         self.set_model::<K>(address, Model::Anew);
         Ok(cut)
-    }
-
-    fn set_model<K: Kind>(&mut self, address: &Address, model: Model) {
-        if let Some(actor) = self.touched::<K>(address) {
-            actor.model = model;
-        }
     }
 }
 

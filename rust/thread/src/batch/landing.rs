@@ -187,7 +187,8 @@ pub(super) fn replayed(batch: &Batch, bytes: &[u8]) -> Result<BatchAnswer> {
         .companion
         .as_ref()
         .and_then(|companion| companion.split(bytes));
-    let receipts = receipt::decode(own.as_deref().unwrap_or(bytes))?;
+    let own_bytes = own.as_deref().unwrap_or(bytes);
+    let receipts = receipt::decode(own_bytes)?;
     let mut threads = Vec::with_capacity(receipts.len());
     let mut steps = Vec::new();
     for receipt in &receipts {
@@ -198,7 +199,7 @@ pub(super) fn replayed(batch: &Batch, bytes: &[u8]) -> Result<BatchAnswer> {
             .and_then(|line| line.thread.clone());
         let thread = match own {
             Some(thread) => {
-                let _ = open(thread.tip()).adopt(&thread.place(), bytes);
+                let _ = open(thread.tip()).adopt(&thread.place(), own_bytes);
                 thread
             }
             None => batch.threads.of_receipt(receipt)?,
