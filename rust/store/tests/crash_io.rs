@@ -279,8 +279,9 @@ fn nothing_can_be_read_from_a_read_on() {
 #[ignore = "takes minutes"]
 fn any_read_fails_once_or_for_good() {
     let pictures = pictures();
-    for_every(1, 60, |n| {
+    // One in three: there are many, and neighbours read the same pages.
+    for_every(3, 60, |n| {
         live_with_one_failure(&pictures, n, Wrong::Unread)
     });
-    for_every(1, 60, |n| live_until_failure(&pictures, n, Wrong::Unread));
+    for_every(3, 60, |n| live_until_failure(&pictures, n, Wrong::Unread));
 }
