@@ -40,6 +40,10 @@ class Breaking(Moving):
             found, handle.seen = ok(self.call(handle.player, "get", handle.h, thread.scope, thread.id))
             assert found == thread.id
             assert handle.seen == len(thread.steps)
+        if not self.handles:
+            thread, h = self.there()[0], self.number()
+            _, seen = ok(self.call(0, "get", h, thread.scope, thread.id))
+            self.hold(0, h, thread, seen)
 
     def some(self, pick: int) -> Expected:
         there = self.there()

@@ -59,10 +59,6 @@ class Quarantine(Breaking):
         if not self.there():
             self.add_thread(player, SCOPES[0])
         self.come_back()
-        if not self.handles:
-            thread, h = self.there()[0], self.number()
-            _, seen = ok(self.call(player, "get", h, thread.scope, thread.id))
-            self.hold(player, h, thread, seen)
 
     def leads_to(self, player: int, root: Any, victim: Any) -> bool:
         present, missing = ok(self.call(player, "reachable", [root]))
