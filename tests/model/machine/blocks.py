@@ -80,10 +80,11 @@ class Blocks(World):
         blocks = ok(self.call(player, "blocks"))
         dead = ok(self.call(player, "gc", dry_run))
         left = ok(self.call((player + 1) % 3, "blocks"))
+        # The automatic collection may have been there in between.
         if dry_run:
-            assert left == blocks
+            assert set(left) <= set(blocks)
             return
-        assert len(left) == len(blocks) - dead
+        assert len(left) <= len(blocks) - dead
         present, missing = ok(self.call(player, "reachable", [*ok(self.call(player, "roots")), *self.held]))
         assert missing == []
         assert sorted(left) == sorted(present)
