@@ -1,7 +1,8 @@
 //! States that were folded before: for each actor the newest that is committed, and one that may become it.
 //!
-//! Promises: what is found under a head's CID is what folding that log would give, so nothing is ever out of date; its
-//! memory is bounded. Must never: say what an actor's head is. That is asked of the store, each time.
+//! Promises: what is found under a head's CID is what folding that log would give; its memory is bounded.
+//! Must never: say what an actor's head is, or that a state's collections are still kept. Both are asked of the store,
+//! each time (`loaded.rs`).
 
 use std::any::Any;
 use std::collections::HashMap;
