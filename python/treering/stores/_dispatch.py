@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol
 
 from treering._calls import Chunks, Feed, Op, feed, read, stream
 from treering._core import StoresCore, VerbCore
@@ -17,8 +17,6 @@ from treering.errors import Closed, Invalid
 from treering.journal import moment_ms
 from treering.stores.history import ActorEvent, event
 from treering.stores.receipt import Receipt
-
-T = TypeVar("T")
 
 
 class ScopeResolver(Protocol):
