@@ -113,6 +113,16 @@ impl ActorError {
         }
     }
 
+    /// Whether reading again may help: something is not there, or is not what its place asks for.
+    pub(crate) fn may_pass(&self) -> bool {
+        let gone = |error: &StoreError| matches!(error, StoreError::BlockNotFound(_));
+        match self {
+            Self::Corrupt { .. } => true,
+            Self::Store(error) => gone(error),
+            _ => false,
+        }
+    }
+
     /// A field that breaks a rule; its value is cut short.
     pub fn invalid(field: &'static str, value: &str, rule: impl Into<String>) -> Self {
         Self::InvalidCommand {

@@ -30,7 +30,7 @@ pub use kind::{Blocks, Event, Happened, Kind, State, Unreadable};
 pub use listing::{Listed, Standing};
 pub use loaded::{Loaded, Place};
 pub use mixed::{Mixed, MixedAnswer, Ran};
-pub use read::Reader;
+pub use read::{Reader, steadily};
 pub use receipt::{DROPPED_IDS_MAX, Receipt};
 pub use tail::TRIM_EVENTS_MAX;
 pub use turn::{Envelope, Turn};

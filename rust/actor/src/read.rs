@@ -26,6 +26,28 @@ use crate::turn::{cuttable, expect_known_schema, snapshot};
 /// Entries of a log that are read at once.
 const CHUNK: u64 = 256;
 
+/// Times that a read is tried which meets what others cut off, or collected, meanwhile.
+const TRIES: u32 = 8;
+
+/// Reads a few refs and blocks, each at its own moment. What is not there, or looks broken, may only be gone since the
+/// ref that led to it was read: then all of it is read again, some times. `cause`: what of ours an error is.
+///
+/// # Errors
+/// Those of `read`.
+pub fn steadily<T, E>(
+    read: impl Fn() -> std::result::Result<T, E>,
+    cause: impl Fn(&E) -> Option<&ActorError>,
+) -> std::result::Result<T, E> {
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        match read() {
+            Err(error) if left > 0 && cause(&error).is_some_and(ActorError::may_pass) => {}
+            answer => return answer,
+        }
+    }
+}
+
 /// See the top of this file.
 #[derive(Clone)]
 pub struct Reader {

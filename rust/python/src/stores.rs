@@ -8,8 +8,8 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use treering_actor::messages::{
-    AgentOperation, Conversation, MemoryEntry, Message, Participant, Script, UserConfig,
-    UserConfigUpdated, Workflow,
+    AgentOperation, Conversation, MemoryEntry, Message, Script, UserConfig, UserConfigUpdated,
+    Workflow,
 };
 use treering_actor::stores::agents::{self, AgentsKind};
 use treering_actor::stores::chats::{self, ChatIndexKind, ChatKind};
@@ -18,17 +18,21 @@ use treering_actor::stores::participants::{self, ParticipantsKind};
 use treering_actor::stores::sources::{self, ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{self, Defaults, UserConfigKind};
 use treering_actor::stores::{Options, Stores, look};
-use treering_actor::{ActorError, Blocks, Envelope, Kind, Loaded, Reader, Receipt};
+use treering_actor::{ActorError, Blocks, Envelope, Kind, Loaded};
 use treering_block::Cid;
-use treering_store::{Store, StoreError};
 
 use crate::batch::BatchCore;
 use crate::cid::PyCid;
 use crate::convert::{Count, Signed, Text};
 use crate::error::{CoreError, Result};
+use crate::kinds::{self, by_kind};
 use crate::messages::{PyEnum, PyMessage, object_by_name};
 use crate::pending::PyPending;
 use crate::threads::ThreadsCore;
+use crate::values::{
+    config_value, conversation_value, entry_value, no_value, participant_value, script_value,
+    workflow_value,
+};
 use crate::verb::VerbCore;
 
 /// The stores of one scope.
@@ -64,29 +68,46 @@ impl StoresCore {
         Ok((loaded, version))
     }
 
-    fn look<T>(&self, find: impl FnOnce(&Blocks<'_>) -> treering_actor::Result<T>) -> Result<T> {
-        Ok(look(&**self.stores.reader().store(), find)?)
+    /// What is looked up in an actor, and the version that it is of.
+    fn found<K: Kind, T: Send>(
+        &self,
+        py: Python<'_>,
+        parts: &[&str],
+        version: Option<Count>,
+        find: impl Fn(&Loaded<K>, &Blocks<'_>) -> treering_actor::Result<T> + Send + Sync,
+    ) -> Result<(T, u64)> {
+        steadily(py, || {
+            let (loaded, version) = self.loaded::<K>(parts, version)?;
+            let store = self.stores.reader();
+            let found = look(&**store.store(), |blocks| find(&loaded, blocks))?;
+            Ok((found, version))
+        })
     }
-}
 
-/// What a kind's name stands for; every kind of this version is named here once.
-macro_rules! by_kind {
-    ($kind:expr, $run:ident($($argument:expr),*)) => {
-        match $kind {
-            UserConfigKind::NAME => $run::<UserConfigKind>($($argument),*),
-            MemoryKind::NAME => $run::<MemoryKind>($($argument),*),
-            AgentsKind::NAME => $run::<AgentsKind>($($argument),*),
-            ParticipantsKind::NAME => $run::<ParticipantsKind>($($argument),*),
-            ChatKind::NAME => $run::<ChatKind>($($argument),*),
-            ChatIndexKind::NAME => $run::<ChatIndexKind>($($argument),*),
-            WorkflowsKind::NAME => $run::<WorkflowsKind>($($argument),*),
-            ScriptsKind::NAME => $run::<ScriptsKind>($($argument),*),
-            other => Err(CoreError::NotFound {
-                what: "kind of actor",
-                which: other.to_owned(),
-            }),
-        }
-    };
+    /// Messages that are looked up in an actor's state, as objects, and the version that they are of.
+    fn listed<'py, K: Kind, M: PyMessage + Send>(
+        &self,
+        py: Python<'py>,
+        version: Option<Count>,
+        find: impl Fn(&K::State, &Blocks<'_>) -> treering_actor::Result<Vec<M>> + Send + Sync,
+    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
+        let look = |loaded: &Loaded<K>, blocks: &Blocks<'_>| find(&loaded.state, blocks);
+        let (found, version) = self.found(py, &[], version, look)?;
+        let objects = found.iter().map(|message| message.object(py, &[]));
+        Ok((objects.collect::<Result<_>>()?, version))
+    }
+
+    /// The same, of one message that may not be there.
+    fn single<'py, K: Kind, M: PyMessage + Send>(
+        &self,
+        py: Python<'py>,
+        version: Option<Count>,
+        find: impl Fn(&K::State, &Blocks<'_>) -> treering_actor::Result<Option<M>> + Send + Sync,
+    ) -> Result<(Option<Bound<'py, PyAny>>, u64)> {
+        let look = |loaded: &Loaded<K>, blocks: &Blocks<'_>| find(&loaded.state, blocks);
+        let (found, version) = self.found(py, &[], version, look)?;
+        Ok((found.map(|one| one.object(py, &[])).transpose()?, version))
+    }
 }
 
 #[pymethods]
@@ -241,11 +262,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (groups, version) = steadily(py, || {
-            let (loaded, version) = self.loaded::<AgentsKind>(&[], version)?;
-            Ok::<_, CoreError>((self.look(|blocks| loaded.state.groups(blocks))?, version))
-        })?;
-        Ok((objects(py, &groups)?, version))
+        self.listed::<AgentsKind, _>(py, version, |registry, blocks| registry.groups(blocks))
     }
 
     #[pyo3(signature = (agent_type, actor_id))]
@@ -295,21 +312,15 @@ impl StoresCore {
         room_id: Text,
         version: Option<Count>,
     ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (there, version) = steadily(py, || {
-            let (loaded, version) = self.loaded::<ParticipantsKind>(&[], version)?;
-            let there = self.look(|blocks| loaded.state.participants(&room_id, blocks))?;
-            Ok::<_, CoreError>((there, version))
-        })?;
-        Ok((objects(py, &there)?, version))
+        self.listed::<ParticipantsKind, _>(py, version, |rooms, blocks| {
+            rooms.participants(&room_id, blocks)
+        })
     }
 
     /// (ids of the rooms, in order, version of all rooms).
     #[pyo3(signature = (version=None))]
     fn rooms(&self, py: Python<'_>, version: Option<Count>) -> Result<(Vec<String>, u64)> {
-        steadily(py, || {
-            let (loaded, version) = self.loaded::<ParticipantsKind>(&[], version)?;
-            Ok((self.look(|blocks| loaded.state.ids(blocks))?, version))
-        })
+        self.found::<ParticipantsKind, _>(py, &[], version, |rooms, blocks| rooms.state.ids(blocks))
     }
 
     #[pyo3(signature = (room_id, agent_id, display_name))]
@@ -356,12 +367,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (rows, version) = steadily(py, || {
-            let (loaded, version) = self.loaded::<ChatIndexKind>(&[], version)?;
-            let rows = self.look(|blocks| loaded.state.conversations(blocks))?;
-            Ok::<_, CoreError>((rows, version))
-        })?;
-        Ok((objects(py, &rows)?, version))
+        self.listed::<ChatIndexKind, _>(py, version, |list, blocks| list.conversations(blocks))
     }
 
     /// (conversation or None, messages, version).
@@ -373,15 +379,14 @@ impl StoresCore {
         conversation_id: Text,
         version: Option<Count>,
     ) -> Result<(Option<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>, u64)> {
-        let (loaded, messages, version) = steadily(py, || {
-            let (loaded, version) = self.loaded::<ChatKind>(&[&conversation_id], version)?;
-            let messages = self.look(|blocks| loaded.state.messages(blocks))?;
-            Ok::<_, CoreError>((loaded, messages, version))
-        })?;
-        let conversation = match loaded.exists() {
-            true => Some(loaded.state.conversation.object(py, &[])?),
-            false => None,
-        };
+        let ((conversation, messages), version) =
+            self.found::<ChatKind, _>(py, &[&conversation_id], version, |chat, blocks| {
+                let conversation = chat.exists().then(|| chat.state.conversation.clone());
+                Ok((conversation, chat.state.messages(blocks)?))
+            })?;
+        let conversation = conversation
+            .map(|known| known.object(py, &[]))
+            .transpose()?;
         let messages = messages
             .iter()
             .map(|(message, links)| message.object(py, links));
@@ -438,12 +443,7 @@ impl StoresCore {
         id: Text,
         version: Option<Count>,
     ) -> Result<(Option<Bound<'py, PyAny>>, u64)> {
-        let (found, version) = steadily(py, || {
-            let (loaded, version) = self.loaded::<WorkflowsKind>(&[], version)?;
-            let found = self.look(|blocks| loaded.state.get::<Workflow>(&id, blocks))?;
-            Ok::<_, CoreError>((found, version))
-        })?;
-        Ok((found.map(|one| one.object(py, &[])).transpose()?, version))
+        self.single::<WorkflowsKind, Workflow>(py, version, |all, blocks| all.get(&id, blocks))
     }
 
     /// (workflows in the order of their ids, version of all).
@@ -453,12 +453,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (all, version) = steadily(py, || {
-            let (loaded, version) = self.loaded::<WorkflowsKind>(&[], version)?;
-            let all = self.look(|blocks| loaded.state.all::<Workflow>(blocks))?;
-            Ok::<_, CoreError>((all, version))
-        })?;
-        Ok((objects(py, &all)?, version))
+        self.listed::<WorkflowsKind, Workflow>(py, version, |all, blocks| all.all(blocks))
     }
 
     #[pyo3(signature = (id, name, yaml))]
@@ -480,12 +475,7 @@ impl StoresCore {
         id: Text,
         version: Option<Count>,
     ) -> Result<(Option<Bound<'py, PyAny>>, u64)> {
-        let (found, version) = steadily(py, || {
-            let (loaded, version) = self.loaded::<ScriptsKind>(&[], version)?;
-            let found = self.look(|blocks| loaded.state.get::<Script>(&id, blocks))?;
-            Ok::<_, CoreError>((found, version))
-        })?;
-        Ok((found.map(|one| one.object(py, &[])).transpose()?, version))
+        self.single::<ScriptsKind, Script>(py, version, |all, blocks| all.get(&id, blocks))
     }
 
     /// (scripts in the order of their ids, version of all).
@@ -495,12 +485,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (all, version) = steadily(py, || {
-            let (loaded, version) = self.loaded::<ScriptsKind>(&[], version)?;
-            let all = self.look(|blocks| loaded.state.all::<Script>(blocks))?;
-            Ok::<_, CoreError>((all, version))
-        })?;
-        Ok((objects(py, &all)?, version))
+        self.listed::<ScriptsKind, Script>(py, version, |all, blocks| all.all(blocks))
     }
 
     #[pyo3(signature = (id, source))]
@@ -520,7 +505,7 @@ impl StoresCore {
         kind: Text,
         parts: Vec<Text>,
     ) -> Result<Bound<'py, PyDict>> {
-        let place = steadily(py, || by_kind!(&*kind, place(&self.stores, &parts)))?;
+        let place = steadily(py, || by_kind!(&*kind, kinds::place(&self.stores, &parts)))?;
         let object = PyDict::new(py);
         object.set_item("version", place.version)?;
         object.set_item("at_ms", place.at_ms)?;
@@ -545,7 +530,7 @@ impl StoresCore {
     ) -> Result<Bound<'py, PyList>> {
         let last = last.map(|Count(last)| last);
         let events = steadily(py, || {
-            by_kind!(&*kind, events(&self.stores, &parts, first.0, last))
+            by_kind!(&*kind, kinds::events(&self.stores, &parts, first.0, last))
         })?;
         let list = PyList::empty(py);
         for (cid, event) in events {
@@ -572,13 +557,15 @@ impl StoresCore {
     /// Reads an actor's whole log and checks it: how many events it has.
     #[pyo3(signature = (kind, parts))]
     fn verify_actor(&self, py: Python<'_>, kind: Text, parts: Vec<Text>) -> Result<u64> {
-        steadily(py, || by_kind!(&*kind, verify(&self.stores, &parts)))
+        steadily(py, || by_kind!(&*kind, kinds::verify(&self.stores, &parts)))
     }
 
     /// Makes an actor's read model anew from its events: the version that it is of.
     #[pyo3(signature = (kind, parts))]
     fn rebuild(&self, py: Python<'_>, kind: Text, parts: Vec<Text>) -> Result<u64> {
-        steadily(py, || by_kind!(&*kind, rebuild(&self.stores, &parts)))
+        steadily(py, || {
+            by_kind!(&*kind, kinds::rebuild(&self.stores, &parts))
+        })
     }
 
     /// The newest version that is not later than a moment, Unix milliseconds.
@@ -591,73 +578,19 @@ impl StoresCore {
         at_ms: Signed,
     ) -> Result<u64> {
         steadily(py, || {
-            by_kind!(&*kind, version_at(&self.stores, &parts, at_ms.0))
+            by_kind!(&*kind, kinds::version_at(&self.stores, &parts, at_ms.0))
         })
     }
 }
 
-/// Times that a read is tried again which met what others cut off, or collected, meanwhile.
-const TRIES: u32 = 8;
-
-/// A read of a few refs and blocks, each at its own moment, without the GIL. What is not there, or looks broken, may only
-/// be gone since the ref that led to it was read: then all of it is read again.
+/// A read of a few refs and blocks, without the GIL.
 fn steadily<T: Send>(py: Python<'_>, read: impl Fn() -> Result<T> + Send) -> Result<T> {
     py.detach(move || {
-        for _ in 1..TRIES {
-            match read() {
-                Err(CoreError::Actor(
-                    ActorError::Corrupt { .. } | ActorError::Store(StoreError::BlockNotFound(_)),
-                )) => {}
-                answer => return answer,
-            }
-        }
-        read()
+        treering_actor::steadily(read, |error| match error {
+            CoreError::Actor(error) => Some(error),
+            _ => None,
+        })
     })
-}
-
-fn texts(parts: &[Text]) -> Vec<&str> {
-    parts.iter().map(|Text(part)| part.as_str()).collect()
-}
-
-fn place<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<treering_actor::Place> {
-    let address = stores.address::<K>(&texts(parts))?;
-    Ok(stores.reader().now::<K>(&address)?.place.clone())
-}
-
-type Events = Vec<(Cid, treering_block::node::EventNode)>;
-
-fn events<K: Kind>(
-    stores: &Stores,
-    parts: &[Text],
-    first: u64,
-    last: Option<u64>,
-) -> Result<Events> {
-    let address = stores.address::<K>(&texts(parts))?;
-    Ok(stores.reader().events::<K>(&address, first, last)?)
-}
-
-fn verify<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
-    let address = stores.address::<K>(&texts(parts))?;
-    Ok(stores.reader().verify::<K>(&address)?)
-}
-
-fn rebuild<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
-    let address = stores.address::<K>(&texts(parts))?;
-    Ok(stores
-        .reader()
-        .rebuild::<K>(&address, stores.durability())?)
-}
-
-fn version_at<K: Kind>(stores: &Stores, parts: &[Text], at_ms: i64) -> Result<u64> {
-    let address = stores.address::<K>(&texts(parts))?;
-    Ok(stores.reader().at_time::<K>(&address, at_ms)?.place.version)
-}
-
-fn objects<'py, M: PyMessage>(py: Python<'py>, messages: &[M]) -> Result<Vec<Bound<'py, PyAny>>> {
-    messages
-        .iter()
-        .map(|message| message.object(py, &[]))
-        .collect()
 }
 
 /// What a command brings, as a message: a value that its field can not hold breaks a rule of the command.
@@ -679,115 +612,4 @@ fn messages_of(objects: &[Bound<'_, PyAny>]) -> Result<Vec<(Message, Vec<Cid>)>>
         Ok((message, links))
     };
     objects.iter().map(read).collect()
-}
-
-// What verbs answer.
-
-fn no_value<K: Kind>(
-    _: Python<'_>,
-    _: &Reader,
-    _: &Receipt,
-    _: &Arc<Loaded<K>>,
-    _: &[String],
-) -> Result<Option<Py<PyAny>>> {
-    Ok(None)
-}
-
-fn config_value(
-    py: Python<'_>,
-    _: &Reader,
-    receipt: &Receipt,
-    after: &Arc<Loaded<UserConfigKind>>,
-    _: &[String],
-) -> Result<Option<Py<PyAny>>> {
-    // Who wrote what the defaults are anyway, is told the defaults.
-    let config = match after.exists() {
-        true => after.state.clone(),
-        false => Defaults::default().config(),
-    };
-    Ok(Some(config.object_at(py, &[], receipt.version)?.unbind()))
-}
-
-fn entry_value(
-    py: Python<'_>,
-    _: &Reader,
-    receipt: &Receipt,
-    after: &Arc<Loaded<MemoryKind>>,
-    _: &[String],
-) -> Result<Option<Py<PyAny>>> {
-    let entry = receipt.value.as_ref().and_then(|id| after.state.entry(id));
-    entry
-        .map(|entry| Ok(entry.object(py, &[])?.unbind()))
-        .transpose()
-}
-
-fn participant_value(
-    py: Python<'_>,
-    reader: &Reader,
-    receipt: &Receipt,
-    after: &Arc<Loaded<ParticipantsKind>>,
-    keys: &[String],
-) -> Result<Option<Py<PyAny>>> {
-    let (Some(agent), Some(room)) = (&receipt.value, keys.first()) else {
-        return Ok(None);
-    };
-    let there = found(py, reader, |blocks| after.state.participants(room, blocks))?;
-    let one = there
-        .into_iter()
-        .find(|one: &Participant| one.agent_id == *agent);
-    one.map(|one| Ok(one.object(py, &[])?.unbind())).transpose()
-}
-
-fn conversation_value(
-    py: Python<'_>,
-    _: &Reader,
-    _: &Receipt,
-    after: &Arc<Loaded<ChatKind>>,
-    _: &[String],
-) -> Result<Option<Py<PyAny>>> {
-    if !after.exists() {
-        return Ok(None);
-    }
-    Ok(Some(after.state.conversation.object(py, &[])?.unbind()))
-}
-
-fn workflow_value(
-    py: Python<'_>,
-    reader: &Reader,
-    receipt: &Receipt,
-    after: &Arc<Loaded<WorkflowsKind>>,
-    _: &[String],
-) -> Result<Option<Py<PyAny>>> {
-    let Some(id) = &receipt.value else {
-        return Ok(None);
-    };
-    let one = found(py, reader, |blocks| after.state.get::<Workflow>(id, blocks))?;
-    one.map(|one| Ok(one.object(py, &[])?.unbind())).transpose()
-}
-
-fn script_value(
-    py: Python<'_>,
-    reader: &Reader,
-    receipt: &Receipt,
-    after: &Arc<Loaded<ScriptsKind>>,
-    _: &[String],
-) -> Result<Option<Py<PyAny>>> {
-    let Some(id) = &receipt.value else {
-        return Ok(None);
-    };
-    let one = found(py, reader, |blocks| after.state.get::<Script>(id, blocks))?;
-    one.map(|one| Ok(one.object(py, &[])?.unbind())).transpose()
-}
-
-/// What a landed command was about; nothing where others have cut that off, and it was collected, meanwhile.
-fn found<T: Send + Default>(
-    py: Python<'_>,
-    reader: &Reader,
-    find: impl FnOnce(&Blocks<'_>) -> treering_actor::Result<T> + Send,
-) -> Result<T> {
-    let store: &Arc<dyn Store> = reader.store();
-    py.detach(|| match look(&**store, find) {
-        Err(ActorError::Store(StoreError::BlockNotFound(_))) => Ok(T::default()),
-        answer => Ok(answer?),
-    })
 }

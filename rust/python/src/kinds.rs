@@ -1,0 +1,76 @@
+//! What can be asked of any actor, by the name of its kind.
+//!
+//! Promises: every kind of this version is named here once. Never: a kind that it does not know is guessed.
+
+use treering_actor::stores::Stores;
+use treering_actor::{Kind, Place};
+use treering_block::Cid;
+use treering_block::node::EventNode;
+
+use crate::convert::Text;
+use crate::error::Result;
+
+/// Calls a function for the kind of that name; `NotFound` for another.
+macro_rules! by_kind {
+    ($kind:expr, $module:ident::$run:ident($($argument:expr),*)) => {
+        match $kind {
+            UserConfigKind::NAME => $module::$run::<UserConfigKind>($($argument),*),
+            MemoryKind::NAME => $module::$run::<MemoryKind>($($argument),*),
+            AgentsKind::NAME => $module::$run::<AgentsKind>($($argument),*),
+            ParticipantsKind::NAME => $module::$run::<ParticipantsKind>($($argument),*),
+            ChatKind::NAME => $module::$run::<ChatKind>($($argument),*),
+            ChatIndexKind::NAME => $module::$run::<ChatIndexKind>($($argument),*),
+            WorkflowsKind::NAME => $module::$run::<WorkflowsKind>($($argument),*),
+            ScriptsKind::NAME => $module::$run::<ScriptsKind>($($argument),*),
+            other => Err(CoreError::NotFound {
+                what: "kind of actor",
+                which: other.to_owned(),
+            }),
+        }
+    };
+}
+pub(crate) use by_kind;
+
+fn texts(parts: &[Text]) -> Vec<&str> {
+    parts.iter().map(|Text(part)| part.as_str()).collect()
+}
+
+/// Where an actor stands.
+pub fn place<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<Place> {
+    let address = stores.address::<K>(&texts(parts))?;
+    Ok(stores.reader().now::<K>(&address)?.place.clone())
+}
+
+/// Events with the nodes that hold them.
+pub type Events = Vec<(Cid, EventNode)>;
+
+/// What happened to it.
+pub fn events<K: Kind>(
+    stores: &Stores,
+    parts: &[Text],
+    first: u64,
+    last: Option<u64>,
+) -> Result<Events> {
+    let address = stores.address::<K>(&texts(parts))?;
+    Ok(stores.reader().events::<K>(&address, first, last)?)
+}
+
+/// How many events it has, all checked.
+pub fn verify<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
+    let address = stores.address::<K>(&texts(parts))?;
+    Ok(stores.reader().verify::<K>(&address)?)
+}
+
+/// The version that its read model is of, made anew.
+pub fn rebuild<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
+    let address = stores.address::<K>(&texts(parts))?;
+    Ok(stores
+        .reader()
+        .rebuild::<K>(&address, stores.durability())?)
+}
+
+/// The newest version that is not later than a moment, Unix milliseconds.
+pub fn version_at<K: Kind>(stores: &Stores, parts: &[Text], at_ms: i64) -> Result<u64> {
+    let address = stores.address::<K>(&texts(parts))?;
+    Ok(stores.reader().at_time::<K>(&address, at_ms)?.place.version)
+}
