@@ -17,11 +17,13 @@ mod loaded;
 pub mod messages;
 mod mixed;
 mod read;
+mod rebuild;
 mod receipt;
 mod source;
 pub mod stores;
 mod tail;
 mod turn;
+mod verify;
 
 pub use address::Address;
 pub use dispatch::{Answer, Command, Dispatcher, Done, Operation};

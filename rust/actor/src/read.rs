@@ -1,27 +1,24 @@
 //! Reading actors: as they are, as they were, and what happened to them. Never by way of a writer.
 //!
 //! Promises: an actor that was never written is told apart from an error; what a writer was answered is seen at once.
-//! Must never: write, but for [`Reader::rebuild`]'s snapshot.
+//! Must never: write.
 
 use std::sync::Arc;
 
+use treering_block::Cid;
 use treering_block::node::{Entry, EventNode, event_jump};
-use treering_block::{Block, Cid};
-use treering_store::{
-    Change, Commit, Decide, Decided, Durability, Expect, RefMove, RefName, RefValue, Store,
-    StoreError, View,
-};
+use treering_store::{RefName, Store};
 
 use crate::address::Address;
 use crate::cache::Cache;
 use crate::dispatch::Answer;
 use crate::error::{ActorError, Result};
-use crate::kind::{Blocks, Kind};
-use crate::loaded::{Loaded, fold, load, read_event, replay};
+use crate::kind::Kind;
+use crate::loaded::{Loaded, fold, load};
 use crate::receipt::Receipt;
-use crate::source::{Committed, Source, read_entry, read_snapshot};
+use crate::source::{Committed, read_entry};
 use crate::tail::Tail;
-use crate::turn::{cuttable, expect_known_schema, snapshot};
+use crate::turn::cuttable;
 
 /// Entries of a log that are read at once.
 const CHUNK: u64 = 256;
@@ -60,7 +57,7 @@ impl Reader {
         Self { store, cache }
     }
 
-    fn committed(&self) -> Committed<'_> {
+    pub(crate) fn committed(&self) -> Committed<'_> {
         Committed(&*self.store)
     }
 
@@ -161,7 +158,12 @@ impl Reader {
     }
 
     /// The entry of `version` of the log that ends with `head`; None for one from before its beginning. O(log n) reads.
-    fn find(&self, actor: &RefName, head: &Cid, version: u64) -> Result<Option<(Cid, Entry)>> {
+    pub(crate) fn find(
+        &self,
+        actor: &RefName,
+        head: &Cid,
+        version: u64,
+    ) -> Result<Option<(Cid, Entry)>> {
         let source = &self.committed();
         let mut cid = *head;
         let mut entry = read_entry(source, actor, &cid, None)?;
@@ -233,158 +235,6 @@ impl Reader {
         head.map(|head| Tail::read(&self.committed(), address, &head, base, None))
             .transpose()
     }
-
-    /// Reads an actor's whole log, and says how many events it has: each entry is checked against its CID, its place, its
-    /// jump and its type; the snapshot against what the events make. O(events).
-    ///
-    /// # Errors
-    /// `Corrupt`, naming actor, version and block; the store's.
-    pub fn verify<K: Kind>(&self, address: &Address) -> Result<u64> {
-        let source = &self.committed();
-        let actor = address.log();
-        // First: what is written meanwhile is then behind it.
-        let model = source.read_ref(address.read_model())?;
-        let Some(head) = source.read_ref(actor)? else {
-            return Ok(0);
-        };
-        let mut chain: Vec<(u64, Cid, Option<Cid>, u64)> = Vec::new();
-        let mut next = Some((head.target, None));
-        while let Some((cid, version)) = next {
-            let entry = read_entry(source, actor, &cid, version)?;
-            let begins_after = match &entry {
-                Entry::Event(event) => event.base,
-                Entry::Base(_) | Entry::Tombstone(_) => entry.version(),
-            };
-            if let Some((version, cid, _, base)) = chain.last()
-                && *base != begins_after
-            {
-                let detail = format!("its log does not begin after version {base}");
-                return Err(ActorError::corrupt(actor, *version, Some(*cid), detail));
-            }
-            let Entry::Event(event) = entry else {
-                // What it begins with can be read.
-                replay::<K>(source, actor, &cid, None)?;
-                break;
-            };
-            read_event::<K>(actor, &cid, &event)?;
-            chain.push((event.version, cid, event.jump, event.base));
-            next = event.parent.map(|parent| (parent, Some(event.version - 1)));
-        }
-        for (version, cid, jump, base) in &chain {
-            let (Some(number), Some(jump)) = (event_jump(*version, *base), jump) else {
-                continue;
-            };
-            let newest = chain.first().map_or(0, |(newest, ..)| *newest);
-            let there = usize::try_from(newest.saturating_sub(number)).unwrap_or(usize::MAX);
-            if chain.get(there).is_none_or(|(_, there, ..)| there != jump) {
-                let detail = format!("its jump does not lead to version {number}");
-                return Err(ActorError::corrupt(actor, *version, Some(*cid), detail));
-            }
-        }
-        if let Some(value) = model {
-            self.verify_snapshot::<K>(address, &head.target, &value.target)?;
-        }
-        Ok(chain.len() as u64)
-    }
-
-    fn verify_snapshot<K: Kind>(&self, address: &Address, head: &Cid, cid: &Cid) -> Result<()> {
-        let source = &self.committed();
-        let node = read_snapshot(source, address.read_model(), cid)?;
-        // What other rules made, or who knows later events, is not what these rules make.
-        if node.fold != K::FOLD || node.typed.schema > K::SCHEMA {
-            return Ok(());
-        }
-        let wrong = |detail: &str| {
-            let actor = address.read_model();
-            Err(ActorError::corrupt(actor, node.version, Some(*cid), detail))
-        };
-        let Some((entry, _)) = self.find(address.log(), head, node.version)? else {
-            return wrong("its log has no such version");
-        };
-        let folded = replay::<K>(source, address.log(), &entry, None)?;
-        let (made, _) = self.make_snapshot(folded, &entry, node.typed.schema)?;
-        if made != *cid && entry.to_bytes().as_slice() == node.entry.as_slice() {
-            return wrong("it is not what the events make");
-        }
-        Ok(())
-    }
-
-    fn make_snapshot<K: Kind>(
-        &self,
-        mut loaded: Loaded<K>,
-        head: &Cid,
-        schema: u64,
-    ) -> Result<(Cid, Vec<Block>)> {
-        let read = |cid: &Cid| self.store.get(cid).map_err(ActorError::from);
-        let mut blocks = Blocks::new(&read);
-        let cid = snapshot(&mut blocks, &mut loaded, head, schema)?;
-        Ok((cid, blocks.into_blocks(&[cid])))
-    }
-
-    /// Makes the read model anew from the events alone. Returns the version that it is of.
-    ///
-    /// # Errors
-    /// `NewerSchema`: who does not know all events would lose what they did; as for [`Reader::verify`]; those of a commit.
-    pub fn rebuild<K: Kind>(&self, address: &Address, durability: Durability) -> Result<u64> {
-        loop {
-            let Some(head) = self.store.read_ref(address.log())? else {
-                return Ok(0);
-            };
-            let folded = replay::<K>(&self.committed(), address.log(), &head.target, None)?;
-            if !folded.exists() {
-                return Ok(folded.place.version);
-            }
-            expect_known_schema::<K>(address, &folded)?;
-            let version = folded.place.version;
-            let (target, blocks) = self.make_snapshot(folded, &head.target, K::SCHEMA)?;
-            let ticket = self.store.submit(Commit {
-                scope: address.scope().to_owned(),
-                decide: Some(Arc::new(Anew {
-                    address: address.clone(),
-                    head,
-                    target,
-                    blocks,
-                })),
-                durability,
-                ..Commit::default()
-            });
-            match ticket.wait() {
-                // Something happened meanwhile: what was made is of the past, or of what was deleted.
-                Err(StoreError::Refused) => {}
-                Err(error) => return Err(error.into()),
-                Ok(_) => return Ok(version),
-            }
-        }
-    }
-}
-
-/// A read model that takes the place of another, if the log still ends as it did.
-#[derive(Debug)]
-struct Anew {
-    address: Address,
-    head: RefValue,
-    target: Cid,
-    blocks: Vec<Block>,
-}
-
-impl Decide for Anew {
-    fn decide(&self, view: &mut dyn View, _: i64) -> Result<Decided, StoreError> {
-        if view.read_ref(self.address.log())?.as_ref() != Some(&self.head) {
-            return Err(StoreError::Refused);
-        }
-        Ok(Decided {
-            blocks: self.blocks.clone(),
-            moves: vec![RefMove {
-                name: self.address.read_model().clone(),
-                expect: Expect::Any,
-                change: Change::Set {
-                    target: self.target,
-                    record: Vec::new(),
-                },
-            }],
-            receipt: None,
-        })
-    }
 }
 
 fn trimmed(address: &Address, asked: u64, oldest: u64) -> ActorError {
@@ -392,5 +242,36 @@ fn trimmed(address: &Address, asked: u64, oldest: u64) -> ActorError {
         actor: address.log().encoded().to_owned(),
         asked,
         oldest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use treering_store::StoreError;
+
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_read_again_and_nothing_else() {
+        let tries = std::cell::Cell::new(0);
+        let read = |error: ActorError, enough: u32| {
+            tries.set(0);
+            let answer: Result<u32> = steadily(
+                || {
+                    tries.set(tries.get() + 1);
+                    if tries.get() == enough {
+                        Ok(7)
+                    } else {
+                        Err(error.clone())
+                    }
+                },
+                |error| Some(error),
+            );
+            (answer.ok(), tries.get())
+        };
+        let gone = ActorError::from(StoreError::BlockNotFound(Cid::of_node(b"x")));
+        assert_eq!(read(gone.clone(), 3), (Some(7), 3));
+        assert_eq!(read(gone, u32::MAX), (None, TRIES));
+        assert_eq!(read(StoreError::Closed.into(), 3), (None, 1));
     }
 }

@@ -321,7 +321,7 @@ impl<K: Kind> Touched for Actor<K> {
             target,
             record: Vec::new(),
         };
-        if place.deleted_at_ms.is_some() || self.model == Model::Dropped {
+        if self.model == Model::Dropped {
             moves.push(read_model(Change::Delete));
         } else if self.model == Model::Anew
             || place.version.saturating_sub(place.snapshot) >= K::SNAPSHOT_EVENTS
