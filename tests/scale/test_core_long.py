@@ -18,3 +18,12 @@ import pytest
 def test_core(cargo_test: Callable[..., str], package: str, binary: str, name: str) -> None:
     printed = cargo_test("--package", package, "--test", binary, "--", "--ignored", "--exact", name)
     assert "1 passed" in printed, f"no test of the name {name}:\n{printed}"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("binary", ["actors", "crash"])
+def test_actors(cargo_test: Callable[..., str], binary: str) -> None:
+    """A million events, a hundred thousand ids; every failing operation of a life of all stores."""
+    printed = cargo_test("--package", "treering-actor", "--test", binary, "--", "--ignored")
+    assert " 0 failed" in printed
+    assert "running 0 tests" not in printed
