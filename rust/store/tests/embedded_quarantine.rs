@@ -15,8 +15,8 @@ use rusqlite::Connection;
 use treering_block::{Block, Cid};
 use treering_store::quarantine::{self, Entry, To};
 use treering_store::{
-    EmbeddedStore, Expect, GcOptions, MemoryStore, Quarantined, RefName, RefValue, Store,
-    StoreError,
+    BackupOptions, EmbeddedStore, Expect, GcOptions, MemoryStore, OpenOptions, Progress,
+    Quarantined, RefName, RefValue, Store, StoreError,
 };
 
 /// Two refs over one chain of six nodes, each with a leaf: `one` at the sixth, `fork` at the third; and
@@ -95,6 +95,14 @@ fn lose(path: &Path, cid: &Cid, graph_too: bool) {
         &format!("DELETE FROM block WHERE digest = x'{digest}'"),
         1,
     );
+}
+
+fn read_only(path: &Path) -> EmbeddedStore {
+    let options = OpenOptions {
+        read_only: true,
+        ..OpenOptions::default()
+    };
+    EmbeddedStore::open(path, &options).unwrap()
 }
 
 fn texts(names: &[&RefName]) -> Vec<String> {
@@ -604,4 +612,47 @@ fn a_sound_ref_comes_along_and_back() {
         quarantine::restore(&store, &moved.name, To::Whole),
         Err(StoreError::RefMoved { .. })
     ));
+}
+
+/// What a backup of before the loss still has is not thrown away with what the store gave up.
+#[test]
+fn a_backup_keeps_what_only_it_has() {
+    for graph_too in [false, true] {
+        for verify in [true, false] {
+            let home = tempfile::tempdir().unwrap();
+            let backup = |store: &EmbeddedStore, into: &str| {
+                let options = BackupOptions { verify };
+                store.backup(&home.path().join(into), &options, &Progress::default())
+            };
+            let path = home.path().join("store");
+            let store = open(&path);
+            let chain = chain(&store);
+            backup(&store, "before").unwrap();
+            store.close().unwrap();
+            let lost = chain.leaves[4].cid;
+            lose(&path, &lost, graph_too);
+            let store = open(&path);
+            store.repair().unwrap();
+            moved_away(&store, &[&name("one")]);
+            store.gc(&GcOptions { dry_run: false }).unwrap();
+            assert_eq!(store.verify(None).unwrap().findings, []);
+
+            for _ in 0..2 {
+                let refused = backup(&store, "before").unwrap_err();
+                let StoreError::Invalid { value, rule, .. } = &refused else {
+                    panic!("{refused:?}");
+                };
+                assert_eq!(*value, lost.to_string());
+                assert!(rule.contains("put it back from there"), "{rule}");
+                // As it was: it still has it, whatever the store does meanwhile.
+                let kept = read_only(&home.path().join("before"));
+                assert_eq!(kept.get(&lost).unwrap(), chain.leaves[4].bytes);
+                assert_eq!(kept.verify(None).unwrap().findings, []);
+                let again = put(vec![chain.leaves[4].clone()]);
+                store.submit(again).wait().unwrap();
+            }
+            backup(&store, "after").unwrap();
+            assert!(backup(&store, "after").unwrap().incremental);
+        }
+    }
 }

@@ -5,6 +5,7 @@ lost by it, whatever is collected meanwhile; with the block put again all is as 
 """
 
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 from expected import Entry, Expected, ok, right
@@ -58,7 +59,21 @@ class Quarantine(Breaking):
         assert ok(self.call(player, "verify")) == []
         if not self.there():
             self.add_thread(player, SCOPES[0])
+        self.backup_after_loss(player, victim)
         self.come_back()
+
+    def backup_after_loss(self, player: int, victim: Any) -> None:
+        """A backup that has what the store lost is left as it is, for it to be taken from there."""
+        if self.backed_up is None:
+            return
+        before = self.backup_path() / "store.db"
+        with closing(sqlite3.connect(f"file:{before}?mode=ro", uri=True)) as rows:
+            has_it = rows.execute("SELECT 1 FROM block WHERE digest = ?", (victim.digest,)).fetchall() != []
+        answer = self.call(player, "backup", str(self.backup_path()))
+        if right(answer, {"invalid": has_it}):
+            return
+        assert str(victim) in answer.text
+        self.start_backups_anew()
 
     def leads_to(self, player: int, root: Any, victim: Any) -> bool:
         present, missing = ok(self.call(player, "reachable", [root]))

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::params;
 use rusqlite::types::Value;
+use treering_block::Cid;
 
 use super::database::drop_dead;
 use super::files;
@@ -72,6 +73,7 @@ struct Before {
     head: Head,
     /// The ordinal of its newest block, or of one after that which is gone.
     last_ordinal: u64,
+    blocks: u64,
     dead: Bitmap,
 }
 
@@ -118,6 +120,7 @@ fn prove_prefix(moment: &Moment<'_>, copy: Session<'_>, target: &Target) -> Resu
     Ok(Before {
         head,
         last_ordinal: totals.next_ordinal.saturating_sub(1),
+        blocks: totals.blocks,
         dead: copy.dead_ordinals()?,
     })
 }
@@ -128,6 +131,16 @@ fn given_up(position: u64) -> StoreError {
         what: "backup",
         value: format!("commit {position}"),
         rule: "what it did was given up since this backup was made: keep that, and make the next into a new directory"
+            .into(),
+    }
+}
+
+/// What a backup may be the last to have.
+fn only_here(cid: &Cid) -> StoreError {
+    StoreError::Invalid {
+        what: "backup",
+        value: cid.to_string(),
+        rule: "the store has lost this block since the backup was made, which still has it: put it back from there, and make the next into a new directory"
             .into(),
     }
 }
@@ -144,8 +157,11 @@ struct Update<'m> {
 
 impl Update<'_> {
     fn run(&mut self, options: &BackupOptions) -> Result<()> {
-        self.blocks()?;
-        self.bury()?;
+        let came = self.blocks()?;
+        let dropped = self.bury()?;
+        if self.before.blocks + came > self.moment.totals.blocks + dropped {
+            return Err(self.what_was_lost()?);
+        }
         let files = files::copy_new(
             self.moment,
             self.copy,
@@ -198,29 +214,63 @@ impl Update<'_> {
         Ok(copied.rows)
     }
 
-    /// Every block behind the newest that is there, with what it links to.
-    fn blocks(&mut self) -> Result<()> {
+    /// A block that went from the store without being collected was lost, and repaired around. Ends the transaction,
+    /// to look at the backup as it was.
+    fn what_was_lost(&self) -> Result<StoreError> {
+        self.copy.run("ROLLBACK", "read")?;
+        let dead = self.moment.session.dead_ordinals()?;
+        let mut after = 0;
+        loop {
+            let page = self.copy.ordinals_after(after, PAGE)?;
+            let Some(last) = page.last().copied() else {
+                return Ok(self.not_updated("it has more blocks than its own rows tell"));
+            };
+            for ordinal in page {
+                if !dead.contains(ordinal)
+                    && self.moment.session.cid_of(ordinal)?.is_none()
+                    && let Some(cid) = self.copy.cid_of(ordinal)?
+                {
+                    return Ok(only_here(&cid));
+                }
+            }
+            after = last;
+        }
+    }
+
+    fn not_updated(&self, why: &str) -> StoreError {
+        StoreError::Corrupt {
+            what: "backup",
+            which: self.target.root().display().to_string(),
+            detail: format!(
+                "{why}; it was not brought up to date: if `treering verify` finds the store sound, back up into another directory"
+            ),
+        }
+    }
+
+    /// Every block behind the newest that is there, with what it links to. Returns how many.
+    fn blocks(&mut self) -> Result<u64> {
+        let mut came = 0;
         let mut after = self.before.last_ordinal;
         loop {
             // The graph has one row for each block.
             let page = self.moment.session.ordinals_after(after, PAGE)?;
             let Some(last) = page.last().copied() else {
-                return Ok(());
+                return Ok(came);
             };
             let range = [to_sql(after).into(), to_sql(last).into()];
-            for table in ["block", "graph"] {
-                self.rows(table, "WHERE ordinal > ?1 AND ordinal <= ?2", &range)?;
-            }
+            let these = "WHERE ordinal > ?1 AND ordinal <= ?2";
+            came += self.rows("block", these, &range)?;
+            self.rows("graph", these, &range)?;
             self.report.blocks += page.len() as u64;
             after = last;
         }
     }
 
-    /// What was declared dead since; its rows go.
-    fn bury(&mut self) -> Result<()> {
+    /// What was declared dead since; its rows go. Returns how many.
+    fn bury(&mut self) -> Result<u64> {
         let dead = self.moment.session.dead_ordinals()?;
         if dead == self.before.dead {
-            return Ok(());
+            return Ok(0);
         }
         let mut new = Bitmap::default();
         for (number, page) in dead.pages() {
@@ -240,7 +290,7 @@ impl Update<'_> {
             .saturating_sub(self.copy.count_behind(self.before.last_ordinal)?);
         self.report.blocks -= came;
         self.report.removed_blocks = dropped.saturating_sub(came);
-        Ok(())
+        Ok(dropped)
     }
 
     /// New commits, and what they moved or left. Returns the names of the refs.
@@ -349,13 +399,7 @@ impl Update<'_> {
         }
         match what_is_wrong(&checked, self.copy, self.moment)? {
             None => Ok(()),
-            Some(why) => Err(StoreError::Corrupt {
-                what: "backup",
-                which: self.target.root().display().to_string(),
-                detail: format!(
-                    "{why}; it was not brought up to date: if `treering verify` finds the store sound, back up into another directory"
-                ),
-            }),
+            Some(why) => Err(self.not_updated(&why)),
         }
     }
 
