@@ -90,8 +90,8 @@ types: $(VENV)/.built ## mypy --strict on the package and a consumer, stubs agai
 docs: $(VENV)/.built ## snippets of README and docs, and the examples, run as tests
 	$(PYTEST) tests/docs
 
-test-long: $(VENV)/.built ## what takes minutes, the wheel in a clean environment among it
-	$(PYTEST) tests -m long
+test-long: $(VENV)/.built ## what takes minutes, the wheel in a clean environment among it; two at a time
+	$(PYTEST) tests -m long -p no:benchmark --numprocesses 2 --dist worksteal --durations 12
 
 bench: $(VENV)/.deps ## benchmarks of the Python API and of the core, optimised builds (read benches/README.md first)
 	rm -rf target/bench && mkdir -p target/bench

@@ -30,9 +30,9 @@ pub trait Kind: fmt::Debug + Send + Sync + 'static {
     /// What happens to it.
     type Event: Event;
 
-    /// A message of an older schema as one of this one's.
-    fn upcast(typed: Typed) -> Typed {
-        typed
+    /// A message of an older schema as one of this one's; None for one that is as it was.
+    fn upcast(_: &Typed) -> Option<Typed> {
+        None
     }
 
     /// The state after an event.

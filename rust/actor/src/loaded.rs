@@ -76,18 +76,24 @@ impl<K: Kind> Loaded<K> {
         self.place.version > 0 && self.place.deleted_at_ms.is_none()
     }
 
-    /// After an event of this log.
-    pub(crate) fn apply(&mut self, actor: &RefName, cid: Cid, node: &EventNode) -> Result<()> {
+    /// After an event that was put behind this log.
+    pub(crate) fn append(&mut self, actor: &RefName, cid: Cid, node: &EventNode) -> Result<()> {
+        self.apply(actor, cid, node)?;
+        let place = &mut self.place;
+        place.jumps = Some(match &place.jumps {
+            Some(jumps) => jumps.advanced(cid),
+            None => Jumps::new(1, cid, None),
+        });
+        Ok(())
+    }
+
+    /// After an event of this log; what is known of the way back is as it was.
+    fn apply(&mut self, actor: &RefName, cid: Cid, node: &EventNode) -> Result<()> {
         let place = &mut self.place;
         if node.version != place.version + 1 || node.base != place.base {
             let detail = format!("version {} follows version {}", node.version, place.version);
             return Err(ActorError::corrupt(actor, node.version, Some(cid), detail));
         }
-        let jumps = match &place.jumps {
-            Some(jumps) => jumps.advanced(cid),
-            None => Jumps::new(1, cid, None),
-        };
-        place.jumps = Some(jumps);
         place.version = node.version;
         place.at_ms = node.at_ms;
         place.deleted_at_ms = None;
@@ -105,7 +111,8 @@ pub(crate) fn read_event<K: Kind>(
     cid: &Cid,
     node: &EventNode,
 ) -> Result<Option<Happened<K::Event>>> {
-    let typed = K::upcast(node.typed.clone());
+    let upcast = K::upcast(&node.typed);
+    let typed = upcast.as_ref().unwrap_or(&node.typed);
     let event = K::Event::decode(&typed.type_name, &typed.message).map_err(|Unreadable(why)| {
         ActorError::corrupt(
             actor,
@@ -116,7 +123,7 @@ pub(crate) fn read_event<K: Kind>(
     })?;
     Ok(event.map(|event| Happened {
         event,
-        links: typed.links,
+        links: typed.links.clone(),
     }))
 }
 

@@ -111,7 +111,7 @@ impl<'t> Turn<'t> {
         for happened in events {
             let node = self.next_event(address, &mut loaded, &happened)?;
             let block = node.encode()?;
-            loaded.apply(address.log(), block.cid, &node)?;
+            loaded.append(address.log(), block.cid, &node)?;
             self.blocks.put(block);
         }
         self.note(address, loaded)

@@ -70,14 +70,12 @@ impl<const SCHEMA_: u64, const FOLD_: u64> Kind for Tally<SCHEMA_, FOLD_> {
     type State = Sum;
     type Event = By<SCHEMA_>;
 
-    fn upcast(typed: Typed) -> Typed {
-        if SCHEMA_ == 2 && typed.schema == 1 && typed.type_name == "x.Added" {
-            return Typed {
-                type_name: "x.Changed".into(),
-                ..typed
-            };
-        }
-        typed
+    fn upcast(typed: &Typed) -> Option<Typed> {
+        let is_old = SCHEMA_ == 2 && typed.schema == 1 && typed.type_name == "x.Added";
+        is_old.then(|| Typed {
+            type_name: "x.Changed".into(),
+            ..typed.clone()
+        })
     }
 
     fn evolve(state: &mut Sum, event: &Happened<By<SCHEMA_>>) {

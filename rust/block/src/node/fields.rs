@@ -17,7 +17,13 @@ const KIND: &str = "kind";
 /// The fields of a stored node, checked to be a node of our profile, not yet typed.
 pub(crate) struct Fields<'a> {
     cid: Cid,
-    entries: Vec<(&'a str, Option<&'a [u8]>)>,
+    entries: Vec<(&'a str, Option<Stored<'a>>)>,
+}
+
+/// A value as it stands, and the event that it begins with.
+struct Stored<'a> {
+    first: Event<'a>,
+    bytes: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
@@ -39,9 +45,19 @@ impl<'a> Fields<'a> {
         let Event::Map(length) = reader.next()? else {
             return Err(self.ill_typed("node", "a map"));
         };
+        // Each takes two bytes at least, so what is announced is not more than the input.
+        self.entries.reserve_exact(length);
         for _ in 0..length {
             let key = reader.key()?;
-            self.entries.push((key, Some(reader.skip_value()?)));
+            let mut first = Event::Null;
+            let mut is_first = true;
+            let bytes = reader.value(|event| {
+                if std::mem::take(&mut is_first) {
+                    first = event;
+                }
+                Ok::<_, BlockError>(())
+            })?;
+            self.entries.push((key, Some(Stored { first, bytes })));
         }
         Ok(reader.finish()?)
     }
@@ -52,9 +68,9 @@ impl<'a> Fields<'a> {
             .entries
             .iter()
             .find(|(key, _)| *key == KIND)
-            .and_then(|(_, value)| *value);
-        match value.map(|value| Reader::new(value).next()) {
-            Some(Ok(Event::Str(kind))) => Ok(kind),
+            .and_then(|(_, value)| value.as_ref());
+        match value.map(|value| value.first) {
+            Some(Event::Str(kind)) => Ok(kind),
             _ => Err(self.ill_typed(KIND, "a text")),
         }
     }
@@ -137,10 +153,10 @@ impl<'a> Fields<'a> {
         &mut self,
         field: &'static str,
     ) -> Result<Option<Encoded>, BlockError> {
-        let Some(bytes) = self.take(field) else {
+        let Some(stored) = self.take(field) else {
             return Ok(None);
         };
-        let value = self.decoded(Encoded::decode_from(bytes))?;
+        let value = self.decoded(Encoded::decode_from(stored.bytes))?;
         for link in value.links() {
             self.ours(field, Cid::try_from(link).ok())?;
         }
@@ -159,10 +175,10 @@ impl<'a> Fields<'a> {
     /// A list of links that is left out when empty.
     pub(crate) fn links(&mut self, field: &'static str) -> Result<Vec<Cid>, BlockError> {
         const EXPECTED: &str = "a list of at least one link, or absent";
-        let Some(bytes) = self.take(field) else {
+        let Some(stored) = self.take(field) else {
             return Ok(Vec::new());
         };
-        let mut reader = Reader::new(bytes);
+        let mut reader = Reader::new(stored.bytes);
         let length = match self.decoded(reader.next())? {
             Event::Array(length) if length > 0 => length,
             _ => return Err(self.ill_typed(field, EXPECTED)),
@@ -183,10 +199,10 @@ impl<'a> Fields<'a> {
         field: &'static str,
     ) -> Result<BTreeMap<String, Cid>, BlockError> {
         const EXPECTED: &str = "a map of at least one name to a link, or absent";
-        let Some(bytes) = self.take(field) else {
+        let Some(stored) = self.take(field) else {
             return Ok(BTreeMap::new());
         };
-        let mut reader = Reader::new(bytes);
+        let mut reader = Reader::new(stored.bytes);
         let length = match self.decoded(reader.next())? {
             Event::Map(length) if length > 0 => length,
             _ => return Err(self.ill_typed(field, EXPECTED)),
@@ -209,8 +225,8 @@ impl<'a> Fields<'a> {
     ) -> Result<Option<Fields<'a>>, BlockError> {
         match self.take(field) {
             None => Ok(None),
-            Some(bytes) if bytes.first().is_some_and(|head| head >> 5 == 5) => {
-                Self::read(&self.cid, bytes).map(Some)
+            Some(stored) if matches!(stored.first, Event::Map(_)) => {
+                Self::read(&self.cid, stored.bytes).map(Some)
             }
             Some(_) => Err(self.ill_typed(field, "a map")),
         }
@@ -236,16 +252,16 @@ impl<'a> Fields<'a> {
         self.cid
     }
 
-    fn take(&mut self, field: &str) -> Option<&'a [u8]> {
+    fn take(&mut self, field: &str) -> Option<Stored<'a>> {
         self.entries
             .iter_mut()
             .find(|(key, _)| *key == field)
             .and_then(|(_, value)| value.take())
     }
 
-    /// The first event of a field; the bytes were checked, so an error means absent.
+    /// The first event of a field.
     fn event(&mut self, field: &str) -> Option<Event<'a>> {
-        Reader::new(self.take(field)?).next().ok()
+        self.take(field).map(|stored| stored.first)
     }
 
     fn decoded<T>(&self, result: Result<T, CodecError>) -> Result<T, BlockError> {

@@ -65,6 +65,7 @@ pub(super) struct Request {
     pub(super) work: Work,
     bytes: u64,
     queued: Instant,
+    by: ThreadId,
     lock_wait: Duration,
 }
 
@@ -116,6 +117,7 @@ impl Request {
             work,
             bytes,
             queued: Instant::now(),
+            by: std::thread::current().id(),
             lock_wait,
         }
     }
@@ -245,8 +247,9 @@ impl Queue {
         if state.closing {
             return Err(Box::new(request));
         }
-        // Who left another one here unannounced isn't waiting yet.
-        let announce = announce || !state.requests.is_empty();
+        // What another thread left here unannounced has waited long enough; one that leaves several helps with all.
+        let last = state.requests.back();
+        let announce = announce || last.is_some_and(|last| last.by != request.by);
         state.requests.push_back(request);
         // Who has the turn looks again at its end, and who waits for the lock between processes has to
         // know of every deadline.

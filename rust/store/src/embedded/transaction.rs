@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use treering_block::{Block, Cid, Codec};
@@ -40,8 +41,8 @@ pub(super) struct Transaction<'c> {
     on_disk: bool,
     /// Files of this request's large blocks.
     files: HashMap<Cid, String>,
-    /// What the rows of refs that this request has read add to the sum of all.
-    ref_sums: Vec<(String, u64)>,
+    /// Refs that this request has read or changed, and what their rows add to the sum of all.
+    refs: HashMap<String, (Option<RefValue>, u64)>,
     /// The request has written something.
     wrote: bool,
     /// Blocks and bytes stored.
@@ -93,7 +94,7 @@ impl<'c> Transaction<'c> {
             recent,
             on_disk,
             files: HashMap::new(),
-            ref_sums: Vec::new(),
+            refs: HashMap::new(),
             wrote: false,
             added: (0, 0),
             late_files: Vec::new(),
@@ -109,7 +110,7 @@ impl<'c> Transaction<'c> {
         work: impl FnOnce(&mut Self) -> Result<T>,
     ) -> (Result<T>, HashMap<Cid, String>) {
         self.files = files;
-        self.ref_sums.clear();
+        self.refs.clear();
         self.wrote = false;
         let answer = work(self);
         if let Err(error) = &answer
@@ -194,6 +195,7 @@ impl<'c> Transaction<'c> {
     /// Rows of refs were changed by other ways than commits: what they add up to is counted anew.
     pub(super) fn recount_refs(&mut self) {
         self.totals.refs_sum = None;
+        self.refs.clear();
     }
 
     /// A row of the journal was written anew, or what is told of its end.
@@ -258,6 +260,20 @@ impl<'c> Transaction<'c> {
         }
     }
 
+    /// A ref as it stands, read once in a request, and what its row adds to the sum of all.
+    fn ref_and_sum(&mut self, name: &RefName) -> Result<&(Option<RefValue>, u64)> {
+        match self.refs.entry(name.encoded().to_owned()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(unknown) => {
+                let read = self.session.read_ref_and_sum(name)?;
+                Ok(unknown.insert(match read {
+                    Some((value, sum)) => (Some(value), sum),
+                    None => (None, 0),
+                }))
+            }
+        }
+    }
+
     pub(super) fn writing(&mut self, write: impl FnOnce(Session<'c>) -> Result<()>) -> Result<()> {
         self.wrote = true;
         self.on_disk = false;
@@ -307,12 +323,7 @@ impl Ledger for Transaction<'_> {
     }
 
     fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>> {
-        let Some((value, sum)) = self.session.read_ref_and_sum(name)? else {
-            self.ref_sums.push((name.encoded().to_owned(), 0));
-            return Ok(None);
-        };
-        self.ref_sums.push((name.encoded().to_owned(), sum));
-        Ok(Some(value))
+        Ok(self.ref_and_sum(name)?.0.clone())
     }
 
     fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>> {
@@ -384,14 +395,7 @@ impl Ledger for Transaction<'_> {
     fn change_ref(&mut self, name: &RefName, version: u64, change: &Change) -> Result<()> {
         // The journal's row follows in the same request.
         let position = self.tip.head.position.saturating_add(1);
-        let mut read = self.ref_sums.iter().rev();
-        let before = match read.find(|(read, _)| read == name.encoded()) {
-            Some((_, sum)) => *sum,
-            None => self
-                .session
-                .read_ref_and_sum(name)?
-                .map_or(0, |(_, sum)| sum),
-        };
+        let before = self.ref_and_sum(name)?.1;
         let mut after = 0;
         self.writing(|session| {
             match change {
@@ -405,7 +409,15 @@ impl Ledger for Transaction<'_> {
         if let Some(sum) = &mut self.totals.refs_sum {
             *sum = sum.wrapping_sub(before).wrapping_add(after);
         }
-        self.ref_sums.push((name.encoded().to_owned(), after));
+        let value = match change {
+            Change::Set { target, record } => Some(RefValue {
+                version,
+                target: *target,
+                record: record.clone(),
+            }),
+            Change::Delete => None,
+        };
+        self.refs.insert(name.encoded().to_owned(), (value, after));
         Ok(())
     }
 
