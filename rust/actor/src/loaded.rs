@@ -210,18 +210,23 @@ fn fold_from<K: Kind>(
     Ok(loaded)
 }
 
-/// The actor at an entry of its log, from a snapshot if it is one of this log's.
+/// The oldest events that a replay keeps in memory until it has come to the beginning; the others are read twice.
+const EVENTS_KEPT: usize = 1024;
+
+/// The actor at an entry of its log, from a snapshot if it is one of this log's. Memory: 48 bytes an event, and
+/// [`EVENTS_KEPT`] events.
 pub(crate) fn replay<K: Kind>(
     source: &dyn Source,
     actor: &RefName,
     head: &Cid,
     snapshot: Option<&SnapshotNode>,
 ) -> Result<Loaded<K>> {
-    let mut events: Vec<(Cid, Box<EventNode>)> = Vec::new();
+    let mut events: Vec<(Cid, Option<Box<EventNode>>)> = Vec::new();
+    let mut jumps = None;
     let mut next = Some((*head, None));
     let mut loaded = Loaded::<K>::default();
     while let Some((cid, version)) = next {
-        if let (Some(node), Some((_, first))) = (snapshot, events.last())
+        if let (Some(node), Some((_, Some(first)))) = (snapshot, events.last())
             && node.version + 1 == first.version
             && node.version >= first.base
             && node.entry == cid.to_bytes()
@@ -247,7 +252,13 @@ pub(crate) fn replay<K: Kind>(
                 next = event
                     .parent
                     .map(|parent| (parent, event.version.checked_sub(1)));
-                events.push((cid, event));
+                // The way back is known from the newest event alone.
+                jumps.get_or_insert_with(|| jumps_at(&event, cid));
+                let newer = events.len().checked_sub(EVENTS_KEPT);
+                if let Some((_, kept)) = newer.and_then(|newer| events.get_mut(newer)) {
+                    *kept = None;
+                }
+                events.push((cid, Some(event)));
             }
             Entry::Base(base) => {
                 let node = read_snapshot(source, actor, &base.state)?;
@@ -267,15 +278,32 @@ pub(crate) fn replay<K: Kind>(
             }
         }
     }
-    // The way back is known from the newest event alone.
-    let jumps = events.first().map(|(cid, event)| jumps_at(event, *cid));
-    for (cid, event) in events.iter().rev() {
-        loaded.apply(actor, *cid, event)?;
+    for (cid, kept) in events.into_iter().rev() {
+        let event = match kept {
+            Some(event) => event,
+            None => read_event_again(source, actor, &cid, loaded.place.version + 1)?,
+        };
+        loaded.apply(actor, cid, &event)?;
     }
     if jumps.is_some() {
         loaded.place.jumps = jumps;
     }
     Ok(loaded)
+}
+
+fn read_event_again(
+    source: &dyn Source,
+    actor: &RefName,
+    cid: &Cid,
+    version: u64,
+) -> Result<Box<EventNode>> {
+    match read_entry(source, actor, cid, Some(version))? {
+        Entry::Event(event) => Ok(event),
+        Entry::Base(_) | Entry::Tombstone(_) => {
+            let detail = "an event was read there before";
+            Err(ActorError::corrupt(actor, version, Some(*cid), detail))
+        }
+    }
 }
 
 fn jumps_at(event: &EventNode, cid: Cid) -> Jumps {

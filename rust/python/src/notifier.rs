@@ -103,20 +103,45 @@ fn commit_soon(py: Python<'_>) -> PyResult<()> {
     else {
         return Ok(());
     };
-    let done = py.detach(|| {
+    let own = Collecting::begin(&event_loop);
+    py.detach(|| {
+        for ticket in &tickets {
+            ticket.help(PATIENCE);
+        }
+    });
+    let done = own.end();
+    done.iter()
+        .try_for_each(|delivery| complete(delivery.future.bind(py)))
+}
+
+/// As long as it lives, this thread's deliveries to its own loop are collected.
+struct Collecting;
+
+impl Collecting {
+    fn begin(event_loop: &Py<PyAny>) -> Self {
         OWN.set(Some(Own {
             event_loop: event_loop.as_ptr(),
             deliveries: Vec::new(),
         }));
-        for ticket in &tickets {
-            ticket.help(PATIENCE);
-        }
-        OWN.take().map(|own| own.deliveries)
-    });
-    for Delivery { future, .. } in done.into_iter().flatten() {
-        complete(future.bind(py))?;
+        Self
     }
-    Ok(())
+
+    fn end(self) -> Vec<Delivery> {
+        OWN.take().map_or_else(Vec::new, |own| own.deliveries)
+    }
+}
+
+impl Drop for Collecting {
+    /// After a panic: the futures that are to be completed still are, by the other thread.
+    fn drop(&mut self) {
+        let left = OWN.take().map_or_else(Vec::new, |own| own.deliveries);
+        if !left.is_empty()
+            && let Ok(queue) = queue()
+        {
+            left.into_iter()
+                .for_each(|delivery| drop(queue.send(delivery)));
+        }
+    }
 }
 
 /// What to call, from any thread, to have `future` completed in its loop.

@@ -133,6 +133,18 @@ fn live_long(events: u64) {
     let spent = cold.store.counters().blocks_read - before;
     eprintln!("its seventh event is found in {spent} blocks");
     assert!(spent <= 80, "{spent} blocks");
+    // All that happened is folded in little memory: most events are read twice for it.
+    let before = cold.store.counters().blocks_read;
+    let version = cold
+        .reader()
+        .rebuild::<UserConfigKind>(&address, Durability::Relaxed);
+    assert_eq!(version.unwrap(), events);
+    let spent = cold.store.counters().blocks_read - before;
+    assert!((events..2 * events).contains(&spent), "{spent} blocks");
+    assert_eq!(
+        cold.now::<UserConfigKind>(&[]).state.default_model,
+        format!("model {}", events - 1)
+    );
 }
 
 #[test]
