@@ -24,6 +24,10 @@ use crate::error::{CoreError, Result};
 const PART_BYTES_MAX: usize = 1 << 20;
 /// Values that are taken from an iterator before they are put in.
 const TAKEN_MAX: usize = 1_024;
+/// Entries, which lie anywhere in a map: the more at once, the fewer nodes are written over and over.
+const ENTRIES_MAX: usize = 1 << 17;
+/// Bytes of their values.
+const ENTRIES_BYTES_MAX: usize = 32 << 20;
 
 /// The root of a collection, and where its blocks are, if `value` is one.
 pub fn rooted(value: &Bound<'_, PyAny>) -> Option<Rooted> {
@@ -221,21 +225,22 @@ impl MapCore {
             Err(_) => items.try_iter()?,
         };
         loop {
-            let (mut entries, mut inside) = (Vec::new(), Vec::new());
-            for pair in pairs.clone().take(TAKEN_MAX) {
+            let (mut entries, mut inside, mut bytes) = (Vec::new(), Vec::new(), 0);
+            for pair in pairs.clone().take(ENTRIES_MAX) {
                 let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair?.extract()?;
                 let (value, mut links) = element(&value)?;
+                bytes += value.bytes().len();
                 entries.push((text(&key)?, value));
                 inside.append(&mut links);
+                if bytes > ENTRIES_BYTES_MAX {
+                    break;
+                }
             }
             if entries.is_empty() {
                 return Ok(version);
             }
             version = py.detach(|| {
-                version.change(&inside, |map, draft| {
-                    let mut entries = entries.into_iter();
-                    entries.try_for_each(|(key, value)| map.insert(&key, value, draft).map(drop))
-                })
+                version.change(&inside, |map, draft| map.extend(entries, draft).map(drop))
             })?;
         }
     }

@@ -12,6 +12,8 @@ mod path;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use crate::cbor::Encoded;
 use crate::collection::element::{Element, ill_typed};
 use crate::collection::{Draft, LENGTH_MAX};
@@ -164,19 +166,39 @@ impl Map {
         value: Encoded,
         draft: &mut Draft<'_, E>,
     ) -> Result<bool, E> {
-        if key.len() > KEY_BYTES_MAX {
-            let limit = CodecError::Limit {
-                what: LimitKind::Name,
-                limit: KEY_BYTES_MAX as u64,
-                actual: key.len() as u64,
-            };
-            return Err(BlockError::from(limit).into());
+        let new = self.extend([(key.to_owned(), value)], draft)?;
+        Ok(new > 0)
+    }
+
+    /// Gives keys their values, the last one to a key that comes twice; each node on the way is read and written once.
+    /// Returns how many keys are new.
+    ///
+    /// # Errors
+    /// As [`Self::insert`]; nothing is changed then.
+    pub fn extend<E: From<BlockError>>(
+        &mut self,
+        entries: impl IntoIterator<Item = (String, Encoded)>,
+        draft: &mut Draft<'_, E>,
+    ) -> Result<u64, E> {
+        let mut coming = BTreeMap::new();
+        for (key, value) in entries {
+            if key.len() > KEY_BYTES_MAX {
+                let limit = CodecError::Limit {
+                    what: LimitKind::Name,
+                    limit: KEY_BYTES_MAX as u64,
+                    actual: key.len() as u64,
+                };
+                return Err(BlockError::from(limit).into());
+            }
+            let element = Element::new(value, draft)?;
+            coming.insert(Path::of(&key), (key, element));
         }
-        let entry = Item::Entry(key.to_owned(), Element::new(value, draft)?);
+        let coming = coming.into_iter();
+        let coming = coming.map(|(path, (key, element))| (path, key, element));
         let mut top = self.top.clone();
-        let new = top.insert(0, key, &Path::of(key), entry, draft)?;
+        let new = top.insert(0, coming.collect(), draft)?;
         self.top = top;
-        self.count = self.count.saturating_add(u64::from(new));
+        self.count = self.count.saturating_add(new);
         Ok(new)
     }
 

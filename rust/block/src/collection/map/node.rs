@@ -22,6 +22,9 @@ pub(super) enum Item {
     Child(Cid),
 }
 
+/// An entry to be put, and where its key's hash leads.
+pub(super) type Coming = (Path, String, Element);
+
 impl Node {
     /// A node at this level, which is not the top.
     pub(super) fn load<E: From<BlockError>>(
@@ -52,63 +55,76 @@ impl Node {
         Ok(Item::Child(draft.put(Block::from_encoded(self.encode()?)?)))
     }
 
-    /// False: the key was there.
+    /// Puts what comes, in the order of its paths and each key once. Returns how many keys are new.
     pub(super) fn insert<E: From<BlockError>>(
         &mut self,
         level: usize,
-        key: &str,
-        path: &Path,
-        entry: Item,
+        coming: Vec<Coming>,
         draft: &mut Draft<'_, E>,
-    ) -> Result<bool, E> {
-        let place = path.place(level);
-        let at = match self.place(place) {
-            Ok(at) => at,
-            Err(at) => {
-                self.0.insert(at, (place, entry));
-                return Ok(true);
+    ) -> Result<u64, E> {
+        let mut new = 0;
+        let mut coming = coming.into_iter().peekable();
+        while let Some(first) = coming.next() {
+            let place = first.0.place(level);
+            let mut group = vec![first];
+            while let Some(next) = coming.next_if(|(path, ..)| path.place(level) == place) {
+                group.push(next);
             }
-        };
-        let (child, new) = match self.0.get(at).map(|(_, item)| item) {
-            None => return Ok(false),
-            Some(Item::Entry(there, _)) if there == key => (entry, false),
-            Some(item @ Item::Entry(there, _)) => {
-                let path_there = Path::of(there);
-                if !path.leads_along(&path_there, level + 1) {
-                    return Err(self.misplaced()?.into());
+            let at = self.place(place);
+            let there = at.ok().and_then(|at| self.0.get(at));
+            let there = there.map(|(_, item)| item.clone());
+            let (item, more) = self.joined(level, there, group, draft)?;
+            new += more;
+            match at {
+                Ok(at) => {
+                    if let Some((_, there)) = self.0.get_mut(at) {
+                        *there = item;
+                    }
                 }
-                let both = [(&path_there, item.clone()), (path, entry)];
-                (Self::of_two(level + 1, both, draft)?, true)
+                Err(at) => self.0.insert(at, (place, item)),
             }
-            Some(Item::Child(cid)) => {
-                let mut below = Self::load(cid, level + 1, draft)?;
-                let new = below.insert(level + 1, key, path, entry, draft)?;
-                (below.put(draft)?, new)
-            }
-        };
-        if let Some((_, item)) = self.0.get_mut(at) {
-            *item = child;
         }
         Ok(new)
     }
 
-    /// The nodes from this level on that tell two entries apart.
-    pub(super) fn of_two<E: From<BlockError>>(
+    /// What stands at a place of this level once a group has come there, and how many of its keys are new.
+    fn joined<E: From<BlockError>>(
+        &self,
         level: usize,
-        [one, other]: [(&Path, Item); 2],
+        there: Option<Item>,
+        mut group: Vec<Coming>,
         draft: &mut Draft<'_, E>,
-    ) -> Result<Item, E> {
-        let (place, place_other) = (one.0.place(level), other.0.place(level));
-        let mut node = if place != place_other {
-            Self(vec![(place, one.1), (place_other, other.1)])
-        } else if level < LEVELS_MAX {
-            Self(vec![(place, Self::of_two(level + 1, [one, other], draft)?)])
-        } else {
-            // Two keys of one hash: no other level would tell them apart.
-            return Err(Self(vec![(place, one.1)]).misplaced()?.into());
-        };
-        node.0.sort_unstable_by_key(|(place, _)| *place);
-        node.put(draft)
+    ) -> Result<(Item, u64), E> {
+        let mut new = group.len() as u64;
+        let mut below = Self::default();
+        match there {
+            None => {}
+            Some(Item::Child(cid)) => {
+                below = Self::load(&cid, level + 1, draft)?;
+                let new = below.insert(level + 1, group, draft)?;
+                return Ok((below.put(draft)?, new));
+            }
+            Some(Item::Entry(key, element)) => {
+                let path = Path::of(&key);
+                if !group
+                    .iter()
+                    .all(|(of, ..)| of.leads_along(&path, level + 1))
+                {
+                    return Err(self.misplaced()?.into());
+                }
+                match group.binary_search_by(|(of, ..)| of.cmp(&path)) {
+                    Ok(_) => new -= 1,
+                    Err(at) => group.insert(at, (path, key, element)),
+                }
+            }
+        }
+        match <[Coming; 1]>::try_from(group) {
+            Ok([(_, key, element)]) => Ok((Item::Entry(key, element), new)),
+            Err(group) => {
+                below.insert(level + 1, group, draft)?;
+                Ok((below.put(draft)?, new))
+            }
+        }
     }
 
     /// What is wrong with an entry whose key's hash leads elsewhere.
@@ -173,7 +189,7 @@ impl Node {
                     if !levels.all(|(level, at)| path.place(level) == *at) {
                         return Err(self.misplaced()?.into());
                     }
-                    let wanted = after.is_none_or(|after| path.is_behind(after));
+                    let wanted = after.is_none_or(|after| path > *after);
                     !wanted || visit(key, element.value(draft)?)?
                 }
             };

@@ -74,6 +74,41 @@ fn build(shelf: &mut Shelf, entries: &BTreeMap<String, Encoded>) -> Map {
     map
 }
 
+/// The map with these entries too, each of which comes twice.
+fn at_once(shelf: &mut Shelf, map: &Map, entries: &BTreeMap<String, Encoded>) -> Map {
+    let mut map = map.clone();
+    let before = map.len();
+    let wrong = entries.keys().map(|key| (key.clone(), value(0)));
+    let right = entries.clone().into_iter().rev();
+    let new = change(shelf, &mut map, |map, draft| {
+        map.extend(wrong.chain(right), draft)
+    });
+    assert_eq!(map.len(), before + new);
+    map
+}
+
+#[test]
+fn what_comes_at_once_reads_and_writes_each_node_once() {
+    let entries = |numbers: std::ops::Range<u64>| -> BTreeMap<String, Encoded> {
+        let short = |number| Encoded::from_ipld(&Ipld::Integer(i128::from(number))).unwrap();
+        numbers.map(|n| (format!("key {n}"), short(n))).collect()
+    };
+    let mut shelf = Shelf::default();
+    let first = at_once(&mut shelf, &Map::new(), &entries(0..10_000));
+    let (nodes, root) = (shelf.writes, 1);
+    assert!((300..3_000).contains(&nodes), "{nodes} nodes");
+    assert_eq!(shelf.reads.get(), 0);
+    let second = at_once(&mut shelf, &first, &entries(0..15_000));
+    // The top stands in the root.
+    assert_eq!(shelf.reads.get(), nodes - root, "each node of the first");
+    assert_eq!(second.len(), 15_000);
+    assert_eq!(
+        second,
+        at_once(&mut shelf, &Map::new(), &entries(0..15_000))
+    );
+    assert_eq!(all(&shelf, &second), entries(0..15_000));
+}
+
 /// Few keys, so that they meet again, or many.
 fn keys() -> impl Strategy<Value = Vec<(u64, bool)>> {
     prop_oneof![
@@ -110,6 +145,7 @@ proptest! {
         prop_assert_eq!(in_parts(&shelf, &map, 7), model.clone());
         // However it came to be, it is the same.
         prop_assert_eq!(build(&mut shelf, &model), map.clone());
+        prop_assert_eq!(at_once(&mut shelf, &Map::new(), &model), map.clone());
         for (map, model) in versions {
             prop_assert_eq!(all(&shelf, &map), model);
         }
