@@ -81,27 +81,7 @@ impl EventNode {
         ]
     }
 
-    fn from_fields(mut fields: Fields<'_>) -> Result<Self, BlockError> {
-        fields.take_kind(Self::KIND)?;
-        let node = Self {
-            version: fields.uint("version")?,
-            base: read_base(&mut fields)?,
-            parent: fields.optional_link("parent")?,
-            jump: fields.optional_link("jump")?,
-            event_id: fields.text("event_id")?,
-            at_ms: fields.int("at_ms")?,
-            command_id: fields.optional_text("command_id")?,
-            causation_id: fields.optional_text("causation_id")?,
-            principal: fields.optional_text("principal")?,
-            typed: Typed::read(&mut fields)?,
-        };
-        let cid = fields.cid();
-        fields.finish()?;
-        node.check().map_err(|error| error.stored_in(cid))?;
-        Ok(node)
-    }
-
-    fn check(&self) -> Result<(), BlockError> {
+    pub(super) fn check(&self) -> Result<(), BlockError> {
         check_name(Self::KIND, "event_id", &self.event_id, LABEL_BYTES_MAX)?;
         for (field, text) in self.labels() {
             if let Some(text) = text {
@@ -131,14 +111,6 @@ impl EventNode {
             ));
         }
         Ok(())
-    }
-}
-
-/// The base of a log that begins with the actor is left out, so a written 0 would be a second form of the same event.
-fn read_base(fields: &mut Fields<'_>) -> Result<u64, BlockError> {
-    match fields.optional_uint("base")? {
-        Some(0) => Err(fields.ill_typed("base", "absent, or at least 1")),
-        base => Ok(base.unwrap_or(0)),
     }
 }
 
@@ -209,20 +181,7 @@ impl BaseNode {
         )
     }
 
-    fn from_fields(mut fields: Fields<'_>) -> Result<Self, BlockError> {
-        fields.take_kind(Self::KIND)?;
-        let node = Self {
-            version: fields.uint("version")?,
-            state: fields.link("state")?,
-            replaces: fields.bytes("replaces")?,
-        };
-        let cid = fields.cid();
-        fields.finish()?;
-        node.check().map_err(|error| error.stored_in(cid))?;
-        Ok(node)
-    }
-
-    fn check(&self) -> Result<(), BlockError> {
+    pub(super) fn check(&self) -> Result<(), BlockError> {
         check_positive(Self::KIND, "version", self.version)?;
         check_node_link(Self::KIND, "state", Some(&self.state))?;
         check_named_node(Self::KIND, "replaces", &self.replaces)
@@ -247,7 +206,7 @@ impl TombstoneNode {
     /// # Errors
     /// [`BlockError::Field`] for version 0.
     pub fn encode(&self) -> Result<Block, BlockError> {
-        check_positive(Self::KIND, "version", self.version)?;
+        self.check()?;
         write_node(
             Self::KIND,
             vec![
@@ -257,56 +216,8 @@ impl TombstoneNode {
         )
     }
 
-    fn from_fields(mut fields: Fields<'_>) -> Result<Self, BlockError> {
-        fields.take_kind(Self::KIND)?;
-        let node = Self {
-            version: fields.uint("version")?,
-            deleted_at_ms: fields.int("deleted_at_ms")?,
-        };
-        let cid = fields.cid();
-        fields.finish()?;
-        check_positive(Self::KIND, "version", node.version)
-            .map_err(|error| error.stored_in(cid))?;
-        Ok(node)
-    }
-}
-
-/// An entry of an actor's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// Something happened.
-    Event(Box<EventNode>),
-    /// What was before is cut off.
-    Base(BaseNode),
-    /// The actor was deleted.
-    Tombstone(TombstoneNode),
-}
-
-impl Entry {
-    /// The entry of `bytes`, which were read as `cid`; the hash is not checked here.
-    ///
-    /// # Errors
-    /// [`BlockError::Undecodable`] and [`BlockError::IllTyped`], both with the CID.
-    pub fn decode(cid: &Cid, bytes: &[u8]) -> Result<Self, BlockError> {
-        let fields = Fields::read(cid, bytes)?;
-        match fields.kind()? {
-            EventNode::KIND => {
-                EventNode::from_fields(fields).map(|event| Self::Event(Box::new(event)))
-            }
-            BaseNode::KIND => BaseNode::from_fields(fields).map(Self::Base),
-            TombstoneNode::KIND => TombstoneNode::from_fields(fields).map(Self::Tombstone),
-            _ => Err(fields.ill_typed("kind", "one of event, base, tombstone")),
-        }
-    }
-
-    /// The actor's version at it.
-    #[must_use]
-    pub const fn version(&self) -> u64 {
-        match self {
-            Self::Event(node) => node.version,
-            Self::Base(node) => node.version,
-            Self::Tombstone(node) => node.version,
-        }
+    pub(super) fn check(&self) -> Result<(), BlockError> {
+        check_positive(Self::KIND, "version", self.version)
     }
 }
 

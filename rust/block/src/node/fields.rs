@@ -14,52 +14,131 @@ use crate::{Block, Cid, Codec};
 /// The key under which each node says what it is.
 const KIND: &str = "kind";
 
+/// As many as most nodes have at most.
+const FIELDS: usize = 12;
+
 /// The fields of a stored node, checked to be a node of our profile, not yet typed.
 pub(crate) struct Fields<'a> {
     cid: Cid,
     entries: Vec<(&'a str, Option<Stored<'a>>)>,
 }
 
-/// A value as it stands, and the event that it begins with.
-struct Stored<'a> {
+/// A field's value as it stands, and the event that it begins with. Its readers give what was expected instead.
+pub(crate) struct Stored<'a> {
     first: Event<'a>,
     bytes: &'a [u8],
+}
+
+/// What a field should have been.
+type Expected = &'static str;
+
+pub(crate) const TEXT: Expected = "a text";
+pub(crate) const UINT: Expected = "an integer from 0 up";
+pub(crate) const INT: Expected = "an integer of 64 bits";
+pub(crate) const BYTES: Expected = "a byte string";
+pub(crate) const LINK: Expected = "a link";
+pub(crate) const NO_SUCH_FIELD: Expected = "absent: this kind has no such field";
+const OURS: Expected = "free of links to foreign CIDs";
+
+impl<'a> Stored<'a> {
+    pub(crate) fn text(&self) -> Result<&'a str, Expected> {
+        match self.first {
+            Event::Str(text) => Ok(text),
+            _ => Err(TEXT),
+        }
+    }
+
+    pub(crate) fn uint(&self) -> Result<u64, Expected> {
+        match self.first {
+            Event::Uint(value) => Ok(value),
+            _ => Err(UINT),
+        }
+    }
+
+    pub(crate) fn int(&self) -> Result<i64, Expected> {
+        let value = self.first.int().and_then(|value| i64::try_from(value).ok());
+        value.ok_or(INT)
+    }
+
+    pub(crate) fn bytes(&self) -> Result<&'a [u8], Expected> {
+        match self.first {
+            Event::Bytes(bytes) => Ok(bytes),
+            _ => Err(BYTES),
+        }
+    }
+
+    pub(crate) fn link(&self) -> Result<Cid, Expected> {
+        match self.first {
+            Event::Link(link) => link.ours().ok_or(OURS),
+            _ => Err(LINK),
+        }
+    }
+
+    /// A list of links that is left out when empty.
+    pub(crate) fn links(&self) -> Result<Vec<Cid>, Expected> {
+        const EXPECTED: Expected = "a list of at least one link, or absent";
+        let mut reader = Reader::new(self.bytes);
+        let length = match reader.next() {
+            Ok(Event::Array(length)) if length > 0 => length,
+            _ => return Err(EXPECTED),
+        };
+        let mut links = Vec::with_capacity(length);
+        for _ in 0..length {
+            match reader.next() {
+                Ok(Event::Link(link)) => links.push(link.ours().ok_or(OURS)?),
+                _ => return Err(EXPECTED),
+            }
+        }
+        Ok(links)
+    }
+}
+
+/// Checks a node's bytes whole, and shows each field with its key, in their order. `see` says what it should have been.
+pub(crate) fn each_field<'a>(
+    cid: &Cid,
+    bytes: &'a [u8],
+    mut see: impl FnMut(&'a str, Stored<'a>) -> Result<(), Expected>,
+) -> Result<(), BlockError> {
+    if cid.codec() != Codec::DagCbor {
+        return Err(ill_typed(cid, "node", "DAG-CBOR, not raw bytes"));
+    }
+    let broken = |source: CodecError| BlockError::from(source).stored_in(*cid);
+    let mut reader = Reader::with_limits(bytes, Limits::NODE).map_err(broken)?;
+    let Event::Map(length) = reader.next().map_err(broken)? else {
+        return Err(ill_typed(cid, "node", "a map"));
+    };
+    for _ in 0..length {
+        let key = reader.key().map_err(broken)?;
+        let mut first = None;
+        let bytes = reader.value(|event| {
+            first.get_or_insert(event);
+            Ok::<_, CodecError>(())
+        });
+        let bytes = bytes.map_err(broken)?;
+        if let Some(first) = first {
+            see(key, Stored { first, bytes }).map_err(|expected| ill_typed(cid, key, expected))?;
+        }
+    }
+    reader.finish().map_err(broken)
+}
+
+pub(crate) fn ill_typed(cid: &Cid, field: &str, expected: &str) -> BlockError {
+    BlockError::IllTyped {
+        cid: *cid,
+        field: clip(field),
+        expected: expected.to_owned(),
+    }
 }
 
 impl<'a> Fields<'a> {
     /// Checks the bytes whole and splits them into fields.
     pub(crate) fn read(cid: &Cid, bytes: &'a [u8]) -> Result<Self, BlockError> {
-        let mut fields = Self {
-            cid: *cid,
-            entries: Vec::new(),
-        };
-        if cid.codec() != Codec::DagCbor {
-            return Err(fields.ill_typed("node", "DAG-CBOR, not raw bytes"));
-        }
-        fields.split(bytes).map_err(|error| error.stored_in(*cid))?;
-        Ok(fields)
-    }
-
-    fn split(&mut self, bytes: &'a [u8]) -> Result<(), BlockError> {
-        let mut reader = Reader::with_limits(bytes, Limits::NODE)?;
-        let Event::Map(length) = reader.next()? else {
-            return Err(self.ill_typed("node", "a map"));
-        };
-        // Each takes two bytes at least, so what is announced is not more than the input.
-        self.entries.reserve_exact(length);
-        for _ in 0..length {
-            let key = reader.key()?;
-            let mut first = Event::Null;
-            let mut is_first = true;
-            let bytes = reader.value(|event| {
-                if std::mem::take(&mut is_first) {
-                    first = event;
-                }
-                Ok::<_, BlockError>(())
-            })?;
-            self.entries.push((key, Some(Stored { first, bytes })));
-        }
-        Ok(reader.finish()?)
+        let mut entries = Vec::with_capacity(FIELDS);
+        each_field(cid, bytes, |key, value| {
+            entries.push((key, Some(value)));
+            Ok(())
+        })?;
+        Ok(Self { cid: *cid, entries })
     }
 
     /// The node's kind; does not take the field.
@@ -69,10 +148,8 @@ impl<'a> Fields<'a> {
             .iter()
             .find(|(key, _)| *key == KIND)
             .and_then(|(_, value)| value.as_ref());
-        match value.map(|value| value.first) {
-            Some(Event::Str(kind)) => Ok(kind),
-            _ => Err(self.ill_typed(KIND, "a text")),
-        }
+        let kind = value.map_or(Err(TEXT), Stored::text);
+        kind.map_err(|expected| self.ill_typed(KIND, expected))
     }
 
     /// Takes the kind, which must be this one.
@@ -84,68 +161,54 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
+    fn typed<T>(
+        &mut self,
+        field: &'static str,
+        read: impl FnOnce(&Stored<'a>) -> Result<T, Expected>,
+    ) -> Result<Option<T>, BlockError> {
+        let value = self.take(field).map(|value| read(&value));
+        value
+            .transpose()
+            .map_err(|expected| self.ill_typed(field, expected))
+    }
+
     pub(crate) fn text(&mut self, field: &'static str) -> Result<String, BlockError> {
         self.optional_text(field)?
-            .ok_or_else(|| self.ill_typed(field, "a text"))
+            .ok_or_else(|| self.ill_typed(field, TEXT))
     }
 
     pub(crate) fn optional_text(
         &mut self,
         field: &'static str,
     ) -> Result<Option<String>, BlockError> {
-        match self.event(field) {
-            None => Ok(None),
-            Some(Event::Str(text)) => Ok(Some(text.to_owned())),
-            Some(_) => Err(self.ill_typed(field, "a text")),
-        }
+        self.typed(field, |value| value.text().map(str::to_owned))
     }
 
     pub(crate) fn uint(&mut self, field: &'static str) -> Result<u64, BlockError> {
         self.optional_uint(field)?
-            .ok_or_else(|| self.ill_typed(field, "an integer from 0 up"))
+            .ok_or_else(|| self.ill_typed(field, UINT))
     }
 
     pub(crate) fn optional_uint(&mut self, field: &'static str) -> Result<Option<u64>, BlockError> {
-        match self.event(field) {
-            None => Ok(None),
-            Some(Event::Uint(value)) => Ok(Some(value)),
-            Some(_) => Err(self.ill_typed(field, "an integer from 0 up")),
-        }
+        self.typed(field, |value| value.uint())
     }
 
     pub(crate) fn optional_int(&mut self, field: &'static str) -> Result<Option<i64>, BlockError> {
-        match self.event(field) {
-            None => Ok(None),
-            Some(event) => match event.int().and_then(|value| i64::try_from(value).ok()) {
-                Some(value) => Ok(Some(value)),
-                None => Err(self.ill_typed(field, "an integer of 64 bits")),
-            },
-        }
-    }
-
-    pub(crate) fn int(&mut self, field: &'static str) -> Result<i64, BlockError> {
-        self.optional_int(field)?
-            .ok_or_else(|| self.ill_typed(field, "an integer of 64 bits"))
-    }
-
-    pub(crate) fn bytes(&mut self, field: &'static str) -> Result<Vec<u8>, BlockError> {
-        match self.event(field) {
-            Some(Event::Bytes(bytes)) => Ok(bytes.to_vec()),
-            _ => Err(self.ill_typed(field, "a byte string")),
-        }
+        self.typed(field, |value| value.int())
     }
 
     pub(crate) fn link(&mut self, field: &'static str) -> Result<Cid, BlockError> {
         self.optional_link(field)?
-            .ok_or_else(|| self.ill_typed(field, "a link"))
+            .ok_or_else(|| self.ill_typed(field, LINK))
     }
 
     pub(crate) fn optional_link(&mut self, field: &'static str) -> Result<Option<Cid>, BlockError> {
-        match self.event(field) {
-            None => Ok(None),
-            Some(Event::Link(link)) => self.ours(field, link.ours()).map(Some),
-            Some(_) => Err(self.ill_typed(field, "a link")),
-        }
+        self.typed(field, |value| value.link())
+    }
+
+    pub(crate) fn bytes(&mut self, field: &'static str) -> Result<Vec<u8>, BlockError> {
+        self.typed(field, |value| value.bytes().map(<[u8]>::to_vec))?
+            .ok_or_else(|| self.ill_typed(field, BYTES))
     }
 
     /// A value as it stands; its links must be ours like all others.
@@ -174,23 +237,7 @@ impl<'a> Fields<'a> {
 
     /// A list of links that is left out when empty.
     pub(crate) fn links(&mut self, field: &'static str) -> Result<Vec<Cid>, BlockError> {
-        const EXPECTED: &str = "a list of at least one link, or absent";
-        let Some(stored) = self.take(field) else {
-            return Ok(Vec::new());
-        };
-        let mut reader = Reader::new(stored.bytes);
-        let length = match self.decoded(reader.next())? {
-            Event::Array(length) if length > 0 => length,
-            _ => return Err(self.ill_typed(field, EXPECTED)),
-        };
-        let mut links = Vec::with_capacity(length);
-        for _ in 0..length {
-            match self.decoded(reader.next())? {
-                Event::Link(link) => links.push(self.ours(field, link.ours())?),
-                _ => return Err(self.ill_typed(field, EXPECTED)),
-            }
-        }
-        Ok(links)
+        Ok(self.typed(field, Stored::links)?.unwrap_or_default())
     }
 
     /// A map of names to links that is left out when empty.
@@ -235,17 +282,13 @@ impl<'a> Fields<'a> {
     /// Ends the reading: no field may be left.
     pub(crate) fn finish(self) -> Result<(), BlockError> {
         match self.entries.iter().find(|(_, value)| value.is_some()) {
-            Some((key, _)) => Err(self.ill_typed(key, "absent: this kind has no such field")),
+            Some((key, _)) => Err(self.ill_typed(key, NO_SUCH_FIELD)),
             None => Ok(()),
         }
     }
 
     pub(crate) fn ill_typed(&self, field: &str, expected: &str) -> BlockError {
-        BlockError::IllTyped {
-            cid: self.cid,
-            field: clip(field),
-            expected: expected.to_owned(),
-        }
+        ill_typed(&self.cid, field, expected)
     }
 
     pub(crate) fn cid(&self) -> Cid {
@@ -259,11 +302,6 @@ impl<'a> Fields<'a> {
             .and_then(|(_, value)| value.take())
     }
 
-    /// The first event of a field.
-    fn event(&mut self, field: &str) -> Option<Event<'a>> {
-        self.take(field).map(|stored| stored.first)
-    }
-
     fn decoded<T>(&self, result: Result<T, CodecError>) -> Result<T, BlockError> {
         result.map_err(|source| BlockError::Undecodable {
             cid: self.cid,
@@ -272,7 +310,7 @@ impl<'a> Fields<'a> {
     }
 
     fn ours(&self, field: &str, link: Option<Cid>) -> Result<Cid, BlockError> {
-        link.ok_or_else(|| self.ill_typed(field, "free of links to foreign CIDs"))
+        link.ok_or_else(|| self.ill_typed(field, OURS))
     }
 }
 

@@ -6,6 +6,7 @@
 //! Never: a node does not hold a thread's id, so forks share nodes; nothing here follows a link.
 
 mod content;
+mod entry;
 mod event;
 pub(crate) mod fields;
 mod payload;
@@ -14,7 +15,8 @@ mod state;
 mod typed;
 
 pub use content::ContentNode;
-pub use event::{BaseNode, Entry, EventNode, SnapshotNode, TombstoneNode, event_jump};
+pub use entry::Entry;
+pub use event::{BaseNode, EventNode, SnapshotNode, TombstoneNode, event_jump};
 pub use payload::{
     Payload, SpilledAs, payload_from_bytes, payload_from_encoded, payload_from_text,
 };
