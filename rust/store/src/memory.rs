@@ -19,6 +19,7 @@ use treering_block::{Cid, CidPrefix};
 use crate::clock::Clock;
 use crate::commit::{Address, Commit, Committed, RefValue, receipt_key};
 use crate::cursor::{Cursor, Head};
+use crate::embedded::fork;
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
@@ -41,7 +42,7 @@ use state::State;
 pub struct MemoryStore {
     clock: Clock,
     /// The process that made it. In a child of its a lock may be held by a thread that is not there.
-    process: u32,
+    generation: u64,
     inner: Mutex<Inner>,
     /// Rung after each commit and on close.
     bell: Condvar,
@@ -63,9 +64,10 @@ impl MemoryStore {
 
     /// An empty store on that clock.
     pub fn with_clock(clock: Clock) -> Self {
+        fork::install();
         Self {
             clock,
-            process: std::process::id(),
+            generation: fork::generation(),
             inner: Mutex::new(Inner::default()),
             bell: Condvar::new(),
             listeners: Arc::default(),
@@ -79,7 +81,7 @@ impl MemoryStore {
 
     /// Errors: `ForkedProcess` in a child of the process that made it.
     fn lock(&self) -> Result<MutexGuard<'_, Inner>> {
-        if self.process != std::process::id() {
+        if self.generation != fork::generation() {
             return Err(StoreError::ForkedProcess);
         }
         // Nothing that runs under the lock panics half-way through a change.
@@ -326,10 +328,10 @@ impl Store for MemoryStore {
         drop(self.open()?);
         let id = self.listeners.add(wake);
         let listeners = Arc::clone(&self.listeners);
-        let process = self.process;
+        let generation = self.generation;
         // A child that drops what it inherited leaves the list, and its lock, alone.
         Ok(Listening::new(move || {
-            if process == std::process::id() {
+            if generation == fork::generation() {
                 listeners.remove(id);
             }
         }))

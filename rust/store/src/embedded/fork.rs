@@ -27,7 +27,7 @@ thread_local! {
 
 /// How many forks lie between this process and the one that started: a handle of another generation
 /// belongs to a parent.
-pub(super) fn generation() -> u64 {
+pub(crate) fn generation() -> u64 {
     GENERATION.load(SeqCst)
 }
 
@@ -85,7 +85,7 @@ impl Drop for LockFilePlace {
 }
 
 #[cfg(unix)]
-pub(super) fn install() {
+pub(crate) fn install() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         // SAFETY: the three handlers are `extern "C"` functions that live as long as the process and do
@@ -95,7 +95,7 @@ pub(super) fn install() {
 }
 
 #[cfg(not(unix))]
-pub(super) fn install() {}
+pub(crate) fn install() {}
 
 #[cfg(unix)]
 unsafe extern "C" fn prepare() {

@@ -19,7 +19,7 @@ mod disk;
 mod evidence;
 mod file_system;
 mod files_lock;
-mod fork;
+pub(crate) mod fork;
 #[cfg(test)]
 mod fuzz;
 mod gc;
