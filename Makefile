@@ -32,6 +32,8 @@ endif
 # Up to this compiler a warning is an error. A newer one knows new warnings, which aren't a newcomer's fault.
 RUSTC_MINOR_KNOWN := 95
 PYTEST := $(BIN)/python -m pytest
+# Two at a time: one of them mostly waits for a disk, a process or a compiler.
+TWO := --numprocesses 2 -p no:benchmark
 # Folders too, so that a deleted file counts as a change; not rust/ itself, whose name is a target here.
 RUST_SOURCES := $(shell find rust -mindepth 1 \( -type f -o -type d \) -not -name '.*' -not -name '*~')
 
@@ -81,7 +83,7 @@ rust: $(VENV)/.deps ## tests of the core crates
 	cargo test --locked --quiet
 
 py: $(VENV)/.built ## tests of the Python API, the command line and the build itself
-	$(PYTEST) tests --ignore=tests/docs --ignore=tests/typing
+	$(PYTEST) tests --ignore=tests/docs --ignore=tests/typing $(TWO) --dist loadfile
 
 types: $(VENV)/.built ## mypy --strict on the package and a consumer, stubs against the compiled module
 	$(BIN)/mypy python/treering tests/typing
@@ -91,7 +93,7 @@ docs: $(VENV)/.built ## snippets of README and docs, and the examples, run as te
 	$(PYTEST) tests/docs
 
 test-long: $(VENV)/.built ## what takes minutes, the wheel in a clean environment among it; two at a time
-	$(PYTEST) tests -m long -p no:benchmark --numprocesses 2 --dist worksteal --durations 12
+	$(PYTEST) tests -m long $(TWO) --dist worksteal --durations 12
 
 bench: $(VENV)/.deps ## benchmarks of the Python API and of the core, optimised builds (read benches/README.md first)
 	rm -rf target/bench && mkdir -p target/bench
