@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from treering._calls import Chunks, Feed, Op, feed, read, stream
-from treering._core import StoresCore, VerbCore
+from treering._core import StatesCore, StoresCore, VerbCore
 from treering._family import SYNC, Family
 from treering._session import Address, Home
 from treering.errors import Closed, Invalid
 from treering.journal import moment_ms
 from treering.stores.history import ActorEvent, event
 from treering.stores.receipt import Receipt
+
+T = TypeVar("T")
+View = TypeVar("View")
 
 
 class ScopeResolver(Protocol):
@@ -70,6 +73,22 @@ class SnapshotReader:
                 yield [event(row) for row in rows]
             else:
                 yield watch
+
+    def states(
+        self, home: Home, states: Callable[[StoresCore], StatesCore[T]], view: Callable[[T], View]
+    ) -> Feed[View]:
+        # Before the actor is read, so that no change falls between the two.
+        watch = home.session.core.watch()
+        following = states(home.stores)
+        while True:
+            try:
+                found = following.next()
+            except Closed:
+                return
+            if found is None:
+                yield watch
+            else:
+                yield [view(found)]
 
 
 DISPATCHER: Final = CommandDispatcher()
@@ -134,7 +153,8 @@ class ActorStore(ScopeStore):
     @feed
     def watch(self, after: int | None = None) -> Feed[ActorEvent]:
         """Returns what happens after version `after` (None: from now on), each event as it comes, of any process, in
-        order and without a gap; no end. What was read at `.version` and this together miss nothing.
+        order and without a gap; no end. What was read at `.version` and this together miss nothing. `states` gives what
+        becomes of it.
 
         It ends when the store is closed.
 
@@ -142,6 +162,9 @@ class ActorStore(ScopeStore):
             HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more.
         """
         return READER.changes(self._scope.resolve(), self._kind, (), after)
+
+    def _states(self, after: int | None, view: Callable[[Any], View]) -> Feed[View]:
+        return READER.states(self._scope.resolve(), lambda core: core.states(self._kind, (), after), view)
 
     @read
     def version_at(self, moment: datetime) -> int:

@@ -138,6 +138,35 @@ class ChatsStore(ScopeStore):
         """
         return READER.changes(self._scope.resolve(), _KIND, (conversation_id,), after)
 
+    @feed
+    def states(self, conversation_id: str, after: int | None = None) -> Feed[Messages]:
+        """Returns the messages of a conversation as they are, then after each commit that changed it, of any process,
+        in order and none left out; no end. After version `after`, if that is given: without the first.
+
+        What one commit did is seen whole. A deletion is a state, of no messages; what it or a trim cut off is left out.
+        It ends when the store is closed. O(messages) for each.
+
+        Errors:
+            NotFound (`not-found`): there is no version `after` yet.
+        """
+        return READER.states(
+            self._scope.resolve(),
+            lambda core: core.states(_KIND, (conversation_id,), after),
+            lambda found: Messages(found[1], found[2], found[0]),
+        )
+
+    @feed
+    def index_states(self, after: int | None = None) -> Feed[Listing[Conversation]]:
+        """Returns the conversations as they are, then after each commit that changed one, as `states`; `after` is a
+        version of the list. O(conversations) for each.
+
+        Errors:
+            As `states`.
+        """
+        return READER.states(
+            self._scope.resolve(), lambda core: core.states("chat-index", (), after), lambda found: Listing(*found)
+        )
+
     @read
     def version_at(self, conversation_id: str, moment: datetime) -> int:
         """Returns the conversation's newest version that is not later than a moment (with its zone); for `at`.

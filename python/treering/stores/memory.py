@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from treering._calls import Op, read, verb
+from treering._calls import Feed, Op, feed, read, verb
 from treering._family import SYNC
 from treering.messages import MemoryEntry, MemorySource
 from treering.stores._dispatch import ActorStore
@@ -37,6 +37,19 @@ class MemoryStore(ActorStore):
             HistoryTrimmed (`history-trimmed`): it is not kept any more.
         """
         return Listing(*self._core.memory(version))
+
+    @feed
+    def states(self, after: int | None = None) -> Feed[Listing[MemoryEntry]]:
+        """Returns the entries as they are, then after each commit that changed them, of any process, in order and none
+        left out; no end. After version `after`, if that is given: without the first.
+
+        What one commit did is seen whole. What is not kept any more is left out: a deletion and a trim are seen, not
+        what they cut off. It ends when the store is closed.
+
+        Errors:
+            NotFound (`not-found`): there is no version `after` yet.
+        """
+        return self._states(after, lambda found: Listing(*found))
 
     @verb
     def add(

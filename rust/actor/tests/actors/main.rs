@@ -11,6 +11,7 @@
 mod bench;
 mod broken;
 mod crowd;
+mod follow;
 mod growth;
 mod orders;
 mod schemas;
