@@ -2,7 +2,7 @@
 
 import pytest
 
-from treering import LimitExceeded, Scope, Store
+from treering import InvalidCommand, LimitExceeded, Scope, Store
 from treering.messages import Admission, AgentAdded, AgentOperation, AgentRemoved
 
 KNOWN = [operation for operation in AgentOperation if operation is not AgentOperation.UNKNOWN]
@@ -126,20 +126,34 @@ def test_the_operations_are_those_of_the_contract() -> None:
     assert {operation.name for operation in KNOWN} == set(named.split())
 
 
-@pytest.mark.parametrize("listed", [False, True])
-def test_an_address_in_another_scope_is_a_mismatch_and_that_scope_is_not_read(store: Store, listed: bool) -> None:
+ADDRESSES = ["bob/chat/c", "bob/user-memory/", "bob/x.mine/1", "bob/files/", "bob/chat-readmodel/c", "%2Fa/chat/c%2Fd"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_in_another_scope_is_a_mismatch_and_that_scope_is_not_read(store: Store, address: str) -> None:
+    """Whoever asks is never told ALLOWED for it: so it can't be listed either."""
     alice, bob = store.scope("alice"), store.scope("bob")
-    bob.agents.add("coder", "bob/chat/c")
-    if listed:
-        alice.agents.add("coder", "bob/chat/c")
+    if address.startswith("bob/"):
+        bob.agents.add("coder", address)
+        assert bob.agents.authorize("coder", address, "use") is Admission.ALLOWED
     for operation in AgentOperation:
-        assert alice.agents.authorize("coder", "bob/chat/c", operation) is Admission.SCOPE_MISMATCH
-    assert bob.agents.authorize("coder", "bob/chat/c", "use") is Admission.ALLOWED
-    # Of its own scope it's an id like any other; what is no address is no mismatch.
-    alice.agents.add("coder", "alice/chat/c")
-    alice.agents.add("coder", "openai/gpt")
-    for actor_id in ("alice/chat/c", "openai/gpt"):
+        assert alice.agents.authorize("coder", address, operation) is Admission.SCOPE_MISMATCH
+    head = store.head()
+    with pytest.raises(InvalidCommand, match="address of an actor in another scope") as caught:
+        alice.agents.add("coder", address)
+    assert caught.value.field == "actor_id"  # type: ignore[attr-defined]
+    # There is nothing to remove, and that is no error.
+    assert alice.agents.remove("coder", address).changed is False
+    assert store.head() == head
+
+
+def test_what_is_no_address_in_another_scope_is_an_id_like_any_other(alice: Scope) -> None:
+    ids = ["alice/chat/c", "openai/gpt", "a/b/c", "org/team/agent", "bob/chat", "bob/thread/x", "bob/Chat/c"]
+    for actor_id in ids:
+        assert alice.agents.authorize("coder", actor_id, "use") is Admission.NOT_FOUND
+        alice.agents.add("coder", actor_id)
         assert alice.agents.authorize("coder", actor_id, "use") is Admission.ALLOWED
+    assert alice.agents.list()[0].actor_ids == tuple(ids)
 
 
 def test_authorize_writes_nothing_and_makes_no_registry(store: Store, alice: Scope) -> None:

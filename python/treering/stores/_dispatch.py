@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
 from treering._core import StatesCore, StoresCore, VerbCore
 from treering._family import SYNC, Family
 from treering._session import Address, Home
@@ -39,6 +39,28 @@ class CommandDispatcher:
         self, home: Home, verb: VerbCore, expected_version: int | None, command_id: str | None
     ) -> Op[Receipt[Any]]:
         answer = yield home.stores.submit(verb, expected_version, command_id, home.principal, home.causation_id)
+        return Receipt(*answer)
+
+    def trim(
+        self,
+        home: Home,
+        kind: str,
+        parts: Sequence[str],
+        before: int | datetime | None,
+        keep: int | None,
+        expected_version: int | None,
+        command_id: str | None,
+    ) -> Op[Receipt[None]]:
+        core = home.stores
+        since_ms, before = (moment_ms(before), None) if isinstance(before, datetime) else (None, before)
+        # What is kept is read first, which may take long.
+        answer = yield lambda: core.submit(
+            core.trim(kind, parts, before, since_ms, keep),
+            expected_version,
+            command_id,
+            home.principal,
+            home.causation_id,
+        )
         return Receipt(*answer)
 
 
@@ -132,8 +154,8 @@ def reopen_store(family: Family, name: str, address: Address) -> ScopeStore:
     return made
 
 
-class ActorStore(ScopeStore):
-    """A store with one actor in each scope."""
+class ActorView(ScopeStore):
+    """What reads one actor of each scope."""
 
     __slots__ = ()
 
@@ -197,3 +219,38 @@ class ActorStore(ScopeStore):
             Corrupt (`corrupt`): an event can't be read; `which`, `version`, `block`.
         """
         return self._core.rebuild(self._kind, ())
+
+
+class ActorStore(ActorView):
+    """A store with one actor in each scope."""
+
+    __slots__ = ()
+
+    @verb
+    def trim(
+        self,
+        *,
+        before: int | datetime | None = None,
+        keep: int | None = None,
+        expected_version: int | None = None,
+        command_id: str | None = None,
+    ) -> Op[Receipt[None]]:
+        """Returns the receipt, whose `dropped` says how many versions went. What the actor is stays, and so do the
+        events that are kept, with their versions, ids and times; `at`, `history` and `watch` of before raise
+        `HistoryTrimmed`. The next collection deletes the blocks. For good: there is no way back.
+
+        Say what is kept: `keep` the newest so many events (0: only what is), or `before` a version, from which on
+        events are kept; or before a moment (with its zone): what was then can still be asked, as can what came after.
+        More than there is to cut off is no error, and unchanged.
+
+        Errors:
+            Invalid (`invalid`): not exactly one of `before` and `keep`, or a time without a zone.
+            NotFound (`not-found`): `before` is beyond the next version.
+            LimitExceeded (`limit-exceeded`): over 10,000 events are to be kept.
+            VersionConflict (`version-conflict`), CommandMismatch (`command-mismatch`): as everywhere.
+        """
+        return (
+            yield from DISPATCHER.trim(
+                self._scope.resolve(), self._kind, (), before, keep, expected_version, command_id
+            )
+        )

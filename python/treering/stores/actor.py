@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
-from treering._calls import Chunks, Feed, feed, read, stream
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
 from treering._core import Cid, StoresCore, actor_kinds, list_actors
 from treering._family import SYNC, Family
 from treering._session import Home
 from treering.errors import NotFound
 from treering.journal import moment_ms
 from treering.messages import AgentGroup, Conversation, MemoryEntry, Participant, Script, UserConfig, Workflow
-from treering.stores._dispatch import READER
+from treering.stores._dispatch import DISPATCHER, READER
 from treering.stores.history import ActorEvent
 from treering.stores.listing import Listing, Messages
+from treering.stores.receipt import Receipt
 
 _CHUNK: Final = 500
 _EVENTS: Final = 16
@@ -96,7 +97,8 @@ ActorState = (
 
 
 class ActorHandle:
-    """One actor of a scope, made by `scope.actor(kind, *parts)`: what any of them can be asked. It writes nothing."""
+    """One actor of a scope, made by `scope.actor(kind, *parts)`: what any of them can be asked. It writes nothing, but
+    for `trim`."""
 
     __slots__ = ("_home", "kind", "parts")
 
@@ -196,6 +198,24 @@ class ActorHandle:
             Corrupt (`corrupt`): something is wrong; `which`, `version`, `block`.
         """
         return self._home.stores.verify_actor(self.kind, self.parts)
+
+    @verb
+    def trim(
+        self,
+        *,
+        before: int | datetime | None = None,
+        keep: int | None = None,
+        expected_version: int | None = None,
+        command_id: str | None = None,
+    ) -> Op[Receipt[None]]:
+        """Returns the receipt; what happened to it before what is kept is gone: as `MemoryStore.trim`.
+
+        Errors:
+            As there; NotFound (`not-found`): there is no such kind.
+        """
+        return (
+            yield from DISPATCHER.trim(self._home, self.kind, self.parts, before, keep, expected_version, command_id)
+        )
 
     def __repr__(self) -> str:
         return f"<ActorHandle {'/'.join((self.kind, *self.parts))} of {self._home.scope}>"

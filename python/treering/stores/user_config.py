@@ -7,7 +7,7 @@ from typing import Final
 from treering._calls import Feed, Op, feed, read, verb
 from treering._family import SYNC
 from treering.messages import LlmPreferences, UserConfig, UserConfigUpdated
-from treering.stores._dispatch import READER, ActorStore
+from treering.stores._dispatch import READER, ActorStore, ActorView
 from treering.stores.receipt import Receipt
 
 _KIND: Final = "user-config"
@@ -97,7 +97,7 @@ class UserConfigStore(ActorStore):
         return (yield from self._send(lambda core: core.user_config_update(fields), expected_version, command_id))
 
 
-class LlmPreferencesStore(ActorStore):
+class LlmPreferencesStore(ActorView):
     """What of a user's configuration is about language models; it is written through `user_config`."""
 
     __slots__ = ()

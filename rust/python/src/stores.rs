@@ -17,7 +17,7 @@ use treering_actor::stores::memory::{self, MemoryKind};
 use treering_actor::stores::participants::{self, ParticipantsKind};
 use treering_actor::stores::sources::{self, ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{self, Defaults, UserConfigKind};
-use treering_actor::stores::{Options, Stores, look};
+use treering_actor::stores::{Keep, Options, Stores, look};
 use treering_actor::{ActorError, Blocks, Envelope, Kind, Loaded};
 use treering_block::Cid;
 
@@ -41,17 +41,33 @@ use crate::views::{self, View};
 #[pyclass(frozen, name = "StoresCore", module = "treering._core")]
 pub struct StoresCore {
     stores: Stores,
-    defaults: Arc<Defaults>,
+    settings: Settings,
+}
+
+/// What an application has set. Each goes into the events that come of it, where it matters.
+pub struct Settings {
+    pub defaults: Arc<Defaults>,
+    /// Entries of a memory that are kept.
+    pub memory_entries: u32,
+    /// Messages of a conversation that are kept.
+    pub chat_messages: u32,
+}
+
+impl Settings {
+    fn urls(&self) -> Vec<String> {
+        let Defaults {
+            local_runtime_base_url: local,
+            remote_runtime_base_url: remote,
+        } = &*self.defaults;
+        vec![local.clone(), remote.clone()]
+    }
 }
 
 type Read<K> = (Arc<Loaded<K>>, u64);
 
 impl StoresCore {
-    pub fn new(stores: Stores) -> Self {
-        Self {
-            stores,
-            defaults: Arc::default(),
-        }
+    pub fn new(stores: Stores, settings: Settings) -> Self {
+        Self { stores, settings }
     }
 
     pub fn stores(&self) -> &Stores {
@@ -156,7 +172,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<Bound<'py, PyAny>> {
-        self.viewed(py, &[], version, &views::config(&self.defaults))
+        self.viewed(py, &[], version, &views::config(&self.settings.defaults))
     }
 
     #[pyo3(signature = (version=None))]
@@ -171,11 +187,11 @@ impl StoresCore {
     #[pyo3(signature = (config))]
     fn user_config_save(&self, config: &Bound<'_, PyAny>) -> Result<VerbCore> {
         let config = taken(UserConfig::from_object(config, "config", &mut Vec::new()))?;
-        let verb = user_config::save(&self.stores, &self.defaults, config)?;
+        let verb = user_config::save(&self.stores, &self.settings.defaults, config)?;
         Ok(VerbCore::new::<UserConfigKind>(
             verb,
             config_value,
-            Vec::new(),
+            self.settings.urls(),
         ))
     }
 
@@ -187,11 +203,11 @@ impl StoresCore {
             "fields",
             &mut Vec::new(),
         ))?;
-        let verb = user_config::update(&self.stores, &self.defaults, fields)?;
+        let verb = user_config::update(&self.stores, &self.settings.defaults, fields)?;
         Ok(VerbCore::new::<UserConfigKind>(
             verb,
             config_value,
-            Vec::new(),
+            self.settings.urls(),
         ))
     }
 
@@ -212,11 +228,11 @@ impl StoresCore {
         })
     }
 
-    #[pyo3(signature = (entry, cap))]
-    fn memory_add(&self, entry: &Bound<'_, PyAny>, cap: u32) -> Result<VerbCore> {
+    #[pyo3(signature = (entry))]
+    fn memory_add(&self, entry: &Bound<'_, PyAny>) -> Result<VerbCore> {
         let mut entry = taken(MemoryEntry::from_object(entry, "entry", &mut Vec::new()))?;
         entry.id = memory::new_id();
-        let verb = memory::add(&self.stores, entry, cap)?;
+        let verb = memory::add(&self.stores, entry, self.settings.memory_entries)?;
         Ok(VerbCore::new::<MemoryKind>(verb, entry_value, Vec::new()))
     }
 
@@ -226,13 +242,13 @@ impl StoresCore {
         Ok(VerbCore::new::<MemoryKind>(verb, no_value, Vec::new()))
     }
 
-    #[pyo3(signature = (entries, cap))]
-    fn memory_save(&self, entries: Vec<Bound<'_, PyAny>>, cap: u32) -> Result<VerbCore> {
+    #[pyo3(signature = (entries))]
+    fn memory_save(&self, entries: Vec<Bound<'_, PyAny>>) -> Result<VerbCore> {
         let entries = entries
             .iter()
             .map(|entry| taken(MemoryEntry::from_object(entry, "entries", &mut Vec::new())))
             .collect::<Result<Vec<_>>>()?;
-        let verb = memory::save(&self.stores, entries, cap)?;
+        let verb = memory::save(&self.stores, entries, self.settings.memory_entries)?;
         Ok(VerbCore::new::<MemoryKind>(verb, no_value, Vec::new()))
     }
 
@@ -331,7 +347,7 @@ impl StoresCore {
         Ok(VerbCore::new::<ParticipantsKind>(
             verb,
             participant_value,
-            vec![room_id.0],
+            vec![room_id.0, agent_id.0],
         ))
     }
 
@@ -378,16 +394,16 @@ impl StoresCore {
         self.viewed(py, &[&conversation_id], version, &views::chat())
     }
 
-    #[pyo3(signature = (conversation_id, meta, messages, cap))]
+    #[pyo3(signature = (conversation_id, meta, messages))]
     fn chats_save(
         &self,
         conversation_id: Text,
         meta: &Bound<'_, PyAny>,
         messages: Vec<Bound<'_, PyAny>>,
-        cap: u32,
     ) -> Result<VerbCore> {
         let meta = taken(Conversation::from_object(meta, "meta", &mut Vec::new()))?;
         let messages = messages_of(&messages)?;
+        let cap = self.settings.chat_messages;
         let verb = chats::save(&self.stores, &conversation_id, meta, &messages, cap)?;
         Ok(VerbCore::new::<ChatKind>(
             verb,
@@ -396,14 +412,14 @@ impl StoresCore {
         ))
     }
 
-    #[pyo3(signature = (conversation_id, messages, cap))]
+    #[pyo3(signature = (conversation_id, messages))]
     fn chats_append(
         &self,
         conversation_id: Text,
         messages: Vec<Bound<'_, PyAny>>,
-        cap: u32,
     ) -> Result<VerbCore> {
         let messages = messages_of(&messages)?;
+        let cap = self.settings.chat_messages;
         let verb = chats::append(&self.stores, &conversation_id, &messages, cap)?;
         Ok(VerbCore::new::<ChatKind>(
             verb,
@@ -444,7 +460,7 @@ impl StoresCore {
         Ok(VerbCore::new::<WorkflowsKind>(
             verb,
             workflow_value,
-            Vec::new(),
+            vec![id.0],
         ))
     }
 
@@ -469,7 +485,7 @@ impl StoresCore {
     fn scripts_upload(&self, id: Text, source: Text) -> Result<VerbCore> {
         let now_ms = self.stores.reader().store().now_ms();
         let verb = sources::upload_script(&self.stores, &id, &source, now_ms)?;
-        Ok(VerbCore::new::<ScriptsKind>(verb, script_value, Vec::new()))
+        Ok(VerbCore::new::<ScriptsKind>(verb, script_value, vec![id.0]))
     }
 
     // any actor, by its kind
@@ -507,7 +523,7 @@ impl StoresCore {
         let (stores, after) = (&self.stores, after.map(|Count(version)| version));
         match &*kind {
             UserConfigKind::NAME => {
-                let view = views::config(&self.defaults);
+                let view = views::config(&self.settings.defaults);
                 StatesCore::of(py, stores, &parts, after, view)
             }
             MemoryKind::NAME => StatesCore::of(py, stores, &parts, after, views::memory()),
@@ -591,6 +607,34 @@ impl StoresCore {
     fn rebuild(&self, py: Python<'_>, kind: Text, parts: Vec<Text>) -> Result<u64> {
         steadily(py, || {
             by_kind!(&*kind, kinds::rebuild(&self.stores, &parts))
+        })
+    }
+
+    /// Cuts off an actor's history: exactly one says what is kept of it.
+    #[pyo3(signature = (kind, parts, before, since_ms, last))]
+    fn trim(
+        &self,
+        py: Python<'_>,
+        kind: Text,
+        parts: Vec<Text>,
+        before: Option<Count>,
+        since_ms: Option<Signed>,
+        last: Option<Count>,
+    ) -> Result<VerbCore> {
+        let keep = match (before, since_ms, last) {
+            (Some(Count(version)), None, None) => Keep::From(version),
+            (None, Some(Signed(at_ms)), None) => Keep::Since(at_ms),
+            (None, None, Some(Count(count))) => Keep::Last(count),
+            _ => {
+                return Err(CoreError::Invalid {
+                    what: "trim",
+                    value: kind.0,
+                    rule: "say what is kept: before= or keep=, one of them",
+                });
+            }
+        };
+        steadily(py, || {
+            by_kind!(&*kind, kinds::trim(&self.stores, &parts, keep))
         })
     }
 

@@ -1,6 +1,7 @@
 //! An actor followed from commit to commit, by one that keeps up and by one that doesn't.
 
 use treering_actor::messages::MemoryEntry;
+use treering_actor::stores::Keep;
 use treering_actor::stores::chats::{self, ChatKind};
 use treering_actor::stores::memory::{self, MemoryKind};
 use treering_actor::stores::user_config::UserConfigKind;
@@ -123,7 +124,12 @@ fn who_is_behind_a_deletion_or_a_trim_goes_on_where_the_log_begins() {
     }
     bench.run::<ChatKind>(chats::delete(&bench.stores, "c").unwrap());
     bench.say("c", "again", 9);
-    bench.run::<UserConfigKind>(bench.stores.trim::<UserConfigKind>(&[], 8).unwrap());
+    bench.run::<UserConfigKind>(
+        bench
+            .stores
+            .trim::<UserConfigKind>(&[], Keep::From(8))
+            .unwrap(),
+    );
     bench.gc();
     let mut seen = Vec::new();
     while chat.advance().unwrap() {
@@ -137,7 +143,12 @@ fn who_is_behind_a_deletion_or_a_trim_goes_on_where_the_log_begins() {
     }
     assert_eq!(seen, [(7, "model 7".to_owned()), (8, "model 8".to_owned())]);
     // Who has what is kept is not told it again, and loses nothing that comes.
-    bench.run::<UserConfigKind>(bench.stores.trim::<UserConfigKind>(&[], 9).unwrap());
+    bench.run::<UserConfigKind>(
+        bench
+            .stores
+            .trim::<UserConfigKind>(&[], Keep::From(9))
+            .unwrap(),
+    );
     assert!(!config.advance().unwrap());
     bench.configure("later");
     assert!(config.advance().unwrap());

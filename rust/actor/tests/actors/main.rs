@@ -12,6 +12,7 @@ mod bench;
 mod broken;
 mod crowd;
 mod follow;
+mod full_disk;
 mod growth;
 mod orders;
 mod schemas;
