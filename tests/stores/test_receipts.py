@@ -60,7 +60,7 @@ def test_so_many_changes_go_with_one_command_id(store: Store, alice: Scope) -> N
     assert add(300, "few") == 300
     assert add(300, "few") == 300
     head = store.head()
-    with pytest.raises(LimitExceeded, match="receipt.* exceeds the limit of 4096"):
+    with pytest.raises(LimitExceeded, match=r"receipt.* exceeds the limit of 4096"):
         add(600, "many")
     assert store.head() == head
     # It is the id that takes the room: without one all go.
