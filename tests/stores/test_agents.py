@@ -223,7 +223,8 @@ def test_a_hundred_thousand(tmp_path: Path) -> None:
         blocks_each = (after["blocks"] - before["blocks"]) / 1000
         print(f"{bytes_each:.0f} bytes, {blocks_each:.2f} blocks for each addition")
         assert bytes_each <= 6 * 1024
-        assert blocks_each <= 4
+        # The event, and every fifteenth time the paths through three trees.
+        assert blocks_each <= 8
         assert sum(len(group.actor_ids) for group in agents.list()) == 101_000
         assert agents.remove("type 3", "agent-050004").changed
         assert agents.authorize("type 3", "agent-050004", "use") is Admission.NOT_FOUND

@@ -53,7 +53,8 @@ class AgentsStore(ActorStore):
         may be listed under several types. O(log actors).
 
         Errors:
-            InvalidCommand (`invalid-command`): type or id are blank.
+            InvalidCommand (`invalid-command`): type or id are blank, or the id is the address of an actor in another
+                scope (`bob/chat/c`), which `authorize` would never allow.
             LimitExceeded (`limit-exceeded`): over 512 bytes, or 1,000 types for one id.
         """
         return (yield from self._send(lambda core: core.agents_add(agent_type, actor_id), expected_version, command_id))
