@@ -66,6 +66,7 @@ from treering.pins import Pins
 from treering.refs import Quarantined, QuarantinedRef, Refs, RefState
 from treering.scope import Scope
 from treering.scoped import Scoped
+from treering.settings import Settings
 from treering.step import NOW, NewStep, Step, StepLike, StepPlace, StepRef
 from treering.store import Reachable, Store, memory, open
 from treering.stores import (
@@ -169,6 +170,7 @@ __all__ = [
     "ScriptsStore",
     "SealReport",
     "SealedFile",
+    "Settings",
     "StartNode",
     "StateNode",
     "Status",

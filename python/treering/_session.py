@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from treering._core import Core, StoresCore, ThreadsCore
 from treering.errors import Invalid
+from treering.settings import Settings
 
 Durability: TypeAlias = Literal["durable", "relaxed"]
 """How much an acknowledged commit outlives: a power failure, or only a killed process."""
@@ -28,15 +29,17 @@ class Location:
     lock_wait_ms: int
     automatic_gc: bool
     reserve_bytes: int
+    settings: Settings
 
 
 class Session:
     """A core with its way back: `location` is None for a store in memory."""
 
-    __slots__ = ("__weakref__", "_finalizer", "core", "durability", "location", "name")
+    __slots__ = ("__weakref__", "_finalizer", "core", "durability", "location", "name", "settings")
 
-    def __init__(self, core: Core, location: Location | None, durability: Durability) -> None:
+    def __init__(self, core: Core, location: Location | None, durability: Durability, settings: Settings) -> None:
         self.core = core
+        self.settings = settings
         self.location = location
         self.durability = durability
         # Asked once: repr must work after close.
@@ -110,8 +113,16 @@ class Address:
 
 def home(session: Session, scope: str, durability: Durability) -> Home:
     """Returns a scope of a session; nothing is read or written."""
-    core = session.core
-    return Home(session, core.threads(scope, durability), core.stores(scope, durability), durability)
+    core, settings = session.core, session.settings
+    stores = core.stores(
+        scope,
+        durability,
+        settings.memory_entries,
+        settings.chat_messages,
+        settings.local_runtime_base_url,
+        settings.remote_runtime_base_url,
+    )
+    return Home(session, core.threads(scope, durability), stores, durability)
 
 
 def open_session(location: Location, *, create: bool, mend: bool = False) -> Session:
@@ -125,12 +136,12 @@ def open_session(location: Location, *, create: bool, mend: bool = False) -> Ses
         mend,
         location.reserve_bytes,
     )
-    return Session(core, location, location.durability)
+    return Session(core, location, location.durability, location.settings)
 
 
-def memory_session() -> Session:
+def memory_session(settings: Settings) -> Session:
     """Opens a new store in memory."""
-    return Session(Core.memory(), None, "durable")
+    return Session(Core.memory(), None, "durable", settings)
 
 
 def _close(core: Core, pid: int) -> None:

@@ -29,6 +29,7 @@ from treering.journal import (
 from treering.refs import Refs
 from treering.scope import Scope
 from treering.scoped import Resolving, Scoped
+from treering.settings import Settings
 from treering.step import StepPlace
 from treering.threads import Threads
 from treering.verify import Finding, Repair, VerifyReport
@@ -426,6 +427,7 @@ def location_of(
     lock_wait_s: float,
     automatic_gc: bool,
     reserve_bytes: int,
+    settings: Settings | None,
 ) -> Location:
     """Returns the checked arguments of an open."""
     text = path_text(path)
@@ -434,7 +436,7 @@ def location_of(
     if not 0 <= lock_wait_s <= 86_400:
         raise Invalid(f"lock_wait_s {lock_wait_s!r} is not within 0 … 86400 s")
     lock_wait_ms = round(lock_wait_s * 1000)
-    return Location(text, read_only, durability, lock_wait_ms, automatic_gc, reserve_bytes)
+    return Location(text, read_only, durability, lock_wait_ms, automatic_gc, reserve_bytes, settings or Settings())
 
 
 def open(
@@ -447,6 +449,7 @@ def open(
     automatic_gc: bool = True,
     reserve_bytes: int = 16 << 20,
     repair: bool = False,
+    settings: Settings | None = None,
 ) -> Store:
     """Returns the store of a directory; the directory is made if it is absent and `create` is true.
 
@@ -456,7 +459,8 @@ def open(
     way. `reserve_bytes` is the size of a file that is kept so that deletions succeed on a full disk, 0 for
     none. Opening a directory twice in a process is fine; the first opening decides about `automatic_gc` and
     `reserve_bytes`. `repair` first mends the store's own rows (its format, its totals …): with one of them
-    broken it is refused otherwise; `verify(repair=True)` mends everything else.
+    broken it is refused otherwise; `verify(repair=True)` mends everything else. `settings` are this handle's limits and
+    defaults of the built-in stores (None: `Settings()`).
 
     Errors:
         Invalid (`invalid`): the directory holds other files and is no store, or it is absent or empty and
@@ -472,13 +476,13 @@ def open(
         ...     len(thread)
         0
     """
-    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, reserve_bytes)
+    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, reserve_bytes, settings)
     return SYNC.Store(open_session(location, create=create, mend=repair))
 
 
-def memory() -> Store:
+def memory(*, settings: Settings | None = None) -> Store:
     """Returns a new store in memory: the same as one in a directory, gone when it is closed."""
-    return SYNC.Store(memory_session())
+    return SYNC.Store(memory_session(settings or Settings()))
 
 
 SYNC.Store = Store

@@ -237,17 +237,65 @@ class TestActor:
             "kind": "user-config", "parts": [], "version": 2, "events": 2, "ok": True,
         }  # fmt: skip
 
-    @pytest.mark.parametrize("verb", ["show", "events", "verify"])
+    @pytest.mark.parametrize("verb", ["show", "events", "verify", "trim"])
     def test_what_is_not_there(self, cli: Cli, verb: str) -> None:
         hint = "hint: treering scope show {} lists the actors there are\n"
-        message = refused(cli, "actor", verb, "user-config")
+        more = ("--keep", "1", "--yes") if verb == "trim" else ()
+        message = refused(cli, "actor", verb, "user-config", *more)
         assert message == "error: scope main has no actor user-config\n" + hint.format("main")
-        message = refused(cli, "--scope", "alice", "actor", verb, "chat")
+        message = refused(cli, "--scope", "alice", "actor", verb, "chat", *more)
         assert message == "error: scope alice has no actor chat\n" + hint.format("alice")
-        message = refused(cli, "--scope", "alice", "actor", verb, "thread")
+        message = refused(cli, "--scope", "alice", "actor", verb, "thread", *more)
         assert message == "error: no kind of actor is called thread\n" + hint.format("alice")
         assert cli("--scope", "alice", "actor", verb).code == 2
 
     def test_a_version_that_is_not_there(self, cli: Cli) -> None:
         assert "version" in refused(cli, "--scope", "alice", "actor", "show", "user-config", "--at", "9")
         assert "version" in refused(cli, "--scope", "alice", "actor", "show", "chat-index", "--at", "1")
+
+    def test_trim(self, cli: Cli, store: Path) -> None:
+        trim = ("--scope", "alice", "actor", "trim")
+        with treering.open(store) as opened:
+            for number in range(10):
+                opened.scope("alice").memory.add("k", f"{number}")
+        # Nobody is asked here, so nothing happens without a word.
+        message = refused(cli, *trim, "user-memory", "--keep", "4")
+        assert message == "error: nothing was cut off; nobody is there to ask\nhint: pass --yes\n"
+        assert said(cli, *trim, "user-memory", "--keep", "4", "--yes") == (
+            "user-memory: 7 versions cut off, its history begins after version 7\n"
+        )
+        assert said(cli, *trim, "user-memory", "--keep", "4", "-y") == "user-memory: nothing to cut off\n"
+        assert parsed(cli, *trim, "user-memory", "--before", "9", "--yes") == {
+            "kind": "user-memory", "parts": [], "version": 11, "dropped": 1, "oldest": 8,
+        }  # fmt: skip
+        assert parsed(cli, *trim, "user-memory", "--before", "9", "--yes")["dropped"] == 0
+        assert parsed(cli, *trim, "chat", "conv-1", "--before", "2025-01-01", "--yes")["dropped"] == 0
+        # An age: all of it was longer ago.
+        dropped = parsed(cli, *trim, "user-config", "--before", "1h", "--yes")
+        assert (dropped["dropped"], dropped["oldest"]) == (2, 2)
+        assert "keeps its history from version 8 on" in refused(
+            cli, "--scope", "alice", "actor", "show", "user-memory", "--at", "3"
+        )
+        assert said(cli, "--scope", "alice", "actor", "verify", "user-memory") == (
+            "ok: user-memory at version 11, 3 events checked\n"
+        )
+        for wrong in (
+            (), ("--keep", "1", "--before", "1"), ("--keep", "-1"), ("--before", "soon"), ("--before", "-1"),
+        ):  # fmt: skip
+            assert cli(*trim, "user-memory", *wrong, "--yes").code == 2
+        assert "has no version 98" in refused(cli, *trim, "user-memory", "--before", "99", "--yes")
+
+    @pytest.mark.parametrize("yes", [False, True])
+    def test_trim_asks_on_a_terminal(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, yes: bool) -> None:
+        questions: list[str] = []
+
+        def confirm(question: str, **_: object) -> bool:
+            questions.append(question)
+            return yes
+
+        monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": staticmethod(lambda: True)})())
+        monkeypatch.setattr("typer.confirm", confirm)
+        done = cli("--scope", "alice", "actor", "trim", "user-config", "--keep", "1")
+        assert questions == ["Forget of user-config all but its newest 1 event, for good?"]
+        assert (done.code, "1 version cut off" in done.out) == ((0, True) if yes else (1, False))
+        assert len(parsed(cli, "--scope", "alice", "actor", "events", "user-config")) == (1 if yes else 2)

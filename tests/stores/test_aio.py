@@ -101,6 +101,23 @@ async def test_tasks_at_one_actor_lose_nothing_and_share_fsyncs(tmp_path: Path) 
         assert [event.version async for event in agents.history()] == list(range(1, TASKS + 2))
 
 
+async def test_a_long_history_comes_whole(store: aio.Store) -> None:
+    """However it is read: a piece at a time, in a thread."""
+    scope = store.scope("alice")
+    async with scope.commit() as c:
+        for number in range(700):
+            c.agents.add("t", str(number))
+    histories = (scope.agents.history(), scope.actor("agent-registry").history())
+    for history in histories:
+        assert [event.message.actor_id async for event in history] == [str(number) for number in range(700)]  # type: ignore[attr-defined]
+    watched = []
+    async for event in scope.agents.watch(after=0):
+        watched.append(event.version)
+        if len(watched) == 700:
+            break
+    assert watched == list(range(1, 701))
+
+
 async def test_a_watch(store: aio.Store) -> None:
     memory = store.scope("alice").memory
     await memory.add("k", "before")

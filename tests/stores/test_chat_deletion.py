@@ -1,5 +1,6 @@
 """Deleting a conversation: text and title can't be reached any more, nor its history; its version goes on."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,34 @@ def test_no_block_holds_the_text_after_a_collection(tmp_path: Path, events: int)
         assert not any(b"the-secret" in data for data in texts(store))
         assert len(alice.chats.messages("d")) == events
         assert store.verify().ok
+
+
+def test_a_row_without_its_conversation_is_deleted_too(tmp_path: Path) -> None:
+    """Its log's ref broke and was put into quarantine: the list still names it."""
+    path = tmp_path / "s"
+    with treering.open(path) as store:
+        chats = store.scope("alice").chats
+        for name in ("lost", "kept"):
+            chats.save(name, Conversation(title=name), said(name))
+    database = sqlite3.connect(path / "store.db")
+    with database:
+        damage = "UPDATE ref SET target = zeroblob(36), chk = zeroblob(16) WHERE name LIKE 'alice/chat/lost'"
+        assert database.execute(damage).rowcount == 1
+    database.close()
+    with treering.open(path) as store:
+        chats = store.scope("alice").chats
+        store.refs.quarantine("alice/chat/lost")
+        assert (len(chats.messages("lost")), chats.messages("lost").version) == (0, 0)
+        assert {row.id for row in chats.index()} == {"lost", "kept"}
+        receipt = chats.delete("lost", command_id="once")
+        assert (receipt.changed, receipt.version, receipt.dropped) == (True, 0, 0)
+        assert [row.id for row in chats.index()] == ["kept"]
+        with pytest.raises(HistoryTrimmed):
+            chats.index(2)
+        assert chats.delete("lost", command_id="once").replayed
+        assert chats.delete("lost").changed is False
+        assert len(chats.messages("kept")) == 1
+        assert chats.append("lost", said("anew")).version == 1
 
 
 def texts(store: Store) -> list[bytes]:

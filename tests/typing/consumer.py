@@ -113,6 +113,10 @@ def what_has_the_stores(store: treering.Store, sleeper: aio.Store) -> None:
     assert_type([info.events for info in store.scope("alice").actors()], list[int])
     assert_type(store.scope("alice").actor("chat", "c").info(), treering.ActorInfo)
     assert_type(next(store.scope("alice").history()).event, treering.ActorEvent | None)
+    assert_type(next(store.scope("alice").user_config.states(after=3)), messages.UserConfig)
+    assert_type(next(store.scope("alice").chats.states("c")), treering.stores.Messages)
+    followed: protocols.Subscribable[treering.Listing[messages.MemoryEntry]] = store.scope("alice").memory
+    assert_type(next(followed.states()), treering.Listing[messages.MemoryEntry])
 
 
 def values_of_messages(entry: messages.MemoryEntry, state: messages.UserConfig) -> None:

@@ -1,10 +1,12 @@
-"""`treering actor …`: one actor of the scope, its state, its events, and whether it is sound."""
+"""`treering actor …`: one actor of the scope, its state, its events, whether it is sound; and its past cut off."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from treering.cli.exits import CommandError
+from treering.cli.moments import moment
 from treering.cli.opening import Opening, opening
 from treering.cli.options import AsJson, examples
 
@@ -113,12 +115,64 @@ def verify(context: typer.Context, kind: Kind, parts: Parts = None, as_json: AsJ
     say(f"ok: {name} at version {info.version:,}, {count(checked, 'event')} checked", record, as_json)
 
 
-def _actor(chosen: Opening, kind: str, parts: list[str] | None) -> "tuple[ActorHandle, ActorInfo]":
+@actor_app.command(
+    "trim",
+    epilog=examples(
+        "treering --scope alice actor trim user-memory --keep 100",
+        "treering --scope alice actor trim chat conv-1 --before 40 --yes",
+        "treering --scope alice actor trim user-config --before 2026-01-31 --yes --json",
+    ),
+)
+def trim(
+    context: typer.Context,
+    kind: Kind,
+    parts: Parts = None,
+    keep: Annotated[int | None, typer.Option(min=0, metavar="EVENTS", help="Keep the newest so many events.")] = None,
+    before: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN", help="Keep events from this version on, or after a day (UTC) or an age (90d, 12h)."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cut off an actor's history, for good. What it is stays; the blocks go with the next collection."""
+    from treering.cli.render.console import say
+    from treering.cli.render.text import count, one_line
+
+    if (keep is None) == (before is None):
+        raise typer.BadParameter("say what is kept: one of --keep and --before", param_hint="--keep")
+    until = None if before is None else int(before) if before.isdecimal() else moment(before, "version, day or age")
+    actor, info = _actor(opening(context), kind, parts, write=True)
+    name = one_line("/".join((info.kind, *info.parts)))
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CommandError("nothing was cut off; nobody is there to ask", "pass --yes")
+        what = f"what was before {before}" if keep is None else f"all but its newest {count(keep, 'event')}"
+        if not typer.confirm(f"Forget of {name} {what}, for good?", err=True):
+            raise typer.Abort
+    receipt = actor.trim(before=until, keep=keep)
+    oldest = actor.info().oldest
+    record = {
+        "kind": info.kind,
+        "parts": list(info.parts),
+        "version": receipt.version,
+        "dropped": receipt.dropped,
+        "oldest": oldest,
+    }
+    done = f"{name}: {count(receipt.dropped, 'version')} cut off, its history begins after version {oldest:,}"
+    say(done if receipt.changed else f"{name}: nothing to cut off", record, as_json)
+
+
+def _actor(
+    chosen: Opening, kind: str, parts: list[str] | None, *, write: bool = False
+) -> "tuple[ActorHandle, ActorInfo]":
     """The actor and where it stands. One that was never written is an error: its name may be mistyped."""
     from treering.errors import NotFound
 
     hint = f"treering scope show {chosen.scope} lists the actors there are"
-    actor = chosen.store().scope(chosen.scope).actor(kind, *(parts or ()))
+    actor = chosen.store(write=write).scope(chosen.scope).actor(kind, *(parts or ()))
     try:
         info = actor.info()
     except NotFound as error:

@@ -1,13 +1,13 @@
 """`treering journal …`: what is kept of the record of all commits, and where."""
 
-import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from treering.cli.exits import CommandError
+from treering.cli.moments import moment
 from treering.cli.opening import opening
 from treering.cli.options import AsJson, examples
 
@@ -24,7 +24,6 @@ journal_app: Final = typer.Typer(
         "treering journal expire --before 90d",
     ),
 )
-_AGE = re.compile(r"(\d{1,6})([dh])")
 
 
 @journal_app.command("list", epilog=examples("treering journal list", "treering journal list --json"))
@@ -103,16 +102,7 @@ def give_up(
 
 def _moment(text: str) -> datetime | str:
     """What `--before` means. Raises a usage error for anything else."""
-    if text.startswith("c1-"):
-        return text
-    if age := _AGE.fullmatch(text):
-        number = int(age[1])
-        return datetime.now(UTC) - (timedelta(days=number) if age[2] == "d" else timedelta(hours=number))
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day, age (90d, 12h) or cursor", param_hint="--before") from None
-    return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
+    return text if text.startswith("c1-") else moment(text, "day, age (90d, 12h) or cursor")
 
 
 def _tell(done: str, report: "SealReport | ExpireReport", as_json: bool) -> None:

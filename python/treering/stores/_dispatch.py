@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream
-from treering._core import StoresCore, VerbCore
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
+from treering._core import StatesCore, StoresCore, VerbCore
 from treering._family import SYNC, Family
 from treering._session import Address, Home
 from treering.errors import Closed, Invalid
 from treering.journal import moment_ms
 from treering.stores.history import ActorEvent, event
 from treering.stores.receipt import Receipt
+
+T = TypeVar("T")
+View = TypeVar("View")
 
 
 class ScopeResolver(Protocol):
@@ -36,6 +39,28 @@ class CommandDispatcher:
         self, home: Home, verb: VerbCore, expected_version: int | None, command_id: str | None
     ) -> Op[Receipt[Any]]:
         answer = yield home.stores.submit(verb, expected_version, command_id, home.principal, home.causation_id)
+        return Receipt(*answer)
+
+    def trim(
+        self,
+        home: Home,
+        kind: str,
+        parts: Sequence[str],
+        before: int | datetime | None,
+        keep: int | None,
+        expected_version: int | None,
+        command_id: str | None,
+    ) -> Op[Receipt[None]]:
+        core = home.stores
+        since_ms, before = (moment_ms(before), None) if isinstance(before, datetime) else (None, before)
+        # What is kept is read first, which may take long.
+        answer = yield lambda: core.submit(
+            core.trim(kind, parts, before, since_ms, keep),
+            expected_version,
+            command_id,
+            home.principal,
+            home.causation_id,
+        )
         return Receipt(*answer)
 
 
@@ -70,6 +95,22 @@ class SnapshotReader:
                 yield [event(row) for row in rows]
             else:
                 yield watch
+
+    def states(
+        self, home: Home, states: Callable[[StoresCore], StatesCore[T]], view: Callable[[T], View]
+    ) -> Feed[View]:
+        # Before the actor is read, so that no change falls between the two.
+        watch = home.session.core.watch()
+        following = states(home.stores)
+        while True:
+            try:
+                found = following.next()
+            except Closed:
+                return
+            if found is None:
+                yield watch
+            else:
+                yield [view(found)]
 
 
 DISPATCHER: Final = CommandDispatcher()
@@ -113,8 +154,8 @@ def reopen_store(family: Family, name: str, address: Address) -> ScopeStore:
     return made
 
 
-class ActorStore(ScopeStore):
-    """A store with one actor in each scope."""
+class ActorView(ScopeStore):
+    """What reads one actor of each scope."""
 
     __slots__ = ()
 
@@ -134,7 +175,8 @@ class ActorStore(ScopeStore):
     @feed
     def watch(self, after: int | None = None) -> Feed[ActorEvent]:
         """Returns what happens after version `after` (None: from now on), each event as it comes, of any process, in
-        order and without a gap; no end. What was read at `.version` and this together miss nothing.
+        order and without a gap; no end. What was read at `.version` and this together miss nothing. `states` gives what
+        becomes of it.
 
         It ends when the store is closed.
 
@@ -142,6 +184,9 @@ class ActorStore(ScopeStore):
             HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more.
         """
         return READER.changes(self._scope.resolve(), self._kind, (), after)
+
+    def _states(self, after: int | None, view: Callable[[Any], View]) -> Feed[View]:
+        return READER.states(self._scope.resolve(), lambda core: core.states(self._kind, (), after), view)
 
     @read
     def version_at(self, moment: datetime) -> int:
@@ -174,3 +219,38 @@ class ActorStore(ScopeStore):
             Corrupt (`corrupt`): an event can't be read; `which`, `version`, `block`.
         """
         return self._core.rebuild(self._kind, ())
+
+
+class ActorStore(ActorView):
+    """A store with one actor in each scope."""
+
+    __slots__ = ()
+
+    @verb
+    def trim(
+        self,
+        *,
+        before: int | datetime | None = None,
+        keep: int | None = None,
+        expected_version: int | None = None,
+        command_id: str | None = None,
+    ) -> Op[Receipt[None]]:
+        """Returns the receipt, whose `dropped` says how many versions went. What the actor is stays, and so do the
+        events that are kept, with their versions, ids and times; `at`, `history` and `watch` of before raise
+        `HistoryTrimmed`. The next collection deletes the blocks. For good: there is no way back.
+
+        Say what is kept: `keep` the newest so many events (0: only what is), or `before` a version, from which on
+        events are kept; or before a moment (with its zone): what was then can still be asked, as can what came after.
+        More than there is to cut off is no error, and unchanged.
+
+        Errors:
+            Invalid (`invalid`): not exactly one of `before` and `keep`, or a time without a zone.
+            NotFound (`not-found`): `before` is beyond the next version.
+            LimitExceeded (`limit-exceeded`): over 10,000 events are to be kept.
+            VersionConflict (`version-conflict`), CommandMismatch (`command-mismatch`): as everywhere.
+        """
+        return (
+            yield from DISPATCHER.trim(
+                self._scope.resolve(), self._kind, (), before, keep, expected_version, command_id
+            )
+        )

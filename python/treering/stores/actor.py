@@ -6,18 +6,19 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
-from treering._calls import Chunks, Feed, feed, read, stream
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
 from treering._core import Cid, StoresCore, actor_kinds, list_actors
 from treering._family import SYNC, Family
 from treering._session import Home
 from treering.errors import NotFound
 from treering.journal import moment_ms
 from treering.messages import AgentGroup, Conversation, MemoryEntry, Participant, Script, UserConfig, Workflow
-from treering.stores._dispatch import READER
+from treering.stores._dispatch import DISPATCHER, READER
 from treering.stores.history import ActorEvent
 from treering.stores.listing import Listing, Messages
+from treering.stores.receipt import Receipt
 
 _CHUNK: Final = 500
 _EVENTS: Final = 16
@@ -96,7 +97,8 @@ ActorState = (
 
 
 class ActorHandle:
-    """One actor of a scope, made by `scope.actor(kind, *parts)`: what any of them can be asked. It writes nothing."""
+    """One actor of a scope, made by `scope.actor(kind, *parts)`: what any of them can be asked. It writes nothing, but
+    for `trim`."""
 
     __slots__ = ("_home", "kind", "parts")
 
@@ -159,6 +161,23 @@ class ActorHandle:
         """
         yield from READER.changes(self._home, self.kind, self.parts, after)
 
+    @feed
+    def states(self, after: int | None = None) -> Feed[ActorState]:
+        """Returns its state as it is, then after each commit that changed it, of any process, in order and none left
+        out; no end. After version `after`, if that is given: without the first.
+
+        What one commit did is seen whole. What is not kept any more is left out: a deletion and a trim are seen, not
+        what they cut off. It ends when the store is closed.
+
+        Errors:
+            NotFound (`not-found`): there is no such kind, or no version `after` yet.
+        """
+        return READER.states(
+            self._home,
+            lambda core: core.states(self.kind, self.parts, after),
+            lambda found: _shown(self.kind, found),
+        )
+
     @read
     def version_at(self, moment: datetime) -> int:
         """Returns the newest version that is not later than a moment (with its zone), 0 for before the first. O(log
@@ -179,6 +198,24 @@ class ActorHandle:
             Corrupt (`corrupt`): something is wrong; `which`, `version`, `block`.
         """
         return self._home.stores.verify_actor(self.kind, self.parts)
+
+    @verb
+    def trim(
+        self,
+        *,
+        before: int | datetime | None = None,
+        keep: int | None = None,
+        expected_version: int | None = None,
+        command_id: str | None = None,
+    ) -> Op[Receipt[None]]:
+        """Returns the receipt; what happened to it before what is kept is gone: as `MemoryStore.trim`.
+
+        Errors:
+            As there; NotFound (`not-found`): there is no such kind.
+        """
+        return (
+            yield from DISPATCHER.trim(self._home, self.kind, self.parts, before, keep, expected_version, command_id)
+        )
 
     def __repr__(self) -> str:
         return f"<ActorHandle {'/'.join((self.kind, *self.parts))} of {self._home.scope}>"
@@ -249,24 +286,39 @@ def _backwards(core: StoresCore, info: ActorInfo) -> Iterator[ScopeEvent]:
 def _state(core: StoresCore, kind: str, parts: tuple[str, ...], version: int | None) -> ActorState:
     match kind, parts:
         case "user-config", ():
-            return core.user_config(version)
+            found: Any = core.user_config(version)
         case "user-memory", ():
-            return Listing(*core.memory(version))
+            found = core.memory(version)
         case "agent-registry", ():
-            return Listing(*core.agents(version))
+            found = core.agents(version)
         case "participants", ():
-            rooms, at = core.rooms(version)
-            return {room_id: Listing(*core.participants(room_id, at)) for room_id in rooms}
+            found = core.all_participants(version)
         case "chat", (conversation_id,):
-            conversation, messages, at = core.chat(conversation_id, version)
-            return Messages(messages, at, conversation)
+            found = core.chat(conversation_id, version)
         case "chat-index", ():
-            return Listing(*core.chat_index(version))
+            found = core.chat_index(version)
         case "workflow-storage", ():
-            return Listing(*core.workflows(version))
+            found = core.workflows(version)
         case "script-storage", ():
-            return Listing(*core.scripts(version))
-    raise NotFound(f"no actor {'/'.join((kind, *parts))}: the kind is unknown, or has other parts")
+            found = core.scripts(version)
+        case _:
+            raise NotFound(f"no actor {'/'.join((kind, *parts))}: the kind is unknown, or has other parts")
+    return _shown(kind, found)
+
+
+def _shown(kind: str, found: Any) -> ActorState:
+    match kind:
+        case "user-config":
+            config: UserConfig = found
+            return config
+        case "participants":
+            rooms, version = found
+            return {room_id: Listing(participants, version) for room_id, participants in rooms}
+        case "chat":
+            conversation, messages, version = found
+            return Messages(messages, version, conversation)
+        case _:
+            return Listing(*found)
 
 
 def _when(at_ms: int) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from treering._calls import Op, read, verb
+from treering._calls import Feed, Op, feed, read, verb
 from treering._family import SYNC
 from treering.messages import Admission, AgentGroup, AgentOperation
 from treering.stores._dispatch import ActorStore
@@ -32,6 +32,19 @@ class AgentsStore(ActorStore):
         """
         return Listing(*self._core.agents(version))
 
+    @feed
+    def states(self, after: int | None = None) -> Feed[Listing[AgentGroup]]:
+        """Returns all groups as they are, then after each commit that changed them, of any process, in order and
+        none left out; no end. After version `after`, if that is given: without the first.
+
+        What one commit did is seen whole. What is not kept any more is left out: a deletion and a trim are seen, not
+        what they cut off. It ends when the store is closed.
+
+        Errors:
+            NotFound (`not-found`): there is no version `after` yet.
+        """
+        return self._states(after, lambda found: Listing(*found))
+
     @verb
     def add(
         self, agent_type: str, actor_id: str, *, expected_version: int | None = None, command_id: str | None = None
@@ -40,7 +53,8 @@ class AgentsStore(ActorStore):
         may be listed under several types. O(log actors).
 
         Errors:
-            InvalidCommand (`invalid-command`): type or id are blank.
+            InvalidCommand (`invalid-command`): type or id are blank, or the id is the address of an actor in another
+                scope (`bob/chat/c`), which `authorize` would never allow.
             LimitExceeded (`limit-exceeded`): over 512 bytes, or 1,000 types for one id.
         """
         return (yield from self._send(lambda core: core.agents_add(agent_type, actor_id), expected_version, command_id))

@@ -10,13 +10,10 @@ from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
 from treering._family import SYNC
 from treering.journal import moment_ms
 from treering.messages import Conversation, Message
-from treering.stores._dispatch import READER, ScopeStore
+from treering.stores._dispatch import DISPATCHER, READER, ScopeStore
 from treering.stores.history import ActorEvent
 from treering.stores.listing import Listing, Messages
 from treering.stores.receipt import Receipt
-
-MESSAGES_MAX: Final = 500
-"""Messages of a conversation that are kept, the newest ones."""
 
 _KIND: Final = "chat"
 
@@ -65,8 +62,8 @@ class ChatsStore(ScopeStore):
         command_id: str | None = None,
     ) -> Op[Receipt[Conversation]]:
         """Returns the receipt with the conversation; what was known of it and all messages are replaced, in the given
-        order. The newest `MESSAGES_MAX` are kept, `dropped` says how many were not. `id` and `message_count` of `meta`
-        are set; times that are 0 are the commit's.
+        order. The newest `Settings.chat_messages` are kept, `dropped` says how many were not. `id` and `message_count`
+        of `meta` are set; times that are 0 are the commit's.
 
         Errors:
             InvalidCommand (`invalid-command`): the id is blank.
@@ -75,7 +72,7 @@ class ChatsStore(ScopeStore):
         """
         return (
             yield from self._send(
-                lambda core: core.chats_save(conversation_id, meta, list(messages), MESSAGES_MAX),
+                lambda core: core.chats_save(conversation_id, meta, list(messages)),
                 expected_version,
                 command_id,
             )
@@ -98,7 +95,7 @@ class ChatsStore(ScopeStore):
         """
         return (
             yield from self._send(
-                lambda core: core.chats_append(conversation_id, list(messages), MESSAGES_MAX),
+                lambda core: core.chats_append(conversation_id, list(messages)),
                 expected_version,
                 command_id,
             )
@@ -116,6 +113,28 @@ class ChatsStore(ScopeStore):
             InvalidCommand (`invalid-command`): the id is blank.
         """
         return (yield from self._send(lambda core: core.chats_delete(conversation_id), expected_version, command_id))
+
+    @verb
+    def trim(
+        self,
+        conversation_id: str,
+        *,
+        before: int | datetime | None = None,
+        keep: int | None = None,
+        expected_version: int | None = None,
+        command_id: str | None = None,
+    ) -> Op[Receipt[None]]:
+        """Returns the receipt; what happened to a conversation before what is kept is gone: as `MemoryStore.trim`. Its
+        messages stay, and so does the list's own history.
+
+        Errors:
+            As there.
+        """
+        return (
+            yield from DISPATCHER.trim(
+                self._scope.resolve(), _KIND, (conversation_id,), before, keep, expected_version, command_id
+            )
+        )
 
     @stream
     def history(self, conversation_id: str, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
@@ -137,6 +156,35 @@ class ChatsStore(ScopeStore):
             HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more, as after a deletion.
         """
         return READER.changes(self._scope.resolve(), _KIND, (conversation_id,), after)
+
+    @feed
+    def states(self, conversation_id: str, after: int | None = None) -> Feed[Messages]:
+        """Returns the messages of a conversation as they are, then after each commit that changed it, of any process,
+        in order and none left out; no end. After version `after`, if that is given: without the first.
+
+        What one commit did is seen whole. A deletion is a state, of no messages; what it or a trim cut off is left out.
+        It ends when the store is closed. O(messages) for each.
+
+        Errors:
+            NotFound (`not-found`): there is no version `after` yet.
+        """
+        return READER.states(
+            self._scope.resolve(),
+            lambda core: core.states(_KIND, (conversation_id,), after),
+            lambda found: Messages(found[1], found[2], found[0]),
+        )
+
+    @feed
+    def index_states(self, after: int | None = None) -> Feed[Listing[Conversation]]:
+        """Returns the conversations as they are, then after each commit that changed one, as `states`; `after` is a
+        version of the list. O(conversations) for each.
+
+        Errors:
+            As `states`.
+        """
+        return READER.states(
+            self._scope.resolve(), lambda core: core.states("chat-index", (), after), lambda found: Listing(*found)
+        )
 
     @read
     def version_at(self, conversation_id: str, moment: datetime) -> int:

@@ -17,8 +17,6 @@ from treering.messages import (
     UserConfigUpdated,
     Workflow,
 )
-from treering.stores.chats import MESSAGES_MAX
-from treering.stores.memory import ENTRIES_MAX
 from treering.stores.receipt import Receipt
 
 T_co = TypeVar("T_co", covariant=True)
@@ -120,7 +118,7 @@ class MemoryDraft(StoreDraft):
     ) -> ReceiptDraft[MemoryEntry]:
         """Returns the draft of `MemoryStore.add`."""
         entry = MemoryEntry(category=category, content=content, source=source)  # type: ignore[arg-type]
-        return self._draft(self._core.memory_add(entry, ENTRIES_MAX), expected_version)
+        return self._draft(self._core.memory_add(entry), expected_version)
 
     def remove(self, id: str, *, expected_version: int | None = None) -> ReceiptDraft[None]:
         """Returns the draft of `MemoryStore.remove`."""
@@ -128,7 +126,7 @@ class MemoryDraft(StoreDraft):
 
     def save(self, entries: Iterable[MemoryEntry], *, expected_version: int | None = None) -> ReceiptDraft[None]:
         """Returns the draft of `MemoryStore.save`."""
-        return self._draft(self._core.memory_save(list(entries), ENTRIES_MAX), expected_version)
+        return self._draft(self._core.memory_save(list(entries)), expected_version)
 
     def clear(self, *, expected_version: int | None = None) -> ReceiptDraft[None]:
         """Returns the draft of `MemoryStore.clear`."""
@@ -183,14 +181,14 @@ class ChatsDraft(StoreDraft):
         expected_version: int | None = None,
     ) -> ReceiptDraft[Conversation]:
         """Returns the draft of `ChatsStore.save`."""
-        verb = self._core.chats_save(conversation_id, meta, list(messages), MESSAGES_MAX)
+        verb = self._core.chats_save(conversation_id, meta, list(messages))
         return self._draft(verb, expected_version)
 
     def append(
         self, conversation_id: str, messages: Iterable[Message], *, expected_version: int | None = None
     ) -> ReceiptDraft[Conversation]:
         """Returns the draft of `ChatsStore.append`."""
-        return self._draft(self._core.chats_append(conversation_id, list(messages), MESSAGES_MAX), expected_version)
+        return self._draft(self._core.chats_append(conversation_id, list(messages)), expected_version)
 
     def delete(self, conversation_id: str, *, expected_version: int | None = None) -> ReceiptDraft[Conversation]:
         """Returns the draft of `ChatsStore.delete`."""

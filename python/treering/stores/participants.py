@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from treering._calls import Op, read, verb
+from treering._calls import Feed, Op, feed, read, verb
 from treering._family import SYNC
 from treering.messages import Participant
-from treering.stores._dispatch import ActorStore
+from treering.stores._dispatch import READER, ActorStore
 from treering.stores.listing import Listing
 from treering.stores.receipt import Receipt
 
@@ -41,6 +41,21 @@ class ParticipantsStore(ActorStore):
             HistoryTrimmed (`history-trimmed`): it is not kept any more.
         """
         return Listing(*self._core.participants(room_id, version))
+
+    @feed
+    def states(self, room_id: str, after: int | None = None) -> Feed[Listing[Participant]]:
+        """Returns those in a room as it is, then as it is after each commit that changed any room, of any process, in
+        order and none left out; no end. After version `after`, if that is given: without the first.
+
+        What one commit did is seen whole. What is not kept any more is left out: a trim is seen, not what it cut off.
+        It ends when the store is closed.
+
+        Errors:
+            NotFound (`not-found`): there is no version `after` yet.
+        """
+        return READER.states(
+            self._scope.resolve(), lambda core: core.participants_states(room_id, after), lambda found: Listing(*found)
+        )
 
     @verb
     def add(

@@ -1,15 +1,15 @@
 """What an application needs of a store, as protocols: written on these it runs on whatever has the verbs.
 
 Each protocol has the verbs of one store that say what the application does; history, watching and the like are extras
-of the stores themselves. What goes in and out are plain values (`treering.messages`, `Listing`, `Receipt`), so a fake
-is a small class over a dict or a JSON file. `Stores` is all of them together: a `Scope` is one, and `store.scoped(…)`
-too.
+of the stores themselves, but for `Subscribable`: a store that is followed. What goes in and out are plain values
+(`treering.messages`, `Listing`, `Receipt`), so a fake is a small class over a dict or a JSON file. `Stores` is all of
+them together: a `Scope` is one, and `store.scoped(…)` too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from treering.messages import (
     Admission,
@@ -36,9 +36,22 @@ __all__ = [
     "Preferences",
     "Scripts",
     "Stores",
+    "Subscribable",
     "UserConfigs",
     "Workflows",
 ]
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Subscribable(Protocol[T_co]):
+    """A store whose read is subscribed to: `Subscribable[UserConfig]` is `scope.user_config`, and so on."""
+
+    def states(self, after: int | None = None) -> Iterator[T_co]:
+        """Returns what is, then what is after each commit that changed it; no end. After a version: without the
+        first."""
+        ...
 
 
 class UserConfigs(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from treering._calls import Chunks, Op, read, stream, verb
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
 from treering._family import SYNC
 from treering.messages import Script, Workflow
 from treering.stores._dispatch import READER, ActorStore
@@ -36,6 +36,19 @@ class WorkflowsStore(ActorStore):
             NotFound (`not-found`): there is no such version yet.
         """
         return Listing(*self._core.workflows(version))
+
+    @feed
+    def states(self, after: int | None = None) -> Feed[Listing[Workflow]]:
+        """Returns all workflows as they are, then after each commit that changed them, of any process, in order and
+        none left out; no end. After version `after`, if that is given: without the first.
+
+        What one commit did is seen whole. What is not kept any more is left out: a deletion and a trim are seen, not
+        what they cut off. It ends when the store is closed.
+
+        Errors:
+            NotFound (`not-found`): there is no version `after` yet.
+        """
+        return self._states(after, lambda found: Listing(*found))
 
     @verb
     def upload(
@@ -86,6 +99,19 @@ class ScriptsStore(ActorStore):
             NotFound (`not-found`): there is no such version yet.
         """
         return Listing(*self._core.scripts(version))
+
+    @feed
+    def states(self, after: int | None = None) -> Feed[Listing[Script]]:
+        """Returns all scripts as they are, then after each commit that changed them, of any process, in order and
+        none left out; no end. After version `after`, if that is given: without the first.
+
+        What one commit did is seen whole. What is not kept any more is left out: a deletion and a trim are seen, not
+        what they cut off. It ends when the store is closed.
+
+        Errors:
+            NotFound (`not-found`): there is no version `after` yet.
+        """
+        return self._states(after, lambda found: Listing(*found))
 
     @verb
     def upload(

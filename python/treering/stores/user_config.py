@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from treering._calls import Op, read, verb
+from treering._calls import Feed, Op, feed, read, verb
 from treering._family import SYNC
 from treering.messages import LlmPreferences, UserConfig, UserConfigUpdated
-from treering.stores._dispatch import ActorStore
+from treering.stores._dispatch import READER, ActorStore, ActorView
 from treering.stores.receipt import Receipt
 
 _KIND: Final = "user-config"
@@ -36,6 +36,19 @@ class UserConfigStore(ActorStore):
         """
         config: UserConfig = self._core.user_config(version)
         return config
+
+    @feed
+    def states(self, after: int | None = None) -> Feed[UserConfig]:
+        """Returns the configuration as it is, then after each commit that changed it, of any process, in order and
+        none left out; no end. After version `after`, if that is given: without the first.
+
+        What one commit did is seen whole. What is not kept any more is left out: a deletion and a trim are seen, not
+        what they cut off. It ends when the store is closed.
+
+        Errors:
+            NotFound (`not-found`): there is no version `after` yet.
+        """
+        return self._states(after, lambda config: config)
 
     @verb
     def save(
@@ -84,7 +97,7 @@ class UserConfigStore(ActorStore):
         return (yield from self._send(lambda core: core.user_config_update(fields), expected_version, command_id))
 
 
-class LlmPreferencesStore(ActorStore):
+class LlmPreferencesStore(ActorView):
     """What of a user's configuration is about language models; it is written through `user_config`."""
 
     __slots__ = ()
@@ -106,6 +119,18 @@ class LlmPreferencesStore(ActorStore):
         """
         preferences: LlmPreferences = self._core.llm_preferences(version)
         return preferences
+
+    @feed
+    def states(self, after: int | None = None) -> Feed[LlmPreferences]:
+        """Returns the preferences as they are, then after each commit that changed the configuration, of any process,
+        as `UserConfigStore.states`.
+
+        Errors:
+            As there.
+        """
+        return READER.states(
+            self._scope.resolve(), lambda core: core.llm_preferences_states(after), lambda preferences: preferences
+        )
 
 
 SYNC.UserConfigStore = UserConfigStore

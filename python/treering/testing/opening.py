@@ -8,6 +8,7 @@ from treering import aio
 from treering._core import memory_for_test, open_for_test
 from treering._family import SYNC
 from treering._session import Durability, Session
+from treering.settings import Settings
 from treering.store import Store, location_of
 from treering.testing.clock import Clock
 from treering.testing.disk import Disk
@@ -25,6 +26,7 @@ def open(
     durability: Durability = "durable",
     lock_wait_s: float = 30.0,
     automatic_gc: bool = False,
+    settings: Settings | None = None,
 ) -> Store:
     """Returns the store of a directory, as `treering.open`, on a clock, a disk and faults of your own.
 
@@ -35,7 +37,7 @@ def open(
         Invalid (`invalid`): the directory is open in this process on another clock or disk.
         Others as `treering.open`; those that `disk` brings about.
     """
-    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, reserve_bytes=16 << 20)
+    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, 16 << 20, settings)
     core = open_for_test(
         location.path,
         create,
@@ -46,13 +48,13 @@ def open(
         None if disk is None else disk._core,
         None if faults is None else faults._core,
     )
-    return SYNC.Store(Session(core, location, durability))
+    return SYNC.Store(Session(core, location, durability, location.settings))
 
 
-def memory(*, clock: Clock | None = None, faults: Faults | None = None) -> Store:
+def memory(*, clock: Clock | None = None, faults: Faults | None = None, settings: Settings | None = None) -> Store:
     """Returns a new store in memory, on a clock and faults of your own."""
     core = memory_for_test(None if clock is None else clock._core, None if faults is None else faults._core)
-    return SYNC.Store(Session(core, None, "durable"))
+    return SYNC.Store(Session(core, None, "durable", settings or Settings()))
 
 
 def as_async(store: Store) -> aio.Store:

@@ -8,7 +8,7 @@ use treering_store::{RefName, StoreError};
 use crate::error::Result;
 
 /// What the kind of an actor's read model ends with.
-const READ_MODEL: &str = "-readmodel";
+pub(crate) const READ_MODEL: &str = "-readmodel";
 
 /// The address of one actor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

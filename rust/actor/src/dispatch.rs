@@ -48,6 +48,7 @@ type Look = fn(&mut Turn<'_>, &Address) -> Result<(u64, State)>;
 pub struct Operation {
     address: Address,
     expected_version: Option<u64>,
+    frees: bool,
     act: Act,
     look: Look,
     warm: fn(&dyn Store, &Cache, &Address) -> Result<()>,
@@ -69,6 +70,7 @@ impl Operation {
         Self {
             address,
             expected_version: None,
+            frees: false,
             act: Box::new(move |turn| act(turn, &at)),
             look: |turn, address| {
                 let loaded = turn.load::<K>(address)?;
@@ -84,6 +86,13 @@ impl Operation {
     #[must_use]
     pub fn expecting(mut self, version: Option<u64>) -> Self {
         self.expected_version = version;
+        self
+    }
+
+    /// The same, of one that deletes, and takes little room for it: it goes on on a full disk.
+    #[must_use]
+    pub(crate) fn freeing(mut self) -> Self {
+        self.frees = true;
         self
     }
 
@@ -264,9 +273,11 @@ impl Dispatcher {
             id: id.clone(),
             payload,
         });
+        let frees = operation.frees;
         let decision = self.decision(vec![operation], envelope)?;
         let ticket = self.store.submit(Commit {
             scope: address.scope().to_owned(),
+            frees,
             command: key.map(|key| key.with_receipt(Vec::new())),
             decide: Some(decision.clone()),
             durability,

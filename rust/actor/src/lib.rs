@@ -9,6 +9,7 @@ mod address;
 mod cache;
 mod dispatch;
 pub mod error;
+mod follow;
 #[cfg(test)]
 mod fuzz;
 mod kind;
@@ -28,6 +29,7 @@ mod verify;
 pub use address::Address;
 pub use dispatch::{Answer, Command, Dispatcher, Done, Operation};
 pub use error::{ActorError, Result};
+pub use follow::Following;
 pub use kind::{Blocks, Event, Happened, Kind, State, Unreadable};
 pub use listing::{Listed, Standing};
 pub use loaded::{Loaded, Place};

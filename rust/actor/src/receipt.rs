@@ -4,7 +4,7 @@ use treering_block::{Event, Ipld, Reader, cbor};
 
 use crate::error::Result;
 
-/// Ids of what was dropped that a receipt names; of more only the number is kept.
+/// Ids of what was dropped that the receipts of one commit name; of more only the number is kept.
 pub const DROPPED_IDS_MAX: usize = 100;
 
 /// What a command did to one actor.
@@ -14,11 +14,12 @@ pub struct Receipt {
     pub version: u64,
     /// False: the command was valid and had nothing to do.
     pub changed: bool,
-    /// Id of what it was about, to look it up in the state at that version.
+    /// Id of what it was about, to look it up in the state at that version; None where the caller gave it, who has it
+    /// when the command is repeated, too.
     pub value: Option<String>,
     /// How much was trimmed or evicted.
     pub dropped: u64,
-    /// Ids of the first [`DROPPED_IDS_MAX`] of these, where they have ids.
+    /// Ids of the first of these, where they have ids: [`DROPPED_IDS_MAX`] in a commit.
     pub dropped_ids: Vec<String>,
     /// What the caller should know.
     pub warnings: Vec<String>,
@@ -28,18 +29,17 @@ pub struct Receipt {
 
 pub(crate) fn encode(receipts: &[Receipt]) -> Result<Vec<u8>> {
     let texts = |list: &[String]| Ipld::List(list.iter().cloned().map(Ipld::String).collect());
+    let mut room = DROPPED_IDS_MAX;
     let list = receipts.iter().map(|receipt| {
+        let ids = receipt.dropped_ids.get(..room);
+        let ids = ids.unwrap_or(&receipt.dropped_ids);
+        room -= ids.len();
         Ipld::List(vec![
             Ipld::Integer(i128::from(receipt.version)),
             Ipld::Bool(receipt.changed),
             receipt.value.clone().map_or(Ipld::Null, Ipld::String),
             Ipld::Integer(i128::from(receipt.dropped)),
-            texts(
-                receipt
-                    .dropped_ids
-                    .get(..DROPPED_IDS_MAX)
-                    .unwrap_or(&receipt.dropped_ids),
-            ),
+            texts(ids),
             texts(&receipt.warnings),
         ])
     });
@@ -151,10 +151,18 @@ mod tests {
             dropped_ids: vec!["0123456789ab".into(); 500],
             ..Receipt::default()
         };
-        let read = decode(&encode(&[many]).unwrap()).unwrap();
-        assert_eq!(
-            (read[0].dropped, read[0].dropped_ids.len()),
-            (500, DROPPED_IDS_MAX)
-        );
+        let few = Receipt {
+            dropped_ids: vec!["0123456789ab".into(); 60],
+            ..Receipt::default()
+        };
+        let read = |receipts: &[Receipt]| -> Vec<usize> {
+            let read = decode(&encode(receipts).unwrap()).unwrap();
+            read.iter()
+                .map(|receipt| receipt.dropped_ids.len())
+                .collect()
+        };
+        assert_eq!(read(std::slice::from_ref(&many)), [DROPPED_IDS_MAX]);
+        assert_eq!(decode(&encode(&[many]).unwrap()).unwrap()[0].dropped, 500);
+        assert_eq!(read(&[few.clone(), few.clone(), few]), [60, 40, 0]);
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use treering_block::node::{Entry, EventNode, SnapshotNode, TombstoneNode, Typed, event_jump};
 use treering_block::{Block, Cid, Jumps};
 use treering_store::{Change, Decided, Expect, RefMove, RefName, RefValue};
-use treering_thread::ident::new_id;
+use treering_thread::ident::Ids;
 
 use crate::address::Address;
 use crate::cache::Cache;
@@ -44,6 +44,8 @@ pub struct Turn<'t> {
     cache: &'t Cache,
     envelope: &'t Envelope,
     at_ms: i64,
+    /// Of the events of one commit: what follows a log knows by them what came at once.
+    ids: Ids,
     touched: Vec<(RefName, Box<dyn Touched>)>,
     changes: u64,
 }
@@ -62,6 +64,7 @@ impl<'t> Turn<'t> {
             cache,
             envelope,
             at_ms,
+            ids: Ids::new(at_ms),
             touched: Vec::new(),
             changes: 0,
         }
@@ -118,7 +121,7 @@ impl<'t> Turn<'t> {
     }
 
     fn next_event<K: Kind>(
-        &self,
+        &mut self,
         address: &Address,
         loaded: &mut Loaded<K>,
         happened: &Happened<K::Event>,
@@ -130,7 +133,7 @@ impl<'t> Turn<'t> {
             base,
             parent,
             jump,
-            event_id: new_id(self.at_ms),
+            event_id: self.ids.draw(),
             at_ms: self.at_ms,
             command_id: self.envelope.command_id.clone(),
             causation_id: self.envelope.causation_id.clone(),

@@ -2,13 +2,15 @@
 //!
 //! Promises: every kind of this version is named here once. Never: a kind that it does not know is guessed.
 
-use treering_actor::stores::Stores;
+use treering_actor::stores::{Keep, Stores};
 use treering_actor::{Kind, Place};
 use treering_block::Cid;
 use treering_block::node::EventNode;
 
 use crate::convert::Text;
 use crate::error::Result;
+use crate::values::no_value;
+use crate::verb::VerbCore;
 
 /// Calls a function for the kind of that name; `NotFound` for another.
 macro_rules! by_kind {
@@ -59,6 +61,12 @@ pub fn events<K: Kind>(
 pub fn verify<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
     let address = stores.address::<K>(&texts(parts))?;
     Ok(stores.reader().verify::<K>(&address)?)
+}
+
+/// What cuts off what is not kept of its history.
+pub fn trim<K: Kind>(stores: &Stores, parts: &[Text], keep: Keep) -> Result<VerbCore> {
+    let verb = stores.trim::<K>(&texts(parts), keep)?;
+    Ok(VerbCore::new::<K>(verb, no_value, Vec::new()))
 }
 
 /// The version that its read model is of, made anew.

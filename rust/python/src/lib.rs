@@ -25,6 +25,7 @@ mod messages;
 mod notifier;
 mod pending;
 mod refs;
+mod states;
 mod step;
 mod store;
 mod stores;
@@ -33,6 +34,7 @@ mod thread;
 mod threads;
 mod values;
 mod verb;
+mod views;
 mod watch;
 mod work;
 
@@ -57,6 +59,8 @@ mod _core {
     use crate::pending::PyPending;
     #[pymodule_export]
     use crate::refs::{all_refs, discard_refs, quarantine, quarantined, repair, restore_refs};
+    #[pymodule_export]
+    use crate::states::StatesCore;
     #[pymodule_export]
     use crate::step::StepCore;
     #[pymodule_export]

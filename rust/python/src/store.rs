@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use treering_actor::Dispatcher;
 use treering_actor::stores::Stores;
+use treering_actor::stores::user_config::Defaults;
 use treering_block::{Block, BlockError, Cid, CidPrefix, Codec, Reader};
 use treering_store::{
     BackupOptions, Commit, CopyOptions, Counters, Cursor, EmbeddedStore, Head, JournalEntry,
@@ -30,7 +31,7 @@ use crate::error::{CoreError, Result};
 use crate::head;
 use crate::journal::{Before, extent_object};
 use crate::pending::PyPending;
-use crate::stores::StoresCore;
+use crate::stores::{Settings, StoresCore};
 use crate::threads::ThreadsCore;
 use crate::watch::PyWatch;
 use crate::work::{Answer, PyWork};
@@ -170,10 +171,26 @@ impl Core {
     }
 
     /// The stores of a scope.
-    #[pyo3(signature = (scope, durability))]
-    fn stores(&self, scope: Text, durability: DurabilityName) -> Result<StoresCore> {
+    #[pyo3(signature = (scope, durability, memory_entries, chat_messages, local_runtime_base_url, remote_runtime_base_url))]
+    fn stores(
+        &self,
+        scope: Text,
+        durability: DurabilityName,
+        memory_entries: u32,
+        chat_messages: u32,
+        local_runtime_base_url: Text,
+        remote_runtime_base_url: Text,
+    ) -> Result<StoresCore> {
         let stores = Stores::new(self.actors.clone(), &scope, durability.0)?;
-        Ok(StoresCore::new(stores))
+        let settings = Settings {
+            defaults: Arc::new(Defaults {
+                local_runtime_base_url: local_runtime_base_url.0,
+                remote_runtime_base_url: remote_runtime_base_url.0,
+            }),
+            memory_entries,
+            chat_messages,
+        };
+        Ok(StoresCore::new(stores, settings))
     }
 
     /// Stores bytes.

@@ -17,7 +17,7 @@ use treering_actor::stores::memory::{self, MemoryKind};
 use treering_actor::stores::participants::{self, ParticipantsKind};
 use treering_actor::stores::sources::{self, ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{self, Defaults, UserConfigKind};
-use treering_actor::stores::{Options, Stores, look};
+use treering_actor::stores::{Keep, Options, Stores, look};
 use treering_actor::{ActorError, Blocks, Envelope, Kind, Loaded};
 use treering_block::Cid;
 
@@ -28,28 +28,46 @@ use crate::error::{CoreError, Result};
 use crate::kinds::{self, by_kind};
 use crate::messages::{PyEnum, PyMessage, object_by_name};
 use crate::pending::PyPending;
+use crate::states::StatesCore;
 use crate::threads::ThreadsCore;
 use crate::values::{
     config_value, conversation_value, entry_value, no_value, participant_value, script_value,
     workflow_value,
 };
 use crate::verb::VerbCore;
+use crate::views::{self, View};
 
 /// The stores of one scope.
 #[pyclass(frozen, name = "StoresCore", module = "treering._core")]
 pub struct StoresCore {
     stores: Stores,
-    defaults: Defaults,
+    settings: Settings,
+}
+
+/// What an application has set. Each goes into the events that come of it, where it matters.
+pub struct Settings {
+    pub defaults: Arc<Defaults>,
+    /// Entries of a memory that are kept.
+    pub memory_entries: u32,
+    /// Messages of a conversation that are kept.
+    pub chat_messages: u32,
+}
+
+impl Settings {
+    fn urls(&self) -> Vec<String> {
+        let Defaults {
+            local_runtime_base_url: local,
+            remote_runtime_base_url: remote,
+        } = &*self.defaults;
+        vec![local.clone(), remote.clone()]
+    }
 }
 
 type Read<K> = (Arc<Loaded<K>>, u64);
 
 impl StoresCore {
-    pub fn new(stores: Stores) -> Self {
-        Self {
-            stores,
-            defaults: Defaults::default(),
-        }
+    pub fn new(stores: Stores, settings: Settings) -> Self {
+        Self { stores, settings }
     }
 
     pub fn stores(&self) -> &Stores {
@@ -68,13 +86,25 @@ impl StoresCore {
         Ok((loaded, version))
     }
 
+    /// What a read gives of an actor, as it is or as it was at a version.
+    fn viewed<'py, K: Kind>(
+        &self,
+        py: Python<'py>,
+        parts: &[&str],
+        version: Option<Count>,
+        view: &View<K>,
+    ) -> Result<Bound<'py, PyAny>> {
+        let (found, version) = self.found(py, parts, version, view)?;
+        Ok(found(py, version)?.into_bound(py))
+    }
+
     /// What is looked up in an actor, and the version that it is of.
     fn found<K: Kind, T: Send>(
         &self,
         py: Python<'_>,
         parts: &[&str],
         version: Option<Count>,
-        find: impl Fn(&Loaded<K>, &Blocks<'_>) -> treering_actor::Result<T> + Send + Sync,
+        find: impl Fn(&Arc<Loaded<K>>, &Blocks<'_>) -> treering_actor::Result<T> + Send + Sync,
     ) -> Result<(T, u64)> {
         steadily(py, || {
             let (loaded, version) = self.loaded::<K>(parts, version)?;
@@ -84,27 +114,14 @@ impl StoresCore {
         })
     }
 
-    /// Messages that are looked up in an actor's state, as objects, and the version that they are of.
-    fn listed<'py, K: Kind, M: PyMessage + Send>(
-        &self,
-        py: Python<'py>,
-        version: Option<Count>,
-        find: impl Fn(&K::State, &Blocks<'_>) -> treering_actor::Result<Vec<M>> + Send + Sync,
-    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let look = |loaded: &Loaded<K>, blocks: &Blocks<'_>| find(&loaded.state, blocks);
-        let (found, version) = self.found(py, &[], version, look)?;
-        let objects = found.iter().map(|message| message.object(py, &[]));
-        Ok((objects.collect::<Result<_>>()?, version))
-    }
-
-    /// The same, of one message that may not be there.
+    /// One message that may not be there, and the version.
     fn single<'py, K: Kind, M: PyMessage + Send>(
         &self,
         py: Python<'py>,
         version: Option<Count>,
         find: impl Fn(&K::State, &Blocks<'_>) -> treering_actor::Result<Option<M>> + Send + Sync,
     ) -> Result<(Option<Bound<'py, PyAny>>, u64)> {
-        let look = |loaded: &Loaded<K>, blocks: &Blocks<'_>| find(&loaded.state, blocks);
+        let look = |loaded: &Arc<Loaded<K>>, blocks: &Blocks<'_>| find(&loaded.state, blocks);
         let (found, version) = self.found(py, &[], version, look)?;
         Ok((found.map(|one| one.object(py, &[])).transpose()?, version))
     }
@@ -155,12 +172,7 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<Bound<'py, PyAny>> {
-        let (loaded, version) = steadily(py, || self.loaded::<UserConfigKind>(&[], version))?;
-        if loaded.exists() {
-            loaded.state.object_at(py, &[], version)
-        } else {
-            self.defaults.config().object_at(py, &[], version)
-        }
+        self.viewed(py, &[], version, &views::config(&self.settings.defaults))
     }
 
     #[pyo3(signature = (version=None))]
@@ -169,18 +181,17 @@ impl StoresCore {
         py: Python<'py>,
         version: Option<Count>,
     ) -> Result<Bound<'py, PyAny>> {
-        let (loaded, version) = steadily(py, || self.loaded::<UserConfigKind>(&[], version))?;
-        user_config::llm_preferences(&loaded.state).object_at(py, &[], version)
+        self.viewed(py, &[], version, &views::preferences())
     }
 
     #[pyo3(signature = (config))]
     fn user_config_save(&self, config: &Bound<'_, PyAny>) -> Result<VerbCore> {
         let config = taken(UserConfig::from_object(config, "config", &mut Vec::new()))?;
-        let verb = user_config::save(&self.stores, &self.defaults, config)?;
+        let verb = user_config::save(&self.stores, &self.settings.defaults, config)?;
         Ok(VerbCore::new::<UserConfigKind>(
             verb,
             config_value,
-            Vec::new(),
+            self.settings.urls(),
         ))
     }
 
@@ -192,11 +203,11 @@ impl StoresCore {
             "fields",
             &mut Vec::new(),
         ))?;
-        let verb = user_config::update(&self.stores, &self.defaults, fields)?;
+        let verb = user_config::update(&self.stores, &self.settings.defaults, fields)?;
         Ok(VerbCore::new::<UserConfigKind>(
             verb,
             config_value,
-            Vec::new(),
+            self.settings.urls(),
         ))
     }
 
@@ -204,15 +215,8 @@ impl StoresCore {
 
     /// (entries, version).
     #[pyo3(signature = (version=None))]
-    fn memory<'py>(
-        &self,
-        py: Python<'py>,
-        version: Option<Count>,
-    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        let (loaded, version) = steadily(py, || self.loaded::<MemoryKind>(&[], version))?;
-        let entries = loaded.state.entries.iter();
-        let objects = entries.map(|entry| entry.object(py, &[]));
-        Ok((objects.collect::<Result<_>>()?, version))
+    fn memory<'py>(&self, py: Python<'py>, version: Option<Count>) -> Result<Bound<'py, PyAny>> {
+        self.viewed(py, &[], version, &views::memory())
     }
 
     #[pyo3(signature = (max_chars))]
@@ -224,11 +228,11 @@ impl StoresCore {
         })
     }
 
-    #[pyo3(signature = (entry, cap))]
-    fn memory_add(&self, entry: &Bound<'_, PyAny>, cap: u32) -> Result<VerbCore> {
+    #[pyo3(signature = (entry))]
+    fn memory_add(&self, entry: &Bound<'_, PyAny>) -> Result<VerbCore> {
         let mut entry = taken(MemoryEntry::from_object(entry, "entry", &mut Vec::new()))?;
         entry.id = memory::new_id();
-        let verb = memory::add(&self.stores, entry, cap)?;
+        let verb = memory::add(&self.stores, entry, self.settings.memory_entries)?;
         Ok(VerbCore::new::<MemoryKind>(verb, entry_value, Vec::new()))
     }
 
@@ -238,13 +242,13 @@ impl StoresCore {
         Ok(VerbCore::new::<MemoryKind>(verb, no_value, Vec::new()))
     }
 
-    #[pyo3(signature = (entries, cap))]
-    fn memory_save(&self, entries: Vec<Bound<'_, PyAny>>, cap: u32) -> Result<VerbCore> {
+    #[pyo3(signature = (entries))]
+    fn memory_save(&self, entries: Vec<Bound<'_, PyAny>>) -> Result<VerbCore> {
         let entries = entries
             .iter()
             .map(|entry| taken(MemoryEntry::from_object(entry, "entries", &mut Vec::new())))
             .collect::<Result<Vec<_>>>()?;
-        let verb = memory::save(&self.stores, entries, cap)?;
+        let verb = memory::save(&self.stores, entries, self.settings.memory_entries)?;
         Ok(VerbCore::new::<MemoryKind>(verb, no_value, Vec::new()))
     }
 
@@ -257,12 +261,8 @@ impl StoresCore {
 
     /// (groups, version).
     #[pyo3(signature = (version=None))]
-    fn agents<'py>(
-        &self,
-        py: Python<'py>,
-        version: Option<Count>,
-    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        self.listed::<AgentsKind, _>(py, version, |registry, blocks| registry.groups(blocks))
+    fn agents<'py>(&self, py: Python<'py>, version: Option<Count>) -> Result<Bound<'py, PyAny>> {
+        self.viewed(py, &[], version, &views::agents())
     }
 
     #[pyo3(signature = (agent_type, actor_id))]
@@ -311,16 +311,29 @@ impl StoresCore {
         py: Python<'py>,
         room_id: Text,
         version: Option<Count>,
-    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        self.listed::<ParticipantsKind, _>(py, version, |rooms, blocks| {
-            rooms.participants(&room_id, blocks)
-        })
+    ) -> Result<Bound<'py, PyAny>> {
+        self.viewed(py, &[], version, &views::room(room_id.0))
+    }
+
+    /// ([(room, participants)] in the order of the rooms' ids, version of all rooms).
+    #[pyo3(signature = (version=None))]
+    fn all_participants<'py>(
+        &self,
+        py: Python<'py>,
+        version: Option<Count>,
+    ) -> Result<Bound<'py, PyAny>> {
+        self.viewed(py, &[], version, &views::rooms())
     }
 
     /// (ids of the rooms, in order, version of all rooms).
     #[pyo3(signature = (version=None))]
     fn rooms(&self, py: Python<'_>, version: Option<Count>) -> Result<(Vec<String>, u64)> {
-        self.found::<ParticipantsKind, _>(py, &[], version, |rooms, blocks| rooms.state.ids(blocks))
+        self.found(
+            py,
+            &[],
+            version,
+            |rooms: &Arc<Loaded<ParticipantsKind>>, blocks| rooms.state.ids(blocks),
+        )
     }
 
     #[pyo3(signature = (room_id, agent_id, display_name))]
@@ -334,7 +347,7 @@ impl StoresCore {
         Ok(VerbCore::new::<ParticipantsKind>(
             verb,
             participant_value,
-            vec![room_id.0],
+            vec![room_id.0, agent_id.0],
         ))
     }
 
@@ -366,43 +379,31 @@ impl StoresCore {
         &self,
         py: Python<'py>,
         version: Option<Count>,
-    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        self.listed::<ChatIndexKind, _>(py, version, |list, blocks| list.conversations(blocks))
+    ) -> Result<Bound<'py, PyAny>> {
+        self.viewed(py, &[], version, &views::chat_index())
     }
 
     /// (conversation or None, messages, version).
     #[pyo3(signature = (conversation_id, version=None))]
-    #[expect(clippy::type_complexity, reason = "a tuple of three for Python")]
     fn chat<'py>(
         &self,
         py: Python<'py>,
         conversation_id: Text,
         version: Option<Count>,
-    ) -> Result<(Option<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>, u64)> {
-        let ((conversation, messages), version) =
-            self.found::<ChatKind, _>(py, &[&conversation_id], version, |chat, blocks| {
-                let conversation = chat.exists().then(|| chat.state.conversation.clone());
-                Ok((conversation, chat.state.messages(blocks)?))
-            })?;
-        let conversation = conversation
-            .map(|known| known.object(py, &[]))
-            .transpose()?;
-        let messages = messages
-            .iter()
-            .map(|(message, links)| message.object(py, links));
-        Ok((conversation, messages.collect::<Result<_>>()?, version))
+    ) -> Result<Bound<'py, PyAny>> {
+        self.viewed(py, &[&conversation_id], version, &views::chat())
     }
 
-    #[pyo3(signature = (conversation_id, meta, messages, cap))]
+    #[pyo3(signature = (conversation_id, meta, messages))]
     fn chats_save(
         &self,
         conversation_id: Text,
         meta: &Bound<'_, PyAny>,
         messages: Vec<Bound<'_, PyAny>>,
-        cap: u32,
     ) -> Result<VerbCore> {
         let meta = taken(Conversation::from_object(meta, "meta", &mut Vec::new()))?;
         let messages = messages_of(&messages)?;
+        let cap = self.settings.chat_messages;
         let verb = chats::save(&self.stores, &conversation_id, meta, &messages, cap)?;
         Ok(VerbCore::new::<ChatKind>(
             verb,
@@ -411,14 +412,14 @@ impl StoresCore {
         ))
     }
 
-    #[pyo3(signature = (conversation_id, messages, cap))]
+    #[pyo3(signature = (conversation_id, messages))]
     fn chats_append(
         &self,
         conversation_id: Text,
         messages: Vec<Bound<'_, PyAny>>,
-        cap: u32,
     ) -> Result<VerbCore> {
         let messages = messages_of(&messages)?;
+        let cap = self.settings.chat_messages;
         let verb = chats::append(&self.stores, &conversation_id, &messages, cap)?;
         Ok(VerbCore::new::<ChatKind>(
             verb,
@@ -448,12 +449,8 @@ impl StoresCore {
 
     /// (workflows in the order of their ids, version of all).
     #[pyo3(signature = (version=None))]
-    fn workflows<'py>(
-        &self,
-        py: Python<'py>,
-        version: Option<Count>,
-    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        self.listed::<WorkflowsKind, Workflow>(py, version, |all, blocks| all.all(blocks))
+    fn workflows<'py>(&self, py: Python<'py>, version: Option<Count>) -> Result<Bound<'py, PyAny>> {
+        self.viewed(py, &[], version, &views::workflows())
     }
 
     #[pyo3(signature = (id, name, yaml))]
@@ -463,7 +460,7 @@ impl StoresCore {
         Ok(VerbCore::new::<WorkflowsKind>(
             verb,
             workflow_value,
-            Vec::new(),
+            vec![id.0],
         ))
     }
 
@@ -480,19 +477,15 @@ impl StoresCore {
 
     /// (scripts in the order of their ids, version of all).
     #[pyo3(signature = (version=None))]
-    fn scripts<'py>(
-        &self,
-        py: Python<'py>,
-        version: Option<Count>,
-    ) -> Result<(Vec<Bound<'py, PyAny>>, u64)> {
-        self.listed::<ScriptsKind, Script>(py, version, |all, blocks| all.all(blocks))
+    fn scripts<'py>(&self, py: Python<'py>, version: Option<Count>) -> Result<Bound<'py, PyAny>> {
+        self.viewed(py, &[], version, &views::scripts())
     }
 
     #[pyo3(signature = (id, source))]
     fn scripts_upload(&self, id: Text, source: Text) -> Result<VerbCore> {
         let now_ms = self.stores.reader().store().now_ms();
         let verb = sources::upload_script(&self.stores, &id, &source, now_ms)?;
-        Ok(VerbCore::new::<ScriptsKind>(verb, script_value, Vec::new()))
+        Ok(VerbCore::new::<ScriptsKind>(verb, script_value, vec![id.0]))
     }
 
     // any actor, by its kind
@@ -515,6 +508,55 @@ impl StoresCore {
         object.set_item("schema", place.schema)?;
         object.set_item("head", place.head().map(PyCid::ours))?;
         Ok(object)
+    }
+
+    /// What the read of an actor gives, commit by commit: from now on, with what it is now, or after a version.
+    #[pyo3(signature = (kind, parts, after))]
+    fn states(
+        &self,
+        py: Python<'_>,
+        kind: Text,
+        parts: Vec<Text>,
+        after: Option<Count>,
+    ) -> Result<StatesCore> {
+        let parts: Vec<&str> = parts.iter().map(|Text(part)| part.as_str()).collect();
+        let (stores, after) = (&self.stores, after.map(|Count(version)| version));
+        match &*kind {
+            UserConfigKind::NAME => {
+                let view = views::config(&self.settings.defaults);
+                StatesCore::of(py, stores, &parts, after, view)
+            }
+            MemoryKind::NAME => StatesCore::of(py, stores, &parts, after, views::memory()),
+            AgentsKind::NAME => StatesCore::of(py, stores, &parts, after, views::agents()),
+            ParticipantsKind::NAME => StatesCore::of(py, stores, &parts, after, views::rooms()),
+            ChatKind::NAME => StatesCore::of(py, stores, &parts, after, views::chat()),
+            ChatIndexKind::NAME => StatesCore::of(py, stores, &parts, after, views::chat_index()),
+            WorkflowsKind::NAME => StatesCore::of(py, stores, &parts, after, views::workflows()),
+            ScriptsKind::NAME => StatesCore::of(py, stores, &parts, after, views::scripts()),
+            other => Err(CoreError::NotFound {
+                what: "kind of actor",
+                which: other.to_owned(),
+            }),
+        }
+    }
+
+    /// The same of what of the configuration is about language models.
+    #[pyo3(signature = (after))]
+    fn llm_preferences_states(&self, py: Python<'_>, after: Option<Count>) -> Result<StatesCore> {
+        let after = after.map(|Count(version)| version);
+        StatesCore::of(py, &self.stores, &[], after, views::preferences())
+    }
+
+    /// The same of one room.
+    #[pyo3(signature = (room_id, after))]
+    fn participants_states(
+        &self,
+        py: Python<'_>,
+        room_id: Text,
+        after: Option<Count>,
+    ) -> Result<StatesCore> {
+        let after = after.map(|Count(version)| version);
+        StatesCore::of(py, &self.stores, &[], after, views::room(room_id.0))
     }
 
     /// Events of versions `first` to `last` (both included; None: the newest), oldest first, some of them: ask again
@@ -568,6 +610,34 @@ impl StoresCore {
         })
     }
 
+    /// Cuts off an actor's history: exactly one says what is kept of it.
+    #[pyo3(signature = (kind, parts, before, since_ms, last))]
+    fn trim(
+        &self,
+        py: Python<'_>,
+        kind: Text,
+        parts: Vec<Text>,
+        before: Option<Count>,
+        since_ms: Option<Signed>,
+        last: Option<Count>,
+    ) -> Result<VerbCore> {
+        let keep = match (before, since_ms, last) {
+            (Some(Count(version)), None, None) => Keep::From(version),
+            (None, Some(Signed(at_ms)), None) => Keep::Since(at_ms),
+            (None, None, Some(Count(count))) => Keep::Last(count),
+            _ => {
+                return Err(CoreError::Invalid {
+                    what: "trim",
+                    value: kind.0,
+                    rule: "say what is kept: before= or keep=, one of them",
+                });
+            }
+        };
+        steadily(py, || {
+            by_kind!(&*kind, kinds::trim(&self.stores, &parts, keep))
+        })
+    }
+
     /// The newest version that is not later than a moment, Unix milliseconds.
     #[pyo3(signature = (kind, parts, at_ms))]
     fn version_at(
@@ -584,7 +654,7 @@ impl StoresCore {
 }
 
 /// A read of a few refs and blocks, without the GIL.
-fn steadily<T: Send>(py: Python<'_>, read: impl Fn() -> Result<T> + Send) -> Result<T> {
+pub(crate) fn steadily<T: Send>(py: Python<'_>, read: impl Fn() -> Result<T> + Send) -> Result<T> {
     py.detach(move || {
         treering_actor::steadily(read, |error| match error {
             CoreError::Actor(error) => Some(error),

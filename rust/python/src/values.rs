@@ -34,12 +34,17 @@ pub fn config_value(
     _: &Reader,
     receipt: &Receipt,
     after: &Arc<Loaded<UserConfigKind>>,
-    _: &[String],
+    keys: &[String],
 ) -> Result<Option<Py<PyAny>>> {
-    // Who wrote what the defaults are anyway, is told the defaults.
-    let config = match after.exists() {
-        true => after.state.clone(),
-        false => Defaults::default().config(),
+    let config = match (after.exists(), keys) {
+        (true, _) => after.state.clone(),
+        // Who wrote what the defaults are anyway, is told the defaults.
+        (false, [local, remote]) => Defaults {
+            local_runtime_base_url: local.clone(),
+            remote_runtime_base_url: remote.clone(),
+        }
+        .config(),
+        (false, _) => return Ok(None),
     };
     Ok(Some(config.object_at(py, &[], receipt.version)?.unbind()))
 }
@@ -60,11 +65,11 @@ pub fn entry_value(
 pub fn participant_value(
     py: Python<'_>,
     reader: &Reader,
-    receipt: &Receipt,
+    _: &Receipt,
     after: &Arc<Loaded<ParticipantsKind>>,
     keys: &[String],
 ) -> Result<Option<Py<PyAny>>> {
-    let (Some(agent), Some(room)) = (&receipt.value, keys.first()) else {
+    let [room, agent] = keys else {
         return Ok(None);
     };
     let there = found(py, reader, |blocks| after.state.participants(room, blocks))?;
@@ -90,11 +95,11 @@ pub fn conversation_value(
 pub fn workflow_value(
     py: Python<'_>,
     reader: &Reader,
-    receipt: &Receipt,
+    _: &Receipt,
     after: &Arc<Loaded<WorkflowsKind>>,
-    _: &[String],
+    keys: &[String],
 ) -> Result<Option<Py<PyAny>>> {
-    let Some(id) = &receipt.value else {
+    let [id] = keys else {
         return Ok(None);
     };
     let one = found(py, reader, |blocks| after.state.get::<Workflow>(id, blocks))?;
@@ -104,11 +109,11 @@ pub fn workflow_value(
 pub fn script_value(
     py: Python<'_>,
     reader: &Reader,
-    receipt: &Receipt,
+    _: &Receipt,
     after: &Arc<Loaded<ScriptsKind>>,
-    _: &[String],
+    keys: &[String],
 ) -> Result<Option<Py<PyAny>>> {
-    let Some(id) = &receipt.value else {
+    let [id] = keys else {
         return Ok(None);
     };
     let one = found(py, reader, |blocks| after.state.get::<Script>(id, blocks))?;

@@ -180,17 +180,26 @@ pub struct Commit {
     pub holds: Vec<Cid>,
     /// What else it does is decided when its turn comes.
     pub decide: Option<Arc<dyn Decide>>,
+    /// What is decided deletes: it gives room back, once garbage is collected, and takes little, however much it
+    /// deletes. So it may use what is reserved for that on a full disk.
+    pub frees: bool,
     /// What the answer promises.
     pub durability: Durability,
 }
 
 impl Commit {
-    /// Whether it only removes refs: it gives room back, once garbage is collected, and takes next to none.
+    /// Whether it only removes refs, or decides to delete: it gives room back, once garbage is collected, and takes
+    /// next to none.
     pub(crate) fn is_deletion(&self) -> bool {
         let mut moves = self.moves.iter();
+        if self.decide.is_some() {
+            return self.frees
+                && self.blocks.is_empty()
+                && self.holds.is_empty()
+                && self.moves.is_empty();
+        }
         self.blocks.is_empty()
             && self.holds.is_empty()
-            && self.decide.is_none()
             && !self.moves.is_empty()
             && moves.all(|step| step.change == Change::Delete)
     }

@@ -17,14 +17,60 @@ pub(crate) const THREAD_FAILED: &str = "thread-failed";
 /// Characters of a ULID.
 const ID_CHARS: usize = 26;
 
+/// The last ones of an id, for those that are made together to count in: its last four characters.
+const TOGETHER_BITS: u32 = 20;
+/// Characters that ids that were made together have in common.
+const TOGETHER_CHARS: usize = 22;
+
 /// A new id of that time; ids of one process and millisecond grow in the order in which they were made.
 pub fn new_id(now_ms: i64) -> String {
+    drawn(now_ms, 0).to_string()
+}
+
+/// New ids that are made together: the first 22 characters are the same and in no other ids, the last four count.
+/// They grow as [`new_id`]'s do.
+#[derive(Debug)]
+pub struct Ids {
+    at_ms: i64,
+    next: u128,
+}
+
+impl Ids {
+    /// Ids of that time.
+    pub fn new(now_ms: i64) -> Self {
+        Self {
+            at_ms: now_ms,
+            next: drawn(now_ms, TOGETHER_BITS).into(),
+        }
+    }
+
+    /// The next one. After a million they have other first characters.
+    pub fn draw(&mut self) -> String {
+        let id = Ulid::from(self.next);
+        self.next += 1;
+        if self.next.trailing_zeros() >= TOGETHER_BITS {
+            self.next = drawn(self.at_ms, TOGETHER_BITS).into();
+        }
+        id.to_string()
+    }
+}
+
+/// Whether two ids were made together.
+pub fn are_together(one: &str, other: &str) -> bool {
+    let common = |id: &str| id.get(..TOGETHER_CHARS).map(str::to_owned);
+    common(one).is_some() && common(one) == common(other)
+}
+
+/// An id that nobody has, nor any that differs in the last `room` bits only: these are 0.
+fn drawn(now_ms: i64, room: u32) -> Ulid {
     static LAST: Mutex<Ulid> = Mutex::new(Ulid::nil());
+    let mask = (1_u128 << room) - 1;
     let at_ms = u64::try_from(now_ms).unwrap_or(0);
     let mut last = LAST.lock().unwrap_or_else(|broken| broken.into_inner());
-    let fresh = Ulid::from_parts(at_ms, Ulid::generate().random());
-    let next = match last.increment() {
-        Ok(next)
+    let fresh = Ulid::from_parts(at_ms, Ulid::generate().random() & !mask);
+    let next = (u128::from(*last) | mask).checked_add(1).map(Ulid::from);
+    let drawn = match next {
+        Some(next)
             if last.timestamp_ms() == fresh.timestamp_ms()
                 && next.timestamp_ms() == fresh.timestamp_ms() =>
         {
@@ -32,8 +78,8 @@ pub fn new_id(now_ms: i64) -> String {
         }
         _ => fresh,
     };
-    *last = next;
-    next.to_string()
+    *last = Ulid::from(u128::from(drawn) | mask);
+    drawn
 }
 
 /// A number that nobody else has drawn: 80 bits of chance.
@@ -126,6 +172,28 @@ mod tests {
             1_700_000_000_000
         );
         assert_eq!(Ulid::from_string(&new_id(-5)).unwrap().timestamp_ms(), 0);
+    }
+
+    #[test]
+    fn ids_of_one_time_are_told_apart_by_who_made_them_together() {
+        let mut all = Vec::new();
+        for _ in 0..50 {
+            let mut ids = Ids::new(1_700_000_000_000);
+            let made: Vec<String> = (0..40).map(|_| ids.draw()).collect();
+            assert!(made.iter().all(|id| are_together(id, &made[0])));
+            all.push(made);
+            all.push(vec![new_id(1_700_000_000_000)]);
+        }
+        // Others' come in between, or not: none is like those of somebody else.
+        for pair in all.windows(2) {
+            assert!(!are_together(&pair[0][0], &pair[1][0]));
+        }
+        let all: Vec<String> = all.concat();
+        assert!(all.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(!are_together("", "") && !are_together("é", "é"));
+        let mut many = Ids::new(1);
+        let ids: Vec<String> = (0..(1 << 20) + 2).map(|_| many.draw()).collect();
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
     }
 
     #[test]

@@ -12,9 +12,10 @@ use treering_store::RefName;
 use treering_thread::command::Payload;
 
 use super::shelf::{close, message, open, value};
-use super::{ID_BYTES_MAX, Stores, Verb, check_text};
+use super::{ID_BYTES_MAX, KINDS, KINDS_TO_COME, Stores, Verb, check_text};
+use crate::address::READ_MODEL;
 use crate::dispatch::Done;
-use crate::error::{Result, within};
+use crate::error::{ActorError, Result, within};
 use crate::kind::{Blocks, Happened, Kind, State, Unreadable, events};
 use crate::messages::{
     Admission, AgentAdded, AgentGroup, AgentListed, AgentOperation, AgentPlace, AgentPlaces,
@@ -261,11 +262,16 @@ fn stored<M: Encoding + Default>(map: &Map, key: &str, blocks: &Blocks<'_>) -> R
 /// Lists an actor under a type, behind the others; nothing happens if it is listed there.
 ///
 /// # Errors
-/// `InvalidCommand` for a blank type or id; `LimitExceeded` for long ones, or more than [`TYPES_MAX`] types.
+/// `InvalidCommand` for a blank type or id, and for an id that is an address in another scope, which no scope can allow;
+/// `LimitExceeded` for long ones, or more than [`TYPES_MAX`] types.
 pub fn add(stores: &Stores, agent_type: &str, actor_id: &str) -> Result<Verb> {
     let mut payload = Payload::new("agents add");
     payload.text(agent_type).text(actor_id);
     let (agent_type, actor_id) = names(agent_type, actor_id)?;
+    if is_elsewhere(stores, &actor_id) {
+        let rule = "it is the address of an actor in another scope";
+        return Err(ActorError::invalid("actor_id", &actor_id, rule));
+    }
     let address = stores.address::<AgentsKind>(&[])?;
     Ok(Verb::new::<AgentsKind>(
         address,
@@ -320,10 +326,20 @@ fn names(agent_type: &str, actor_id: &str) -> Result<(String, String)> {
     ))
 }
 
+/// Whether an id is the address of an actor in another scope. `a/b/c` is none: there are no actors of kind `b`.
+fn is_elsewhere(stores: &Stores, actor_id: &str) -> bool {
+    let is_actors = |kind: &str| {
+        let kind = kind.strip_suffix(READ_MODEL).unwrap_or(kind);
+        KINDS.contains(&kind) || KINDS_TO_COME.contains(&kind) || kind.starts_with("x.")
+    };
+    RefName::parse(actor_id)
+        .is_ok_and(|name| is_actors(name.kind()) && name.scope() != stores.scope())
+}
+
 /// Whether an operation on an actor of that type is allowed. Asks what is committed; writes nothing.
 ///
-/// `actor_id` may be an address as [`RefName::encoded`] gives it: one of another scope is a mismatch, and nothing of that
-/// scope is looked at.
+/// `actor_id` may be the address of an actor as [`RefName::encoded`] gives it: one in another scope is a mismatch, and
+/// nothing of that scope is looked at.
 ///
 /// # Errors
 /// Those of reading.
@@ -333,14 +349,13 @@ pub fn authorize(
     actor_id: &str,
     operation: AgentOperation,
 ) -> Result<Admission> {
-    let listed_as = match RefName::parse(actor_id) {
-        Ok(name) if name.scope() != stores.scope() => return Ok(Admission::ScopeMismatch),
-        _ => actor_id,
-    };
+    if is_elsewhere(stores, actor_id) {
+        return Ok(Admission::ScopeMismatch);
+    }
     let reader = stores.reader();
     let registry = reader.now::<AgentsKind>(&stores.address::<AgentsKind>(&[])?)?;
     let places = super::look(&**reader.store(), |blocks| {
-        registry.state.places(listed_as, blocks)
+        registry.state.places(actor_id, blocks)
     })?;
     Ok(match operation {
         _ if places.is_empty() => Admission::NotFound,

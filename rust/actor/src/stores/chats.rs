@@ -348,7 +348,6 @@ pub fn save(
             turn.append::<ChatKind>(address, [Happened { event, links }])?;
             index(turn, &list, conversation)?;
             Ok(Done {
-                value: Some(id.clone()),
                 dropped: dropped as u64,
                 ..Done::default()
             })
@@ -386,10 +385,7 @@ pub fn append(
         move |turn, address| {
             let at_ms = turn.at_ms();
             if nodes.is_empty() {
-                return Ok(Done {
-                    value: Some(id.clone()),
-                    ..Done::default()
-                });
+                return Ok(Done::default());
             }
             let before = turn.load::<ChatKind>(address)?;
             let there = before.state.conversation.message_count as usize;
@@ -413,7 +409,6 @@ pub fn append(
             turn.append::<ChatKind>(address, [Happened { event, links }])?;
             index(turn, &list, conversation)?;
             Ok(Done {
-                value: Some(id.clone()),
                 dropped: too_many as u64,
                 ..Done::default()
             })
@@ -430,22 +425,22 @@ pub fn delete(stores: &Stores, conversation_id: &str) -> Result<Verb> {
     let payload = Payload::new("chats delete");
     let list = stores.address::<ChatIndexKind>(&[])?;
     let address = stores.address::<ChatKind>(&[&id])?;
-    Ok(Verb::new::<ChatKind>(
-        address,
-        payload,
-        move |turn, address| {
-            let before = turn.load::<ChatKind>(address)?;
-            turn.delete::<ChatKind>(address)?;
-            let rows = turn.load::<ChatIndexKind>(&list)?;
-            if rows.state.rows.get(&id, turn.blocks())?.is_some() {
-                let unindexed = ChatUnindexed { id: id.clone() };
-                turn.append::<ChatIndexKind>(&list, [unindexed.into()])?;
-                turn.rebase::<ChatIndexKind>(&list)?;
-            }
-            Ok(Done {
-                dropped: u64::from(before.state.conversation.message_count),
-                ..Done::default()
-            })
-        },
-    ))
+    let verb = Verb::new::<ChatKind>(address, payload, move |turn, address| {
+        let before = turn.load::<ChatKind>(address)?;
+        turn.delete::<ChatKind>(address)?;
+        let rows = turn.load::<ChatIndexKind>(&list)?;
+        if rows.state.rows.get(&id, turn.blocks())?.is_some() {
+            let unindexed = ChatUnindexed { id: id.clone() };
+            turn.append::<ChatIndexKind>(&list, [unindexed.into()])?;
+            turn.rebase::<ChatIndexKind>(&list)?;
+        }
+        Ok(Done {
+            dropped: u64::from(before.state.conversation.message_count),
+            ..Done::default()
+        })
+    });
+    Ok(Verb {
+        operation: verb.operation.freeing(),
+        ..verb
+    })
 }

@@ -295,7 +295,16 @@ pub fn save(stores: &Stores, entries: Vec<MemoryEntry>, cap: u32) -> Result<Verb
     ))
 }
 
+/// What ends a line, for whoever reads a prompt line by line.
+const LINE_ENDS: [char; 7] = [
+    '\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}',
+];
+
+/// What the section of a prompt stands in.
+const TAG: &str = "user-memory";
+
 /// The entries as a section of a prompt; "" for none. Never longer than `max_chars`, cut at a line's end, always closed.
+/// What an entry says can't end the section or begin another.
 pub fn prompt_section(memory: &Memory, max_chars: usize) -> String {
     const OPEN: &str = "<user-memory>\n";
     const CLOSE: &str = "</user-memory>";
@@ -348,9 +357,26 @@ pub fn prompt_section(memory: &Memory, max_chars: usize) -> String {
     format!("{OPEN}{body}{CLOSE}")
 }
 
-/// A text with line ends in it, as one line.
+/// A text as one line that has no tag of the section: its `<` is written `&lt;`. Any other text stays as it is.
 fn one_line(text: &str) -> String {
-    text.replace(['\r', '\n'], " ")
+    let text = text.replace(LINE_ENDS, " ");
+    let mut line = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find('<') {
+        let (before, tag) = rest.split_at(at);
+        let inside =
+            tag.trim_start_matches(|char: char| char == '<' || char == '/' || char.is_whitespace());
+        let name = inside.get(..TAG.len()).unwrap_or_default();
+        line.push_str(before);
+        line.push_str(if name.eq_ignore_ascii_case(TAG) {
+            "&lt;"
+        } else {
+            "<"
+        });
+        rest = tag.get(1..).unwrap_or_default();
+    }
+    line.push_str(rest);
+    line
 }
 
 fn heading(category: &str) -> String {

@@ -39,6 +39,9 @@ pub const KINDS: [&str; 8] = [
     sources::WorkflowsKind::NAME,
 ];
 
+/// Kinds that are kept free for stores that this version does not have.
+const KINDS_TO_COME: [&str; 3] = ["connector-catalog", "role-catalog", "files"];
+
 /// What a caller may say with every command.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -46,6 +49,17 @@ pub struct Options {
     pub expected_version: Option<u64>,
     /// What makes a retry safe, what led to the command, on whose behalf.
     pub envelope: Envelope,
+}
+
+/// What of an actor's history is to be kept.
+#[derive(Clone, Copy, Debug)]
+pub enum Keep {
+    /// The events from this version on.
+    From(u64),
+    /// So many of the newest events.
+    Last(u64),
+    /// What the actor was at a moment, Unix milliseconds, and the events after it.
+    Since(i64),
 }
 
 /// The stores of one scope.
@@ -98,17 +112,38 @@ impl Stores {
         Address::new(&self.scope, K::NAME, parts)
     }
 
-    /// Cuts off what happened to an actor before version `keep_from`.
+    /// Cuts off what happened to an actor before what is to be kept of it. What is to be kept is settled now: what
+    /// happens before the command's turn comes is kept too.
     ///
     /// # Errors
     /// As for [`Dispatcher::trim`]; `Invalid` for blank parts.
-    pub fn trim<K: Kind>(&self, parts: &[&str], keep_from: u64) -> Result<Verb> {
+    pub fn trim<K: Kind>(&self, parts: &[&str], keep: Keep) -> Result<Verb> {
+        let address = self.address::<K>(parts)?;
+        let reader = self.reader();
         let mut payload = Payload::new("trim");
-        payload.number(keep_from);
+        // The digest is of what the caller gave, so that a repeated command is known as such.
+        let keep_from = match keep {
+            Keep::From(version) => {
+                payload.number(version);
+                version
+            }
+            Keep::Last(count) => {
+                payload.text("last").number(count);
+                let version = reader.now::<K>(&address)?.place.version;
+                version.saturating_sub(count) + 1
+            }
+            Keep::Since(at_ms) => {
+                payload.text("since").bytes(&at_ms.to_be_bytes());
+                match reader.at_time::<K>(&address, at_ms) {
+                    Ok(then) => then.place.version + 1,
+                    // Cut off already.
+                    Err(ActorError::HistoryTrimmed { .. }) => 0,
+                    Err(error) => return Err(error),
+                }
+            }
+        };
         Ok(Verb {
-            operation: self
-                .dispatcher
-                .trim::<K>(self.address::<K>(parts)?, keep_from)?,
+            operation: self.dispatcher.trim::<K>(address, keep_from)?,
             payload,
         })
     }

@@ -168,10 +168,7 @@ pub fn add(stores: &Stores, room_id: &str, agent_id: &str, display_name: &str) -
                 participant: Some(participant),
             };
             turn.append::<ParticipantsKind>(address, [added.into()])?;
-            Ok(Done {
-                value: Some(agent_id.clone()),
-                ..Done::default()
-            })
+            Ok(Done::default())
         },
     ))
 }

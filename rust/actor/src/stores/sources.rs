@@ -227,10 +227,7 @@ pub fn upload_workflow(
             let links = vec![turn.put(node.clone())];
             turn.append::<WorkflowsKind>(address, [Happened { event, links }])?;
         }
-        Ok(Done {
-            value: Some(id.clone()),
-            ..Done::default()
-        })
+        Ok(Done::default())
     };
     Ok(Verb::new::<WorkflowsKind>(address, payload, act))
 }
@@ -263,10 +260,7 @@ pub fn upload_script(stores: &Stores, id: &str, source: &str, now_ms: i64) -> Re
             let links = vec![turn.put(node.clone())];
             turn.append::<ScriptsKind>(address, [Happened { event, links }])?;
         }
-        Ok(Done {
-            value: Some(id.clone()),
-            ..Done::default()
-        })
+        Ok(Done::default())
     };
     Ok(Verb::new::<ScriptsKind>(address, payload, act))
 }

@@ -11,6 +11,8 @@
 mod bench;
 mod broken;
 mod crowd;
+mod follow;
+mod full_disk;
 mod growth;
 mod orders;
 mod schemas;

@@ -10,6 +10,7 @@ use shuttle::sync::Mutex as Lock;
 use shuttle::thread;
 use treering_actor::ActorError;
 use treering_actor::stores;
+use treering_actor::stores::Keep;
 use treering_actor::stores::chats::{self, ChatIndexKind, ChatKind};
 use treering_actor::stores::user_config::UserConfigKind;
 use treering_store::gc::Phase;
@@ -115,7 +116,9 @@ impl World {
             let (keep_from, verb) = self.piece(|_| {
                 let now = bench.now::<UserConfigKind>(&[]);
                 let keep_from = now.place.version / 2 + 1;
-                let verb = bench.stores.trim::<UserConfigKind>(&[], keep_from);
+                let verb = bench
+                    .stores
+                    .trim::<UserConfigKind>(&[], Keep::From(keep_from));
                 (keep_from, verb.unwrap())
             });
             self.piece(|answered| {

@@ -1,5 +1,6 @@
 //! Logs of other versions of a kind: older events, newer ones, other rules.
 
+use treering_actor::stores::Keep;
 use treering_actor::stores::Options;
 use treering_actor::{
     ActorError, Address, Answer, Blocks, Command, Done, Event, Happened, Kind, Loaded, Operation,
@@ -164,7 +165,7 @@ fn a_log_of_a_newer_schema_is_read_and_verified_and_not_written_to() {
         let events = bench.reader().events::<Old>(&address(&bench), 1, None);
         assert_eq!(events.unwrap().len() as u64, 5 + newer);
         is_newer(ask::<1, 1>(&bench, 1));
-        let trim = bench.stores.trim::<Old>(&[], 3).unwrap();
+        let trim = bench.stores.trim::<Old>(&[], Keep::From(3)).unwrap();
         is_newer(
             bench
                 .ask::<Old>(trim, Options::default())
@@ -212,7 +213,7 @@ fn an_instance_that_has_fallen_behind_catches_up() {
     count::<1, 1>(&first, 5);
     assert_eq!(now::<Old>(&second), (5, 5));
     count::<1, 1>(&first, 30);
-    let trim = first.stores.trim::<Old>(&[], 20).unwrap();
+    let trim = first.stores.trim::<Old>(&[], Keep::From(20)).unwrap();
     first.run::<Old>(trim);
     // What the second knows is not the log any more.
     let answer = ask::<1, 1>(&second, 1).unwrap();

@@ -1,5 +1,6 @@
 //! History that is cut off: what is kept is as it was, and the rest is gone.
 
+use treering_actor::stores::Keep;
 use treering_actor::stores::chats::ChatKind;
 use treering_actor::stores::user_config::UserConfigKind;
 use treering_actor::{ActorError, TRIM_EVENTS_MAX};
@@ -41,7 +42,10 @@ fn what_was_before_is_gone_and_the_rest_is_as_it_was() {
                 .events::<UserConfigKind>(&address, keep_from, None)
         };
         let before = lasting(&kept().unwrap());
-        let verb = bench.stores.trim::<UserConfigKind>(&[], keep_from).unwrap();
+        let verb = bench
+            .stores
+            .trim::<UserConfigKind>(&[], Keep::From(keep_from))
+            .unwrap();
         let receipt = bench.run::<UserConfigKind>(verb).receipt;
         assert_eq!(
             (receipt.version, receipt.changed, receipt.dropped),
@@ -98,7 +102,9 @@ fn what_was_before_is_gone_and_the_rest_is_as_it_was() {
 fn there_may_be_nothing_to_cut() {
     let bench = Bench::new();
     let trim = |keep_from| {
-        let verb = bench.stores.trim::<UserConfigKind>(&[], keep_from)?;
+        let verb = bench
+            .stores
+            .trim::<UserConfigKind>(&[], Keep::From(keep_from))?;
         bench.ask::<UserConfigKind>(verb, with_id(&format!("trim {keep_from}")))
     };
     let unchanged = |keep_from| {
@@ -140,7 +146,12 @@ fn events_that_come_in_between_are_kept_and_so_is_another_cut() {
     for number in 1..=30 {
         bench.configure(&format!("model {number}"));
     }
-    let trim = |keep_from| bench.stores.trim::<UserConfigKind>(&[], keep_from).unwrap();
+    let trim = |keep_from| {
+        bench
+            .stores
+            .trim::<UserConfigKind>(&[], Keep::From(keep_from))
+            .unwrap()
+    };
     // Read when there were thirty, done when there are fifty.
     let (first, second, third) = (trim(10), trim(20), trim(5));
     for number in 31..=50 {
@@ -169,7 +180,10 @@ fn a_conversation_keeps_the_messages_that_it_had() {
         bench.say("c", &format!("m{number}"), 30);
     }
     assert_eq!(bench.cold().verify::<ChatKind>(&["c"]).unwrap(), 100);
-    let verb = bench.stores.trim::<ChatKind>(&["c"], 91).unwrap();
+    let verb = bench
+        .stores
+        .trim::<ChatKind>(&["c"], Keep::From(91))
+        .unwrap();
     assert_eq!(bench.run::<ChatKind>(verb).receipt.dropped, 90);
     bench.gc();
     let cold = bench.cold();
@@ -190,7 +204,10 @@ fn one_commit_keeps_so_many_events_and_no_more() {
         bench.configure(&format!("model {number}"));
     }
     for keep_from in [2, 5] {
-        let error = bench.stores.trim::<UserConfigKind>(&[], keep_from).err();
+        let error = bench
+            .stores
+            .trim::<UserConfigKind>(&[], Keep::From(keep_from))
+            .err();
         let is_it = matches!(
             &error,
             Some(ActorError::LimitExceeded { limit: TRIM_EVENTS_MAX, actual, .. })
@@ -198,7 +215,10 @@ fn one_commit_keeps_so_many_events_and_no_more() {
         );
         assert!(is_it, "{error:?}");
     }
-    let verb = bench.stores.trim::<UserConfigKind>(&[], 6).unwrap();
+    let verb = bench
+        .stores
+        .trim::<UserConfigKind>(&[], Keep::From(6))
+        .unwrap();
     assert_eq!(bench.run::<UserConfigKind>(verb).receipt.dropped, 5);
     let kept = bench.cold().verify::<UserConfigKind>(&[]).unwrap();
     assert_eq!(kept, TRIM_EVENTS_MAX);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use treering_actor::messages::{Conversation, MemoryEntry, Message, UserConfigUpdated};
+use treering_actor::stores::Keep;
 use treering_actor::stores::agents::{self, AgentsKind};
 use treering_actor::stores::chats::{self, ChatKind};
 use treering_actor::stores::memory::{self, MemoryKind};
@@ -263,14 +264,15 @@ impl Living {
                 self.run::<ChatKind>(verb, id)
             }
             Act::DeleteChat(chat) => self.run::<ChatKind>(chats::delete(stores, chat)?, id),
-            Act::TrimConfig(keep_from) => {
-                self.run::<UserConfigKind>(stores.trim::<UserConfigKind>(&[], keep_from)?, id)
-            }
+            Act::TrimConfig(keep_from) => self.run::<UserConfigKind>(
+                stores.trim::<UserConfigKind>(&[], Keep::From(keep_from))?,
+                id,
+            ),
             Act::TrimAgents(keep_from) => {
-                self.run::<AgentsKind>(stores.trim::<AgentsKind>(&[], keep_from)?, id)
+                self.run::<AgentsKind>(stores.trim::<AgentsKind>(&[], Keep::From(keep_from))?, id)
             }
             Act::TrimChat(chat, keep_from) => {
-                self.run::<ChatKind>(stores.trim::<ChatKind>(&[chat], keep_from)?, id)
+                self.run::<ChatKind>(stores.trim::<ChatKind>(&[chat], Keep::From(keep_from))?, id)
             }
             Act::Together(number) => self.together(number, id),
             Act::Gc => {

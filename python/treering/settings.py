@@ -1,0 +1,45 @@
+"""What an application sets for the built-in stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from treering.errors import Invalid
+
+
+def _count(default: int, most: int) -> Any:
+    return field(default=default, metadata={"most": most})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Limits and defaults of the built-in stores, for what is done through one handle: `treering.open(…, settings=)`.
+
+    They come in with a command, and what follows from them stands in its event. So another setting later on changes
+    what is written from then on, and nothing that was written before: neither a state of the past nor one of now.
+
+    Errors:
+        Invalid (`invalid`): a number is out of its range, or a URL is not as it would be stored.
+    """
+
+    memory_entries: int = _count(50, 100)
+    """Entries of a memory that are kept, 1 to 100. Beyond it an addition evicts; a smaller one evicts with the next."""
+    chat_messages: int = _count(500, 100_000)
+    """Newest messages of a conversation that are kept, 1 to 100,000."""
+    local_runtime_base_url: str = "http://127.0.0.1:5080"
+    """What a blank `UserConfig.local_runtime_base_url` is stored as, and what it is where nothing was ever written."""
+    remote_runtime_base_url: str = ""
+    """The same of `remote_runtime_base_url`."""
+
+    def __post_init__(self) -> None:
+        for known in fields(self):
+            value = getattr(self, known.name)
+            if "most" in known.metadata:
+                most = known.metadata["most"]
+                if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+                    raise Invalid(f"{known.name} {value!r} is not a number from 1 to {most:,}")
+            elif not isinstance(value, str) or value != value.strip().rstrip("/") or len(value.encode()) > 2048:
+                raise Invalid(
+                    f"{known.name} {value!r} is no URL of at most 2,048 bytes without blanks or a slash at its end"
+                )

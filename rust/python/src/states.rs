@@ -1,0 +1,78 @@
+//! `StatesCore`: what a read gives of an actor, commit by commit.
+//!
+//! Promises: each state once, in order; looking for the next runs without the GIL. Never: it waits.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use treering_actor::stores::Stores;
+use treering_actor::{Following, Kind};
+
+use crate::error::Result;
+use crate::stores::steadily;
+use crate::views::{Found, View};
+
+trait Follow: Send {
+    /// What the next commit left, with its version; None if there is none yet.
+    fn next(&mut self) -> Result<Option<(Found, u64)>>;
+}
+
+struct Viewed<K: Kind> {
+    following: Following<K>,
+    view: View<K>,
+    /// Whether what is known is still to be shown.
+    due: bool,
+}
+
+impl<K: Kind> Follow for Viewed<K> {
+    fn next(&mut self) -> Result<Option<(Found, u64)>> {
+        self.due = self.due || self.following.advance()?;
+        if !self.due {
+            return Ok(None);
+        }
+        let found = self.following.look(&self.view)?;
+        self.due = false;
+        Ok(Some((found, self.following.version())))
+    }
+}
+
+/// See the top of this file.
+#[pyclass(frozen, generic, name = "StatesCore", module = "treering._core")]
+pub struct StatesCore(Mutex<Box<dyn Follow>>);
+
+impl StatesCore {
+    /// From an actor as it is, which is then the first state; or from after a version.
+    pub fn of<K: Kind>(
+        py: Python<'_>,
+        stores: &Stores,
+        parts: &[&str],
+        after: Option<u64>,
+        view: View<K>,
+    ) -> Result<Self> {
+        let following = steadily(py, || {
+            let (reader, address) = (stores.reader(), stores.address::<K>(parts)?);
+            Ok(match after {
+                None => Following::now(reader, address)?,
+                Some(version) => Following::after(reader, address, version)?,
+            })
+        })?;
+        let viewed = Viewed {
+            following,
+            view,
+            due: after.is_none(),
+        };
+        Ok(Self(Mutex::new(Box::new(viewed))))
+    }
+}
+
+#[pymethods]
+impl StatesCore {
+    /// What the next commit left, as the read of it gives it; None if there is none yet.
+    fn next(&self, py: Python<'_>) -> Result<Option<Py<PyAny>>> {
+        let next = steadily(py, || {
+            let mut following = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            following.next()
+        })?;
+        next.map(|(found, version)| found(py, version)).transpose()
+    }
+}
