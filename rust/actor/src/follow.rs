@@ -112,7 +112,7 @@ impl<K: Kind> Following<K> {
         let known = Arc::make_mut(&mut self.known);
         // It may have got another beginning since.
         known.place.base = event.base;
-        known.apply(self.address.log(), cid, event)
+        known.append(self.address.log(), cid, event)
     }
 
     /// Takes what the actor is in the place of the same, put together from more.
