@@ -172,12 +172,13 @@ class Runner(Generic[V]):
             page = yield Look(lambda: self._core.next(search, self.now))
             if page is None:
                 break
-            rows, cursor, commits = page
+            rows, cursor, commits, compared = page
+            # What it took to find out is not to be done again.
+            self._scanned += SCANNED_MAX if compared else commits
             behind = [Behind(key, Source(scope, kind, tuple(parts)), *at) for key, scope, kind, parts, *at in rows]
             past = Past(self._projection, behind, gaps=self._functions.trimmed is not None)
             while happened := (yield Look(past.take)):
                 yield from self._written(happened, cursor if past.done else None)
-            self._scanned += commits
             if cursor is not None:
                 self._cursor = cursor
         if self._scanned >= SCANNED_MAX and self.now.version > 0 and self._cursor is not None:
@@ -227,7 +228,9 @@ class Runner(Generic[V]):
             if not _same(self.now, (yield Look(self._core.load))):
                 raise Overtaken from None
             return Stopped(None, error)
-        self.now, self._scanned = after, 0
+        self.now = after
+        if cursor is not None:
+            self._scanned = 0
         self._events += len(part)
         self._commits += 1
         return None

@@ -23,7 +23,7 @@ from treering import (
     Store,
     Vector,
 )
-from treering.messages import AgentAdded, MemoryEntryAdded
+from treering.messages import AgentAdded, MemoryEntryAdded, Message
 
 
 def commits(store: Store) -> int:
@@ -163,7 +163,7 @@ def test_history_that_was_cut_off(store: Store) -> None:
 
     def on(view: View, gap: Gap, commit: Commit) -> View:
         gaps.append(gap)
-        commit.chats.append("inbox", [])
+        commit.chats.append("inbox", [Message(content=f"{gap.source} was cut off")])
         return from_gap(view, gap, commit)
 
     seen.catch_up(versions, trimmed=on)
@@ -173,6 +173,7 @@ def test_history_that_was_cut_off(store: Store) -> None:
     assert gap.state.version == 4  # type: ignore[union-attr]
     assert seen.get().value["alice/chat-index"] == [1, 2, 3, -4, 5]
     assert before.value["alice/chat-index"] == [1, 2, 3]
+    assert inbox(team) == ["alice/chat-index was cut off"]
     # A projection that begins only now has a gap from the start.
     fresh = team.projection("fresh", of=alice, kinds=["chat-index"], start={})
     with pytest.raises(HistoryTrimmed):
@@ -245,9 +246,7 @@ def test_a_projection_may_write_to_what_it_follows(store: Store) -> None:
 
     def echo(view: int, event: SourceEvent, commit: Commit) -> int:
         if event.version < 4:
-            commit.chats.append("c", [])
-            say_more = commit.chats
-            say_more.append("c", [treering.messages.Message(content="again")])
+            commit.chats.append("c", [Message(content="again")])
         return view + 1
 
     seen = alice.projection("echo", kinds=["chat"], start=0)

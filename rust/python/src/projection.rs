@@ -19,8 +19,8 @@ use crate::stores::StoresCore;
 
 /// (what it is called, scope, kind, parts, seen, version).
 type BehindRow = (String, String, String, Vec<String>, u64, u64);
-/// (sources that are behind, cursor once they are not, commits that were looked at).
-type PageRow = (Vec<BehindRow>, Option<String>, u64);
+/// (sources that are behind, cursor once they are not, commits that were looked at, whether sources were compared).
+type PageRow = (Vec<BehindRow>, Option<String>, u64, bool);
 /// (what it is called, scope, kind, parts, seen).
 type SourceRow = (String, String, String, Vec<String>, u64);
 /// (name, version, events, sources, what is wrong with it).
@@ -110,9 +110,15 @@ impl ProjectionCore {
                 behind,
                 cursor,
                 commits,
+                compared,
             } = page;
             let rows = behind.into_iter().map(row).collect();
-            (rows, cursor.map(|cursor| cursor.to_string()), commits)
+            (
+                rows,
+                cursor.map(|cursor| cursor.to_string()),
+                commits,
+                compared,
+            )
         }))
     }
 

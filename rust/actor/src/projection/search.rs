@@ -14,8 +14,10 @@ use crate::read::steadily;
 
 /// Commits of the journal that are looked at together.
 const COMMITS: usize = 1_024;
-/// Actors that are compared together.
+/// Actors that are behind in one part of a search that compares, about so many.
 const ACTORS: usize = 256;
+/// Actors that are looked at for it.
+const LOOKED: usize = 4_096;
 
 /// A source that has more than the projection has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Page {
     pub cursor: Option<Cursor>,
     /// Commits that were looked at.
     pub commits: u64,
+    /// The journal was of no use: sources were compared.
+    pub compared: bool,
 }
 
 /// How far a search has come.
@@ -135,31 +139,36 @@ impl Projection {
         Ok(page)
     }
 
+    /// Goes through the sources until enough of them are behind, or enough were looked at.
     fn compared(
         &self,
         search: &mut Search,
-        pair: usize,
-        after: Option<RefName>,
+        mut pair: usize,
+        mut after: Option<RefName>,
         now: &Projected,
     ) -> Result<Page> {
-        let Some((scope, kind)) = self.sources.get(pair) else {
-            // All of them were looked at after the journal's end was noted.
-            return Ok(Page {
-                cursor: Some(search.until.1),
-                ..Page::default()
-            });
-        };
         let store = self.reader.store();
-        let rows = store.list_refs(scope, kind, after.as_ref(), ACTORS)?;
-        let mut page = Page::default();
-        for (name, value) in &rows {
-            value.as_ref().map_err(Clone::clone)?;
-            page.behind.extend(self.behind(name, now)?);
-        }
-        search.place = match rows.into_iter().next_back() {
-            Some((last, _)) => Place::Compare(pair, Some(last)),
-            None => Place::Compare(pair + 1, None),
+        let mut page = Page {
+            compared: true,
+            ..Page::default()
         };
+        let mut looked = 0;
+        while looked < LOOKED && page.behind.len() < ACTORS {
+            let Some((scope, kind)) = self.sources.get(pair) else {
+                // All of them were looked at after the journal's end was noted.
+                page.cursor = Some(search.until.1);
+                return Ok(page);
+            };
+            let rows = store.list_refs(scope, kind, after.as_ref(), ACTORS)?;
+            looked += rows.len();
+            for (name, value) in &rows {
+                value.as_ref().map_err(Clone::clone)?;
+                page.behind.extend(self.behind(name, now)?);
+            }
+            after = rows.into_iter().next_back().map(|(last, _)| last);
+            pair += usize::from(after.is_none());
+        }
+        search.place = Place::Compare(pair, after);
         Ok(page)
     }
 
