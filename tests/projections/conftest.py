@@ -1,4 +1,4 @@
-"""What the tests of projections share: stores of each kind, processes that end with them, and functions to project with."""
+"""What the tests of projections share: stores of each kind, and processes that end with them."""
 
 import sys
 from collections.abc import Iterator

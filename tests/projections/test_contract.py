@@ -370,7 +370,7 @@ def test_what_can_not_be_a_projection(store: Store) -> None:
         alice.projection("x" * 1025, kinds=["chat"])
     with pytest.raises(Invalid, match="user-memory"):
         alice.projection("p", kinds=["memory"])
-    with pytest.raises(Invalid, match="no finite number|NaN|nan"):
+    with pytest.raises(Invalid, match="NaN"):
         alice.projection("p", kinds=["chat"], start=float("nan"))
     with treering.memory() as other, pytest.raises(Invalid, match="another store"):
         alice.projection("p", of=other.scope("alice"), kinds=["chat"])

@@ -1,4 +1,4 @@
-"""What can't be done: a refused command, a function that raises, a view that is no node. All before it is done, once."""
+"""What can't be done: a refused command, a function that raises, a view that is no node. All before it is done."""
 
 import pickle
 from typing import Any
