@@ -1,4 +1,4 @@
-"""Random commands on several actors, and a projection that catches up, is rebuilt, reopened and cut off from its journal
+"""Random commands on actors, and a projection that catches up, is rebuilt, reopened and cut off from its journal
 in between, against a fold in plain Python."""
 
 import itertools

@@ -179,3 +179,40 @@ def test_a_commit_that_landed_unseen() -> None:
             seen.catch_up(delivering)
         assert seen.catch_up(delivering).events == 0
         assert inbox(team) == [f"alice/chat/c {version}" for version in range(1, 11)]
+
+
+def test_overtaken_in_the_middle(store: Store, seen: "Projection[View]") -> None:
+    """Another one does the same events meanwhile: nothing of this commit is written, threads neither, and nothing is
+    tried again that can't come about."""
+    team = store.scope("team")
+    thread = team.threads.start("log", key="log")
+    others = iter([True])
+    before = store.counters()["requests"]
+
+    def apply(view: View, event: SourceEvent, commit: Commit) -> View:
+        if next(others, False):
+            assert seen.catch_up(delivering).events == 10
+        commit.threads[thread].append("projection", f"{event.version}")
+        return delivering(view, event, commit)
+
+    assert seen.catch_up(apply).events == 0
+    assert store.counters()["requests"] - before == 2
+    thread.refresh()
+    assert len(thread) == 0
+    assert inbox(team) == [f"alice/chat/c {version}" for version in range(1, 11)]
+    say(store.scope("alice"), "c", "a", "b")
+    assert seen.catch_up(apply).events == 2
+    assert [step.text for step in team.threads.get("log")] == ["11", "12"]
+
+
+def test_overtaken_where_it_would_be_refused(store: Store, seen: "Projection[View]") -> None:
+    """Who is refused for what somebody else has done already is not refused."""
+    others = iter([True])
+
+    def apply(view: View, event: SourceEvent, commit: Commit) -> View:
+        if next(others, False):
+            assert seen.catch_up(delivering).events == 10
+        return refusing(3)(view, event, commit)
+
+    assert seen.catch_up(apply).events == 0
+    assert inbox(store.scope("team")) == [f"alice/chat/c {version}" for version in range(1, 11)]

@@ -13,5 +13,6 @@ mod broken;
 mod crowd;
 mod growth;
 mod orders;
+mod projections;
 mod schemas;
 mod trim;
