@@ -1,14 +1,15 @@
 """Whatever the journal says or does not say any more, and whoever runs it: each event once."""
 
+import itertools
 import threading
 from pathlib import Path
 
 import pytest
-from functions import delivering, inbox, say, versions
+from functions import View, delivering, inbox, say, versions
 from others import Start
 
 import treering
-from treering import Store, testing
+from treering import Commit, SourceEvent, Store, testing
 
 
 def test_the_journal_says_what_moved(store: Store) -> None:
@@ -257,3 +258,32 @@ def test_a_clock_that_stands_still(store: Store, clock: testing.Clock) -> None:
         say(alice, "c", str(number))
         seen.catch_up(versions)
     assert seen.get().value == {"alice/chat/c": [1, 2, 3, 4, 5]}
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["compared", "by the journal"])
+def test_stopped_in_the_middle_of_much(store: Store, known: bool) -> None:
+    """What was not done yet is found again, also where the journal has been read beyond it."""
+    alice, team = store.scope("alice"), store.scope("team")
+    seen = team.projection("seen", of=alice, kinds=["chat"], start={})
+    if known:
+        say(alice, "c0", "x")
+        seen.catch_up(delivering)
+    for first in range(5):
+        say(alice, f"c{first}", *map(str, range(60)))
+    total = 300 + known
+    done = seen.get().events
+
+    def fails(view: View, event: SourceEvent, commit: Commit) -> View:
+        if sum(map(len, view.values())) >= done + 150:
+            raise ZeroDivisionError
+        return delivering(view, event, commit)
+
+    with pytest.raises(ZeroDivisionError):
+        seen.catch_up(fails)
+    assert seen.get().events == done + 150
+    again = team.projection("seen", of=alice, kinds=["chat"], start={})
+    again.catch_up(delivering)
+    assert again.get().events == len(inbox(team)) == len(set(inbox(team))) == total
+    assert {str(source): version for source, version in again.checkpoint().items()} == {
+        f"alice/chat/c{number}": 60 + (known and number == 0) for number in range(5)
+    }
