@@ -219,7 +219,7 @@ class Runner(Generic[V]):
         seen = [(happened.key, happened.what.version) for happened in part]
         batch = draft._close()
         try:
-            after = batch.project(self._core, self.now, view, seen, cursor)
+            after = yield Look(partial(batch.project, self._core, self.now, view, seen, cursor))
             draft._answer = yield batch.commit(None, home.principal, home.causation_id)
         except Unavailable:
             raise

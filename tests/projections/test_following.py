@@ -1,6 +1,6 @@
 """Whatever the journal says or does not say any more, and whoever runs it: each event once."""
 
-import itertools
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -73,10 +73,9 @@ def test_a_journal_that_was_sealed_or_expired(tmp_path: Path) -> None:
         )
 
 
-def test_a_commit_that_was_given_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("given_up", [False, True])
+def test_a_commit_that_is_lost(tmp_path: Path, given_up: bool) -> None:
     """What it moved is not known: all sources are compared."""
-    import sqlite3
-
     with treering.open(tmp_path / "s") as store:
         alice, team = store.scope("alice"), store.scope("team")
         say(alice, "c", "a")
@@ -92,10 +91,10 @@ def test_a_commit_that_was_given_up(tmp_path: Path) -> None:
     with treering.open(tmp_path / "s") as store:
         alice, team = store.scope("alice"), store.scope("team")
         seen = team.projection("seen", of=alice, kinds=["chat"], start={})
-        # Damaged, and not given up yet.
+        if given_up:
+            store.give_up_commit(lost)
         assert seen.catch_up(delivering).events == 2
         say(alice, "c", "d")
-        store.give_up_commit(lost)
         assert seen.catch_up(delivering).events == 1
         assert sorted(inbox(team)) == [f"alice/chat/{one}" for one in ("c 1", "c 2", "c 3", "d 1")]
 
