@@ -18,7 +18,7 @@ from treering._calls import Look, Queued
 from treering._core import Cid, MapCore, ProjectedCore, ProjectionCore, VectorCore
 from treering._family import Family
 from treering._session import Session
-from treering.errors import EventRefused, HistoryTrimmed, TreeringError, Unavailable
+from treering.errors import Corrupt, EventRefused, HistoryTrimmed, NotFound, TreeringError, Unavailable
 from treering.map import Map
 from treering.source_event import Gap, Source, SourceEvent
 from treering.stores.actor import state_of
@@ -158,6 +158,11 @@ class Runner(Generic[V]):
                 yield from self._search()
             except Overtaken:
                 continue
+            except (NotFound, Corrupt):
+                # Blocks of a view that is not the newest any more may be gone.
+                if _same(self.now, (yield Look(self._core.load))):
+                    raise
+                continue
             return self._events, self._commits
 
     def _look(self) -> Steps[None]:
@@ -238,6 +243,8 @@ class Runner(Generic[V]):
     def _refused(self, happened: Happened, stopped: Stopped, cursor: str | None) -> Steps[None]:
         """Goes on behind an event for which nothing can be done, if the caller says how."""
         what, error = happened.what, stopped.error
+        if not _same(self.now, (yield Look(self._core.load))):
+            raise Overtaken
         note = f"projection {self._projection.name}, {happened.which}"
         if isinstance(what, Gap) or not isinstance(error, TreeringError) or isinstance(error, Unavailable):
             error.add_note(note)
@@ -401,6 +408,18 @@ def _has_collections(value: Any) -> bool:
         case list() | tuple():
             return any(map(_has_collections, value))
     return isinstance(value, MapCore | VectorCore)
+
+
+def steadily(core: ProjectionCore, look: Callable[[ProjectedCore], T]) -> T:
+    """Returns what is read of a projection as it stands; again, if it was moved and what it was collected meanwhile."""
+    now = core.load()
+    while True:
+        try:
+            return look(now)
+        except (NotFound, Corrupt):
+            before, now = now, core.load()
+            if _same(before, now):
+                raise
 
 
 def _same(one: ProjectedCore, other: ProjectedCore) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from treering._calls import Chunks, Op, Pump, pump, read, verb
 from treering._core import ProjectedCore, ProjectionCore, StoresCore, list_projections
 from treering._family import SYNC, Family
-from treering._projecting import Functions, Runner, rebuilt, viewed
+from treering._projecting import Functions, Runner, rebuilt, steadily, viewed
 from treering._session import Address, Home
 from treering.commit import Commit
 from treering.errors import Closed, Invalid, TreeringError
@@ -96,8 +96,7 @@ class Projection(Generic[View]):
         Errors:
             Corrupt (`corrupt`): it can't be read.
         """
-        now = self._core.load()
-        return ProjectionView(value=self._view(now), version=now.version, events=now.events)
+        return steadily(self._core, self._viewed)
 
     @read
     def checkpoint(self) -> dict[Source, int]:
@@ -106,12 +105,7 @@ class Projection(Generic[View]):
         Errors:
             Corrupt (`corrupt`): it can't be read.
         """
-        now, after, found = self._core.load(), None, {}
-        while rows := self._core.checkpoint(now, after, _CHUNK):
-            for _, scope, kind, parts, seen in rows:
-                found[Source(scope, kind, tuple(parts))] = seen
-            after = rows[-1][0]
-        return found
+        return steadily(self._core, self._checkpoint)
 
     @verb
     def catch_up(
@@ -196,6 +190,17 @@ class Projection(Generic[View]):
         batch = self._home.stores.batch(self._home.threads)
         batch.drop_projection(self._core)
         yield batch.commit(None, self._home.principal, self._home.causation_id)
+
+    def _viewed(self, now: ProjectedCore) -> ProjectionView[View]:
+        return ProjectionView(value=self._view(now), version=now.version, events=now.events)
+
+    def _checkpoint(self, now: ProjectedCore) -> dict[Source, int]:
+        after, found = None, {}
+        while rows := self._core.checkpoint(now, after, _CHUNK):
+            for _, scope, kind, parts, seen in rows:
+                found[Source(scope, kind, tuple(parts))] = seen
+            after = rows[-1][0]
+        return found
 
     def _check(self) -> None:
         if not self._kinds:

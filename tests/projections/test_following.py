@@ -3,13 +3,14 @@
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from functions import View, delivering, inbox, say, versions
 from others import Start
 
 import treering
-from treering import Commit, SourceEvent, Store, testing
+from treering import Commit, Map, SourceEvent, Store, testing
 
 
 def test_the_journal_says_what_moved(store: Store) -> None:
@@ -286,3 +287,30 @@ def test_stopped_in_the_middle_of_much(store: Store, known: bool) -> None:
     assert {str(source): version for source, version in again.checkpoint().items()} == {
         f"alice/chat/c{number}": 60 + (known and number == 0) for number in range(5)
     }
+
+
+def test_overtaken_and_collected(store: Store) -> None:
+    """What a view was is gone when somebody else has moved it on: who still reads it looks again."""
+    alice, team = store.scope("alice"), store.scope("team")
+    say(alice, "c", *map(str, range(40)))
+    start = {"map": Map()}
+    seen = team.projection("seen", of=alice, kinds=["chat"], start=start)
+
+    def index(view: dict[str, Any], event: SourceEvent, commit: Commit) -> dict[str, Any]:
+        return {"map": view["map"].insert(f"{event.version:03}" * 20, "x" * 100)}
+
+    seen.catch_up(index)
+    say(alice, "c", *map(str, range(40)))
+    others = iter([1])
+
+    def slow(view: dict[str, Any], event: SourceEvent, commit: Commit) -> dict[str, Any]:
+        if event.version == 60 and next(others, 0):
+            assert seen.catch_up(index).events == 40
+            for hold in list(team.holds()):
+                hold.release()
+            assert store.gc().deleted > 0
+        return index(view, event, commit)
+
+    assert team.projection("seen", of=alice, kinds=["chat"], start=start).catch_up(slow).events == 0
+    assert seen.get().events == len(seen.get().value["map"]) == 80
+    assert len(list(seen.get().value["map"].items())) == 80

@@ -622,7 +622,7 @@ fn a_backup_keeps_what_only_it_has() {
             let home = tempfile::tempdir().unwrap();
             let backup = |store: &EmbeddedStore, into: &str| {
                 let options = BackupOptions { verify };
-                store.backup(&home.path().join(into), &options, &Progress::default())
+                store.backup(home.path().join(into), &options, &Progress::default())
             };
             let path = home.path().join("store");
             let store = open(&path);
