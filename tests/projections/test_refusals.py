@@ -216,3 +216,17 @@ def test_overtaken_where_it_would_be_refused(store: Store, seen: "Projection[Vie
 
     assert seen.catch_up(apply).events == 0
     assert inbox(store.scope("team")) == [f"alice/chat/c {version}" for version in range(1, 11)]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), InvalidCommand("no")])
+def test_overtaken_where_it_raises(seen: "Projection[View]", error: Exception) -> None:
+    """Nor is it told what its function made of an event that is done."""
+    others = iter([True])
+
+    def apply(view: View, event: SourceEvent, commit: Commit) -> View:
+        if next(others, False):
+            assert seen.catch_up(versions).events == 10
+        raise error
+
+    assert seen.catch_up(apply).events == 0
+    assert seen.get().value == {"alice/chat/c": list(range(1, 11))}
