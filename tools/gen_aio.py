@@ -1,7 +1,7 @@
 """Writes python/treering/aio.pyi, the types of `treering.aio`, from the sync classes' sources.
 
 It reads the sources as syntax trees and imports nothing of treering. A `@verb` or `@read` becomes an
-`async def`, a `@stream` or `@feed` an async iterator, all else stays; bodies and docstrings are left out,
+`async def`, a `@stream`, `@feed` or `@pump` an async iterator, all else stays; bodies and docstrings are left out,
 since `treering.aio` takes them from the sync classes when it is imported.
 
     python tools/gen_aio.py            # write
@@ -25,6 +25,7 @@ CLASSES = {
     "lease": ["Lease"],
     "map": ["Map"],
     "pins": ["Pins"],
+    "projections": ["Projection"],
     "refs": ["Refs"],
     "scope": ["Scope"],
     "scoped": ["Scoped"],
@@ -103,8 +104,9 @@ class Stub:
         self.imports: dict[str, set[str]] = {"collections.abc": {"Callable", "Generator"}, "typing": {"Any"}}
 
     def add_class(self, source: Source, name: str) -> None:
-        # What of the core it is; what else the sync class is, an async one can't be.
-        bases = [text for base in source.classes[name].bases if "Core[" in (text := ast.unparse(base))]
+        # What of the core it is, and of which types; what else the sync class is, an async one can't be.
+        texts = [ast.unparse(base) for base in source.classes[name].bases]
+        bases = [text for text in texts if "Core[" in text or text.startswith("Generic[")]
         inherits = f"({', '.join(self._type(source, base) for base in bases)})" if bases else ""
         self.lines += ["", f"class {name}{inherits}:"]
         overloads: list[ast.FunctionDef] = []
@@ -154,8 +156,8 @@ class Stub:
             prefix, returns = "async def", returns.removeprefix("Op[").removesuffix("]")
         elif "read" in decorators or method.name in ("__enter__", "__exit__"):
             prefix = "async def"
-        elif decorators & {"stream", "feed"}:
-            returns = "AsyncIterator[" + returns.removeprefix("Chunks[").removeprefix("Feed[")
+        elif decorators & {"stream", "feed", "pump"}:
+            returns = "AsyncIterator[" + returns.removeprefix("Chunks[").removeprefix("Feed[").removeprefix("Pump[")
         elif "property" in decorators:
             self.lines.append("    @property")
         elif decorators:

@@ -34,6 +34,7 @@ from treering.errors import (
     CursorLost,
     DiskFull,
     Diverged,
+    EventRefused,
     Fenced,
     ForkedProcess,
     HeadMoved,
@@ -63,10 +64,12 @@ from treering.lease import Lease
 from treering.map import Map
 from treering.nodes import ContentNode, StartNode, StateNode
 from treering.pins import Pins
+from treering.projections import Projection, ProjectionInfo, ProjectionReport, ProjectionView
 from treering.refs import Quarantined, QuarantinedRef, Refs, RefState
 from treering.scope import Scope
 from treering.scoped import Scoped
 from treering.settings import Settings
+from treering.source_event import Gap, Source, SourceEvent
 from treering.step import NOW, NewStep, Step, StepLike, StepPlace, StepRef
 from treering.store import Reachable, Store, memory, open
 from treering.stores import (
@@ -122,11 +125,13 @@ __all__ = [
     "DiskFull",
     "Diverged",
     "Durability",
+    "EventRefused",
     "ExpireReport",
     "Exported",
     "Fenced",
     "Finding",
     "ForkedProcess",
+    "Gap",
     "GcReport",
     "HeadMoved",
     "HistoryTrimmed",
@@ -156,6 +161,10 @@ __all__ = [
     "Pins",
     "Poisoned",
     "Progress",
+    "Projection",
+    "ProjectionInfo",
+    "ProjectionReport",
+    "ProjectionView",
     "Quarantined",
     "QuarantinedRef",
     "Reachable",
@@ -171,6 +180,8 @@ __all__ = [
     "SealReport",
     "SealedFile",
     "Settings",
+    "Source",
+    "SourceEvent",
     "StartNode",
     "StateNode",
     "Status",

@@ -3,8 +3,8 @@
 A verb becomes a coroutine: its body runs on the loop up to the commit that it queues, then waits for a
 future that the core resolves, many at a time by one call into the loop. A read becomes a coroutine that
 runs in one of a few threads of our own, since the loop's default executor may be full of other work. A
-stream becomes an async iterator that fetches chunks in such a thread. Everything else, what touches no
-disk, stays as it is.
+stream becomes an async iterator that fetches chunks in such a thread; a pump becomes one whose body runs on
+the loop, as a verb's does. Everything else, what touches no disk, stays as it is.
 
 A cancelled await does not undo a commit: it lands or not, and its command id tells.
 """
@@ -22,8 +22,8 @@ from types import MemberDescriptorType
 from typing import Any, Final, TypeVar, cast
 
 from treering import backup, store
-from treering._calls import Feed, Kind, Op, Queued, call_of, outer_type
-from treering._core import Watch
+from treering._calls import Feed, Kind, Look, Op, Pump, Queued, call_of, outer_type
+from treering._core import Pending, Watch
 from treering._family import ASYNC, ASYNC_MODULE
 from treering.store import Store
 
@@ -71,8 +71,15 @@ async def drive(op: Op[T]) -> T:
 
 
 async def _answer(queued: Queued) -> Any:
+    if isinstance(queued, Look):
+        return await _readers.run(queued.read)
+    if isinstance(queued, Pending):
+        pending = queued
+    elif callable(queued):
+        pending = await _readers.run(queued)
+    else:
+        return await queued
     loop = asyncio.get_running_loop()
-    pending = await _readers.run(queued) if callable(queued) else queued
     while True:
         answered = loop.create_future()
         pending.notify(loop, answered)
@@ -101,6 +108,39 @@ async def _items(chunks: Feed[T], executor: Executor) -> AsyncIterator[T]:
             continue
         for item in chunk:
             yield item
+
+
+async def _pumped(steps: Pump[T]) -> AsyncIterator[T]:
+    loop = asyncio.get_running_loop()
+    try:
+        step: Any = next(steps)
+        while True:
+            if isinstance(step, list):
+                for item in step:
+                    yield item
+                step = next(steps)
+            elif isinstance(step, Watch):
+                # Waiting takes no thread.
+                rung = loop.create_future()
+                step.notify(loop, rung)
+                await rung
+                step = next(steps)
+            else:
+                try:
+                    answer = await _answer(step)
+                except BaseException as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+    except StopIteration:
+        return
+
+
+def _as_pump(body: Callable[..., Pump[Any]]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        return _pumped(body(*args, **kwargs))
+
+    return call
 
 
 def _as_verb(body: Callable[..., Op[Any]]) -> Callable[..., Any]:
@@ -138,6 +178,7 @@ _FORMS: Final[dict[Kind, Callable[[Callable[..., Any]], Callable[..., Any]]]] = 
     "read": _as_read,
     "stream": _as_stream,
     "feed": _as_stream,
+    "pump": _as_pump,
 }
 
 

@@ -5,6 +5,7 @@
 - `@read` looks something up. Its body is a plain function.
 - `@stream` gives many things in order. Its body yields them in chunks.
 - `@feed` is a stream without an end: it waits for more.
+- `@pump` is a feed that changes something in between: its body is driven as a verb's.
 - `@blocking` reads where Python has no place for an await (`in`, views); async objects go without.
 
 This file drives them for sync callers; `treering._async` does the same for a loop. A body never calls
@@ -14,7 +15,8 @@ a decorated method of its own object: on an async object that would be a corouti
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
@@ -23,8 +25,17 @@ from treering._core import Pending, Watch
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Queued: TypeAlias = Pending[Any] | Callable[[], Pending[Any]]
-"""A commit on its way, or a call that puts it there where that itself may take long (large blocks)."""
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Something that a verb reads on its way; a loop has it read in a thread."""
+
+    read: Callable[[], Any]
+
+
+Queued: TypeAlias = Pending[Any] | Callable[[], Pending[Any]] | Look | Awaitable[Any]
+"""A commit on its way, or a call that puts it there where that itself may take long (large blocks); a look-up; what a
+function of the caller's is to be awaited for, where there is a loop."""
 
 Op: TypeAlias = Generator[Queued, Any, T]
 """The body of a verb: yields what it queues, is sent the answers, returns `T`."""
@@ -35,7 +46,10 @@ Chunks: TypeAlias = Iterator[Sequence[T]]
 Feed: TypeAlias = Iterator[Sequence[T] | Watch]
 """The body of a feed: yields a few at a time, or what to wait on before there are more."""
 
-Kind: TypeAlias = Literal["verb", "read", "stream", "feed", "blocking"]
+Pump: TypeAlias = Generator[Queued | Sequence[T] | Watch, Any, None]
+"""The body of a pump: yields what it queues, what to wait on, or a few at a time in a list."""
+
+Kind: TypeAlias = Literal["verb", "read", "stream", "feed", "pump", "blocking"]
 MARK: Final = "__treering_call__"
 
 
@@ -66,6 +80,32 @@ def feed(body: Callable[P, Feed[T]]) -> Callable[P, Iterator[T]]:
     return _marked(_flat(body), "feed", body)
 
 
+def pump(body: Callable[P, Pump[T]]) -> Callable[P, Iterator[T]]:
+    """Returns the blocking form of a pump: an iterator that works, and waits, for the next item."""
+
+    @wraps(body)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return _pumped(body(*args, **kwargs))
+
+    return _marked(call, "pump", body)
+
+
+def _pumped(steps: Pump[T]) -> Iterator[T]:
+    try:
+        step = next(steps)
+        while True:
+            if isinstance(step, list):
+                yield from step
+                step = next(steps)
+            elif isinstance(step, Watch):
+                step.wait()
+                step = next(steps)
+            else:
+                step = answer(steps, step)  # type: ignore[arg-type]
+    except StopIteration:
+        return
+
+
 def _flat(body: Callable[P, Feed[T]]) -> Callable[P, Iterator[T]]:
     @wraps(body)
     def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
@@ -93,15 +133,28 @@ def drive(op: Op[T]) -> T:
     try:
         queued = next(op)
         while True:
-            try:
-                answer = (queued() if callable(queued) else queued).wait()
-            except BaseException as error:
-                queued = op.throw(error)
-            else:
-                queued = op.send(answer)
+            queued = answer(op, queued)
     except StopIteration as stop:
         result: T = stop.value
         return result
+
+
+def answer(steps: Generator[Any, Any, Any], queued: Queued) -> Any:
+    """Sends a body the answer to what it queued, or has it raise what that failed with; returns what it yields next."""
+    try:
+        if isinstance(queued, Pending):
+            found = queued.wait()
+        elif isinstance(queued, Look):
+            found = queued.read()
+        elif callable(queued):
+            found = queued().wait()
+        else:
+            if inspect.iscoroutine(queued):
+                queued.close()
+            raise TypeError("a function that is awaited needs an event loop: use treering.aio, or a plain function")
+    except BaseException as error:
+        return steps.throw(error)
+    return steps.send(found)
 
 
 def call_of(member: object) -> tuple[Kind, Callable[..., Any]] | None:
@@ -129,5 +182,7 @@ def outer_type(annotation: str, kind: Kind) -> str:
             return "Iterator[" + annotation.removeprefix("Chunks[")
         case "feed":
             return "Iterator[" + annotation.removeprefix("Feed[")
+        case "pump":
+            return "Iterator[" + annotation.removeprefix("Pump[")
         case "read" | "blocking":
             return annotation

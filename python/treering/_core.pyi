@@ -35,6 +35,9 @@ __all__ = [
     "LeaseCore",
     "MapCore",
     "Pending",
+    "ProjectedCore",
+    "ProjectionCore",
+    "SearchCore",
     "StatesCore",
     "StepCore",
     "StepIterator",
@@ -60,6 +63,7 @@ __all__ = [
     "import_car",
     "is_ancestor",
     "list_actors",
+    "list_projections",
     "memory_for_test",
     "open_for_test",
     "quarantine",
@@ -232,6 +236,60 @@ class BatchCore:
     def commit(
         self, command_id: str | None, principal: str | None, causation_id: str | None
     ) -> Pending[dict[str, Any]]: ...
+    # view: in a tuple; None if it stays. seen: (source, version).
+    def project(
+        self,
+        projection: ProjectionCore,
+        now: ProjectedCore,
+        view: tuple[object] | None,
+        seen: Sequence[tuple[str, int]],
+        cursor: str | None,
+    ) -> ProjectedCore: ...
+    def drop_projection(self, projection: ProjectionCore) -> None: ...
+
+@final
+class ProjectionCore:
+    """A projection, and which actors it follows."""
+
+    def __new__(
+        cls, stores: StoresCore, name: str, of: Sequence[str], kinds: Sequence[str], start: object, /
+    ) -> ProjectionCore: ...
+    def load(self) -> ProjectedCore: ...
+    def search(self, cursor: str | None) -> SearchCore: ...
+    # ((source, scope, kind, parts, seen, version) …, cursor, commits looked at, whether sources were compared)
+    def next(
+        self, search: SearchCore, now: ProjectedCore
+    ) -> tuple[builtins.list[tuple[str, str, str, builtins.list[str], int, int]], str | None, int, bool] | None: ...
+    def past(self, source: str, seen: int, upto: int, limit: int) -> builtins.list[dict[str, Any]]: ...
+    def follows(self, scope: str, kind: str) -> bool: ...
+    # (source, scope, kind, parts, seen)
+    def checkpoint(
+        self, now: ProjectedCore, after: str | None, limit: int
+    ) -> builtins.list[tuple[str, str, str, builtins.list[str], int]]: ...
+
+@final
+class ProjectedCore:
+    """A projection as it stood at one moment."""
+
+    @property
+    def version(self) -> int: ...
+    @property
+    def cid(self) -> Cid | None: ...
+    @property
+    def events(self) -> int: ...
+    @property
+    def cursor(self) -> str | None: ...
+    @property
+    def collections(self) -> builtins.list[Cid]: ...
+    def view(self) -> Any: ...
+
+@final
+class SearchCore: ...
+
+# (name, version, events, sources, what is wrong with it)
+def list_projections(
+    stores: StoresCore, after: str | None, limit: int, /
+) -> builtins.list[tuple[str, int, int, int, str | None]]: ...
 
 @final
 class Watch:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from treering.lease import Lease
     from treering.map import Map
     from treering.pins import Pins
+    from treering.projections import Projection
     from treering.refs import Refs
     from treering.scope import Scope
     from treering.scoped import Scoped
@@ -48,6 +49,7 @@ class Family:
     MemoryStore: type[MemoryStore]
     ParticipantsStore: type[ParticipantsStore]
     Pins: type[Pins]
+    Projection: type[Projection[Any]]
     Refs: type[Refs]
     Scope: type[Scope]
     Scoped: type[Scoped]

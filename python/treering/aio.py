@@ -20,6 +20,7 @@ from treering import holds as _holds
 from treering import lease as _lease
 from treering import map as _map
 from treering import pins as _pins
+from treering import projections as _projections
 from treering import refs as _refs
 from treering import scope as _scope
 from treering import scoped as _scoped
@@ -57,6 +58,7 @@ __all__ = [
     "Opening",
     "ParticipantsStore",
     "Pins",
+    "Projection",
     "Refs",
     "Scope",
     "Scoped",
@@ -80,6 +82,7 @@ Hold = _ASYNC.Hold = derive(_holds.Hold)
 Lease = _ASYNC.Lease = derive(_lease.Lease)
 Map = _ASYNC.Map = derive(_map.Map, _MapCore)
 Pins = _ASYNC.Pins = derive(_pins.Pins)
+Projection = _ASYNC.Projection = derive(_projections.Projection)
 Refs = _ASYNC.Refs = derive(_refs.Refs)
 Scope = _ASYNC.Scope = derive(_scope.Scope)
 Store = _ASYNC.Store = derive(_store.Store)

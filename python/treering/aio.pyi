@@ -2,9 +2,9 @@
 
 import builtins
 import os
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
 from datetime import date, datetime
-from typing import Any, Literal, SupportsIndex, overload
+from typing import Any, Generic, Literal, SupportsIndex, overload
 
 from treering._core import Cid, MapCore, ThreadCore, VectorCore
 from treering._session import Durability, Home, Session
@@ -13,6 +13,7 @@ from treering.blocks import BlockInfo
 from treering.commit import CommitReceipt, StepDraft
 from treering.context import Context
 from treering.diff import Diff
+from treering.errors import TreeringError
 from treering.gc import GcReport
 from treering.interchange import Exported, Imported, OnConflict, Watcher, Writable
 from treering.journal import ExpireReport, JournalEntry, JournalExtent, SealReport
@@ -32,9 +33,11 @@ from treering.messages import (
     Workflow,
 )
 from treering.nodes import StartNode
+from treering.projections import ProjectionInfo, ProjectionReport, ProjectionView, View
 from treering.refs import Quarantined, RefState
 from treering.scoped import Resolving
 from treering.settings import Settings
+from treering.source_event import Gap, Source, SourceEvent
 from treering.step import NOW, AtMs, Step, StepLike, StepPlace, StepRef
 from treering.store import Reachable
 from treering.stores._dispatch import ScopeResolver
@@ -70,6 +73,7 @@ __all__ = [
     "Opening",
     "ParticipantsStore",
     "Pins",
+    "Projection",
     "Refs",
     "Scope",
     "Scoped",
@@ -205,6 +209,34 @@ class Pins:
     async def rm(self, name: str) -> None: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
+class Projection(Generic[View]):
+    name: str
+    def __init__(self, home: Home, name: str, of: tuple[str, ...], kinds: tuple[str, ...], start: View) -> None: ...
+    async def get(self) -> ProjectionView[View]: ...
+    async def checkpoint(self) -> dict[Source, int]: ...
+    async def catch_up(
+        self,
+        apply: Callable[[View, SourceEvent, Commit], View | Awaitable[View]],
+        *,
+        trimmed: Callable[[View, Gap, Commit], View | Awaitable[View]] | None = None,
+        refused: Callable[[View, SourceEvent, TreeringError], View] | None = None,
+    ) -> ProjectionReport: ...
+    def follow(
+        self,
+        apply: Callable[[View, SourceEvent, Commit], View | Awaitable[View]],
+        *,
+        trimmed: Callable[[View, Gap, Commit], View | Awaitable[View]] | None = None,
+        refused: Callable[[View, SourceEvent, TreeringError], View] | None = None,
+    ) -> AsyncIterator[ProjectionReport]: ...
+    async def rebuild(
+        self,
+        apply: Callable[[View, SourceEvent, Commit], View | Awaitable[View]],
+        *,
+        trimmed: Callable[[View, Gap, Commit], View | Awaitable[View]] | None = None,
+    ) -> ProjectionReport: ...
+    async def delete(self) -> None: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
 class Refs:
     def __init__(self, session: Session) -> None: ...
     def list(self) -> AsyncIterator[RefState]: ...
@@ -246,6 +278,15 @@ class Scope:
     def actor(self, kind: str, *parts: str) -> ActorHandle: ...
     def actors(self) -> AsyncIterator[ActorInfo]: ...
     def history(self) -> AsyncIterator[ScopeEvent]: ...
+    def projection(
+        self,
+        name: str,
+        *,
+        of: Scope | Iterable[Scope] | None = None,
+        kinds: Iterable[str] = (),
+        start: View | None = None,
+    ) -> Projection[View]: ...
+    def projections(self) -> AsyncIterator[ProjectionInfo]: ...
     async def hold(self, cid: Cid | str, hours: float = 24.0) -> Hold: ...
     def holds(self) -> AsyncIterator[Hold]: ...
     def commit(self, command_id: str | None = None) -> Commit: ...

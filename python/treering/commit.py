@@ -220,7 +220,7 @@ class Commit:
     def __enter__(self) -> Commit:
         if self._batch is not None or self._answer is not None:
             raise Invalid("a commit is made once: call scope.commit() again")
-        self._batch = self._home.stores.batch(self._home.threads)
+        self._begin()
         return self
 
     @verb
@@ -230,6 +230,14 @@ class Commit:
             home = self._home
             answer: dict[str, Any] = yield batch.commit(self._command_id, home.principal, home.causation_id)
             self._answer = answer
+
+    def _begin(self) -> None:
+        self._batch = self._home.stores.batch(self._home.threads)
+
+    def _close(self) -> BatchCore:
+        """Returns what was drafted, to be committed; nothing more can be drafted."""
+        batch, self._batch = self._open(), None
+        return batch
 
     def _open(self) -> BatchCore:
         if self._batch is None:

@@ -20,6 +20,7 @@
     ├── NewerFormat                    upgrade treering
     ├── NewerSchema                    upgrade treering
     ├── HistoryTrimmed                 ask for something later
+    ├── EventRefused                   mend what a projection makes of the event, or go on without it
     ├── CursorExpired                  start again from a snapshot
     ├── CursorLost                     start again from a snapshot
     ├── Unavailable (OSError)          the store can't serve now: wait, reopen or make room
@@ -59,6 +60,7 @@ __all__ = [
     "CursorLost",
     "DiskFull",
     "Diverged",
+    "EventRefused",
     "Fenced",
     "ForkedProcess",
     "HeadMoved",
@@ -274,6 +276,24 @@ class HistoryTrimmed(TreeringError):
     """Catch this when you ask for old versions: they were trimmed. `oldest` is the first that is left."""
 
     kind = "history-trimmed"
+
+
+class EventRefused(TreeringError):
+    """Catch this where a projection runs: what its function made of an event can't be done. All before it is done.
+
+    It will come again with the next call. What it was refused for is `refusal`, the cause of this error too.
+    """
+
+    kind = "event-refused"
+
+    source: Any
+    """The actor whose event it is, a `Source`."""
+    version: int
+    """The actor's version after the event."""
+    event_id: str
+    """The event's id."""
+    refusal: TreeringError
+    """Why it was refused: `InvalidCommand`, `VersionConflict`, …"""
 
 
 class CursorExpired(TreeringError):

@@ -13,6 +13,7 @@ from treering._family import SYNC, Family
 from treering._session import Address, Durability, Home
 from treering.blocks import Blocks
 from treering.commit import Commit
+from treering.errors import Invalid
 from treering.holds import Hold, held, take
 from treering.interchange import (
     Exported,
@@ -24,6 +25,8 @@ from treering.interchange import (
     import_threads,
 )
 from treering.pins import Pins
+from treering.projections import Projection, ProjectionInfo, View
+from treering.projections import listed as listed_projections
 from treering.stores.actor import ActorHandle, ActorInfo, ScopeEvent, listed, newest_first
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
@@ -144,6 +147,46 @@ class Scope:
             Corrupt (`corrupt`): an actor can't be read; `actors` says which.
         """
         yield from newest_first(self._home.stores)
+
+    def projection(
+        self,
+        name: str,
+        *,
+        of: Scope | Iterable[Scope] | None = None,
+        kinds: Iterable[str] = (),
+        start: View | None = None,
+    ) -> Projection[View]:
+        """Returns the projection of that name, there or not: a view in this scope that follows actors.
+
+        `of` are the scopes whose actors it follows, of the same store, None for this one; `kinds` those of the actors:
+        `user-memory`, `chat`, …; without any it can be read and deleted. `start` is the view before the first event.
+
+        Errors:
+            Invalid (`invalid`): the name is blank, a kind unknown, a scope of another store, `start` no node.
+            LimitExceeded (`limit-exceeded`): a name over 1,024 bytes, escaped.
+
+        Example:
+            >>> import treering
+            >>> alice = treering.memory().scope("alice")
+            >>> _ = alice.memory.add("preference", "answers in French")
+            >>> facts = alice.projection("facts", kinds=["user-memory"], start=0)
+            >>> facts.catch_up(lambda view, event, commit: view + 1).events
+            1
+            >>> facts.get().value
+            1
+        """
+        scopes = [self] if of is None else [of] if isinstance(of, Scope | type(self)) else list(of)
+        for scope in scopes:
+            if not scope._home.session.same_store(self._home.session):
+                raise Invalid(f"{scope!r} is of another store; a projection follows scopes of its own")
+        names = tuple(dict.fromkeys(scope.name for scope in scopes))
+        made: Projection[View] = self._family.Projection(self._home, name, names, tuple(kinds), start)
+        return made
+
+    @stream
+    def projections(self) -> Chunks[ProjectionInfo]:
+        """Returns where each projection of this scope stands, by name; an iterator. Two blocks are read for each."""
+        yield from listed_projections(self._home.stores)
 
     @read
     def hold(self, cid: Cid | str, hours: float = 24.0) -> Hold:

@@ -48,6 +48,7 @@ def test_kinds_are_unique_and_stable() -> None:
         "CursorLost": "cursor-lost",
         "DiskFull": "disk-full",
         "Diverged": "diverged",
+        "EventRefused": "event-refused",
         "Fenced": "fenced",
         "ForkedProcess": "forked-process",
         "HeadMoved": "head-moved",

@@ -25,6 +25,7 @@ DESCRIBED += [
     "ActorEvent",
     "Receipt",
 ]
+DESCRIBED += ["Projection", "ProjectionView", "ProjectionReport", "ProjectionInfo", "SourceEvent", "Source", "Gap"]
 DESCRIBED += ["Receipt", "Refs", "RefState", "Quarantined", "QuarantinedRef", "Repair", "Finding"]
 
 

@@ -78,13 +78,37 @@ def refused(cli: Cli, *arguments: str) -> str:
 class TestScope:
     def test_list(self, cli: Cli) -> None:
         assert said(cli, "scope", "list") == (
-            "SCOPE  THREADS  ACTORS\n"
-            "alice        0       8\n"
-            "main         1       0\n"
+            "SCOPE  THREADS  ACTORS  PROJECTIONS\n"
+            "alice        0       8            0\n"
+            "main         1       0            0\n"
         )  # fmt: skip
         assert parsed(cli, "scope", "list") == [
-            {"name": "alice", "threads": 0, "actors": 8},
-            {"name": "main", "threads": 1, "actors": 0},
+            {"name": "alice", "threads": 0, "actors": 8, "projections": 0},
+            {"name": "main", "threads": 1, "actors": 0, "projections": 0},
+        ]
+
+    def test_projections(self, cli: Cli, store: Path) -> None:
+        with testing.open(store, clock=testing.Clock(NOON)) as opened:
+            alice, team = opened.scope("alice"), opened.scope("team")
+            for name, kinds in (("agents", ["agent-registry"]), ("a\x1b[2J/b", ["chat", "user-config"])):
+                team.projection(name, of=alice, kinds=kinds).catch_up(lambda view, event, commit: None)
+        assert said(cli, "scope", "list").splitlines()[-1] == "team         0       0            2"
+        assert said(cli, "scope", "show", "team") == (
+            "PROJECTION  VERSION  EVENTS  SOURCES\n"
+            "a␛[2J/b           1       4        3\n"
+            "agents            1       2        1\n"
+        )  # fmt: skip
+        assert parsed(cli, "scope", "show", "team") == [
+            {"kind": "projection", "parts": [name], "version": 1, "events": events, "sources": sources, "broken": None}
+            for name, events, sources in (("a\x1b[2J/b", 4, 3), ("agents", 2, 1))
+        ]
+        with testing.open(store, clock=testing.Clock(NOON)) as opened:
+            opened.scope("team").memory.add("k", "x")
+        assert said(cli, "scope", "show", "team").splitlines()[2:4] == ["", "PROJECTION  VERSION  EVENTS  SOURCES"]
+        assert [row["kind"] for row in parsed(cli, "scope", "show", "team")] == [
+            "user-memory",
+            "projection",
+            "projection",
         ]
 
     def test_show(self, cli: Cli) -> None:

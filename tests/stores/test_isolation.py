@@ -11,7 +11,7 @@ import pytest
 from hostile import IDS
 
 import treering
-from treering import LimitExceeded, Store
+from treering import Commit, LimitExceeded, Source, SourceEvent, Store
 from treering.messages import Admission, Message, UserConfig
 
 CHUNK = 40
@@ -30,6 +30,11 @@ def test_the_names_are_all_different_and_many() -> None:
     assert len(set(IDS)) == len(IDS) > 90
 
 
+def told_contents(view: list[list[str]], event: SourceEvent, commit: Commit) -> list[list[str]]:
+    """Whose memory, and what it is about."""
+    return [*view, [event.source.scope, event.message.entry.content]]
+
+
 def test_scopes(store: Store) -> None:
     """The same ids in each of them, and each of its own."""
     for name in IDS:
@@ -43,9 +48,11 @@ def test_scopes(store: Store) -> None:
             c.workflows.upload("w", "", mark(name))
             c.scripts.upload("s", mark(name))
             c.threads.start("w", key="key", labels={"of": mark(name)[:200]})
+        scope.projection("p", kinds=["user-memory"], start=[]).catch_up(told_contents)
     for name in IDS:
         scope = store.scope(name)
         assert scope.name == name
+        assert scope.projection("p", start=[]).get().value == [[name, mark(name)]]
         assert (scope.user_config.get().default_model, scope.user_config.get().version) == (mark(name), 1)
         assert scope.llm_preferences.get().default_model == mark(name)
         assert [entry.content for entry in scope.memory.get()] == [mark(name)]
@@ -126,6 +133,31 @@ def test_ids_within_a_scope(store: Store) -> None:
     )
 
 
+def test_projections_within_a_scope(store: Store) -> None:
+    """One of each name, following a conversation of each name in a scope of each name; each sees its own alone."""
+    scope = store.scope("team")
+    for name in IDS:
+        other = store.scope(name)
+        other.chats.append(name, said(name))
+
+        def note(view: list[str], event: SourceEvent, commit: Commit, name: str = name) -> list[str]:
+            return [*view, name, event.source.scope, *event.source.parts]
+
+        assert scope.projection(name, of=other, kinds=["chat"], start=list[str]()).catch_up(note).events == 1
+    assert {info.name for info in scope.projections()} == set(IDS)
+    assert list(scope.actors()) == []
+    for name in IDS:
+        projection = scope.projection(name, of=store.scope(name), kinds=["chat"], start=list[str]())
+        assert projection.get().value == [name] * 3
+        assert projection.checkpoint() == {Source(name, "chat", (name,)): 1}
+    everything = scope.projection("everything", of=map(store.scope, IDS), kinds=["chat"], start=0)
+    assert everything.catch_up(lambda view, event, commit: view + 1).events == len(IDS)
+    assert everything.checkpoint() == {Source(name, "chat", (name,)): 1 for name in IDS}
+    for name in IDS[::2]:
+        scope.projection(name).delete()
+    assert {info.name for info in scope.projections()} == {*IDS[1::2], "everything"}
+
+
 def test_no_two_addresses_render_alike(store: Store) -> None:
     """Every (kind, scope, parts) is a ref of its own, from whose name it can be told."""
     expected = set()
@@ -141,9 +173,11 @@ def test_no_two_addresses_render_alike(store: Store) -> None:
             c.scripts.upload("s", "x")
             for other in others:
                 c.chats.append(other, said("x"))
+        for other in others:
+            scope.projection(other, kinds=["user-memory"]).catch_up(lambda view, event, commit: view)
         kinds = ["user-memory", "user-config", "agent-registry", "participants", "workflow-storage", "script-storage"]
         expected |= {(kind, name, ()) for kind in [*kinds, "chat-index"]}
-        expected |= {("chat", name, (other,)) for other in others}
+        expected |= {(kind, name, (other,)) for other in others for kind in ("chat", "projection")}
     refs = [ref.name for ref in store.refs.list()]
     assert len(refs) == len(set(refs)) == len(expected)
     assert {told(ref) for ref in refs} == expected

@@ -143,3 +143,28 @@ def what_must_not_type_check(thread: Thread, sleeper: aio.Thread) -> None:
     treering.Map({1: "a"})  # type: ignore[arg-type]
     for _ in sleeper:  # type: ignore[attr-defined]
         pass
+
+
+def projections(store: treering.Store) -> None:
+    def count(view: dict[str, int], event: treering.SourceEvent, commit: treering.Commit) -> dict[str, int]:
+        commit.memory.add("k", f"{event.source.scope} {event.version}")
+        return view
+
+    counted = store.scope("a").projection("p", of=[store.scope("b")], kinds=["chat"], start=dict[str, int]())
+    assert_type(counted, treering.Projection[dict[str, int]])
+    assert_type(counted.get().value, dict[str, int])
+    assert_type(counted.catch_up(count), treering.ProjectionReport)
+    assert_type([report.events for report in counted.follow(count)], list[int])
+    assert_type(counted.checkpoint(), dict[treering.Source, int])
+    counted.catch_up(lambda view, event, commit: 3)  # type: ignore[arg-type, return-value]
+
+
+async def awaited_projections(store: aio.Store) -> None:
+    async def count(view: int, event: treering.SourceEvent, commit: aio.Commit) -> int:
+        commit.memory.add("k", event.type)
+        return view + 1
+
+    counted = store.scope("a").projection("p", of=store.scope("b"), kinds=["chat"], start=0)
+    assert_type(await counted.catch_up(count), treering.ProjectionReport)
+    assert_type([report.events async for report in counted.follow(count)], list[int])
+    assert_type((await counted.get()).value, int)

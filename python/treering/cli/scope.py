@@ -1,6 +1,6 @@
 """`treering scope …`: which scopes there are, what is in one, and what happened there."""
 
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -27,7 +27,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A scope.")]
 
 @scope_app.command("list", epilog=examples("treering scope list", "treering scope list --json"))
 def list_scopes(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the scopes by name, with how many threads and actors each has; deleted actors don't count."""
+    """List the scopes by name, with how many threads, actors and projections each has; deleted actors don't count."""
     store = opening(context).store()
     rows = [_counted(store.scope(name)) for name in store.scopes()]
     if as_json:
@@ -49,26 +49,34 @@ def _counted(scope: "Scope") -> dict[str, Any]:
         "name": scope.name,
         "threads": sum(1 for _ in scope.threads.list()),
         "actors": sum(1 for info in scope.actors() if info.deleted_at_ms is None),
+        "projections": sum(1 for _ in scope.projections()),
     }
 
 
 @scope_app.command("show", epilog=examples("treering scope show alice", "treering scope show alice --json"))
 def show(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
-    """List a scope's actors: kind and parts, version, how many events are kept, when it was last changed."""
+    """List a scope's actors: kind and parts, version, how many events are kept, when it was last changed; then its
+    projections: name, version, how many events it has seen, and of how many actors."""
     from treering.cli.render.console import print_json_array
-    from treering.cli.render.records import actor_record
+    from treering.cli.render.records import actor_record, projection_record
 
-    actors = _scope(opening(context), name).actors()
+    scope = _scope(opening(context), name)
     if as_json:
-        print_json_array(actor_record(info) for info in actors)
+        print_json_array(
+            chain(map(actor_record, scope.actors()), map(projection_record, scope.projections())),
+        )
         return
-    from treering.cli.render.actors import print_actors
+    from treering.cli.render.actors import print_actors, print_projections
     from treering.cli.render.console import err, out
 
-    listed = list(actors)
-    if listed:
-        print_actors(out(), listed)
-    else:
+    actors, projections = list(scope.actors()), list(scope.projections())
+    if actors:
+        print_actors(out(), actors)
+    if actors and projections:
+        out().print()
+    if projections:
+        print_projections(out(), projections)
+    if not actors and not projections:
         err().print(f"no actors in {name} yet", style="faint")
 
 

@@ -139,7 +139,7 @@ class ActorHandle:
             NotFound (`not-found`): there is no such kind, or no such version yet.
             HistoryTrimmed (`history-trimmed`): that version is not kept any more.
         """
-        return _state(self._home.stores, self.kind, self.parts, version)
+        return state_of(self._home.stores, self.kind, self.parts, version)
 
     @stream
     def history(self, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
@@ -283,7 +283,8 @@ def _backwards(core: StoresCore, info: ActorInfo) -> Iterator[ScopeEvent]:
         last = first - 1
 
 
-def _state(core: StoresCore, kind: str, parts: tuple[str, ...], version: int | None) -> ActorState:
+def state_of(core: StoresCore, kind: str, parts: tuple[str, ...], version: int | None) -> ActorState:
+    """Returns what an actor is, or was at a version."""
     match kind, parts:
         case "user-config", ():
             found: Any = core.user_config(version)

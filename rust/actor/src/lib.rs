@@ -17,6 +17,7 @@ mod listing;
 mod loaded;
 pub mod messages;
 mod mixed;
+mod projection;
 mod read;
 mod rebuild;
 mod receipt;
@@ -34,6 +35,9 @@ pub use kind::{Blocks, Event, Happened, Kind, State, Unreadable};
 pub use listing::{Listed, Standing};
 pub use loaded::{Loaded, Place};
 pub use mixed::{Mixed, MixedAnswer, Ran};
+pub use projection::{
+    Behind, PROJECTION, Page, Past, Projected, Projection, Search, Step, Summary, projections,
+};
 pub use read::{Reader, steadily};
 pub use receipt::{DROPPED_IDS_MAX, Receipt};
 pub use tail::TRIM_EVENTS_MAX;

@@ -63,7 +63,7 @@ impl Reader {
         Ok(rows.into_iter().map(standing).collect())
     }
 
-    fn standing(&self, actor: &RefName, head: Cid) -> Result<Standing> {
+    pub(crate) fn standing(&self, actor: &RefName, head: Cid) -> Result<Standing> {
         let source = Committed(&**self.store());
         let nothing = Standing {
             version: 0,

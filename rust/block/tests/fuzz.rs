@@ -13,6 +13,7 @@ mod dag_json;
 
 use std::path::Path;
 
+use treering_block::node::ProjectionNode;
 use treering_block::{
     AnyCid, Cid, CidPrefix, CodecError, Encoded, Event, Ipld, LimitKind, Node, Reader, Writer,
     cbor, check_node,
@@ -279,6 +280,41 @@ fn fuzz_nodes() {
         .cases(15_000)
         .run(
             |input| Node::decode(&Cid::of_node(input), input),
+            |input, node| {
+                if let Ok(node) = node {
+                    let block = node.encode().unwrap();
+                    assert_eq!((block.cid, &*block.bytes), (Cid::of_node(input), input));
+                    assert_eq!(check_node(input).unwrap(), block.links);
+                }
+            },
+        );
+}
+
+#[test]
+fn fuzz_projections() {
+    let root = Cid::of_node(b"root");
+    let view = Ipld::List(vec![Ipld::Link(root.into()), Ipld::Integer(7)]);
+    let whole = ProjectionNode {
+        view: Encoded::from_ipld(&view).unwrap(),
+        collections: vec![root],
+        seen: Cid::of_node(b"seen"),
+        events: 300,
+        following: [7; 32],
+        cursor: Some("c1-42-0001020304050607".into()),
+    };
+    let least = ProjectionNode {
+        view: Encoded::null(),
+        collections: Vec::new(),
+        events: 0,
+        cursor: None,
+        ..whole.clone()
+    };
+    let seeds = [whole, least].map(|node| node.encode().unwrap().bytes.to_vec());
+    Fuzz::new("fuzz_projections")
+        .seeds(seeds)
+        .cases(15_000)
+        .run(
+            |input| ProjectionNode::decode(&Cid::of_node(input), input),
             |input, node| {
                 if let Ok(node) = node {
                     let block = node.encode().unwrap();

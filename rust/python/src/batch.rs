@@ -14,6 +14,7 @@ use crate::collection::node;
 use crate::convert::{ByteString, Count, Signed, Text};
 use crate::error::{CoreError, Result};
 use crate::pending::PyPending;
+use crate::projection::{self, ProjectedCore, ProjectionCore};
 use crate::step::{NewStep, StepCore};
 use crate::thread::ThreadCore;
 use crate::threads::NewThread;
@@ -216,6 +217,42 @@ impl BatchCore {
             drafting.batch.carry(blocks);
             drafting.landings.push(landing);
             Ok(PyCid::ours(drafting.batch.put_node(encoded)?))
+        })
+    }
+
+    /// Moves a projection along: from where it stood, by what was seen (source, version). `view`: the view then, in a
+    /// tuple; None if it stays. The projection as it will be.
+    #[pyo3(signature = (projection, now, view, seen, cursor))]
+    fn project(
+        &self,
+        py: Python<'_>,
+        projection: &ProjectionCore,
+        now: &ProjectedCore,
+        view: Option<(Bound<'_, PyAny>,)>,
+        seen: Vec<(Text, Count)>,
+        cursor: Option<Text>,
+    ) -> Result<ProjectedCore> {
+        let view = view.map(|(view,)| projection::view(&view)).transpose()?;
+        let cursor = projection::cursor(cursor)?;
+        let seen: Vec<(String, u64)> = seen.into_iter().map(|(key, at)| (key.0, at.0)).collect();
+        self.draft(py, |drafting| {
+            let projection = projection.projection();
+            let step = projection.advance(now.projected(), view, &seen, cursor)?;
+            drafting.batch.carry(step.blocks);
+            drafting.batch.move_along(step.step);
+            drafting.landings.push(step.landing);
+            Ok(ProjectedCore::new(step.after))
+        })
+    }
+
+    /// Deletes a projection; nothing happens if it was never written.
+    #[pyo3(signature = (projection))]
+    fn drop_projection(&self, py: Python<'_>, projection: &ProjectionCore) -> Result<()> {
+        self.draft(py, |drafting| {
+            drafting
+                .batch
+                .move_along(projection.projection().deletion());
+            Ok(())
         })
     }
 

@@ -24,6 +24,7 @@ mod kinds;
 mod messages;
 mod notifier;
 mod pending;
+mod projection;
 mod refs;
 mod states;
 mod step;
@@ -57,6 +58,8 @@ mod _core {
     use crate::messages::{decode_message, encode_message};
     #[pymodule_export]
     use crate::pending::PyPending;
+    #[pymodule_export]
+    use crate::projection::{ProjectedCore, ProjectionCore, SearchCore, list_projections};
     #[pymodule_export]
     use crate::refs::{all_refs, discard_refs, quarantine, quarantined, repair, restore_refs};
     #[pymodule_export]

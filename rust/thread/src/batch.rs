@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use treering_block::{Block, Cid, Encoded};
 use treering_store::commit::Address;
-use treering_store::{Decide, Durability};
+use treering_store::{Decide, Durability, RefMove};
 
 use crate::append::prepare_all;
 use crate::args::{ForkArgs, ForkAt, StartArgs, StepArgs};
@@ -124,6 +124,7 @@ pub struct Batch {
     lines: Vec<Line>,
     blocks: Vec<Block>,
     holds: Vec<Cid>,
+    moves: Vec<RefMove>,
     payload: Payload,
     now_ms: i64,
     companion: Option<Arc<dyn Companion>>,
@@ -137,6 +138,7 @@ impl Batch {
             lines: Vec::new(),
             blocks: Vec::new(),
             holds: Vec::new(),
+            moves: Vec::new(),
             payload: Payload::new("batch"),
             now_ms,
             companion: None,
@@ -381,6 +383,12 @@ impl Batch {
     /// part of what a command id stands for, since those nodes are.
     pub fn carry(&mut self, blocks: Vec<Block>) {
         self.blocks.extend(blocks);
+    }
+
+    /// Moves another ref along, of no thread and no actor; no part of what a command id stands for. If it is not as
+    /// expected, the commit fails with the store's `RefMoved`.
+    pub fn move_along(&mut self, step: RefMove) {
+        self.moves.push(step);
     }
 
     fn put_block(&mut self, block: Block) -> Cid {

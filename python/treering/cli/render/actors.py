@@ -16,7 +16,7 @@ from treering.messages import AgentGroup, Conversation, MemoryEntry, Message, Sc
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from treering import ActorEvent, ActorInfo, ScopeEvent
+    from treering import ActorEvent, ActorInfo, ProjectionInfo, ScopeEvent
     from treering.stores import ActorState
 
 _PACKAGE = "treering.v1."
@@ -24,9 +24,10 @@ _PACKAGE = "treering.v1."
 
 def print_scopes(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """A row for each scope."""
-    table = _table("SCOPE", "THREADS", "ACTORS")
+    counted = ("threads", "actors", "projections")
+    table = _table("SCOPE", *map(str.upper, counted))
     for row in rows:
-        table.add_row(Text(one_line(row["name"]), "key"), f"{row['threads']:,}", f"{row['actors']:,}")
+        table.add_row(Text(one_line(row["name"]), "key"), *(f"{row[name]:,}" for name in counted))
     console.print(table, soft_wrap=True)
 
 
@@ -40,6 +41,15 @@ def print_actors(console: Console, actors: Sequence["ActorInfo"]) -> None:
         elif info.deleted_at is not None:
             when = Text(f"{_time(info.deleted_at)} deleted", "faint")
         table.add_row(Text(_name(info), "key"), f"{info.version:,}", f"{info.events:,}", when)
+    console.print(table, soft_wrap=True)
+
+
+def print_projections(console: Console, projections: Sequence["ProjectionInfo"]) -> None:
+    """A row for each projection; what is wrong with one stands behind it."""
+    table = _table("PROJECTION", "VERSION", "EVENTS", "SOURCES", "")
+    for info in projections:
+        counts = (f"{number:,}" for number in (info.version, info.events, info.sources))
+        table.add_row(Text(one_line(info.name), "key"), *counts, Text(one_line(info.broken or ""), "bad"))
     console.print(table, soft_wrap=True)
 
 
@@ -154,6 +164,6 @@ def _time(at: "datetime | None") -> str:
 def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="faint")
     for number, header in enumerate(headers):
-        numbers = header in ("THREADS", "ACTORS", "VERSION", "EVENTS")
+        numbers = header in ("THREADS", "ACTORS", "PROJECTIONS", "VERSION", "EVENTS", "SOURCES")
         table.add_column(header, no_wrap=number + 1 < len(headers), justify="right" if numbers else "left")
     return table

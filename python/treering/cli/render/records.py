@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from treering import ActorEvent, ActorInfo, Cid, ScopeEvent
+    from treering import ActorEvent, ActorInfo, Cid, ProjectionInfo, ScopeEvent
     from treering.context import Context
     from treering.diff import Diff
     from treering.step import Step
@@ -106,6 +106,18 @@ def actor_record(info: "ActorInfo") -> dict[str, Any]:
         "at_ms": info.at_ms,
         "deleted_at_ms": info.deleted_at_ms,
         "head": None if info.head is None else str(info.head),
+        "broken": info.broken,
+    }
+
+
+def projection_record(info: "ProjectionInfo") -> dict[str, Any]:
+    """Where a projection stands, in the manner of an actor's row."""
+    return {
+        "kind": "projection",
+        "parts": [info.name],
+        "version": info.version,
+        "events": info.events,
+        "sources": info.sources,
         "broken": info.broken,
     }
 

@@ -15,5 +15,6 @@ mod follow;
 mod full_disk;
 mod growth;
 mod orders;
+mod projections;
 mod schemas;
 mod trim;

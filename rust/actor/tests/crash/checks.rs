@@ -14,6 +14,7 @@ use treering_actor::{Blocks, Kind, Receipt, Result};
 use treering_store::{GcOptions, reachable};
 
 use crate::life::{Act, LIFE, Living, SCOPE};
+use crate::projecting::TEAM;
 
 const CHATS: [&str; 3] = ["a", "b", "c"];
 
@@ -82,6 +83,7 @@ pub fn picture(living: &Living) -> Result<String> {
             out.push(format!("{key} of {} steps", thread.info().steps));
         }
     }
+    out.push(living.projected()?);
     Ok(out.join("\n"))
 }
 
@@ -116,6 +118,7 @@ pub fn is_one_of(living: &Living, allowed: &[&str]) -> Result<usize, String> {
         return Err(format!("verify: {:#?}", report.findings));
     }
     rows_are_chats(living)?;
+    living.view_is_what_was_seen()?;
     let found = picture(living).map_err(|error| format!("it can not be read: {error}"))?;
     if let Some(at) = allowed.iter().position(|picture| *picture == found) {
         return Ok(at);
@@ -172,6 +175,13 @@ pub fn goes_on(living: &Living, receipts: &[Vec<Receipt>]) -> Result<(), String>
         done.map_err(|error| format!("{act:?} after it: {error}"))?;
     }
     rows_are_chats(living)?;
+    // And so does the projection, up to the last event.
+    for _ in 0..2 {
+        let done = living.project(10_000);
+        done.map_err(|error| format!("projecting after it: {error}"))?;
+        living.view_is_what_was_seen()?;
+    }
+    living.everything_is_seen()?;
     picture(living).map(drop).map_err(|error| error.to_string())
 }
 
@@ -184,8 +194,10 @@ fn kept(living: &Living) -> Result<u64> {
             roots.extend(store.read_ref(&change.name)?.map(|value| value.target));
         }
     }
-    for hold in store.holds(SCOPE, 0, usize::MAX)? {
-        roots.push(hold.cid);
+    for scope in [SCOPE, TEAM] {
+        for hold in store.holds(scope, 0, usize::MAX)? {
+            roots.push(hold.cid);
+        }
     }
     Ok(reachable(store, &roots)?.blocks.len() as u64)
 }

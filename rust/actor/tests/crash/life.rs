@@ -49,6 +49,8 @@ pub enum Act {
     TrimChat(&'static str, u64),
     /// A thread's start, or of 8 a step of the first, and many commands on actors, in one commit.
     Together(u64),
+    /// A projection of another scope goes on until it has seen so many events, or all there are.
+    Project(u64),
     Gc,
     Reopen,
 }
@@ -63,18 +65,23 @@ pub const LIFE: &[Act] = &[
     Act::Say("a", 1),
     Act::Say("b", 2),
     Act::SaveChat("c", 3),
+    Act::Project(5),
     Act::Together(4),
+    Act::Project(25),
     Act::Reopen,
+    Act::Project(45),
     Act::Unagent(1),
     Act::Leave(1),
     Act::Forget(1),
     Act::Say("a", 7),
     Act::DeleteChat("b"),
+    Act::Project(75),
     Act::Gc,
     Act::TrimConfig(10),
     Act::TrimAgents(17),
     Act::Gc,
     Act::Together(8),
+    Act::Project(175),
     // Valid, and nothing to do: a receipt alone.
     Act::Agent(800),
     Act::Reopen,
@@ -82,16 +89,19 @@ pub const LIFE: &[Act] = &[
     Act::TrimChat("c", 20),
     Act::DeleteChat("a"),
     Act::Gc,
+    Act::Project(275),
     Act::Config(10),
     Act::Reopen,
     Act::Say("c", 11),
     Act::Script(1),
+    // The rest.
+    Act::Project(10_000),
 ];
 
 impl Act {
     /// What makes it safe to repeat; None for what is no command.
     pub fn command_id(self, at: usize) -> Option<String> {
-        (!matches!(self, Act::Gc | Act::Reopen)).then(|| format!("{at} {self:?}"))
+        (!matches!(self, Act::Gc | Act::Reopen | Act::Project(_))).then(|| format!("{at} {self:?}"))
     }
 }
 
@@ -275,6 +285,10 @@ impl Living {
                 self.run::<ChatKind>(stores.trim::<ChatKind>(&[chat], Keep::From(keep_from))?, id)
             }
             Act::Together(number) => self.together(number, id),
+            Act::Project(until) => {
+                self.project(until)?;
+                Ok(Vec::new())
+            }
             Act::Gc => {
                 self.store.gc(&GcOptions { dry_run: false })?;
                 Ok(Vec::new())

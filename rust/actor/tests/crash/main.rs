@@ -1,7 +1,7 @@
 //! Actors on a disk that loses, fails and fills up: a scripted life of every store, cut off at every moment.
 //!
 //! What was answered is there, with its events, its read model, its row and its receipt; nothing is half-done; a
-//! repeated command changes nothing.
+//! repeated command changes nothing; a projection and what it delivered into another scope agree.
 
 #![allow(
     missing_docs,
@@ -15,3 +15,4 @@ mod checks;
 mod io;
 mod life;
 mod power;
+mod projecting;

@@ -1,4 +1,4 @@
-//! The node kinds: start, state and content of threads; events, snapshots and items of actors.
+//! The node kinds: start, state and content of threads; events, snapshots and items of actors; projections.
 //!
 //! Promises: one node has one encoding (absent fields are left out, empty maps and lists too), and
 //! decoding accepts that encoding alone: unknown, missing and ill-typed fields are refused by name.
@@ -10,6 +10,7 @@ mod entry;
 mod event;
 pub(crate) mod fields;
 mod payload;
+mod projection;
 mod start;
 mod state;
 mod typed;
@@ -20,6 +21,7 @@ pub use event::{BaseNode, EventNode, SnapshotNode, TombstoneNode, event_jump};
 pub use payload::{
     Payload, SpilledAs, payload_from_bytes, payload_from_encoded, payload_from_text,
 };
+pub use projection::ProjectionNode;
 pub use start::StartNode;
 pub use state::{ROLE_END, ROLE_FAILED, ROLE_START, StateNode};
 pub use typed::{ItemNode, Typed};

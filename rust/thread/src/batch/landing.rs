@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use treering_block::Cid;
-use treering_store::{Commit, Committed, Durability, LeaseToken, RefMove, StoreError};
+use treering_store::{Commit, Committed, Durability, LeaseToken, RefMove, RefName, StoreError};
 
 use super::{Batch, BatchAnswer, Line};
 use crate::command::CommandKey;
@@ -37,7 +37,7 @@ pub(super) fn submit(
         .collect();
     changed.sort_by(|a, b| a.0.id.cmp(&b.0.id));
     let mut tips = Vec::with_capacity(changed.len());
-    let mut ref_moves: Vec<RefMove> = Vec::new();
+    let mut ref_moves: Vec<RefMove> = batch.moves.clone();
     let mut leases: Vec<LeaseToken> = Vec::new();
     for (line, thread) in changed {
         let mut tip = open(thread.tip());
@@ -131,7 +131,10 @@ fn conclude(
         Ok(committed) => return Outcome::Done(landed(&batch, &committed, fresh)),
         Err(error) => error,
     };
-    if matches!(&error, StoreError::RefMoved { name, .. } if name.kind() == THREAD_KEY) {
+    // Planned anew it would meet the same: neither is a thread's own ref.
+    let along = |moved: &RefName| batch.moves.iter().any(|step| step.name == *moved);
+    if matches!(&error, StoreError::RefMoved { name, .. } if name.kind() == THREAD_KEY || along(name))
+    {
         return Outcome::Done(Err(refused(error)));
     }
     let verdicts: Vec<Verdict> = slots.iter().filter_map(|slot| open(slot).take()).collect();
