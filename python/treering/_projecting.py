@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from treering._calls import Look, Queued
 from treering._core import Cid, MapCore, ProjectedCore, ProjectionCore, VectorCore
 from treering._family import Family
-from treering._session import Session
+from treering._session import Session, home
 from treering.errors import Corrupt, EventRefused, HistoryTrimmed, NotFound, TreeringError, Unavailable
 from treering.map import Map
 from treering.source_event import Gap, Source, SourceEvent
@@ -132,8 +132,8 @@ class Past:
             return SourceEvent(source=source, type="", message=None, event_id="", deleted=True, unseen=unseen, **row)
         state: Any = None
         if self._gaps:
-            stores = self._session.core.stores(source.scope, self._durability)
-            state = state_of(stores, source.kind, source.parts, row["version"])
+            there = home(self._session, source.scope, self._durability)
+            state = state_of(there.stores, source.kind, source.parts, row["version"])
         return Gap(source=source, seen=behind.seen, version=row["version"], state=state)
 
 
