@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from treering import LimitExceeded, Scope, testing
+from treering import CommandMismatch, HistoryTrimmed, LimitExceeded, NotFound, Scope, Store, testing
 from treering.messages import MemoryCleared, MemoryEntry, MemoryEntryAdded, MemoryEntryRemoved, MemorySource
 
 CAP = 50
@@ -166,3 +166,41 @@ def test_dropped_ids_are_named_up_to_a_hundred(alice: Scope) -> None:
     receipt = alice.memory.save([MemoryEntry(id=f"{n:012x}", content="x") for n in range(300)])
     assert receipt.dropped == 250
     assert receipt.dropped_ids[:100] == tuple(f"{n:012x}" for n in range(100))
+
+
+@pytest.mark.parametrize("gone_before", [False, True])
+def test_what_is_purged_is_in_no_version(store: Store, alice: Scope, gone_before: bool) -> None:
+    secret = alice.memory.add("context", "the code is 4711").value
+    alice.memory.add("context", "likes tea")
+    if gone_before:
+        assert alice.memory.remove(secret.id).version == 3
+    told = [event.cid for event in alice.memory.history()]
+    receipt = alice.memory.remove(secret.id, purge=True, command_id="forget")
+    assert (receipt.changed, receipt.version) == (True, 3)
+    assert [entry.content for entry in alice.memory.get()] == ["likes tea"]
+    with pytest.raises(HistoryTrimmed):
+        alice.memory.at(2)
+    assert [entry.content for entry in alice.memory.at(3)] == ["likes tea"]
+    store.gc()
+    for cid in told:
+        with pytest.raises(NotFound):
+            store.blocks.get(cid)
+    # Nothing is left to be forgotten; and the command is known, for what it was.
+    assert not alice.memory.remove(secret.id, purge=True).changed
+    assert alice.memory.remove(secret.id, purge=True, command_id="forget").replayed
+    with pytest.raises(CommandMismatch):
+        alice.memory.remove(secret.id, command_id="forget")
+    assert alice.memory.verify() == 0
+    assert alice.memory.add("context", "likes coffee").version == 4
+
+
+def test_clear_purges_too(alice: Scope) -> None:
+    assert not alice.memory.clear(purge=True).changed
+    alice.memory.add("context", "one")
+    assert alice.memory.clear(purge=True).dropped == 1
+    with pytest.raises(HistoryTrimmed):
+        next(alice.memory.history())
+    with alice.commit() as c:
+        c.memory.add("context", "two")
+        c.memory.clear(purge=True)
+    assert (len(alice.memory.get()), alice.memory.get().version, alice.memory.verify()) == (0, 4, 0)

@@ -120,17 +120,19 @@ class MemoryDraft(StoreDraft):
         entry = MemoryEntry(category=category, content=content, source=source)  # type: ignore[arg-type]
         return self._draft(self._core.memory_add(entry), expected_version)
 
-    def remove(self, id: str, *, expected_version: int | None = None) -> ReceiptDraft[None]:
+    def remove(
+        self, id: str, *, purge: bool = False, expected_version: int | None = None
+    ) -> ReceiptDraft[None]:
         """Returns the draft of `MemoryStore.remove`."""
-        return self._draft(self._core.memory_remove(id), expected_version)
+        return self._draft(self._core.memory_remove(id, purge), expected_version)
 
     def save(self, entries: Iterable[MemoryEntry], *, expected_version: int | None = None) -> ReceiptDraft[None]:
         """Returns the draft of `MemoryStore.save`."""
         return self._draft(self._core.memory_save(list(entries)), expected_version)
 
-    def clear(self, *, expected_version: int | None = None) -> ReceiptDraft[None]:
+    def clear(self, *, purge: bool = False, expected_version: int | None = None) -> ReceiptDraft[None]:
         """Returns the draft of `MemoryStore.clear`."""
-        return self._draft(self._core.memory_clear(), expected_version)
+        return self._draft(self._core.memory_clear(purge), expected_version)
 
 
 class AgentsDraft(StoreDraft):

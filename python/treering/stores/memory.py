@@ -71,10 +71,17 @@ class MemoryStore(ActorStore):
 
     @verb
     def remove(
-        self, id: str, *, expected_version: int | None = None, command_id: str | None = None
+        self,
+        id: str,
+        *,
+        purge: bool = False,
+        expected_version: int | None = None,
+        command_id: str | None = None,
     ) -> Op[Receipt[None]]:
-        """Returns the receipt; the entry is gone, unchanged if it was not there."""
-        return (yield from self._send(lambda core: core.memory_remove(id), expected_version, command_id))
+        """Returns the receipt; the entry is gone, unchanged if it was not there. `purge`: so is the history of this
+        memory, in which it still stood, though it was removed before; its text goes with the next collection.
+        """
+        return (yield from self._send(lambda core: core.memory_remove(id, purge), expected_version, command_id))
 
     @verb
     def save(
@@ -90,9 +97,11 @@ class MemoryStore(ActorStore):
         return (yield from self._send(lambda core: core.memory_save(list(entries)), expected_version, command_id))
 
     @verb
-    def clear(self, *, expected_version: int | None = None, command_id: str | None = None) -> Op[Receipt[None]]:
-        """Returns the receipt; all entries are gone."""
-        return (yield from self._send(lambda core: core.memory_clear(), expected_version, command_id))
+    def clear(
+        self, *, purge: bool = False, expected_version: int | None = None, command_id: str | None = None
+    ) -> Op[Receipt[None]]:
+        """Returns the receipt; all entries are gone. `purge`: so is the history, as with `remove`."""
+        return (yield from self._send(lambda core: core.memory_clear(purge), expected_version, command_id))
 
     @read
     def prompt_section(self, max_chars: int = 2000) -> str:

@@ -388,7 +388,7 @@ proptest! {
                 }
                 Ask::Forget(place) => {
                     let id = model.memory.get(usize::from(*place)).map_or("none", |(id, _)| id).to_owned();
-                    drop(bench.run::<memory::MemoryKind>(memory::remove(s, &id).unwrap()));
+                    drop(bench.run::<memory::MemoryKind>(memory::remove(s, &id, place % 3 == 0).unwrap()));
                 }
                 Ask::Upload(a, b) => drop(bench.run::<sources::WorkflowsKind>(sources::upload_workflow(s, &a.to_string(), "", &b.to_string(), 1).unwrap())),
             }

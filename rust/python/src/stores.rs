@@ -236,9 +236,9 @@ impl StoresCore {
         Ok(VerbCore::new::<MemoryKind>(verb, entry_value, Vec::new()))
     }
 
-    #[pyo3(signature = (id))]
-    fn memory_remove(&self, id: Text) -> Result<VerbCore> {
-        let verb = memory::remove(&self.stores, &id)?;
+    #[pyo3(signature = (id, purge))]
+    fn memory_remove(&self, id: Text, purge: bool) -> Result<VerbCore> {
+        let verb = memory::remove(&self.stores, &id, purge)?;
         Ok(VerbCore::new::<MemoryKind>(verb, no_value, Vec::new()))
     }
 
@@ -252,8 +252,9 @@ impl StoresCore {
         Ok(VerbCore::new::<MemoryKind>(verb, no_value, Vec::new()))
     }
 
-    fn memory_clear(&self) -> Result<VerbCore> {
-        let verb = memory::clear(&self.stores)?;
+    #[pyo3(signature = (purge))]
+    fn memory_clear(&self, purge: bool) -> Result<VerbCore> {
+        let verb = memory::clear(&self.stores, purge)?;
         Ok(VerbCore::new::<MemoryKind>(verb, no_value, Vec::new()))
     }
 

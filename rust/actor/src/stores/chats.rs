@@ -439,8 +439,5 @@ pub fn delete(stores: &Stores, conversation_id: &str) -> Result<Verb> {
             ..Done::default()
         })
     });
-    Ok(Verb {
-        operation: verb.operation.freeing(),
-        ..verb
-    })
+    Ok(verb.freeing())
 }

@@ -6,12 +6,14 @@ use treering_block::Cid;
 use treering_thread::command::Payload;
 
 use super::{NAME_BYTES_MAX, Stores, Verb, check_length, check_text};
+use crate::address::Address;
 use crate::dispatch::Done;
 use crate::error::{ActorError, Result, within};
 use crate::kind::{Blocks, Happened, Kind, State, Unreadable, events};
 use crate::messages::{
     Encoding, MemoryCleared, MemoryEntry, MemoryEntryAdded, MemoryEntryRemoved, MemoryState, Name,
 };
+use crate::turn::Turn;
 
 /// Entries that are kept.
 pub const ENTRIES_MAX: u32 = 50;
@@ -180,49 +182,59 @@ pub fn add(stores: &Stores, entry: MemoryEntry, cap: u32) -> Result<Verb> {
     ))
 }
 
-/// Removes an entry, if it is there.
+/// Removes an entry, if it is there. `purge`: the history goes with it, so that nothing says any more what it was.
 ///
 /// # Errors
 /// None that an id can have.
-pub fn remove(stores: &Stores, id: &str) -> Result<Verb> {
+pub fn remove(stores: &Stores, id: &str, purge: bool) -> Result<Verb> {
     let mut payload = Payload::new("memory remove");
     payload.text(id);
     let id = id.to_owned();
-    let address = stores.address::<MemoryKind>(&[])?;
-    Ok(Verb::new::<MemoryKind>(
-        address,
-        payload,
-        move |turn, address| {
-            if turn.load::<MemoryKind>(address)?.state.entry(&id).is_some() {
-                let removed = MemoryEntryRemoved { id: id.clone() };
-                turn.append::<MemoryKind>(address, [removed.into()])?;
-            }
-            Ok(Done::default())
-        },
-    ))
+    leave(stores, payload, purge, move |turn, address| {
+        if turn.load::<MemoryKind>(address)?.state.entry(&id).is_some() {
+            let removed = MemoryEntryRemoved { id: id.clone() };
+            turn.append::<MemoryKind>(address, [removed.into()])?;
+        }
+        Ok(Done::default())
+    })
 }
 
-/// Removes all entries.
+/// Removes all entries; `purge` as in [`remove`].
 ///
 /// # Errors
 /// None.
-pub fn clear(stores: &Stores) -> Result<Verb> {
-    let address = stores.address::<MemoryKind>(&[])?;
+pub fn clear(stores: &Stores, purge: bool) -> Result<Verb> {
     let payload = Payload::new("memory clear");
-    Ok(Verb::new::<MemoryKind>(
-        address,
-        payload,
-        |turn, address| {
-            let before = turn.load::<MemoryKind>(address)?;
-            if !before.state.entries.is_empty() {
-                turn.append::<MemoryKind>(address, [MemoryCleared {}.into()])?;
-            }
-            Ok(Done {
-                dropped: before.state.entries.len() as u64,
-                ..Done::default()
-            })
-        },
-    ))
+    leave(stores, payload, purge, |turn, address| {
+        let before = turn.load::<MemoryKind>(address)?;
+        if !before.state.entries.is_empty() {
+            turn.append::<MemoryKind>(address, [MemoryCleared {}.into()])?;
+        }
+        Ok(Done {
+            dropped: before.state.entries.len() as u64,
+            ..Done::default()
+        })
+    })
+}
+
+/// A verb that lets something go, and its history too if told so.
+fn leave(
+    stores: &Stores,
+    mut payload: Payload,
+    purge: bool,
+    act: impl Fn(&mut Turn<'_>, &Address) -> Result<Done> + Send + Sync + 'static,
+) -> Result<Verb> {
+    let address = stores.address::<MemoryKind>(&[])?;
+    if !purge {
+        return Ok(Verb::new::<MemoryKind>(address, payload, act));
+    }
+    payload.text("purge");
+    let purging = move |turn: &mut Turn<'_>, address: &Address| {
+        let done = act(turn, address)?;
+        turn.rebase::<MemoryKind>(address)?;
+        Ok(done)
+    };
+    Ok(Verb::new::<MemoryKind>(address, payload, purging).freeing())
 }
 
 /// Removes what `entries` lacks, then adds what is not there yet; those in both stay as they are.

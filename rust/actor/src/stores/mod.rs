@@ -193,6 +193,12 @@ impl Verb {
         self.operation = self.operation.expecting(version);
         self
     }
+
+    /// The same, of one that deletes: it goes on on a full disk.
+    fn freeing(mut self) -> Self {
+        self.operation = self.operation.freeing();
+        self
+    }
 }
 
 /// A text that is something, and not too long.

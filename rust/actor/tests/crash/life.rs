@@ -259,7 +259,8 @@ impl Living {
             }
             Act::Remember(number) => self.run::<MemoryKind>(self.remember(number)?, id),
             Act::Forget(number) => {
-                self.run::<MemoryKind>(memory::remove(stores, &entry_id(number))?, id)
+                let purge = number.is_multiple_of(2);
+                self.run::<MemoryKind>(memory::remove(stores, &entry_id(number), purge)?, id)
             }
             Act::Workflow(number) => self.run::<WorkflowsKind>(self.workflow(number)?, id),
             Act::Script(number) => self.run::<ScriptsKind>(self.script(number)?, id),
