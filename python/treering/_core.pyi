@@ -244,6 +244,7 @@ class BatchCore:
         view: tuple[object] | None,
         seen: Sequence[tuple[str, int]],
         cursor: str | None,
+        remade: bool,
     ) -> ProjectedCore: ...
     def drop_projection(self, projection: ProjectionCore) -> None: ...
 

@@ -18,7 +18,20 @@ from treering._calls import Look, Queued
 from treering._core import Cid, MapCore, ProjectedCore, ProjectionCore, VectorCore
 from treering._family import Family
 from treering._session import Session, home
-from treering.errors import Corrupt, EventRefused, HistoryTrimmed, NotFound, TreeringError, Unavailable
+from treering.errors import (
+    AlreadyExists,
+    Conflict,
+    Corrupt,
+    EventRefused,
+    HistoryTrimmed,
+    Invalid,
+    NewerSchema,
+    NotFound,
+    TreeringError,
+    Unavailable,
+    VersionConflict,
+    WrongStatus,
+)
 from treering.map import Map
 from treering.source_event import Gap, Source, SourceEvent
 from treering.stores.actor import state_of
@@ -38,6 +51,10 @@ SCANNED_MAX: Final = 1_000
 PARKED_EVENTS: Final = 1_000
 """Events after which a rebuilt view's collections are put into the store, so that one commit need not hold them all."""
 TRIES: Final = 8
+CONFLICTS_MAX: Final = 32
+"""Times that the function is called again for an event because what it writes to was moved meanwhile."""
+REFUSALS: Final = (Invalid, NotFound, AlreadyExists, VersionConflict, WrongStatus)
+"""What is the event's fault, or the function's: another time will be no better."""
 
 Steps = Generator[Queued, Any, T]
 
@@ -83,12 +100,16 @@ class Stopped:
 
     at: int | None
     error: Exception
+    view: bool = False
+    """Whether it is the view that can't be stored."""
 
 
 class Past:
-    """What happened to some sources, a few at a time."""
+    """What happened to some sources, a few at a time. One that can't be read keeps the others from nothing."""
 
     def __init__(self, projection: Projection[Any], behind: Sequence[Behind], *, gaps: bool) -> None:
+        self.broken: TreeringError | None = None
+        """What is wrong with the first that can't be read."""
         self._core: ProjectionCore = projection._core
         self._session: Session = projection._home.session
         self._durability = projection._home.durability
@@ -104,7 +125,11 @@ class Past:
         found: list[Happened] = []
         while self._behind and len(found) < EVENTS_MAX:
             behind = self._behind.pop()
-            some = self._some(behind, EVENTS_MAX - len(found))
+            try:
+                some = self._some(behind, EVENTS_MAX - len(found))
+            except (Corrupt, NewerSchema, NotFound) as error:
+                self.broken = self.broken or error
+                continue
             found += some
             # Where there is nothing, the actor itself is gone.
             if some and some[-1].what.version < behind.version:
@@ -173,6 +198,7 @@ class Runner(Generic[V]):
 
     def _search(self) -> Steps[None]:
         search = yield Look(partial(self._core.search, self._cursor))
+        broken: TreeringError | None = None
         while True:
             page = yield Look(lambda: self._core.next(search, self.now))
             if page is None:
@@ -183,28 +209,35 @@ class Runner(Generic[V]):
             behind = [Behind(key, Source(scope, kind, tuple(parts)), *at) for key, scope, kind, parts, *at in rows]
             past = Past(self._projection, behind, gaps=self._functions.trimmed is not None)
             while happened := (yield Look(past.take)):
-                yield from self._written(happened, cursor if past.done else None)
-            if cursor is not None:
+                yield from self._written(happened, cursor if past.done and broken is past.broken is None else None)
+            broken = broken or past.broken
+            if cursor is not None and broken is None:
                 self._cursor = cursor
-        if self._scanned >= SCANNED_MAX and self.now.version > 0 and self._cursor is not None:
+        if broken is not None:
+            raise broken
+        # A cursor that says nothing to this one is somebody else's, who follows other sources under the same name: were
+        # each to note its own, both would without an end.
+        if self._scanned >= SCANNED_MAX and self.now.cursor is not None and self._cursor is not None:
             yield from self._noted(self._cursor)
 
     def _written(self, happened: list[Happened], cursor: str | None) -> Steps[None]:
-        at, size = 0, len(happened)
+        at, size, tries = 0, len(happened), CONFLICTS_MAX
         while at < len(happened):
             part = happened[at : at + size]
             # Done with the journal up to there, once the last of them counts.
             behind = cursor if at + len(part) == len(happened) else None
             stopped = yield from self._commit(part, behind)
             if stopped is None:
-                at += len(part)
+                at, tries = at + len(part), CONFLICTS_MAX
             elif stopped.at is None and len(part) > 1:
                 size = 1
             elif stopped.at:
                 size = stopped.at
+            elif isinstance(stopped.error, Conflict) and tries:
+                tries -= 1
             else:
                 yield from self._refused(part[0], stopped, behind)
-                at += 1
+                at, tries = at + 1, CONFLICTS_MAX
 
     def _commit(self, part: Sequence[Happened], cursor: str | None) -> Steps[Stopped | None]:
         """One commit for these, or why not."""
@@ -218,13 +251,19 @@ class Runner(Generic[V]):
         return (yield from self._land(draft, (view,), part, cursor))
 
     def _land(
-        self, draft: Commit, view: tuple[V] | None, part: Sequence[Happened], cursor: str | None
+        self,
+        draft: Commit,
+        view: tuple[V] | None,
+        part: Sequence[Happened],
+        cursor: str | None,
+        remade: Sequence[tuple[str, int]] | None = None,
     ) -> Steps[Stopped | None]:
         home = self._projection._home
-        seen = [(happened.key, happened.what.version) for happened in part]
+        seen = remade if remade is not None else [(happened.key, happened.what.version) for happened in part]
         batch = draft._close()
+        after: ProjectedCore | None = None
         try:
-            after = yield Look(partial(batch.project, self._core, self.now, view, seen, cursor))
+            after = yield Look(partial(batch.project, self._core, self.now, view, seen, cursor, remade is not None))
             draft._answer = yield batch.commit(None, home.principal, home.causation_id)
         except Unavailable:
             raise
@@ -232,7 +271,7 @@ class Runner(Generic[V]):
             # Whatever it says: somebody else's move comes first.
             if not _same(self.now, (yield Look(self._core.load))):
                 raise Overtaken from None
-            return Stopped(None, error)
+            return Stopped(None, error, view=after is None)
         self.now = after
         if cursor is not None:
             self._scanned = 0
@@ -246,7 +285,7 @@ class Runner(Generic[V]):
         if not _same(self.now, (yield Look(self._core.load))):
             raise Overtaken
         note = f"projection {self._projection.name}, {happened.which}"
-        if isinstance(what, Gap) or not isinstance(error, TreeringError) or isinstance(error, Unavailable):
+        if isinstance(what, Gap) or stopped.view or not isinstance(error, REFUSALS):
             error.add_note(note)
             raise error
         wrapped = EventRefused(
@@ -262,10 +301,14 @@ class Runner(Generic[V]):
         view: V = yield Look(lambda: self._projection._view(self.now))
         view = self._functions.refused(view, what, error)
         if (again := (yield from self._land(drafted(self._projection), (view,), (happened,), cursor))) is not None:
+            again.error.add_note(note)
             raise again.error
 
     def _noted(self, cursor: str) -> Steps[None]:
-        stopped = yield from self._land(drafted(self._projection), None, (), cursor)
+        try:
+            stopped = yield from self._land(drafted(self._projection), None, (), cursor)
+        except Unavailable:
+            return  # Nothing was to be done, and nothing is lost by it.
         if stopped is not None:
             raise stopped.error
 
@@ -280,7 +323,8 @@ def rebuilt(projection: Projection[V], functions: Functions[V]) -> Steps[tuple[i
             return 0, runner.now
         yield from fold.up_to(runner.now)
         try:
-            stopped = yield from runner._land(drafted(projection), (fold.view,), (), None)
+            remade = fold.remade
+            stopped = yield from runner._land(drafted(projection), (fold.view,), (), None, remade)
         except Overtaken:
             continue
         if stopped is not None:
@@ -300,6 +344,8 @@ class _Fold(Generic[V]):
 
     def _begin(self) -> None:
         self._done: dict[str, int] = {}
+        self.remade: list[tuple[str, int]] = []
+        """Sources of which there is less than was seen, and how much: they were taken back."""
         self.events = 0
         self.view: V = self._projection._start_again()
 
@@ -307,6 +353,7 @@ class _Fold(Generic[V]):
         """Makes of it what `now` has seen."""
         core: ProjectionCore = self._projection._core
         after = None
+        self.remade = []
         while rows := (yield Look(partial(core.checkpoint, now, after, 256))):
             behind = []
             for key, scope, kind, parts, seen in rows:
@@ -316,9 +363,20 @@ class _Fold(Generic[V]):
                     self._begin()
                     yield from self.up_to(now)
                     return
-                if seen > done and core.follows(scope, kind):
-                    behind.append(Behind(key, Source(scope, kind, tuple(parts)), done, seen))
-            yield from self._through(Past(self._projection, behind, gaps=self._functions.trimmed is not None))
+                source = Source(scope, kind, tuple(parts))
+                if not core.follows(scope, kind):
+                    raise Invalid(
+                        f"projection {self._projection.name} has seen {source}, which is not followed here: name all that "
+                        "it follows in of= and kinds=, or delete it to begin anew"
+                    )
+                if seen > done:
+                    behind.append(Behind(key, source, done, seen))
+            past = Past(self._projection, behind, gaps=self._functions.trimmed is not None)
+            yield from self._through(past)
+            if past.broken is not None:
+                raise past.broken
+            done = ((key, self._done.get(key, 0), seen) for key, *_, seen in rows)
+            self.remade += [(key, there) for key, there, seen in done if 0 < there < seen]
             after = rows[-1][0]
 
     def _through(self, past: Past) -> Steps[None]:
@@ -398,6 +456,20 @@ def _revived(value: Any, collections: dict[Cid, Any]) -> Any:
             return [_revived(item, collections) for item in value]
         case Cid():
             return collections.get(value, value)
+    return value
+
+
+def of_family(family: Family, value: Any) -> Any:
+    """Returns the value with its collections as those that a read gives: in `treering.aio` the async ones."""
+    match value:
+        case dict():
+            return {key: of_family(family, item) for key, item in value.items()}
+        case list():
+            return [of_family(family, item) for item in value]
+        case MapCore() if not isinstance(value, family.Map):
+            return family.Map(value)
+        case VectorCore() if not isinstance(value, family.Vector):
+            return family.Vector(value)
     return value
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from treering._calls import Chunks, Op, Pump, pump, read, verb
 from treering._core import ProjectedCore, ProjectionCore, StoresCore, list_projections
 from treering._family import SYNC, Family
-from treering._projecting import Functions, Runner, rebuilt, steadily, viewed
+from treering._projecting import Functions, Runner, of_family, rebuilt, steadily, viewed
 from treering._session import Address, Home
 from treering.commit import Commit
 from treering.errors import Closed, Invalid, TreeringError
@@ -83,7 +83,7 @@ class Projection(Generic[View]):
         self._home = home
         self._of = of
         self._kinds = kinds
-        self._start = copy.deepcopy(start)
+        self._start = of_family(self._family, copy.deepcopy(start))
         self._core = ProjectionCore(home.stores, name, of, kinds, start)
         self.name: str = name
         """Its name, one of a kind in its scope."""
@@ -203,8 +203,10 @@ class Projection(Generic[View]):
         return found
 
     def _check(self) -> None:
-        if not self._kinds:
-            raise Invalid(f"projection {self.name!r} follows nothing: name the kinds of actors, kinds=['chat', …]")
+        if not self._kinds or not self._of:
+            raise Invalid(
+                f"projection {self.name!r} follows nothing: name scopes and kinds of actors, kinds=['chat', …]"
+            )
 
     def _view(self, now: ProjectedCore) -> View:
         if now.version == 0:

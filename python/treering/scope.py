@@ -176,7 +176,11 @@ class Scope:
             1
         """
         scopes = [self] if of is None else [of] if isinstance(of, Scope | type(self)) else list(of)
+        if isinstance(kinds, str):
+            raise Invalid(f"kinds {kinds!r} is one text: give a list of them, kinds=[{kinds!r}]")
         for scope in scopes:
+            if not isinstance(scope, Scope | type(self)):  # a caller without a type checker
+                raise TypeError(f"of takes scopes, as store.scope(name) gives them, not {scope!r}")
             if not scope._home.session.same_store(self._home.session):
                 raise Invalid(f"{scope!r} is of another store; a projection follows scopes of its own")
         names = tuple(dict.fromkeys(scope.name for scope in scopes))

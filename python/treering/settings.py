@@ -8,8 +8,22 @@ from typing import Any
 from treering.errors import Invalid
 
 
+def checked(settings: Settings | None) -> Settings:
+    """Returns what a caller gave, or the defaults."""
+    if settings is None:
+        return Settings()
+    if not isinstance(settings, Settings):  # a caller without a type checker
+        raise TypeError(f"settings must be a treering.Settings, not {type(settings).__name__}")
+    return settings
+
+
 def _count(default: int, most: int) -> Any:
     return field(default=default, metadata={"most": most})
+
+
+def _is_text(value: str) -> bool:
+    """Whether it has no lone surrogate."""
+    return value.encode(errors="ignore").decode() == value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +53,12 @@ class Settings:
                 most = known.metadata["most"]
                 if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
                     raise Invalid(f"{known.name} {value!r} is not a number from 1 to {most:,}")
-            elif not isinstance(value, str) or value != value.strip().rstrip("/") or len(value.encode()) > 2048:
+            elif (
+                not isinstance(value, str)
+                or not _is_text(value)
+                or value != value.strip().rstrip("/")
+                or len(value.encode()) > 2048
+            ):
                 raise Invalid(
                     f"{known.name} {value!r} is no URL of at most 2,048 bytes without blanks or a slash at its end"
                 )

@@ -29,7 +29,7 @@ from treering.journal import (
 from treering.refs import Refs
 from treering.scope import Scope
 from treering.scoped import Resolving, Scoped
-from treering.settings import Settings
+from treering.settings import Settings, checked
 from treering.step import StepPlace
 from treering.threads import Threads
 from treering.verify import Finding, Repair, VerifyReport
@@ -436,7 +436,7 @@ def location_of(
     if not 0 <= lock_wait_s <= 86_400:
         raise Invalid(f"lock_wait_s {lock_wait_s!r} is not within 0 … 86400 s")
     lock_wait_ms = round(lock_wait_s * 1000)
-    return Location(text, read_only, durability, lock_wait_ms, automatic_gc, reserve_bytes, settings or Settings())
+    return Location(text, read_only, durability, lock_wait_ms, automatic_gc, reserve_bytes, checked(settings))
 
 
 def open(
@@ -482,7 +482,7 @@ def open(
 
 def memory(*, settings: Settings | None = None) -> Store:
     """Returns a new store in memory: the same as one in a directory, gone when it is closed."""
-    return SYNC.Store(memory_session(settings or Settings()))
+    return SYNC.Store(memory_session(checked(settings)))
 
 
 SYNC.Store = Store

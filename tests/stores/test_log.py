@@ -9,7 +9,7 @@ import pytest
 from every_verb import BARE, VERBS, Verb, entry, said
 
 import treering
-from treering import CommandMismatch, NotFound, Scope, Store, VersionConflict, testing
+from treering import CommandMismatch, Invalid, NotFound, Scope, Store, VersionConflict, testing
 from treering.messages import Conversation, UserConfig, UserConfigSaved
 from treering.testing import Clock
 
@@ -299,3 +299,12 @@ def test_in_a_commit_each_verb_sees_those_before_it(alice: Scope) -> None:
     assert c.receipt.replayed
     assert [draft.receipt.version for draft in again] == [1, 1, 2]
     assert alice.agents.list().version == 2
+
+
+def test_a_watch_begins_with_the_call(alice: Scope) -> None:
+    alice.memory.add("context", "before")
+    watches = [alice.memory.watch(), alice.actor("user-memory").watch()]
+    alice.memory.add("context", "after")
+    assert [next(watch).version for watch in watches] == [2, 2]
+    with pytest.raises(Invalid, match="after -1"):
+        alice.memory.watch(after=-1)

@@ -149,3 +149,11 @@ async def test_under_asyncio(tmp_path: Path) -> None:
         for scope in (store.scope("alice"), other.scope("alice")):
             await scope.memory.save([entry(number) for number in range(5)])
             assert len(await scope.memory.get()) == 3
+
+
+def test_what_is_no_settings() -> None:
+    wrong: Any = {"memory_entries": 3}
+    with pytest.raises(TypeError, match=r"treering\.Settings"):
+        treering.memory(settings=wrong)
+    with pytest.raises(Invalid, match="remote_runtime_base_url"):
+        treering.Settings(remote_runtime_base_url="http://\ud800")

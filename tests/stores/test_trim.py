@@ -225,3 +225,11 @@ def test_at_most_so_many_are_kept() -> None:
             alice.agents.trim(keep=10_001)
         assert store.head() == head
         assert alice.agents.trim(keep=10_000).dropped == 1000
+
+
+@pytest.mark.parametrize("kept", [{"keep": True}, {"before": True}, {"keep": False}])
+def test_a_truth_is_no_number(alice: Scope, kept: dict[str, bool]) -> None:
+    config(alice, 3)
+    with pytest.raises(Invalid, match="True or False"):
+        alice.user_config.trim(**kept)
+    assert len(list(alice.user_config.history())) == 3

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
-from treering._core import StatesCore, StoresCore, VerbCore
+from treering._core import StatesCore, StoresCore, VerbCore, Watch
 from treering._family import SYNC, Family
 from treering._session import Address, Home
 from treering.errors import Closed, Invalid
@@ -51,6 +51,8 @@ class CommandDispatcher:
         expected_version: int | None,
         command_id: str | None,
     ) -> Op[Receipt[None]]:
+        if isinstance(keep, bool) or isinstance(before, bool):
+            raise Invalid("trim: keep and before are numbers, not True or False; what is cut off is gone for good")
         core = home.stores
         since_ms, before = (moment_ms(before), None) if isinstance(before, datetime) else (None, before)
         # What is kept is read first, which may take long.
@@ -80,11 +82,17 @@ class SnapshotReader:
             first = rows[-1]["version"] + 1
 
     def changes(self, home: Home, kind: str, parts: Sequence[str], after: int | None) -> Feed[ActorEvent]:
+        # Not a generator: "from now on" is from the call.
         core = home.stores
         # Before the actor is read, so that no change falls between the two.
         watch = home.session.core.watch()
         if after is None:
             after = core.actor(kind, parts)["version"]
+        elif after < 0:
+            raise Invalid(f"after {after}: versions begin with 0, which is before the first event")
+        return self._behind(core, watch, kind, parts, after)
+
+    def _behind(self, core: StoresCore, watch: Watch, kind: str, parts: Sequence[str], after: int) -> Feed[ActorEvent]:
         while True:
             try:
                 rows = core.events(kind, parts, after + 1, None)

@@ -159,7 +159,7 @@ class ActorHandle:
         Errors:
             HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more.
         """
-        yield from READER.changes(self._home, self.kind, self.parts, after)
+        return READER.changes(self._home, self.kind, self.parts, after)
 
     @feed
     def states(self, after: int | None = None) -> Feed[ActorState]:

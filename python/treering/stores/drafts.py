@@ -120,9 +120,7 @@ class MemoryDraft(StoreDraft):
         entry = MemoryEntry(category=category, content=content, source=source)  # type: ignore[arg-type]
         return self._draft(self._core.memory_add(entry), expected_version)
 
-    def remove(
-        self, id: str, *, purge: bool = False, expected_version: int | None = None
-    ) -> ReceiptDraft[None]:
+    def remove(self, id: str, *, purge: bool = False, expected_version: int | None = None) -> ReceiptDraft[None]:
         """Returns the draft of `MemoryStore.remove`."""
         return self._draft(self._core.memory_remove(id, purge), expected_version)
 

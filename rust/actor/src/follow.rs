@@ -109,10 +109,11 @@ impl<K: Kind> Following<K> {
     }
 
     fn put(&mut self, cid: Cid, event: &EventNode) -> Result<()> {
-        let known = Arc::make_mut(&mut self.known);
-        // It may have got another beginning since.
-        known.place.base = event.base;
-        known.append(self.address.log(), cid, event)
+        if event.parent != self.known.place.head() {
+            // The log has got another beginning since, or was taken back and went on otherwise.
+            self.known = self.reader.at(&self.address, self.version())?;
+        }
+        Arc::make_mut(&mut self.known).append(self.address.log(), cid, event)
     }
 
     /// Takes what the actor is in the place of the same, put together from more.

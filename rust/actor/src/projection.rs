@@ -237,6 +237,42 @@ impl Projection {
         seen: &[(String, u64)],
         cursor: Option<Cursor>,
     ) -> Result<Step> {
+        for (source, version) in seen {
+            let before = now.seen(source)?;
+            if *version <= before {
+                return Err(StoreError::Invalid {
+                    what: "version of a source",
+                    value: format!("{source} {version}"),
+                    rule: format!("version {before} was seen already"),
+                }
+                .into());
+            }
+        }
+        self.step(now, view, seen, cursor, seen.len() as u64)
+    }
+
+    /// What makes of `now` a projection whose view was made anew. `back`: sources that were taken back, and the version
+    /// that there is of each.
+    ///
+    /// # Errors
+    /// `LimitExceeded` for a view that no node holds.
+    pub fn remake(
+        &self,
+        now: &Projected,
+        view: (Encoded, Carried),
+        back: &[(String, u64)],
+    ) -> Result<Step> {
+        self.step(now, Some(view), back, None, 0)
+    }
+
+    fn step(
+        &self,
+        now: &Projected,
+        view: Option<(Encoded, Carried)>,
+        seen: &[(String, u64)],
+        cursor: Option<Cursor>,
+        events: u64,
+    ) -> Result<Step> {
         let store = self.reader.store();
         let (view, mut carried, collections) = match view {
             Some((view, carried)) => {
@@ -251,17 +287,6 @@ impl Projection {
                 now.collections.clone(),
             ),
         };
-        for (source, version) in seen {
-            let before = now.seen(source)?;
-            if *version <= before {
-                return Err(StoreError::Invalid {
-                    what: "version of a source",
-                    value: format!("{source} {version}"),
-                    rule: format!("version {before} was seen already"),
-                }
-                .into());
-            }
-        }
         let seen_after = now.seen.change(&[], |map, draft| {
             for (source, version) in seen {
                 map.insert(source, encoded_number(*version)?, draft)?;
@@ -276,7 +301,7 @@ impl Projection {
             view,
             carried: Carried::default(),
             collections,
-            events: now.events.saturating_add(seen.len() as u64),
+            events: now.events.saturating_add(events),
             seen: seen_after,
             cursor,
         };

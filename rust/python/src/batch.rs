@@ -221,8 +221,10 @@ impl BatchCore {
     }
 
     /// Moves a projection along: from where it stood, by what was seen (source, version). `view`: the view then, in a
-    /// tuple; None if it stays. The projection as it will be.
-    #[pyo3(signature = (projection, now, view, seen, cursor))]
+    /// tuple; None if it stays. `remade`: it was made anew, and `seen` are sources that were taken back. The projection as
+    /// it will be.
+    #[pyo3(signature = (projection, now, view, seen, cursor, remade))]
+    #[allow(clippy::too_many_arguments)]
     fn project(
         &self,
         py: Python<'_>,
@@ -231,13 +233,18 @@ impl BatchCore {
         view: Option<(Bound<'_, PyAny>,)>,
         seen: Vec<(Text, Count)>,
         cursor: Option<Text>,
+        remade: bool,
     ) -> Result<ProjectedCore> {
         let view = view.map(|(view,)| projection::view(&view)).transpose()?;
         let cursor = projection::cursor(cursor)?;
         let seen: Vec<(String, u64)> = seen.into_iter().map(|(key, at)| (key.0, at.0)).collect();
         self.draft(py, |drafting| {
             let projection = projection.projection();
-            let step = projection.advance(now.projected(), view, &seen, cursor)?;
+            let now = now.projected();
+            let step = match view {
+                Some(view) if remade => projection.remake(now, view, &seen)?,
+                view => projection.advance(now, view, &seen, cursor)?,
+            };
             drafting.batch.carry(step.blocks);
             drafting.batch.move_along(step.step);
             drafting.landings.push(step.landing);

@@ -51,6 +51,8 @@ pub struct Search {
     place: Place,
     /// Position of the newest commit when it began, and the cursor behind that.
     until: (u64, Cursor),
+    /// What is wrong with the first source that can't be read: told at the end, when the others are done.
+    broken: Option<ActorError>,
 }
 
 #[derive(Debug)]
@@ -71,14 +73,27 @@ impl Projection {
         Ok(Search {
             place: from.map_or(Place::Compare(0, None), Place::Journal),
             until: (head.position, head.cursor()),
+            broken: None,
         })
     }
 
     /// The next part; None at the end. `now`: the projection with all that was found before.
     ///
     /// # Errors
-    /// `Diverged` for a source that is older than what was seen of it; `Corrupt`, naming a source; the store's.
+    /// At the end `Diverged` for a source that is older than what was seen of it, or `Corrupt`, naming a source; the
+    /// store's.
     pub fn next(&self, search: &mut Search, now: &Projected) -> Result<Option<Page>> {
+        match self.part(search, now)? {
+            Some(page) if search.broken.is_some() => Ok(Some(Page {
+                cursor: None,
+                ..page
+            })),
+            None => search.broken.take().map_or(Ok(None), Err),
+            page => Ok(page),
+        }
+    }
+
+    fn part(&self, search: &mut Search, now: &Projected) -> Result<Option<Page>> {
         if let Place::Journal(cursor) = search.place {
             let (until, _) = search.until;
             if cursor.position < until {
@@ -129,7 +144,7 @@ impl Projection {
         for step in entries.iter().flat_map(|entry| &entry.moves) {
             let name = &step.name;
             if self.follows(name.scope(), name.kind()) && met.insert(name) {
-                page.behind.extend(self.behind(name, now)?);
+                self.note(search, &mut page, name, now)?;
             }
         }
         page.cursor = entries.last().map(JournalEntry::cursor);
@@ -162,14 +177,36 @@ impl Projection {
             let rows = store.list_refs(scope, kind, after.as_ref(), ACTORS)?;
             looked += rows.len();
             for (name, value) in &rows {
-                value.as_ref().map_err(Clone::clone)?;
-                page.behind.extend(self.behind(name, now)?);
+                match value {
+                    Ok(_) => self.note(search, &mut page, name, now)?,
+                    Err(error) => drop(search.broken.get_or_insert(error.clone().into())),
+                }
             }
             after = rows.into_iter().next_back().map(|(last, _)| last);
             pair += usize::from(after.is_none());
         }
         search.place = Place::Compare(pair, after);
         Ok(page)
+    }
+
+    /// Puts a source on the page if it has more than was seen.
+    fn note(
+        &self,
+        search: &mut Search,
+        page: &mut Page,
+        log: &RefName,
+        now: &Projected,
+    ) -> Result<()> {
+        match self.behind(log, now) {
+            Err(
+                error @ (ActorError::Corrupt { .. }
+                | ActorError::Store(
+                    StoreError::Corrupt { .. } | StoreError::Diverged { .. },
+                )),
+            ) => drop(search.broken.get_or_insert(error)),
+            behind => page.behind.extend(behind?),
+        }
+        Ok(())
     }
 
     /// The source, if it has more than was seen.

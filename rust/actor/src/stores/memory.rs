@@ -379,13 +379,14 @@ fn one_line(text: &str) -> String {
         let inside =
             tag.trim_start_matches(|char: char| char == '<' || char == '/' || char.is_whitespace());
         let name = inside.get(..TAG.len()).unwrap_or_default();
+        let (run, after) = tag.split_at(tag.len() - inside.len());
         line.push_str(before);
-        line.push_str(if name.eq_ignore_ascii_case(TAG) {
-            "&lt;"
+        if name.eq_ignore_ascii_case(TAG) {
+            line.push_str(&run.replace('<', "&lt;"));
         } else {
-            "<"
-        });
-        rest = tag.get(1..).unwrap_or_default();
+            line.push_str(run);
+        }
+        rest = after;
     }
     line.push_str(rest);
     line

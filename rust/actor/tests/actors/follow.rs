@@ -6,6 +6,7 @@ use treering_actor::stores::chats::{self, ChatKind};
 use treering_actor::stores::memory::{self, MemoryKind};
 use treering_actor::stores::user_config::UserConfigKind;
 use treering_actor::{ActorError, Following, Kind};
+use treering_store::{Change, Commit, Expect, RefMove};
 
 use crate::bench::Bench;
 
@@ -162,4 +163,39 @@ fn who_is_behind_a_deletion_or_a_trim_goes_on_where_the_log_begins() {
     assert!(!late.advance().unwrap());
     let error = Following::<UserConfigKind>::after(bench.reader(), address(), 10);
     assert!(matches!(error, Err(ActorError::NoSuchVersion { .. })));
+}
+
+#[test]
+fn a_log_that_was_taken_back_is_followed_as_it_is_now() {
+    let bench = Bench::new();
+    let log = bench.address::<ChatKind>(&["c"]).log().clone();
+    let mut earlier = None;
+    for number in 1..=5 {
+        bench.say("c", &number.to_string(), 500);
+        if number == 3 {
+            earlier = bench.store.read_ref(&log).unwrap();
+        }
+    }
+    let mut following = follow::<ChatKind>(&bench, &["c"]);
+    let back = RefMove {
+        name: log,
+        expect: Expect::Any,
+        change: Change::Set {
+            target: earlier.unwrap().target,
+            record: Vec::new(),
+        },
+    };
+    let commit = Commit {
+        scope: "alice".into(),
+        moves: vec![back],
+        ..Commit::default()
+    };
+    bench.store.submit(commit).wait().unwrap();
+    assert!(!following.advance().unwrap());
+    for text in ["x", "y", "z"] {
+        bench.say("c", text, 500);
+    }
+    assert!(following.advance().unwrap());
+    assert_eq!(following.version(), 6);
+    assert_eq!(texts(&mut following), ["1", "2", "3", "x", "y", "z"]);
 }

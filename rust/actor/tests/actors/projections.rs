@@ -219,6 +219,9 @@ fn a_source_that_was_taken_back_is_told() {
         .unwrap();
     let now = projection.load().unwrap();
     let mut search = projection.search(None).unwrap();
+    // At the end, once all others are found; and the journal is not done with.
+    let page = projection.next(&mut search, &now).unwrap().unwrap();
+    assert_eq!((page.behind, page.cursor), (vec![], None));
     let error = projection.next(&mut search, &now).unwrap_err();
     assert!(
         matches!(&error, ActorError::Store(StoreError::Diverged { path, .. }) if path == "alice/user-memory/"),

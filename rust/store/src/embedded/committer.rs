@@ -61,7 +61,7 @@ pub(super) struct Committer {
     cut: AtomicBool,
     /// … and follows a deletion.
     for_deletion: AtomicBool,
-    /// How long the last batch took, in microseconds.
+    /// How long the last COMMIT took, in microseconds: what a disk is slow in.
     took_us: AtomicU64,
     /// Other processes know that a sync of the log failed here.
     doubt_told: AtomicBool,
@@ -198,8 +198,6 @@ impl Committer {
         if housekeeping {
             tally.held_for_housekeeping(begun.elapsed());
         }
-        let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.took_us.store(took_us, Relaxed);
         if matches!(ended, Err(StoreError::DiskFull)) || self.shared.reserve.take_given_up() {
             self.shared.checkpoint_due.store(true, Relaxed);
         }
@@ -261,7 +259,7 @@ impl Committer {
         shared.tally.enter(Phase::Commit);
         let booked = self.book(&writer, session, batch, answers, unused_files);
         let ended = match booked {
-            Ok((done, known)) => match session.run_prepared("COMMIT", "commit to") {
+            Ok((done, known)) => match self.timed(|| session.run_prepared("COMMIT", "commit to")) {
                 Ok(()) => self.settle(&writer, durability, known).map(|()| done),
                 Err(error) => {
                     // A full disk shows in a write, which comes before the fsync: the commit's last frame
@@ -294,6 +292,14 @@ impl Committer {
             writer.discard();
         }
         ended
+    }
+
+    fn timed<T>(&self, commit: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let answer = commit();
+        let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.took_us.store(took_us, Relaxed);
+        answer
     }
 
     /// After COMMIT: SQLite syncs what it wrote. A durable request that wrote nothing, because what it
