@@ -366,8 +366,8 @@ class _Fold(Generic[V]):
                 source = Source(scope, kind, tuple(parts))
                 if not core.follows(scope, kind):
                     raise Invalid(
-                        f"projection {self._projection.name} has seen {source}, which is not followed here: name all that "
-                        "it follows in of= and kinds=, or delete it to begin anew"
+                        f"projection {self._projection.name} has seen {source}, which is not followed here: name all "
+                        "that it follows in of= and kinds=, or delete it to begin anew"
                     )
                 if seen > done:
                     behind.append(Behind(key, source, done, seen))
