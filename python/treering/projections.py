@@ -120,15 +120,17 @@ class Projection(Generic[View]):
         Several processes may do this at once: who comes second sees what the first did and goes on behind it.
 
         Where history was cut off that was not seen yet, `trimmed(view, gap, commit)` returns the view to go on with.
-        Where what the function made of an event can't be done, all before it is done, and `refused(view, event, error)`
-        returns the view to go on with; nothing of what was drafted for that event is written then. In `treering.aio`
-        the first two may be coroutine functions.
+        Where what the function made of an event can't be done and never will, all before it is done, and
+        `refused(view, event, error)` returns the view to go on with; nothing of what was drafted for that event is
+        written then. In `treering.aio` the first two may be coroutine functions.
 
         Errors:
             EventRefused (`event-refused`): of an event; `source`, `version`, `refusal`. All before it is done.
             HistoryTrimmed (`history-trimmed`): `actor`, `asked`, `oldest`, and no `trimmed` to tell how to go on.
-            Diverged (`diverged`): a source is older than what was seen of it, since it was taken back.
-            Invalid (`invalid`): it has no kinds to follow.
+            Diverged (`diverged`): a source is older than what was seen of it, since it was taken back: `rebuild`.
+            Corrupt (`corrupt`), NewerSchema (`newer-schema`): of a source, once the others are done; of a receiver.
+            HeadMoved (`head-moved`): of a thread that is written to, after 32 tries.
+            Invalid (`invalid`): it has no scopes or kinds to follow.
             What the function raises, with a note of the event; all before it is done.
         """
         self._check()
@@ -171,14 +173,16 @@ class Projection(Generic[View]):
         trimmed: Callable[[View, Gap, Commit], View | Awaitable[View]] | None = None,
     ) -> Op[ProjectionReport]:
         """Returns what was done to make the view anew, from the events that the checkpoint says were seen; the
-        checkpoint stays. O(events).
+        checkpoint stays, but for sources that were taken back: of these it is what there is. O(events).
 
         What the function drafts is not written: it was, when the event was seen. The old view is there until the new
         one takes its place, in one commit. To have everything delivered anew, `delete` it instead. What `refused` put
         into the view is not there afterwards.
 
         Errors:
-            As `catch_up`, but for refusals.
+            As `catch_up`, but for refusals; the view is as it was then.
+            NotFound (`not-found`): a source that was seen has no log now.
+            Invalid (`invalid`): this handle does not follow a source that was seen.
         """
         self._check()
         events, now = yield from rebuilt(self, Functions(apply, trimmed, None))
