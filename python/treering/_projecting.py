@@ -128,6 +128,7 @@ class Past:
             try:
                 some = self._some(behind, EVENTS_MAX - len(found))
             except (Corrupt, NewerSchema, NotFound) as error:
+                # Blocks that are not there are damage, too.
                 self.broken = self.broken or error
                 continue
             found += some
@@ -375,9 +376,21 @@ class _Fold(Generic[V]):
             yield from self._through(past)
             if past.broken is not None:
                 raise past.broken
-            done = ((key, self._done.get(key, 0), seen) for key, *_, seen in rows)
-            self.remade += [(key, there) for key, there, seen in done if 0 < there < seen]
+            for key, scope, kind, parts, seen in rows:
+                there = self._done.get(key, 0)
+                if there == 0:
+                    yield Look(partial(self._expect_log, Source(scope, kind, tuple(parts))))
+                elif there < seen:
+                    self.remade.append((key, there))
             after = rows[-1][0]
+
+    def _expect_log(self, source: Source) -> None:
+        at = self._projection._home
+        if home(at.session, source.scope, at.durability).stores.actor(source.kind, source.parts)["version"] == 0:
+            raise NotFound(
+                f"{source} was seen by projection {self._projection.name} and has no log now: restore it first, "
+                "or delete the projection to begin anew"
+            )
 
     def _through(self, past: Past) -> Steps[None]:
         while happened := (yield Look(past.take)):

@@ -83,7 +83,7 @@ class Projection(Generic[View]):
         self._home = home
         self._of = of
         self._kinds = kinds
-        self._start = of_family(self._family, copy.deepcopy(start))
+        self._start: View = of_family(self._family, copy.deepcopy(start))
         self._core = ProjectionCore(home.stores, name, of, kinds, start)
         self.name: str = name
         """Its name, one of a kind in its scope."""
@@ -219,7 +219,8 @@ class Projection(Generic[View]):
         return value
 
     def _start_again(self) -> View:
-        return copy.deepcopy(self._start)
+        start: View = copy.deepcopy(self._start)
+        return start
 
     def __reduce__(self) -> tuple[Any, ...]:
         address = self._home.portable("a Projection")

@@ -4,7 +4,7 @@
 
 use treering_block::Cid;
 use treering_block::node::{Entry, EventNode};
-use treering_store::{RefName, StoreError};
+use treering_store::RefName;
 
 use super::Projection;
 use crate::error::{ActorError, Result};
@@ -49,7 +49,7 @@ impl Projection {
     /// where they end. Nothing for a source whose history begins behind `upto`. O(log n + limit) reads.
     ///
     /// # Errors
-    /// `RefNotFound` for a source that has no log; `Corrupt`, naming actor and version; the store's.
+    /// `Corrupt`, naming actor and version; the store's.
     pub fn past(&self, log: &RefName, seen: u64, upto: u64, limit: u64) -> Result<Vec<Past>> {
         steadily(
             || past(&self.reader, log, seen, upto, limit),
@@ -60,7 +60,7 @@ impl Projection {
 
 fn past(reader: &Reader, log: &RefName, seen: u64, upto: u64, limit: u64) -> Result<Vec<Past>> {
     let Some(value) = reader.store().read_ref(log)? else {
-        return Err(StoreError::RefNotFound(log.clone()).into());
+        return Ok(Vec::new());
     };
     let head = value.target;
     let standing = reader.standing(log, head)?;
