@@ -33,12 +33,15 @@ NOT_PLAYED = {
     "Scope.actor": "the stores' own: tests/cli/test_actors.py and tests/upgrade/test_actors.py play it",
     "Scope.actors": "the stores' own: tests/cli/test_actors.py and tests/upgrade/test_actors.py play it",
     "Scope.history": "the stores' own: tests/cli/test_actors.py plays it",
+    "Scope.projection": "projections: tests/projections plays it, against a plain fold too",
+    "Scope.projections": "projections: tests/projections plays it",
     "Blocks.vector": "collections: tests/collections plays it",
     "Blocks.map": "collections: tests/collections plays it",
 }
 CLASSES_NOT_PLAYED = {
     "ActorHandle": "tests/cli/test_actors.py, tests/actors and tests/upgrade/test_actors.py play it",
     "Map": "tests/collections plays it against a dict",
+    "Projection": "tests/projections plays it against a plain fold",
     "Vector": "tests/collections plays it against a list",
     **dict.fromkeys(
         (

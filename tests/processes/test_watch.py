@@ -14,8 +14,9 @@ from treering import Closed, aio
 
 SYNC = """
     store = treering.open(sys.argv[1])
+    cursor = store.cursor()
     say("watching")
-    for entry in store.watch(after=store.cursor()):
+    for entry in store.watch(after=cursor):
         say(entry.position)
 """
 ASYNC = """
