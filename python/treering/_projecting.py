@@ -15,9 +15,10 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from treering._calls import Look, Queued
-from treering._core import Cid, MapCore, ProjectedCore, ProjectionCore, VectorCore
-from treering._family import Family
-from treering._session import Session, home
+from treering._core import Cid, ProjectedCore, ProjectionCore
+from treering._past import Behind, Happened, Past
+from treering._session import home
+from treering._views import has_collections
 from treering.errors import (
     AlreadyExists,
     Conflict,
@@ -25,17 +26,13 @@ from treering.errors import (
     EventRefused,
     HistoryTrimmed,
     Invalid,
-    NewerSchema,
     NotFound,
     TreeringError,
     Unavailable,
     VersionConflict,
     WrongStatus,
 )
-from treering.map import Map
 from treering.source_event import Gap, Source, SourceEvent
-from treering.stores.actor import state_of
-from treering.vector import Vector
 
 if TYPE_CHECKING:
     from treering.commit import Commit
@@ -44,13 +41,10 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 T = TypeVar("T")
 
-EVENTS_MAX: Final = 100
-"""Events that share a commit."""
 SCANNED_MAX: Final = 1_000
 """Commits of others after which a cursor is worth a commit of its own."""
 PARKED_EVENTS: Final = 1_000
 """Events after which a rebuilt view's collections are put into the store, so that one commit need not hold them all."""
-TRIES: Final = 8
 CONFLICTS_MAX: Final = 32
 """Times that the function is called again for an event because what it writes to was moved meanwhile."""
 REFUSALS: Final = (Invalid, NotFound, AlreadyExists, VersionConflict, WrongStatus)
@@ -68,28 +62,6 @@ class Functions(Generic[V]):
     refused: Callable[[V, SourceEvent, TreeringError], V] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """One thing that happened to a source, and what the source is called in the checkpoint."""
-
-    key: str
-    what: SourceEvent | Gap
-
-    @property
-    def which(self) -> str:
-        return f"version {self.what.version} of {self.what.source}"
-
-
-@dataclass(frozen=True, slots=True)
-class Behind:
-    """A source with more to see: what it is called, which it is, what was seen, and up to where."""
-
-    key: str
-    source: Source
-    seen: int
-    version: int
-
-
 class Overtaken(Exception):
     """Another process moved the projection."""
 
@@ -102,65 +74,6 @@ class Stopped:
     error: Exception
     view: bool = False
     """Whether it is the view that can't be stored."""
-
-
-class Past:
-    """What happened to some sources, a few at a time. One that can't be read keeps the others from nothing."""
-
-    def __init__(self, projection: Projection[Any], behind: Sequence[Behind], *, gaps: bool) -> None:
-        self.broken: TreeringError | None = None
-        """What is wrong with the first that can't be read."""
-        self._core: ProjectionCore = projection._core
-        self._session: Session = projection._home.session
-        self._durability = projection._home.durability
-        self._behind = list(reversed(behind))
-        self._gaps = gaps
-
-    @property
-    def done(self) -> bool:
-        return not self._behind
-
-    def take(self) -> list[Happened]:
-        """Returns up to as many as share a commit; none at the end."""
-        found: list[Happened] = []
-        while self._behind and len(found) < EVENTS_MAX:
-            behind = self._behind.pop()
-            try:
-                some = self._some(behind, EVENTS_MAX - len(found))
-            except (Corrupt, NewerSchema, NotFound) as error:
-                # Blocks that are not there are damage, too.
-                self.broken = self.broken or error
-                continue
-            found += some
-            # Where there is nothing, the actor itself is gone.
-            if some and some[-1].what.version < behind.version:
-                last = some[-1].what.version
-                self._behind.append(Behind(behind.key, behind.source, last, behind.version))
-        return found
-
-    def _some(self, behind: Behind, limit: int) -> list[Happened]:
-        for left in reversed(range(TRIES)):
-            rows = self._core.past(behind.key, behind.seen, behind.version, limit)
-            try:
-                return [Happened(behind.key, self._what(behind, row)) for row in rows]
-            except HistoryTrimmed:
-                # Cut off once more since the rows were read.
-                if not left:
-                    raise
-        raise AssertionError
-
-    def _what(self, behind: Behind, row: dict[str, Any]) -> SourceEvent | Gap:
-        source = behind.source
-        if "type" in row:
-            return SourceEvent(source=source, **row)
-        if "at_ms" in row:
-            unseen = row["version"] - behind.seen - 1
-            return SourceEvent(source=source, type="", message=None, event_id="", deleted=True, unseen=unseen, **row)
-        state: Any = None
-        if self._gaps:
-            there = home(self._session, source.scope, self._durability)
-            state = state_of(there.stores, source.kind, source.parts, row["version"])
-        return Gap(source=source, seen=behind.seen, version=row["version"], state=state)
 
 
 class Runner(Generic[V]):
@@ -403,7 +316,7 @@ class _Fold(Generic[V]):
                     raise
                 self._done[one.key] = one.what.version
                 self.events += 1
-                if self.events % PARKED_EVENTS == 0 and _has_collections(self.view):
+                if self.events % PARKED_EVENTS == 0 and has_collections(self.view):
                     yield from self._park()
 
     def _park(self) -> Steps[None]:
@@ -444,55 +357,6 @@ def given(functions: Functions[V], view: V, happened: Happened, draft: Commit) -
     if isawaitable(after):
         after = yield after
     return cast("V", after)
-
-
-def viewed(session: Session, family: Family, now: ProjectedCore) -> Any:
-    """Returns the stored view, made anew; its collections as such."""
-    value = now.view()
-    roots = now.collections
-    return value if not roots else _revived(value, {root: _collection(session, family, root) for root in roots})
-
-
-def _collection(session: Session, family: Family, root: Cid) -> Map[Any] | Vector[Any]:
-    core = session.core
-    is_map = core.get_node(root)["kind"] == "map"
-    found: Map[Any] | Vector[Any] = family.Map(core.map(root)) if is_map else family.Vector(core.vector(root))
-    found._session = session
-    return found
-
-
-def _revived(value: Any, collections: dict[Cid, Any]) -> Any:
-    match value:
-        case dict():
-            return {key: _revived(item, collections) for key, item in value.items()}
-        case list():
-            return [_revived(item, collections) for item in value]
-        case Cid():
-            return collections.get(value, value)
-    return value
-
-
-def of_family(family: Family, value: Any) -> Any:
-    """Returns the value with its collections as those that a read gives: in `treering.aio` the async ones."""
-    match value:
-        case dict():
-            return {key: of_family(family, item) for key, item in value.items()}
-        case list():
-            return [of_family(family, item) for item in value]
-        case MapCore() if not isinstance(value, family.Map):
-            return family.Map(value)
-        case VectorCore() if not isinstance(value, family.Vector):
-            return family.Vector(value)
-    return value
-
-
-def _has_collections(value: Any) -> bool:
-    match value:
-        case dict():
-            return any(map(_has_collections, value.values()))
-        case list() | tuple():
-            return any(map(_has_collections, value))
-    return isinstance(value, MapCore | VectorCore)
 
 
 def steadily(core: ProjectionCore, look: Callable[[ProjectedCore], T]) -> T:

@@ -15,8 +15,9 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from treering._calls import Chunks, Op, Pump, pump, read, verb
 from treering._core import ProjectedCore, ProjectionCore, StoresCore, list_projections
 from treering._family import SYNC, Family
-from treering._projecting import Functions, Runner, of_family, rebuilt, steadily, viewed
+from treering._projecting import Functions, Runner, rebuilt, steadily
 from treering._session import Address, Home
+from treering._views import of_family, viewed
 from treering.commit import Commit
 from treering.errors import Closed, Invalid, TreeringError
 from treering.source_event import Gap, Source, SourceEvent
