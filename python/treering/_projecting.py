@@ -59,7 +59,7 @@ class Functions(Generic[V]):
 
     apply: Callable[[V, SourceEvent, Commit], V | Awaitable[V]]
     trimmed: Callable[[V, Gap, Commit], V | Awaitable[V]] | None
-    refused: Callable[[V, SourceEvent, TreeringError], V] | None
+    refused: Callable[[V, SourceEvent, TreeringError], V | Awaitable[V]] | None
 
 
 class Overtaken(Exception):
@@ -213,7 +213,8 @@ class Runner(Generic[V]):
         if self._functions.refused is None:
             raise wrapped from error
         view: V = yield Look(lambda: self._projection._view(self.now))
-        view = self._functions.refused(view, what, error)
+        after = self._functions.refused(view, what, error)
+        view = cast("V", (yield after) if isawaitable(after) else after)
         if (again := (yield from self._land(drafted(self._projection), (view,), (happened,), cursor))) is not None:
             again.error.add_note(note)
             raise again.error

@@ -219,14 +219,14 @@ class Projection(Generic[View]):
         apply: Callable[[View, SourceEvent, Commit], View | Awaitable[View]],
         *,
         trimmed: Callable[[View, Gap, Commit], View | Awaitable[View]] | None = None,
-        refused: Callable[[View, SourceEvent, TreeringError], View] | None = None,
+        refused: Callable[[View, SourceEvent, TreeringError], View | Awaitable[View]] | None = None,
     ) -> ProjectionReport: ...
     def follow(
         self,
         apply: Callable[[View, SourceEvent, Commit], View | Awaitable[View]],
         *,
         trimmed: Callable[[View, Gap, Commit], View | Awaitable[View]] | None = None,
-        refused: Callable[[View, SourceEvent, TreeringError], View] | None = None,
+        refused: Callable[[View, SourceEvent, TreeringError], View | Awaitable[View]] | None = None,
     ) -> AsyncIterator[ProjectionReport]: ...
     async def rebuild(
         self,

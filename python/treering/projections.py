@@ -114,7 +114,7 @@ class Projection(Generic[View]):
         apply: Callable[[View, SourceEvent, Commit], View | Awaitable[View]],
         *,
         trimmed: Callable[[View, Gap, Commit], View | Awaitable[View]] | None = None,
-        refused: Callable[[View, SourceEvent, TreeringError], View] | None = None,
+        refused: Callable[[View, SourceEvent, TreeringError], View | Awaitable[View]] | None = None,
     ) -> Op[ProjectionReport]:
         """Returns what was done with all events that were there when it was called; up to 100 of them share a commit.
 
@@ -123,7 +123,7 @@ class Projection(Generic[View]):
         Where history was cut off that was not seen yet, `trimmed(view, gap, commit)` returns the view to go on with.
         Where what the function made of an event can't be done and never will, all before it is done, and
         `refused(view, event, error)` returns the view to go on with; nothing of what was drafted for that event is
-        written then. In `treering.aio` the first two may be coroutine functions.
+        written then. In `treering.aio` they may be coroutine functions.
 
         Errors:
             EventRefused (`event-refused`): of an event; `source`, `version`, `refusal`. All before it is done.
@@ -145,7 +145,7 @@ class Projection(Generic[View]):
         apply: Callable[[View, SourceEvent, Commit], View | Awaitable[View]],
         *,
         trimmed: Callable[[View, Gap, Commit], View | Awaitable[View]] | None = None,
-        refused: Callable[[View, SourceEvent, TreeringError], View] | None = None,
+        refused: Callable[[View, SourceEvent, TreeringError], View | Awaitable[View]] | None = None,
     ) -> Pump[ProjectionReport]:
         """Returns what was done, again and again: with all that is there, then with whatever comes, from any process;
         an iterator without an end. Nothing runs while nothing is committed. It ends when the store is closed.

@@ -59,6 +59,13 @@ async def test_functions_that_are_awaited() -> None:
         with pytest.raises(EventRefused):
             await seen.catch_up(broken)
 
+        async def aside(view: dict[str, Any], event: SourceEvent, error: treering.TreeringError) -> dict[str, Any]:
+            await asyncio.sleep(0)
+            return {**view, "aside": [event.version]}
+
+        assert (await seen.catch_up(broken, refused=aside)).events == 1
+        assert (await seen.get()).value["aside"] == [5]
+
         async def cut(view: dict[str, Any], gap: treering.Gap, commit: aio.Commit) -> dict[str, Any]:
             return {**view, "gap": gap.version}
 
