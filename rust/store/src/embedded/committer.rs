@@ -120,7 +120,7 @@ impl Committer {
         }
     }
 
-    /// Takes the disk for slow until a batch was quick.
+    /// Takes the disk for slow until a COMMIT was quick.
     pub(super) fn expect_slow(&self) {
         self.took_us.store(u64::MAX, Relaxed);
     }
