@@ -87,8 +87,9 @@ def event(version: int, log: Mapping[int, CID], of: Mapping[str, Any], *, base: 
     return node(fields)
 
 
-def base(version: int, state: CID, replaces: CID) -> Node:
-    return node({"kind": "base", "version": version, "state": state, "replaces": bytes(replaces)})
+def base(version: int, state: CID, replaces: CID, at_ms: int | None) -> Node:
+    fields = {"kind": "base", "version": version, "state": state, "replaces": bytes(replaces)}
+    return node(fields if at_ms is None else {**fields, "at_ms": at_ms})
 
 
 def tombstone(version: int, deleted_at_ms: int) -> Node:

@@ -74,7 +74,8 @@ def valid() -> Iterator[tuple[str, page.Node]]:
     registry = page.typed("AgentsState", maps, [tree.cid, tree.cid, tree.cid])
     yield "a snapshot with three maps, which are one block", page.snapshot(2, log[2], registry, fold=3)
 
-    cut = page.base(20, state.cid, ABSENT)
+    yield "a base from before they told the time", page.base(20, state.cid, ABSENT, None)
+    cut = page.base(20, state.cid, ABSENT, AT_MS)
     yield "a base", cut
     after = {20: cut.cid}
     for version in range(21, 27):
@@ -122,9 +123,12 @@ def invalid() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "links that are empty", "links", {**event(1), "links": []}
     yield "a field too many", "actor", {**event(1), "actor": "main/user-config/"}
 
-    base = decode(page.base(20, ABSENT, ABSENT).data)
+    base = decode(page.base(20, ABSENT, ABSENT, AT_MS).data)
     assert isinstance(base, dict)
     yield "a base of version 0", "version", {**base, "version": 0}
+    yield "a base with a time that is null", "at_ms", {**base, "at_ms": None}
+    yield "a base with a time that is a text", "at_ms", {**base, "at_ms": "now"}
+    yield "a base with an event id", "event_id", {**base, "event_id": "e"}
     yield "a base without a state", "state", without(base, "state")
     yield "a state of raw bytes", "state", {**base, "state": RAW}
     yield "a replaced entry behind a link", "replaces", {**base, "replaces": ABSENT}
@@ -132,6 +136,11 @@ def invalid() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "a replaced entry that is raw", "replaces", {**base, "replaces": bytes(RAW)}
 
     yield "a tombstone of version 0", "version", {"kind": "tombstone", "version": 0, "deleted_at_ms": 1}
+    yield (
+        "a tombstone with an event's time",
+        "at_ms",
+        {"kind": "tombstone", "version": 2, "deleted_at_ms": 1, "at_ms": 1},
+    )
     yield (
         "a tombstone with a parent",
         "parent",

@@ -76,7 +76,7 @@ def assert_by_the_page(store: treering.Store, actor: treering.ActorHandle) -> No
             case "event":
                 made = page.event(own.pop("version"), log, {}, base=own.pop("base", 0), **own)
             case "base":
-                made = page.base(version, own["state"], CID.decode(own["replaces"]))
+                made = page.base(version, own["state"], CID.decode(own["replaces"]), own["at_ms"])
             case _:
                 made = page.tombstone(version, own["deleted_at_ms"])
         log[version] = made.cid

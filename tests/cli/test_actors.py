@@ -117,7 +117,7 @@ class TestScope:
             "agent-registry          2       2  2025-10-09 12:00:02\n"
             "chat conv-1             1       1  2025-10-09 12:00:03\n"
             "chat secret             2       0  2025-10-09 12:00:04 deleted\n"
-            "chat-index              3       0\n"
+            "chat-index              3       0  2025-10-09 12:00:04\n"
             "participants            1       1  2025-10-09 12:00:02\n"
             "script-storage          1       1  2025-10-09 12:00:04\n"
             "user-config             2       2  2025-10-09 12:00:01\n"

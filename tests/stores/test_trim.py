@@ -99,6 +99,65 @@ def test_since_a_moment(alice: Scope, clock: Clock) -> None:
         alice.user_config.trim(before=datetime(2026, 1, 1))
 
 
+def test_what_it_begins_with_has_the_time_of_what_it_stands_for(store: Store, alice: Scope, clock: Clock) -> None:
+    start = datetime.fromtimestamp(clock.now_ms / 1000, UTC)
+    minute = timedelta(minutes=1)
+    for number in range(1, 11):
+        clock.advance(60_000)
+        alice.user_config.update(max_tool_rounds=number)
+    actor, times = alice.actor("user-config"), {number: start + number * minute for number in range(1, 11)}
+    for base in (4, 10):
+        clock.advance(60_000)
+        alice.user_config.trim(before=base + 1)
+        store.gc()
+        info, listed = actor.info(), next(iter(alice.actors()))
+        assert info == listed
+        assert (info.at, info.deleted_at, info.oldest) == (times[10], None, base)
+        # From its own time on it is what there was; before it nobody knows.
+        for moment in (times[base], times[base] + minute / 2):
+            assert alice.user_config.version_at(moment) == base
+        with pytest.raises(HistoryTrimmed) as caught:
+            alice.user_config.version_at(times[base] - timedelta(milliseconds=1))
+        assert caught.value.oldest == base  # type: ignore[attr-defined]
+        assert alice.user_config.trim(before=times[base]).changed is False
+    # What happened since is told from it.
+    clock.advance(60_000)
+    alice.user_config.update(max_tool_rounds=11)
+    assert alice.user_config.version_at(times[10] + minute) == 10
+    assert alice.user_config.trim(before=times[10] + minute).changed is False
+    assert [(event.version, event.kind) for event in alice.history()] == [(11, "user-config")]
+
+
+def test_a_list_that_a_deletion_cut_off_has_its_time(alice: Scope, clock: Clock) -> None:
+    alice.chats.append("c", said("x"))
+    clock.advance(1000)
+    alice.chats.delete("c")
+    deleted = clock.now_ms
+    clock.advance(1000)
+    index = alice.actor("chat-index")
+    assert (index.info().events, index.info().at_ms, index.info().deleted_at_ms) == (0, deleted, None)
+    assert index.version_at(datetime.fromtimestamp(clock.now_ms / 1000, UTC)) == 2
+    with pytest.raises(HistoryTrimmed):
+        index.version_at(datetime.fromtimestamp((deleted - 1) / 1000, UTC))
+    chat = alice.actor("chat", "c")
+    assert (chat.info().at_ms, chat.info().deleted_at_ms) == (deleted, deleted)
+    with pytest.raises(HistoryTrimmed):
+        chat.version_at(datetime.fromtimestamp((deleted - 1) / 1000, UTC))
+
+
+def test_the_beginning_of_time_is_a_time() -> None:
+    with testing.memory(clock=Clock(0)) as store:
+        alice = store.scope("alice")
+        assert alice.actor("user-memory").info().at_ms is None
+        alice.memory.add("k", "x")
+        assert alice.actor("user-memory").info().at_ms == 0
+        alice.memory.trim(keep=0)
+        assert alice.actor("user-memory").info().at_ms == 0
+        alice.chats.append("c", said("x"))
+        alice.chats.delete("c")
+        assert (alice.actor("chat", "c").info().at_ms, alice.actor("chat", "c").info().deleted_at_ms) == (0, 0)
+
+
 def test_what_is_kept_is_said_once(store: Store, alice: Scope) -> None:
     config(alice, 3)
     head = store.head()

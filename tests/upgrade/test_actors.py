@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,26 @@ def test_states_and_histories_are_what_they_were(store: treering.Store) -> None:
     for info in alice.actors():
         assert alice.actor(info.kind, *info.parts).verify() == info.events
     assert store.verify(since=EXPECTED["head"]).ok
+
+
+def test_a_list_that_was_cut_off_before_bases_told_the_time(store: treering.Store) -> None:
+    """It is read as it was, says no time, and gets one with what happens next."""
+    alice = store.scope("alice")
+    index = alice.actor("chat-index")
+    now = datetime.now(UTC)
+    info = index.info()
+    assert info.head is not None
+    assert "at_ms" not in store.blocks.get_node(info.head)
+    assert (info.events, info.at_ms, info.version) == (0, None, index.version_at(now))
+    version = info.version
+    alice.chats.append("kept", [Message(role="user", content="new")])
+    assert index.info().at_ms is not None
+    assert index.version_at(now + timedelta(days=1)) == version + 1
+    with pytest.raises(treering.HistoryTrimmed):
+        # Nobody knows any more whether it was so already then.
+        index.version_at(now - timedelta(days=1))
+    index.trim(keep=0)
+    assert index.info().at_ms is not None
 
 
 def test_a_repeated_command_is_answered_from_its_receipt(store: treering.Store) -> None:

@@ -38,7 +38,8 @@ class ActorInfo:
     oldest: int
     """The version that its history begins after: 0, or that of its deletion, or of what was cut off."""
     at_ms: int | None
-    """When it was last changed, Unix milliseconds; None if that is not kept any more."""
+    """When it was last changed, Unix milliseconds; None if it was never written, is broken, or was cut off whole by an
+    early version, which noted no time."""
     deleted_at_ms: int | None
     """When it was deleted, Unix milliseconds; None if it is there."""
     head: Cid | None
@@ -125,7 +126,7 @@ class ActorHandle:
             parts=self.parts,
             version=place["version"],
             oldest=place["oldest"],
-            at_ms=place["deleted_at_ms"] or place["at_ms"] or None,
+            at_ms=place["at_ms"],
             deleted_at_ms=place["deleted_at_ms"],
             head=place["head"],
         )
@@ -232,7 +233,7 @@ def listed(core: StoresCore) -> Chunks[ActorInfo]:
                     parts=tuple(parts),
                     version=version or 0,
                     oldest=base or 0,
-                    at_ms=at_ms if deleted_at_ms is None else deleted_at_ms,
+                    at_ms=at_ms,
                     deleted_at_ms=deleted_at_ms,
                     head=head,
                     broken=broken,

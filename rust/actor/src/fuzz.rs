@@ -68,8 +68,13 @@ fn fuzz_entries() {
     };
     let base = BaseNode {
         version: 6,
+        at_ms: Some(-1),
         state: Cid::of_node(b"state"),
         replaces: Cid::of_node(b"replaced").to_bytes().to_vec(),
+    };
+    let timeless = BaseNode {
+        at_ms: None,
+        ..base.clone()
     };
     let tombstone = TombstoneNode {
         version: u64::MAX,
@@ -80,6 +85,7 @@ fn fuzz_entries() {
             first.encode().unwrap().bytes.to_vec(),
             event().encode().unwrap().bytes.to_vec(),
             base.encode().unwrap().bytes.to_vec(),
+            timeless.encode().unwrap().bytes.to_vec(),
             tombstone.encode().unwrap().bytes.to_vec(),
         ])
         .tokens(&FIELDS)

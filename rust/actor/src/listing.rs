@@ -19,7 +19,7 @@ pub struct Standing {
     pub version: u64,
     /// The version that its log begins after: that of what was cut off, or of its deletion.
     pub base: u64,
-    /// When its newest event happened, Unix milliseconds; None for a base or a tombstone.
+    /// When it was last changed, its deletion included, Unix milliseconds; None for a base that does not say.
     pub at_ms: Option<i64>,
     /// When it was deleted, if nothing happened since.
     pub deleted_at_ms: Option<i64>,
@@ -65,31 +65,16 @@ impl Reader {
 
     pub(crate) fn standing(&self, actor: &RefName, head: Cid) -> Result<Standing> {
         let source = Committed(&**self.store());
-        let nothing = Standing {
-            version: 0,
-            base: 0,
-            at_ms: None,
-            deleted_at_ms: None,
+        let entry = read_entry(&source, actor, &head, None)?;
+        Ok(Standing {
+            version: entry.version(),
+            base: entry.base(),
+            at_ms: entry.at_ms(),
+            deleted_at_ms: match &entry {
+                Entry::Tombstone(node) => Some(node.deleted_at_ms),
+                _ => None,
+            },
             head,
-        };
-        Ok(match read_entry(&source, actor, &head, None)? {
-            Entry::Event(event) => Standing {
-                version: event.version,
-                base: event.base,
-                at_ms: Some(event.at_ms),
-                ..nothing
-            },
-            Entry::Base(base) => Standing {
-                version: base.version,
-                base: base.version,
-                ..nothing
-            },
-            Entry::Tombstone(tombstone) => Standing {
-                version: tombstone.version,
-                base: tombstone.version,
-                deleted_at_ms: Some(tombstone.deleted_at_ms),
-                ..nothing
-            },
         })
     }
 }

@@ -20,8 +20,9 @@ use crate::source::{Source, read_entry, read_snapshot};
 pub struct Place {
     /// The actor's version: of its newest entry, 0 if it was never written.
     pub version: u64,
-    /// When its newest event happened, Unix milliseconds; 0 if there is none since its beginning.
-    pub at_ms: i64,
+    /// When it was last changed, its deletion included, Unix milliseconds; None if it was never written, or its log was
+    /// cut off to the last event before bases told the time.
+    pub at_ms: Option<i64>,
     /// When it was deleted, if nothing happened since.
     pub deleted_at_ms: Option<i64>,
     /// The version that its log begins after.
@@ -95,7 +96,7 @@ impl<K: Kind> Loaded<K> {
             return Err(ActorError::corrupt(actor, node.version, Some(cid), detail));
         }
         place.version = node.version;
-        place.at_ms = node.at_ms;
+        place.at_ms = Some(node.at_ms);
         place.deleted_at_ms = None;
         place.schema = place.schema.max(node.typed.schema);
         if let Some(happened) = read_event::<K>(actor, &cid, node)? {
@@ -244,7 +245,7 @@ pub(crate) fn replay<K: Kind>(
                 {
                     loaded = from_snapshot(actor, node)?;
                     loaded.place.base = event.base;
-                    loaded.place.at_ms = event.at_ms;
+                    loaded.place.at_ms = Some(event.at_ms);
                     loaded.place.schema = loaded.place.schema.max(event.typed.schema);
                     loaded.place.jumps = Some(jumps_at(&event, cid));
                     return Ok(loaded);
@@ -265,6 +266,7 @@ pub(crate) fn replay<K: Kind>(
                 loaded = from_snapshot(actor, &node)?;
                 loaded.place.version = base.version;
                 loaded.place.base = base.version;
+                loaded.place.at_ms = base.at_ms;
                 loaded.place.jumps = Some(Jumps::new(0, cid, None));
                 break;
             }
@@ -272,7 +274,8 @@ pub(crate) fn replay<K: Kind>(
                 let place = &mut loaded.place;
                 place.version = tombstone.version;
                 place.base = tombstone.version;
-                place.deleted_at_ms = Some(tombstone.deleted_at_ms);
+                place.at_ms = Some(tombstone.deleted_at_ms);
+                place.deleted_at_ms = place.at_ms;
                 place.jumps = Some(Jumps::new(0, cid, None));
                 break;
             }

@@ -107,38 +107,32 @@ impl Reader {
     /// The actor as it was at a moment, Unix milliseconds: its last version that is not later. O(log n) reads.
     ///
     /// # Errors
-    /// As for [`Reader::at`].
+    /// `HistoryTrimmed` for a moment from before what is kept; as for [`Reader::at`].
     pub fn at_time<K: Kind>(&self, address: &Address, at_ms: i64) -> Result<Arc<Loaded<K>>> {
         let now = self.now::<K>(address)?;
-        // The times of a log never fall, so halving finds the place.
-        let (mut known, mut beyond) = (now.place.base, now.place.version + 1);
         let Some(head) = now.place.head() else {
             return Ok(now);
         };
+        let (base, newest) = (now.place.base, now.place.version);
+        let time = |version| {
+            let entry = self.find(address.log(), &head, version)?;
+            Ok::<_, ActorError>(entry.and_then(|(_, entry)| entry.at_ms()))
+        };
+        // The times of a log never fall, so halving finds the place.
+        let (mut known, mut beyond) = (base, newest + 1);
         while beyond - known > 1 {
             let middle = known + (beyond - known) / 2;
-            let Some((_, event)) = self.find(address.log(), &head, middle)? else {
-                break;
-            };
-            let was = match &event {
-                Entry::Event(event) => event.at_ms,
-                Entry::Tombstone(node) => node.deleted_at_ms,
-                Entry::Base(_) => i64::MIN,
-            };
-            if was <= at_ms {
+            if time(middle)?.is_some_and(|was| was <= at_ms) {
                 known = middle;
             } else {
                 beyond = middle;
             }
         }
-        if known == now.place.base && known > 0 {
-            let was = match self.find(address.log(), &head, known)? {
-                Some((_, Entry::Tombstone(node))) => node.deleted_at_ms <= at_ms,
-                // A base has no time: it is what there was if nothing happened since.
-                _ => known == now.place.version,
-            };
+        if known == base && base > 0 {
+            // A base that tells no time is what there was if nothing happened since.
+            let was = time(base)?.map_or(base == newest, |began| began <= at_ms);
             if !was {
-                return Err(trimmed(address, known, known + 1));
+                return Err(trimmed(address, base, base));
             }
         }
         self.at(address, known)

@@ -191,6 +191,7 @@ impl<'t> Turn<'t> {
         let mut loaded = Loaded::<K>::default();
         loaded.place.version = node.version;
         loaded.place.base = node.version;
+        loaded.place.at_ms = Some(self.at_ms);
         loaded.place.deleted_at_ms = Some(self.at_ms);
         loaded.place.jumps = Some(Jumps::new(0, cid, None));
         self.note(address, loaded)?;

@@ -30,12 +30,8 @@ impl Reader {
         let mut next = Some((head.target, None));
         while let Some((cid, version)) = next {
             let entry = read_entry(source, actor, &cid, version)?;
-            let begins_after = match &entry {
-                Entry::Event(event) => event.base,
-                Entry::Base(_) | Entry::Tombstone(_) => entry.version(),
-            };
             if let Some((version, cid, _, base)) = chain.last()
-                && *base != begins_after
+                && *base != entry.base()
             {
                 let detail = format!("its log does not begin after version {base}");
                 return Err(ActorError::corrupt(actor, *version, Some(*cid), detail));

@@ -10,7 +10,7 @@ use crate::convert::Text;
 use crate::error::Result;
 use crate::stores::StoresCore;
 
-/// (parts, version, base, when its newest event happened, when it was deleted, head, what is wrong with it).
+/// (parts, version, base, when it was last changed, when it was deleted, head, what is wrong with it).
 type ActorRow = (
     Vec<String>,
     Option<u64>,

@@ -47,12 +47,13 @@ impl Turn<'_> {
         let mut start = tail.start;
         let node = BaseNode {
             version: base,
+            at_ms: start.place.at_ms,
             state: snapshot(&mut self.blocks, &mut start, &tail.replaced, K::SCHEMA)?,
             replaces: tail.replaced.to_bytes().to_vec(),
         };
         start.place.base = base;
-        // As it is read from the log: its collections hang on the base, which has no time.
-        (start.place.at_ms, start.place.basis) = (0, None);
+        // As it is read from the log: its collections hang on the base.
+        start.place.basis = None;
         start.place.jumps = Some(Jumps::new(0, self.blocks.put(node.encode()?), None));
         let cut = base - now.place.base;
         if tail.events.is_empty() {

@@ -78,6 +78,7 @@ impl Entry {
             EventNode::KIND => stood.event(cid)?,
             BaseNode::KIND => Self::Base(BaseNode {
                 version: required(cid, "version", stood.version, UINT)?,
+                at_ms: stood.at_ms,
                 state: required(cid, "state", stood.state, LINK)?,
                 replaces: required(cid, "replaces", stood.replaces, BYTES)?.to_vec(),
             }),
@@ -105,6 +106,25 @@ impl Entry {
             Self::Event(node) => node.version,
             Self::Base(node) => node.version,
             Self::Tombstone(node) => node.version,
+        }
+    }
+
+    /// The version that its log begins after.
+    #[must_use]
+    pub const fn base(&self) -> u64 {
+        match self {
+            Self::Event(node) => node.base,
+            Self::Base(_) | Self::Tombstone(_) => self.version(),
+        }
+    }
+
+    /// When the actor became what it is at it, Unix milliseconds; None for a base that does not say.
+    #[must_use]
+    pub const fn at_ms(&self) -> Option<i64> {
+        match self {
+            Self::Event(node) => Some(node.at_ms),
+            Self::Base(node) => node.at_ms,
+            Self::Tombstone(node) => Some(node.deleted_at_ms),
         }
     }
 }
@@ -148,7 +168,8 @@ impl Stood<'_> {
             ("parent", event, self.parent.is_some()),
             ("jump", event, self.jump.is_some()),
             ("event_id", event, self.event_id.is_some()),
-            ("at_ms", event, self.at_ms.is_some()),
+            // A base has it too.
+            ("at_ms", event, self.at_ms.is_some() && kind != base),
             ("command_id", event, self.command_id.is_some()),
             ("causation_id", event, self.causation_id.is_some()),
             ("principal", event, self.principal.is_some()),

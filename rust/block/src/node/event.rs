@@ -155,6 +155,8 @@ fn check_named_node(
 pub struct BaseNode {
     /// The version that it stands for.
     pub version: u64,
+    /// When the event of that version happened, Unix milliseconds; None in the first ones that were written.
+    pub at_ms: Option<i64>,
     /// The snapshot of that version.
     pub state: Cid,
     /// CID of the entry that stood there, as bytes: it is not kept.
@@ -171,14 +173,13 @@ impl BaseNode {
     /// [`BlockError::Field`] for a field that breaks its rule.
     pub fn encode(&self) -> Result<Block, BlockError> {
         self.check()?;
-        write_node(
-            Self::KIND,
-            vec![
-                ("version", Value::Uint(self.version)),
-                ("state", Value::Link(&self.state)),
-                ("replaces", Value::Bytes(&self.replaces)),
-            ],
-        )
+        let mut fields = vec![
+            ("version", Value::Uint(self.version)),
+            ("state", Value::Link(&self.state)),
+            ("replaces", Value::Bytes(&self.replaces)),
+        ];
+        fields.extend(self.at_ms.map(|at_ms| ("at_ms", Value::Int(at_ms))));
+        write_node(Self::KIND, fields)
     }
 
     pub(super) fn check(&self) -> Result<(), BlockError> {
