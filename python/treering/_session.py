@@ -121,6 +121,7 @@ def home(session: Session, scope: str, durability: Durability) -> Home:
         settings.chat_messages,
         settings.local_runtime_base_url,
         settings.remote_runtime_base_url,
+        settings.history_events,
     )
     return Home(session, core.threads(scope, durability), stores, durability)
 

@@ -17,7 +17,7 @@ def checked(settings: Settings | None) -> Settings:
     return settings
 
 
-def _count(default: int, most: int) -> Any:
+def _count(default: int | None, most: int) -> Any:
     return field(default=default, metadata={"most": most})
 
 
@@ -31,7 +31,8 @@ class Settings:
     """Limits and defaults of the built-in stores, for what is done through one handle: `treering.open(…, settings=)`.
 
     They come in with a command, and what follows from them stands in its event. So another setting later on changes
-    what is written from then on, and nothing that was written before: neither a state of the past nor one of now.
+    what is written from then on, and nothing that was written before: neither a state of the past nor one of now. But
+    for `history_events`: it lets go of what was written before.
 
     Errors:
         Invalid (`invalid`): a number is out of its range, or a URL is not as it would be stored.
@@ -45,12 +46,17 @@ class Settings:
     """What a blank `UserConfig.local_runtime_base_url` is stored as, and what it is where nothing was ever written."""
     remote_runtime_base_url: str = ""
     """The same of `remote_runtime_base_url`."""
+    history_events: int | None = _count(None, 1_000)
+    """Newest events of each actor that are kept at least, 1 to 1,000; None keeps all. What is older goes for good, as by
+    `trim`, in commits of this handle that write to the actor, once there are about twice as many."""
 
     def __post_init__(self) -> None:
         for known in fields(self):
             value = getattr(self, known.name)
             if "most" in known.metadata:
                 most = known.metadata["most"]
+                if value is None and known.default is None:
+                    continue
                 if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
                     raise Invalid(f"{known.name} {value!r} is not a number from 1 to {most:,}")
             elif (

@@ -56,7 +56,7 @@ def test_a_walk_back_is_a_walk_reversed(core: Core, first: int, last: int | None
 
 
 def test_steps_of_a_batch_answer_in_the_order_of_the_calls(core: Core) -> None:
-    threads, stores = core.threads("main", "durable"), core.stores("main", "durable", 50, 500, "", "")
+    threads, stores = core.threads("main", "durable"), core.stores("main", "durable", 50, 500, "", "", None)
     old = started(core, 2)
 
     def draft() -> tuple[BatchCore, list[Cid]]:

@@ -25,7 +25,7 @@ use crate::mixed::Ran;
 use crate::read::Reader;
 use crate::receipt::{self, Receipt};
 use crate::source;
-use crate::turn::{Envelope, Turn};
+use crate::turn::{Envelope, HISTORY_EVENTS_MAX, Retention, Turn};
 
 /// What a decider says of what it did, beside its events.
 #[derive(Clone, Debug, Default)]
@@ -141,6 +141,7 @@ pub(crate) struct Decision {
     operations: Arc<Vec<Operation>>,
     cache: Arc<Cache>,
     envelope: Envelope,
+    history_events: Option<u64>,
     /// The receipt of what goes with them in one commit.
     beside: Option<Vec<u8>>,
     outcome: Mutex<Option<Result<Vec<Ran>>>>,
@@ -159,6 +160,10 @@ impl Decision {
     }
 
     fn run(&self, view: &mut dyn View, at_ms: i64) -> Result<(Vec<Ran>, Decided)> {
+        let retention = Retention {
+            events: self.history_events,
+            brought: view.brought(),
+        };
         let view = RefCell::new(view);
         let read_ref = |name: &RefName| Ok(view.borrow_mut().read_ref(name)?);
         let read = |cid: &Cid| Ok(view.borrow_mut().block(cid)?);
@@ -172,6 +177,7 @@ impl Decision {
                 after: Some(state),
             });
         }
+        turn.retain(retention)?;
         Ok((ran, turn.finish()?))
     }
 }
@@ -183,6 +189,7 @@ impl Decision {
             operations: Arc::clone(&self.operations),
             cache: Arc::clone(&self.cache),
             envelope: self.envelope.clone(),
+            history_events: self.history_events,
             beside: Some(receipt),
             outcome: Mutex::default(),
         }
@@ -236,15 +243,30 @@ pub struct Command {
 pub struct Dispatcher {
     store: Arc<dyn Store>,
     cache: Arc<Cache>,
+    history_events: Option<u64>,
 }
 
 impl Dispatcher {
-    /// Of a store.
+    /// Of a store. History is kept whole.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
             cache: Arc::default(),
+            history_events: None,
         }
+    }
+
+    /// The same, whose commands let go of events that are older than so many newest ones of an actor that they change;
+    /// None keeps all.
+    ///
+    /// # Errors
+    /// `LimitExceeded` for more than [`HISTORY_EVENTS_MAX`], `Invalid` for 0.
+    pub fn keeping(mut self, history_events: Option<u64>) -> Result<Self> {
+        if let Some(events) = history_events {
+            check_history_events(events)?;
+        }
+        self.history_events = history_events;
+        Ok(self)
     }
 
     /// The same store, read.
@@ -321,10 +343,25 @@ impl Dispatcher {
             operations: Arc::new(operations),
             cache: Arc::clone(&self.cache),
             envelope,
+            history_events: self.history_events,
             beside: None,
             outcome: Mutex::default(),
         }))
     }
+}
+
+fn check_history_events(events: u64) -> Result<()> {
+    if events == 0 {
+        return Err(ActorError::invalid("history_events", "0", "it is at least 1"));
+    }
+    if events > HISTORY_EVENTS_MAX {
+        return Err(ActorError::LimitExceeded {
+            what: "history_events",
+            limit: HISTORY_EVENTS_MAX,
+            actual: events,
+        });
+    }
+    Ok(())
 }
 
 fn answered<K: Kind>(

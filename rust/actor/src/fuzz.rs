@@ -109,10 +109,18 @@ fn fuzz_snapshots_and_items() {
         version: 16,
         entry: Cid::of_node(b"entry").to_bytes().to_vec(),
         fold: 2,
+        earlier: None,
         typed: typed(),
     };
+    let kept = SnapshotNode {
+        earlier: Some(Cid::of_node(b"earlier")),
+        ..snapshot.clone()
+    };
     Fuzz::new("fuzz_snapshots")
-        .seeds([snapshot.encode().unwrap().bytes.to_vec()])
+        .seeds([
+            snapshot.encode().unwrap().bytes.to_vec(),
+            kept.encode().unwrap().bytes.to_vec(),
+        ])
         .tokens(&FIELDS)
         .run(
             |input| SnapshotNode::decode(&Cid::of_node(input), input),

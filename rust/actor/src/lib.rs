@@ -41,4 +41,4 @@ pub use projection::{
 pub use read::{Reader, steadily};
 pub use receipt::{DROPPED_IDS_MAX, Receipt};
 pub use tail::TRIM_EVENTS_MAX;
-pub use turn::{Envelope, Turn};
+pub use turn::{Envelope, HISTORY_EVENTS_MAX, Turn};

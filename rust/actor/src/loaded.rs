@@ -33,6 +33,8 @@ pub struct Place {
     pub snapshot: u64,
     /// The snapshot whose collections the state still has: they are there as long as it is the read model.
     pub(crate) basis: Option<Cid>,
+    /// What that snapshot has as its `earlier`.
+    pub(crate) earlier: Option<Cid>,
     /// Its newest entry, and what is known of the way back; None if it was never written.
     pub(crate) jumps: Option<Jumps>,
 }
@@ -207,6 +209,7 @@ fn fold_from<K: Kind>(
         && node.version > loaded.place.base
     {
         loaded.place.basis = Some(*cid);
+        loaded.place.earlier = node.earlier;
     }
     Ok(loaded)
 }
@@ -313,7 +316,7 @@ fn jumps_at(event: &EventNode, cid: Cid) -> Jumps {
     Jumps::new(event.version.saturating_sub(event.base), cid, event.jump)
 }
 
-fn from_snapshot<K: Kind>(actor: &RefName, node: &SnapshotNode) -> Result<Loaded<K>> {
+pub(crate) fn from_snapshot<K: Kind>(actor: &RefName, node: &SnapshotNode) -> Result<Loaded<K>> {
     let wrong = |detail: String| ActorError::corrupt(actor, node.version, None, detail);
     if node.typed.type_name != K::State::type_name() {
         return Err(wrong(format!(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use treering_block::Cid;
 use treering_block::node::{Entry, EventNode, event_jump};
+use treering_store::commit::COMMIT_BYTES_MAX;
 use treering_store::{RefName, Store};
 
 use crate::address::Address;
@@ -226,7 +227,7 @@ impl Reader {
     ) -> Result<Option<Tail<K>>> {
         let base = keep_from.saturating_sub(1);
         let head = cuttable(address, &*self.now::<K>(address)?, base)?;
-        head.map(|head| Tail::read(&self.committed(), address, &head, base, None))
+        head.map(|head| Tail::read(&self.committed(), address, &head, base, None, COMMIT_BYTES_MAX))
             .transpose()
     }
 }

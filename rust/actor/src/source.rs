@@ -34,6 +34,16 @@ pub(crate) fn read_entry(
     cid: &Cid,
     version: Option<u64>,
 ) -> Result<Entry> {
+    read_sized_entry(source, actor, cid, version).map(|(entry, _)| entry)
+}
+
+/// The same, and how many bytes it takes.
+pub(crate) fn read_sized_entry(
+    source: &dyn Source,
+    actor: &RefName,
+    cid: &Cid,
+    version: Option<u64>,
+) -> Result<(Entry, usize)> {
     let bytes = log_block(source, actor, version.unwrap_or(0), cid)?;
     let entry = Entry::decode(cid, &bytes).map_err(|error| {
         ActorError::corrupt(actor, version.unwrap_or(0), Some(*cid), error.to_string())
@@ -45,7 +55,7 @@ pub(crate) fn read_entry(
             Some(*cid),
             format!("it is of version {}", entry.version()),
         )),
-        _ => Ok(entry),
+        _ => Ok((entry, bytes.len())),
     }
 }
 

@@ -4,6 +4,7 @@
 //! logs: a store's decider returns events and never sees a block of them.
 //! Must never: wait, or run a caller's code.
 
+mod retain;
 mod trim;
 
 use std::any::Any;
@@ -21,6 +22,8 @@ use crate::kind::{Blocks, Happened, Kind, State};
 use crate::loaded::{Loaded, Place, load};
 use crate::source::{Source, read_entry};
 
+pub use retain::HISTORY_EVENTS_MAX;
+pub(crate) use retain::Retention;
 pub(crate) use trim::cuttable;
 
 /// What a caller says about a command beside what it is to do.
@@ -224,6 +227,7 @@ impl<'t> Turn<'t> {
             before: self.read_ref(address.log())?,
             loaded,
             model: Model::AsDue,
+            earlier: None,
         };
         self.touched.push((address.log().clone(), Box::new(actor)));
         Ok(())
@@ -277,6 +281,8 @@ struct Actor<K: Kind> {
     before: Option<RefValue>,
     loaded: Arc<Loaded<K>>,
     model: Model,
+    /// What a snapshot that is due will have as its `earlier`.
+    earlier: Option<Cid>,
 }
 
 /// What becomes of an actor's newest snapshot.
@@ -290,8 +296,19 @@ enum Model {
     Dropped,
 }
 
+impl<K: Kind> Actor<K> {
+    /// Whether so much happened since its newest snapshot that there is to be another.
+    fn is_due(&self) -> bool {
+        let place = &self.loaded.place;
+        self.model == Model::AsDue
+            && place.version.saturating_sub(place.snapshot) >= K::SNAPSHOT_EVENTS
+    }
+}
+
 trait Touched {
     fn as_any(&mut self) -> &mut dyn Any;
+    /// What keeps its history within bounds, where a snapshot is due.
+    fn retaining(&self) -> Option<(Address, retain::Retain)>;
     fn finish(
         &mut self,
         blocks: &mut Blocks<'_>,
@@ -303,6 +320,11 @@ trait Touched {
 impl<K: Kind> Touched for Actor<K> {
     fn as_any(&mut self) -> &mut dyn Any {
         self
+    }
+
+    fn retaining(&self) -> Option<(Address, retain::Retain)> {
+        let retain = retain::one::<K> as retain::Retain;
+        self.is_due().then(|| (self.address.clone(), retain))
     }
 
     fn finish(
@@ -327,10 +349,9 @@ impl<K: Kind> Touched for Actor<K> {
         };
         if self.model == Model::Dropped {
             moves.push(read_model(Change::Delete));
-        } else if self.model == Model::Anew
-            || place.version.saturating_sub(place.snapshot) >= K::SNAPSHOT_EVENTS
-        {
+        } else if self.model == Model::Anew || self.is_due() {
             let loaded = Arc::make_mut(&mut self.loaded);
+            loaded.place.earlier = self.earlier;
             let made = snapshot(blocks, loaded, &head, K::SCHEMA)?;
             loaded.place.basis = Some(made);
             moves.push(read_model(set(made)));
@@ -361,6 +382,7 @@ pub(crate) fn snapshot<K: Kind>(
         version: loaded.place.version,
         entry: head.to_bytes().to_vec(),
         fold: K::FOLD,
+        earlier: loaded.place.earlier,
         typed: Typed {
             type_name: K::State::type_name(),
             schema,

@@ -76,11 +76,26 @@ impl Reader {
         let Some((entry, _)) = self.find(address.log(), head, node.version)? else {
             return wrong("its log has no such version");
         };
-        let folded = replay::<K>(source, address.log(), &entry, None)?;
+        let mut folded = replay::<K>(source, address.log(), &entry, None)?;
+        folded.place.earlier = node.earlier;
         let (made, _) = self.make_snapshot(folded, &entry, node.typed.schema)?;
         if made != *cid && entry.to_bytes().as_slice() == node.entry.as_slice() {
             return wrong("it is not what the events make");
         }
-        Ok(())
+        match &node.earlier {
+            Some(earlier) => self.verify_earlier::<K>(address, head, node.version, earlier),
+            None => Ok(()),
+        }
+    }
+
+    /// What a log may begin with next is a snapshot as any other, and keeps no older one.
+    fn verify_earlier<K: Kind>(&self, address: &Address, head: &Cid, of: u64, cid: &Cid) -> Result<()> {
+        let actor = address.read_model();
+        let node = read_snapshot(&self.committed(), actor, cid)?;
+        if node.version >= of || node.earlier.is_some() {
+            let detail = "no snapshot can have it as its earlier one";
+            return Err(ActorError::corrupt(actor, node.version, Some(*cid), detail));
+        }
+        self.verify_snapshot::<K>(address, head, cid)
     }
 }

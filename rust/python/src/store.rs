@@ -171,7 +171,8 @@ impl Core {
     }
 
     /// The stores of a scope.
-    #[pyo3(signature = (scope, durability, memory_entries, chat_messages, local_runtime_base_url, remote_runtime_base_url))]
+    #[pyo3(signature = (scope, durability, memory_entries, chat_messages, local_runtime_base_url, remote_runtime_base_url, history_events))]
+    #[allow(clippy::too_many_arguments)]
     fn stores(
         &self,
         scope: Text,
@@ -180,8 +181,11 @@ impl Core {
         chat_messages: u32,
         local_runtime_base_url: Text,
         remote_runtime_base_url: Text,
+        history_events: Option<Count>,
     ) -> Result<StoresCore> {
-        let stores = Stores::new(self.actors.clone(), &scope, durability.0)?;
+        let history_events = history_events.map(|Count(events)| events);
+        let actors = self.actors.clone().keeping(history_events)?;
+        let stores = Stores::new(actors, &scope, durability.0)?;
         let settings = Settings {
             defaults: Arc::new(Defaults {
                 local_runtime_base_url: local_runtime_base_url.0,

@@ -23,6 +23,8 @@ pub trait View {
     ///
     /// Errors: `BlockNotFound`, `Corrupt`.
     fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>>;
+    /// Bytes of the blocks that the commit brings beside what is decided.
+    fn brought(&self) -> u64;
 }
 
 /// What is to be done, beside what the commit itself says.
@@ -51,7 +53,9 @@ pub(crate) fn joined(
     ledger: &mut dyn Ledger,
     at_ms: i64,
 ) -> Result<Commit> {
-    let decided = decision.decide(&mut Looking(ledger), at_ms)?;
+    let brought = commit.blocks.iter().map(|block| block.bytes.len() as u64);
+    let brought = brought.sum();
+    let decided = decision.decide(&mut Looking { ledger, brought }, at_ms)?;
     let mut joined = Commit {
         decide: None,
         ..commit.clone()
@@ -66,14 +70,21 @@ pub(crate) fn joined(
 }
 
 /// A ledger that is only read.
-struct Looking<'l>(&'l mut dyn Ledger);
+struct Looking<'l> {
+    ledger: &'l mut dyn Ledger,
+    brought: u64,
+}
 
 impl View for Looking<'_> {
     fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>> {
-        self.0.read_ref(name)
+        self.ledger.read_ref(name)
     }
 
     fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>> {
-        self.0.block(cid)
+        self.ledger.block(cid)
+    }
+
+    fn brought(&self) -> u64 {
+        self.brought
     }
 }

@@ -5,6 +5,7 @@
 
 use treering_block::node::{BaseNode, EventNode};
 use treering_block::{Cid, Jumps};
+use treering_store::commit::COMMIT_BYTES_MAX;
 
 use super::{Model, Turn, expect_known_schema, snapshot};
 use crate::address::Address;
@@ -43,31 +44,51 @@ impl Turn<'_> {
             return Ok(0);
         };
         expect_known_schema::<K>(address, &now)?;
-        let tail = Tail::read(&*self, address, &head, base, known)?;
-        let mut start = tail.start;
+        let Tail {
+            replaced,
+            mut start,
+            events,
+            ..
+        } = Tail::read(&*self, address, &head, base, known, COMMIT_BYTES_MAX)?;
+        // Its snapshot is of this version alone.
+        start.place.earlier = None;
         let node = BaseNode {
             version: base,
             at_ms: start.place.at_ms,
-            state: snapshot(&mut self.blocks, &mut start, &tail.replaced, K::SCHEMA)?,
-            replaces: tail.replaced.to_bytes().to_vec(),
+            state: snapshot(&mut self.blocks, &mut start, &replaced, K::SCHEMA)?,
+            replaces: replaced.to_bytes().to_vec(),
         };
-        start.place.base = base;
-        // As it is read from the log: its collections hang on the base.
-        start.place.basis = None;
-        start.place.jumps = Some(Jumps::new(0, self.blocks.put(node.encode()?), None));
         let cut = base - now.place.base;
-        if tail.events.is_empty() {
+        if events.is_empty() {
             // What the log begins with is all that the actor is.
+            start.place.base = base;
+            // As it is read from the log: its collections hang on the base.
+            start.place.basis = None;
+            start.place.jumps = Some(Jumps::new(0, self.blocks.put(node.encode()?), None));
             self.note(address, start)?;
             self.set_model::<K>(address, Model::Dropped);
             return Ok(cut);
         }
-        let mut loaded = (*now).clone();
-        (loaded.place.base, loaded.place.jumps) = (base, start.place.jumps);
-        for event in tail.events {
+        self.begin_with(address, &now, &node, events)?;
+        Ok(cut)
+    }
+
+    /// Puts the newest events of a log behind a base.
+    pub(super) fn begin_with<K: Kind>(
+        &mut self,
+        address: &Address,
+        now: &Loaded<K>,
+        base: &BaseNode,
+        events: Vec<EventNode>,
+    ) -> Result<()> {
+        let mut loaded = now.clone();
+        loaded.place.base = base.version;
+        loaded.place.earlier = None;
+        loaded.place.jumps = Some(Jumps::new(0, self.blocks.put(base.encode()?), None));
+        for event in events {
             let (parent, jump) = self.links_of_next(address, &mut loaded.place, event.version)?;
             let node = EventNode {
-                base,
+                base: base.version,
                 parent,
                 jump,
                 ..event
@@ -79,7 +100,7 @@ impl Turn<'_> {
         }
         self.note(address, loaded)?;
         self.set_model::<K>(address, Model::Anew);
-        Ok(cut)
+        Ok(())
     }
 }
 

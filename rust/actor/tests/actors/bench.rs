@@ -26,6 +26,16 @@ impl Bench {
         Self { store, stores }
     }
 
+    /// The same store, by somebody who keeps so many events of each actor.
+    pub fn keeping(&self, history_events: u64) -> Self {
+        let dispatcher = Dispatcher::new(Arc::clone(&self.store));
+        let dispatcher = dispatcher.keeping(Some(history_events)).unwrap();
+        Self {
+            store: Arc::clone(&self.store),
+            stores: Stores::new(dispatcher, "alice", Durability::Relaxed).unwrap(),
+        }
+    }
+
     /// The same store, with nothing folded before.
     pub fn cold(&self) -> Self {
         Self::over(Arc::clone(&self.store))

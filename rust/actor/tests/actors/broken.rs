@@ -13,7 +13,7 @@ use crate::bench::Bench;
 type Read = Result<u64, ActorError>;
 
 /// Puts a block and moves a ref to it, as no actor would.
-fn plant(bench: &Bench, name: &RefName, block: Block) -> Cid {
+pub fn plant(bench: &Bench, name: &RefName, block: Block) -> Cid {
     let target = block.cid;
     let commit = Commit {
         scope: "alice".into(),

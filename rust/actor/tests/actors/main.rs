@@ -16,5 +16,6 @@ mod full_disk;
 mod growth;
 mod orders;
 mod projections;
+mod retention;
 mod schemas;
 mod trim;

@@ -31,6 +31,8 @@ struct Answered {
 struct World {
     store: Arc<dyn Store>,
     answered: Arc<Lock<Answered>>,
+    /// What everybody has set.
+    history_events: Option<u64>,
 }
 
 impl World {
@@ -38,12 +40,17 @@ impl World {
         Self {
             store: Arc::new(MemoryStore::new()),
             answered: Arc::default(),
+            history_events: None,
         }
     }
 
     /// Somebody who has folded nothing yet, and then sees what others do through the store alone.
     fn instance(&self) -> Bench {
-        Bench::over(Arc::clone(&self.store))
+        let bench = Bench::over(Arc::clone(&self.store));
+        match self.history_events {
+            Some(events) => bench.keeping(events),
+            None => bench,
+        }
     }
 
     /// Work that nobody else comes into, and a look at all that must hold after it.
@@ -188,6 +195,42 @@ fn all_at_once() {
     let bench = world.instance();
     let base = bench.now::<UserConfigKind>(&[]).place.base;
     assert!(base > 0, "it was trimmed");
+}
+
+/// A commit of one of them cuts off what is older than the snapshot of version 16, while the others read, write and
+/// collect what that frees.
+fn history_ends_meanwhile() {
+    let world = World {
+        history_events: Some(8),
+        ..World::new()
+    };
+    world.configure(0, 29);
+    world.piece(|answered| answered.kept_from = 17);
+    let work: [fn(&World); 6] = [
+        |world| world.configure(1, 3),
+        |world| world.configure(2, 3),
+        World::talk,
+        World::collect,
+        World::collect,
+        World::look,
+    ];
+    let threads = work.map(|work| {
+        let world = world.clone();
+        thread::spawn(move || work(&world))
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    world.collect();
+    world.piece(|answered| assert_eq!(answered.configs.len(), 35));
+    let bench = world.instance();
+    assert_eq!(bench.now::<UserConfigKind>(&[]).place.base, 16);
+    assert_eq!(bench.verify::<UserConfigKind>(&[]).unwrap(), 19);
+}
+
+#[test]
+fn random_orders_of_an_ending_history_keep_every_actor_whole() {
+    shuttle::check_random(history_ends_meanwhile, 60);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use treering_block::node::EventNode;
 use crate::bench::{Bench, with_id};
 
 /// What of an event does not depend on where its log begins.
-fn lasting(events: &[(treering_block::Cid, EventNode)]) -> Vec<EventNode> {
+pub fn lasting(events: &[(treering_block::Cid, EventNode)]) -> Vec<EventNode> {
     let lasting = |event: &EventNode| EventNode {
         base: 0,
         parent: None,

@@ -9,12 +9,13 @@ use treering_store::faults::{Among, BadRead, Cuts, Failure, Image, Loss, Recorde
 use treering_thread::ThreadError;
 
 use crate::checks;
-use crate::life::{Act, Home, LIFE, Living};
+use crate::life::{Act, HISTORY_EVENTS, Home, LIFE, Living};
 
 /// The state after each act of a life in which nothing fails.
-fn pictures() -> Vec<String> {
+fn pictures(history_events: Option<u64>) -> Vec<String> {
     let root = tempfile::tempdir().unwrap();
-    let home = Home::behind(root.path(), &Arc::new(Recorder::without_trace()));
+    let recorder = Arc::new(Recorder::without_trace());
+    let home = Home::behind(root.path(), &recorder, history_events);
     let mut living = home.open().unwrap();
     let mut pictures = vec![checks::picture(&living).unwrap()];
     for (at, act) in LIFE.iter().enumerate() {
@@ -65,10 +66,15 @@ enum Wrong {
 }
 
 /// Lives the whole life with the `n`-th operation failing. False: there are not so many.
-fn live_with_one_failure(pictures: &[String], n: u64, wrong: Wrong) -> bool {
+fn live_with_one_failure(
+    pictures: &[String],
+    history_events: Option<u64>,
+    n: u64,
+    wrong: Wrong,
+) -> bool {
     let root = tempfile::tempdir().unwrap();
     let recorder = Arc::new(Recorder::new(root.path()).unwrap());
-    let home = Home::behind(root.path(), &recorder);
+    let home = Home::behind(root.path(), &recorder, history_events);
     match wrong {
         Wrong::Fails(among, failure) => recorder.fail(among, n, failure, false),
         Wrong::Unread => recorder.spoil_reads(n, BadRead::Device, false),
@@ -122,7 +128,8 @@ fn live_with_one_failure(pictures: &[String], n: u64, wrong: Wrong) -> bool {
     while cuts.next_cut().is_some() {}
     let after = tempfile::tempdir().unwrap();
     cuts.image().materialise(Loss::All, after.path()).unwrap();
-    let home = Home::behind(after.path(), &Arc::new(Recorder::without_trace()));
+    let recorder = Arc::new(Recorder::without_trace());
+    let home = Home::behind(after.path(), &recorder, history_events);
     checks::is_one_of(&home.open().unwrap(), &end)
         .unwrap_or_else(|why| panic!("after a power failure, {wrong:?} at {n}: {why}"));
     failed
@@ -130,8 +137,12 @@ fn live_with_one_failure(pictures: &[String], n: u64, wrong: Wrong) -> bool {
 
 /// Tries every `stride`-th n until there are no more.
 fn for_every(stride: usize, least: u64, wrong: Wrong) {
-    let pictures = pictures();
-    let live = |n: &u64| live_with_one_failure(&pictures, *n, wrong);
+    in_each(None, stride, least, wrong);
+}
+
+fn in_each(history_events: Option<u64>, stride: usize, least: u64, wrong: Wrong) {
+    let pictures = pictures(history_events);
+    let live = |n: &u64| live_with_one_failure(&pictures, history_events, *n, wrong);
     let tried = (0..).step_by(stride).take_while(live).count();
     let failing = (tried * stride) as u64;
     eprintln!("{wrong:?}: {tried} of about {failing} operations failed");
@@ -158,6 +169,18 @@ fn an_open_fails_once() {
 #[test]
 fn a_read_fails_once() {
     for_every(29, 60, Wrong::Unread);
+}
+
+#[test]
+fn a_write_or_a_read_fails_once_while_history_ends() {
+    in_each(HISTORY_EVENTS, 37, 100, Wrong::Fails(Among::Writes, Failure::HalfThenFull));
+    in_each(HISTORY_EVENTS, 31, 60, Wrong::Unread);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn any_read_fails_once_while_history_ends() {
+    in_each(HISTORY_EVENTS, 1, 60, Wrong::Unread);
 }
 
 #[test]

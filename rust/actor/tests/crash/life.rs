@@ -105,15 +105,20 @@ impl Act {
     }
 }
 
+/// What is set in a life in which history ends by itself: so few that it does, of every kind of actor.
+pub const HISTORY_EVENTS: Option<u64> = Some(6);
+
 pub struct Home {
     path: PathBuf,
     options: OpenOptions,
+    history_events: Option<u64>,
 }
 
 impl Home {
-    pub fn behind(root: &Path, recorder: &Arc<Recorder>) -> Self {
+    pub fn behind(root: &Path, recorder: &Arc<Recorder>, history_events: Option<u64>) -> Self {
         recorder.skip_real_syncs();
         Self {
+            history_events,
             path: root.join("store"),
             options: OpenOptions {
                 callers_wait: true,
@@ -128,6 +133,7 @@ impl Home {
     pub fn open(&self) -> Result<Living, StoreError> {
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&self.path, &self.options)?);
         let dispatcher = Dispatcher::new(Arc::clone(&store));
+        let dispatcher = dispatcher.keeping(self.history_events).unwrap();
         let stores = Stores::new(dispatcher, SCOPE, Durability::Durable).unwrap();
         Ok(Living { store, stores })
     }

@@ -6,10 +6,11 @@ use treering_actor::Receipt;
 use treering_store::faults::{Cuts, Event, Image, Loss, Recorder, Trace};
 
 use crate::checks;
-use crate::life::{Act, Home, LIFE};
+use crate::life::{Act, HISTORY_EVENTS, Home, LIFE};
 
 /// A life that went well: what happened on the disk, the state after each act (the first: none yet), its receipts.
 struct Lived {
+    history_events: Option<u64>,
     trace: Trace,
     pictures: Vec<String>,
     receipts: Vec<Vec<Receipt>>,
@@ -24,11 +25,11 @@ fn answered(at: usize) -> u64 {
     at as u64 * 2 + 1
 }
 
-fn live(prepare: impl FnOnce(&Recorder)) -> Lived {
+fn live(history_events: Option<u64>, prepare: impl FnOnce(&Recorder)) -> Lived {
     let root = tempfile::tempdir().unwrap();
     let recorder = Arc::new(Recorder::new(root.path()).unwrap());
     prepare(&recorder);
-    let home = Home::behind(root.path(), &recorder);
+    let home = Home::behind(root.path(), &recorder, history_events);
     let mut living = home.open().unwrap();
     let mut pictures = vec![checks::picture(&living).unwrap()];
     let mut receipts = Vec::new();
@@ -45,6 +46,7 @@ fn live(prepare: impl FnOnce(&Recorder)) -> Lived {
         pictures.push(checks::picture(&living).unwrap());
     }
     Lived {
+        history_events,
         trace: recorder.trace(),
         pictures,
         receipts,
@@ -62,7 +64,8 @@ fn crash(
     let root = tempfile::tempdir().unwrap();
     image.materialise(loss, root.path()).unwrap();
     // Nobody turns the power off again: the real disk need not be asked.
-    let home = Home::behind(root.path(), &Arc::new(Recorder::without_trace()));
+    let recorder = Arc::new(Recorder::without_trace());
+    let home = Home::behind(root.path(), &recorder, lived.history_events);
     let living = home
         .open()
         .map_err(|error| format!("it does not open: {error}"))?;
@@ -116,7 +119,26 @@ fn assert_none(faults: &[String], crashes: usize) {
 
 #[test]
 fn everything_unsynced_lost_or_kept_at_every_sync() {
-    let lived = live(|_| {});
+    let lived = live(None, |_| {});
+    let (crashes, faults) = fail_everywhere(&lived, |_, _| vec![Loss::All, Loss::Nothing]);
+    assert_none(&faults, crashes);
+    assert!(crashes > 200, "{crashes}");
+}
+
+#[test]
+fn everything_unsynced_lost_or_kept_while_history_ends() {
+    let lived = live(HISTORY_EVENTS, |_| {});
+    // Of each of these what the log begins with is newer than what was there before the last act on all of them.
+    for actor in ["user-config", "agent-registry", "participants", "user-memory", "workflow", "script", "chat-index"] {
+        let base = |picture: &String| -> u64 {
+            let line = picture.lines().find(|line| line.starts_with(actor)).unwrap();
+            let begins = line.split("] ").nth(1).unwrap();
+            begins.split("..").next().unwrap().parse().unwrap()
+        };
+        let together = LIFE.iter().position(|act| *act == Act::Together(8)).unwrap();
+        let (before, after) = (&lived.pictures[together], &lived.pictures[together + 1]);
+        assert!(base(before) < base(after), "{actor} was not cut off");
+    }
     let (crashes, faults) = fail_everywhere(&lived, |_, _| vec![Loss::All, Loss::Nothing]);
     assert_none(&faults, crashes);
     assert!(crashes > 200, "{crashes}");
@@ -125,7 +147,7 @@ fn everything_unsynced_lost_or_kept_at_every_sync() {
 #[test]
 #[ignore = "takes a minute"]
 fn any_sectors_lost_at_every_sync() {
-    let lived = live(|_| {});
+    let lived = live(None, |_| {});
     let (crashes, faults) = fail_everywhere(&lived, |after, _| {
         vec![
             Loss::Random(after * 10),
@@ -139,7 +161,7 @@ fn any_sectors_lost_at_every_sync() {
 
 #[test]
 fn a_store_that_never_syncs_is_found_out() {
-    let lived = live(|recorder| recorder.forget_syncs(|_| true));
+    let lived = live(None, |recorder| recorder.forget_syncs(|_| true));
     let (crashes, faults) = fail_everywhere(&lived, |_, event| match event {
         Event::Mark(_) => vec![Loss::All],
         _ => vec![],

@@ -231,6 +231,8 @@ pub struct SnapshotNode {
     pub entry: Vec<u8>,
     /// Number of the rules that the state was folded with; with others it is folded anew.
     pub fold: u64,
+    /// An older snapshot of the same log, which has none itself: what the log begins with once its front is cut off.
+    pub earlier: Option<Cid>,
     /// The state, with links to its collections.
     pub typed: Typed,
 }
@@ -250,6 +252,7 @@ impl SnapshotNode {
             ("entry", Value::Bytes(&self.entry)),
             ("fold", Value::Uint(self.fold)),
         ];
+        fields.extend(self.earlier.as_ref().map(|cid| ("earlier", Value::Link(cid))));
         self.typed.write(&mut fields);
         write_node(Self::KIND, fields)
     }
@@ -265,6 +268,7 @@ impl SnapshotNode {
             version: fields.uint("version")?,
             entry: fields.bytes("entry")?,
             fold: fields.uint("fold")?,
+            earlier: fields.optional_link("earlier")?,
             typed: Typed::read(&mut fields)?,
         };
         fields.finish()?;
@@ -275,6 +279,7 @@ impl SnapshotNode {
     fn check(&self) -> Result<(), BlockError> {
         check_positive(Self::KIND, "version", self.version)?;
         check_positive(Self::KIND, "fold", self.fold)?;
+        check_node_link(Self::KIND, "earlier", self.earlier.as_ref())?;
         check_named_node(Self::KIND, "entry", &self.entry)?;
         self.typed.check(Self::KIND)
     }

@@ -1,0 +1,166 @@
+//! History that ends by itself: where an actor gets a snapshot, what is older than the events that are to be kept is cut
+//! off.
+//!
+//! A log can begin anew only with a state that is known, and to fold that of long ago would be to read all that is to
+//! go. So one snapshot waits to be the next beginning: each later one links to it (`earlier`), until enough events came
+//! behind it. Then it is the state of the base, just as it was stored, and what waits next is a newer one.
+//!
+//! Promises: at least as many of the newest events are kept as was said; what is cut off is not read; each event is put
+//! behind a new beginning about once. What can't be read, or is too much for this commit, stays, and the command is done.
+//! Must never: cut off anything where nothing was said.
+
+use treering_block::Cid;
+use treering_block::node::{BaseNode, SnapshotNode};
+
+use super::Turn;
+use crate::address::Address;
+use crate::error::{ActorError, Result};
+use crate::kind::Kind;
+use crate::loaded::Loaded;
+use crate::source::{Source as _, read_entry, read_snapshot};
+use crate::tail::{TRIM_EVENTS_MAX, read_events};
+
+/// Events of each actor that may be kept by themselves. They are read and written under the lock: some milliseconds.
+pub const HISTORY_EVENTS_MAX: u64 = 1_000;
+
+/// Bytes of events that a commit puts behind new beginnings beside what it is about.
+const BYTES_MAX: u64 = 16 << 20;
+/// One that brings more than that has no room for it: half of what a commit may be.
+const BROUGHT_BYTES_MAX: u64 = 32 << 20;
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Retention {
+    /// Of each actor at least so many of the newest events; None: all.
+    pub events: Option<u64>,
+    /// Bytes that the commit has beside what is decided.
+    pub brought: u64,
+}
+
+/// Settles what one actor's snapshot has as its `earlier`, and cuts off its history if that is due; the bytes that may
+/// still be written for it.
+pub(super) type Retain = fn(&mut Turn<'_>, &Address, Option<u64>, &mut u64) -> Result<()>;
+
+impl Turn<'_> {
+    /// Keeps the history of all that the turn has changed within bounds.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) fn retain(&mut self, retention: Retention) -> Result<()> {
+        let due: Vec<_> = self
+            .touched
+            .iter()
+            .filter_map(|(_, actor)| actor.retaining())
+            .collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let has_room = retention.brought.saturating_add(self.blocks.bytes()) <= BROUGHT_BYTES_MAX;
+        let mut room = if has_room { BYTES_MAX } else { 0 };
+        for (address, retain) in due {
+            retain(self, &address, retention.events, &mut room)?;
+        }
+        Ok(())
+    }
+}
+
+/// See [`Retain`].
+pub(super) fn one<K: Kind>(
+    turn: &mut Turn<'_>,
+    address: &Address,
+    keep: Option<u64>,
+    room: &mut u64,
+) -> Result<()> {
+    let now = turn.load::<K>(address)?;
+    let (Some(newest), earlier) = (now.place.basis, now.place.earlier) else {
+        return Ok(());
+    };
+    if keep.is_none() && earlier.is_none() {
+        return Ok(());
+    }
+    // It may have been dropped, or made anew: only what the read model links to is there for certain.
+    let model = turn.read_ref(address.read_model())?;
+    if model.is_none_or(|value| value.target != newest) {
+        return Ok(());
+    }
+    let mut waiting = earlier.or(Some(newest));
+    if let (Some(keep), Some(cid)) = (keep, waiting) {
+        match turn.begin_late::<K>(address, &now, &cid, keep, *room) {
+            Ok(Some(bytes)) => {
+                *room = room.saturating_sub(bytes);
+                return Ok(());
+            }
+            Ok(None) => {}
+            // It stays as it is. What has no `earlier` waits next, so this is not tried again before as much has happened.
+            Err(ActorError::LimitExceeded { .. }) => waiting = None,
+            Err(error) if error.may_pass() => waiting = None,
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some(actor) = turn.touched::<K>(address) {
+        actor.earlier = waiting;
+    }
+    Ok(())
+}
+
+impl Turn<'_> {
+    /// Lets the log begin with a snapshot if so many events are behind it: how many bytes they take.
+    fn begin_late<K: Kind>(
+        &mut self,
+        address: &Address,
+        now: &Loaded<K>,
+        cid: &Cid,
+        keep: u64,
+        room: u64,
+    ) -> Result<Option<u64>> {
+        let node = read_snapshot(&*self, address.read_model(), cid)?;
+        let behind = now.place.version.saturating_sub(node.version);
+        if behind < keep {
+            return Ok(None);
+        }
+        expect_beginning::<K>(address, now, cid, &node)?;
+        if behind > TRIM_EVENTS_MAX {
+            return Err(ActorError::LimitExceeded {
+                what: "events that are kept",
+                limit: TRIM_EVENTS_MAX,
+                actual: behind,
+            });
+        }
+        let Some(head) = now.place.head() else {
+            return Ok(None);
+        };
+        let (replaced, events, bytes) = read_events(&*self, address, &head, node.version, room)?;
+        if replaced.to_bytes().as_slice() != node.entry.as_slice() {
+            let detail = "it is not of this log";
+            return Err(ActorError::corrupt(address.read_model(), node.version, Some(*cid), detail));
+        }
+        let entry = read_entry(&*self, address.log(), &replaced, Some(node.version))?;
+        let base = BaseNode {
+            version: node.version,
+            at_ms: entry.at_ms(),
+            state: *cid,
+            replaces: node.entry,
+        };
+        self.begin_with(address, now, &base, events)?;
+        Ok(Some(bytes))
+    }
+}
+
+/// Only a state of this log, of these rules, that keeps nothing older alive, may be what a log begins with.
+fn expect_beginning<K: Kind>(
+    address: &Address,
+    now: &Loaded<K>,
+    cid: &Cid,
+    node: &SnapshotNode,
+) -> Result<()> {
+    let detail = if node.version <= now.place.base {
+        "it is from before the log's beginning"
+    } else if node.earlier.is_some() {
+        "it keeps an older one"
+    } else if node.fold != K::FOLD || node.typed.schema > K::SCHEMA {
+        "it was made by other rules"
+    } else {
+        return Ok(());
+    };
+    Err(ActorError::corrupt(address.read_model(), node.version, Some(*cid), detail))
+}
