@@ -96,8 +96,9 @@ def tombstone(version: int, deleted_at_ms: int) -> Node:
     return node({"kind": "tombstone", "version": version, "deleted_at_ms": deleted_at_ms})
 
 
-def snapshot(version: int, entry: CID, of: Mapping[str, Any], fold: int = 1) -> Node:
-    return node({"kind": "snapshot", "version": version, "entry": bytes(entry), "fold": fold, **of})
+def snapshot(version: int, entry: CID, of: Mapping[str, Any], fold: int = 1, earlier: CID | None = None) -> Node:
+    fields = {"kind": "snapshot", "version": version, "entry": bytes(entry), "fold": fold, **of}
+    return node(fields if earlier is None else {**fields, "earlier": earlier})
 
 
 def item(of: Mapping[str, Any]) -> Node:

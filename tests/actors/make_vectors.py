@@ -65,6 +65,8 @@ def valid() -> Iterator[tuple[str, page.Node]]:
     entry = {"id": "0123456789ab", "category": "preference", "content": "answers in French", "source": 1}
     memory = page.typed("MemoryState", {"entries": [{**entry, "created_at_ms": AT_MS, "updated_at_ms": AT_MS}]})
     yield "a snapshot of a state that is small", page.snapshot(6, log[6], memory)
+    waiting = page.snapshot(3, log[3], memory)
+    yield "a snapshot that another one waits behind", page.snapshot(6, log[6], memory, earlier=waiting.cid)
     root = page.node({"kind": "vector", "start": 0, "end": 0})
     listed = page.typed("ChatState", {"conversation": conversation, "messages": {}}, [root.cid])
     state = page.snapshot(20, ABSENT, listed)
@@ -150,6 +152,8 @@ def invalid() -> Iterator[tuple[str, str, dict[str, Any]]]:
     snapshot = decode(page.snapshot(6, ABSENT, of).data)
     assert isinstance(snapshot, dict)
     yield "a snapshot of version 0", "version", {**snapshot, "version": 0}
+    yield "an earlier one that is null", "earlier", {**snapshot, "earlier": None}
+    yield "an earlier one of raw bytes", "earlier", {**snapshot, "earlier": RAW}
     yield "a snapshot of rules 0", "fold", {**snapshot, "fold": 0}
     yield "an entry behind a link", "entry", {**snapshot, "entry": ABSENT}
     yield "an entry of 35 bytes", "entry", {**snapshot, "entry": bytes(ABSENT)[:35]}

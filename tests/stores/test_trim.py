@@ -256,6 +256,19 @@ def test_text_that_was_cut_off_is_in_no_block_any_more(store: Store, alice: Scop
     assert not any(b"a secret that is to go" in bytes(data) for data in blocks)
 
 
+def test_what_is_cut_off_while_a_scope_is_told(alice: Scope) -> None:
+    config(alice, 60)
+    told = alice.history()
+    versions = [next(told).version for _ in range(5)]
+    alice.user_config.trim(keep=40)
+    versions += [next(told).version for _ in range(20)]
+    alice.user_config.trim(keep=0)
+    versions += [event.version for event in told]
+    # What it had read already, and no more.
+    assert versions == list(range(60, 60 - len(versions), -1))
+    assert 25 <= len(versions) <= 32
+
+
 def test_a_conversation_alone(alice: Scope) -> None:
     for number in range(5):
         alice.chats.append("c", said(f"{number}"))

@@ -12,7 +12,7 @@ from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
 from treering._core import Cid, StoresCore, actor_kinds, list_actors
 from treering._family import SYNC, Family
 from treering._session import Home
-from treering.errors import NotFound
+from treering.errors import HistoryTrimmed, NotFound
 from treering.journal import moment_ms
 from treering.messages import AgentGroup, Conversation, MemoryEntry, Participant, Script, UserConfig, Workflow
 from treering.stores._dispatch import DISPATCHER, READER
@@ -276,9 +276,15 @@ def _backwards(core: StoresCore, info: ActorInfo) -> Iterator[ScopeEvent]:
         core.actor(kind, parts)
     if info.deleted_at_ms is not None:
         yield ScopeEvent(kind=kind, parts=parts, version=last, at_ms=info.deleted_at_ms, event=None)
-    while last > info.oldest:
-        first = max(info.oldest + 1, last - _EVENTS + 1)
-        events = [event for chunk in READER.events(core, kind, parts, first, last) for event in chunk]
+    oldest = info.oldest
+    while last > oldest:
+        first = max(oldest + 1, last - _EVENTS + 1)
+        try:
+            events = [event for chunk in READER.events(core, kind, parts, first, last) for event in chunk]
+        except HistoryTrimmed:
+            # Cut off since it was listed.
+            oldest = core.actor(kind, parts)["oldest"]
+            continue
         for event in reversed(events):
             yield ScopeEvent(kind=kind, parts=parts, version=event.version, at_ms=event.at_ms, event=event)
         last = first - 1

@@ -352,7 +352,11 @@ impl Dispatcher {
 
 fn check_history_events(events: u64) -> Result<()> {
     if events == 0 {
-        return Err(ActorError::invalid("history_events", "0", "it is at least 1"));
+        return Err(ActorError::invalid(
+            "history_events",
+            "0",
+            "it is at least 1",
+        ));
     }
     if events > HISTORY_EVENTS_MAX {
         return Err(ActorError::LimitExceeded {

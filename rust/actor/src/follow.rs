@@ -79,6 +79,17 @@ impl<K: Kind> Following<K> {
     /// # Errors
     /// As for [`Reader::now`].
     pub fn advance(&mut self) -> Result<bool> {
+        match self.step() {
+            // Cut off while it was read.
+            Err(ActorError::HistoryTrimmed { .. }) => {
+                self.ahead.clear();
+                self.skip()
+            }
+            stepped => stepped,
+        }
+    }
+
+    fn step(&mut self) -> Result<bool> {
         let Some((cid, event)) = self.next()? else {
             return self.skip();
         };

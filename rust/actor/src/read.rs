@@ -227,8 +227,17 @@ impl Reader {
     ) -> Result<Option<Tail<K>>> {
         let base = keep_from.saturating_sub(1);
         let head = cuttable(address, &*self.now::<K>(address)?, base)?;
-        head.map(|head| Tail::read(&self.committed(), address, &head, base, None, COMMIT_BYTES_MAX))
-            .transpose()
+        head.map(|head| {
+            Tail::read(
+                &self.committed(),
+                address,
+                &head,
+                base,
+                None,
+                COMMIT_BYTES_MAX,
+            )
+        })
+        .transpose()
     }
 }
 

@@ -89,7 +89,13 @@ impl Reader {
     }
 
     /// What a log may begin with next is a snapshot as any other, and keeps no older one.
-    fn verify_earlier<K: Kind>(&self, address: &Address, head: &Cid, of: u64, cid: &Cid) -> Result<()> {
+    fn verify_earlier<K: Kind>(
+        &self,
+        address: &Address,
+        head: &Cid,
+        of: u64,
+        cid: &Cid,
+    ) -> Result<()> {
         let actor = address.read_model();
         let node = read_snapshot(&self.committed(), actor, cid)?;
         if node.version >= of || node.earlier.is_some() {

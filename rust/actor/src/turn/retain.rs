@@ -83,9 +83,12 @@ pub(super) fn one<K: Kind>(
     if model.is_none_or(|value| value.target != newest) {
         return Ok(());
     }
-    let mut waiting = earlier.or(Some(newest));
-    if let (Some(keep), Some(cid)) = (keep, waiting) {
-        match turn.begin_late::<K>(address, &now, &cid, keep, *room) {
+    let first = earlier.unwrap_or(newest);
+    let mut waiting = Some(first);
+    if let Some(keep) = keep
+        && *room > 0
+    {
+        match turn.begin_late::<K>(address, &now, &first, keep, *room) {
             Ok(Some(bytes)) => {
                 *room = room.saturating_sub(bytes);
                 return Ok(());
@@ -132,7 +135,12 @@ impl Turn<'_> {
         let (replaced, events, bytes) = read_events(&*self, address, &head, node.version, room)?;
         if replaced.to_bytes().as_slice() != node.entry.as_slice() {
             let detail = "it is not of this log";
-            return Err(ActorError::corrupt(address.read_model(), node.version, Some(*cid), detail));
+            return Err(ActorError::corrupt(
+                address.read_model(),
+                node.version,
+                Some(*cid),
+                detail,
+            ));
         }
         let entry = read_entry(&*self, address.log(), &replaced, Some(node.version))?;
         let base = BaseNode {
@@ -162,5 +170,10 @@ fn expect_beginning<K: Kind>(
     } else {
         return Ok(());
     };
-    Err(ActorError::corrupt(address.read_model(), node.version, Some(*cid), detail))
+    Err(ActorError::corrupt(
+        address.read_model(),
+        node.version,
+        Some(*cid),
+        detail,
+    ))
 }

@@ -41,6 +41,16 @@ fn fill(bench: &Bench, chat: &str) {
 
 #[test]
 fn a_conversation_is_deleted_on_a_full_disk() {
+    delete_on_a_full_disk(None);
+}
+
+/// What a deletion writes is not more by what is kept of a history.
+#[test]
+fn a_conversation_whose_history_ends_is_deleted_on_a_full_disk() {
+    delete_on_a_full_disk(Some(100));
+}
+
+fn delete_on_a_full_disk(history_events: Option<u64>) {
     let root = tempfile::tempdir().unwrap();
     let disk = Arc::new(SmallDisk::new(root.path(), 40 * MIB, 16 * MIB).unwrap());
     let options = OpenOptions {
@@ -49,7 +59,8 @@ fn a_conversation_is_deleted_on_a_full_disk() {
         ..OpenOptions::default()
     };
     let store = EmbeddedStore::open(root.path().join("store"), &options).unwrap();
-    let bench = Bench::over(Arc::new(store));
+    let plain = Bench::over(Arc::new(store));
+    let bench = history_events.map_or_else(|| plain.cold(), |events| plain.keeping(events));
     for chat in ["other", "large"] {
         say(&bench, chat, 100).unwrap();
     }

@@ -173,7 +173,12 @@ fn a_read_fails_once() {
 
 #[test]
 fn a_write_or_a_read_fails_once_while_history_ends() {
-    in_each(HISTORY_EVENTS, 37, 100, Wrong::Fails(Among::Writes, Failure::HalfThenFull));
+    in_each(
+        HISTORY_EVENTS,
+        37,
+        100,
+        Wrong::Fails(Among::Writes, Failure::HalfThenFull),
+    );
     in_each(HISTORY_EVENTS, 31, 60, Wrong::Unread);
 }
 

@@ -48,7 +48,10 @@ impl<'r, E: From<BlockError>> Draft<'r, E> {
     /// Bytes of the new blocks, those that nothing will reach among them. O(new blocks).
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.new.values().map(|block| block.bytes.len() as u64).sum()
+        self.new
+            .values()
+            .map(|block| block.bytes.len() as u64)
+            .sum()
     }
 
     /// The new blocks that these roots reach, each after those that it links to: what is to be stored.

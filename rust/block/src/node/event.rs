@@ -252,7 +252,11 @@ impl SnapshotNode {
             ("entry", Value::Bytes(&self.entry)),
             ("fold", Value::Uint(self.fold)),
         ];
-        fields.extend(self.earlier.as_ref().map(|cid| ("earlier", Value::Link(cid))));
+        fields.extend(
+            self.earlier
+                .as_ref()
+                .map(|cid| ("earlier", Value::Link(cid))),
+        );
         self.typed.write(&mut fields);
         write_node(Self::KIND, fields)
     }
