@@ -83,7 +83,6 @@ impl Turn<'_> {
     ) -> Result<()> {
         let mut loaded = now.clone();
         loaded.place.base = base.version;
-        loaded.place.earlier = None;
         loaded.place.jumps = Some(Jumps::new(0, self.blocks.put(base.encode()?), None));
         for event in events {
             let (parent, jump) = self.links_of_next(address, &mut loaded.place, event.version)?;

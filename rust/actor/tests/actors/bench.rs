@@ -71,12 +71,17 @@ impl Bench {
 
     /// Sets the model's name, one event.
     pub fn configure(&self, model: &str) -> Answer<UserConfigKind> {
+        self.run(self.configuration(model))
+    }
+
+    /// What does that.
+    pub fn configuration(&self, model: &str) -> Verb {
         let fields = UserConfigUpdated {
             default_model: Some(model.to_owned()),
             ..UserConfigUpdated::default()
         };
         let defaults = user_config::Defaults::default();
-        self.run(user_config::update(&self.stores, &defaults, fields).unwrap())
+        user_config::update(&self.stores, &defaults, fields).unwrap()
     }
 
     /// Says something in a conversation.

@@ -16,6 +16,8 @@ mod full_disk;
 mod growth;
 mod orders;
 mod projections;
+mod remembered;
 mod retention;
+mod retention_limits;
 mod schemas;
 mod trim;
