@@ -47,8 +47,8 @@ class Settings:
     remote_runtime_base_url: str = ""
     """The same of `remote_runtime_base_url`."""
     history_events: int | None = _count(None, 1_000)
-    """Newest events of each actor that are kept at least, 1 to 1,000; None keeps all. What is older goes for good, as by
-    `trim`, in commits of this handle that write to the actor, once there are about twice as many."""
+    """Newest events of each actor that are kept at least, 1 to 1,000; None keeps all. What is older goes for good, as
+    with a `trim`, in commits of this handle that write to the actor, once there are about twice as many."""
 
     def __post_init__(self) -> None:
         for known in fields(self):

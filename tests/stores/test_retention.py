@@ -11,7 +11,7 @@ from every_verb import said
 from test_trim import ACTORS
 
 import treering
-from treering import Gap, HistoryTrimmed, Invalid, Scope, Settings, aio, testing
+from treering import ActorHandle, Gap, HistoryTrimmed, Invalid, Scope, Settings, aio, testing
 from treering.testing import Clock
 
 KEEP = 10
@@ -28,7 +28,7 @@ def short(clock: Clock) -> Any:
 
 @pytest.mark.parametrize("wrong", [0, -1, 1001, True, False, 2.0, "5"])
 def test_what_can_not_be(wrong: Any) -> None:
-    with pytest.raises(Invalid, match="history_events .* is not a number from 1 to 1,000"):
+    with pytest.raises(Invalid, match=r"history_events .* is not a number from 1 to 1,000"):
         Settings(history_events=wrong)
 
 
@@ -56,6 +56,11 @@ def test_at_its_edges(keep: int) -> None:
         assert alice.agents.verify() == info.events
 
 
+def happened(actor: ActorHandle, first: int) -> list[tuple[int, str, int, object]]:
+    """What of events does not depend on where their log begins."""
+    return [(event.version, event.event_id, event.at_ms, event.message) for event in actor.history(first=first)]
+
+
 @pytest.mark.parametrize(("kind", "parts", "write"), ACTORS, ids=lambda value: value if isinstance(value, str) else "")
 def test_any_actor(
     short: treering.Store, kind: str, parts: tuple[str, ...], write: Callable[[Any, int], object], clock: Clock
@@ -68,15 +73,14 @@ def test_any_actor(
         clock.advance(1000)
         write(alice, number)
         states.append(actor.state())
-        events += [(event.version, event.event_id, event.at_ms, event.message) for event in actor.history(first=number + 1)]
+        events += happened(actor, number + 1)
         info = actor.info()
         assert min(number + 1, KEEP) <= info.events < MOST
     short.gc()
     oldest = actor.info().oldest
     assert oldest > 0
     assert [actor.state(version) for version in range(oldest, 91)] == states[oldest:]
-    kept = [(event.version, event.event_id, event.at_ms, event.message) for event in actor.history(first=oldest + 1)]
-    assert kept == events[oldest:]
+    assert happened(actor, oldest + 1) == events[oldest:]
     with pytest.raises(HistoryTrimmed) as caught:
         actor.state(oldest - 1)
     assert caught.value.oldest == oldest  # type: ignore[attr-defined]
