@@ -260,7 +260,7 @@ impl Dispatcher {
     /// None keeps all.
     ///
     /// # Errors
-    /// `LimitExceeded` for more than [`HISTORY_EVENTS_MAX`], `Invalid` for 0.
+    /// `LimitExceeded` for more than [`HISTORY_EVENTS_MAX`], `InvalidCommand` for 0.
     pub fn keeping(mut self, history_events: Option<u64>) -> Result<Self> {
         if let Some(events) = history_events {
             check_history_events(events)?;

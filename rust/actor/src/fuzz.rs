@@ -45,12 +45,14 @@ fn event() -> EventNode {
     }
 }
 
-const FIELDS: [&[u8]; 9] = [
+const FIELDS: [&[u8]; 11] = [
     b"\x67version",
     b"\x64base",
     b"\x66parent",
     b"\x64jump",
     b"\x65links",
+    b"\x65at_ms",
+    b"\x67earlier",
     b"\x66schema",
     b"\x65event",
     b"\x69tombstone",

@@ -20,7 +20,7 @@ use crate::loaded::Loaded;
 use crate::source::{Source as _, read_entry, read_snapshot};
 use crate::tail::{TRIM_EVENTS_MAX, read_events};
 
-/// Events of each actor that may be kept by themselves. They are read and written under the lock: some milliseconds.
+/// Events of each actor that may be kept by themselves. They are read and written under the lock, where others wait.
 pub const HISTORY_EVENTS_MAX: u64 = 1_000;
 
 /// Bytes of events that a commit puts behind new beginnings beside what it is about.
@@ -176,4 +176,94 @@ fn expect_beginning<K: Kind>(
         Some(*cid),
         detail,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use treering_store::{
+        Commit, Decide as _, Durability, MemoryStore, RefName, RefValue, Store, StoreError, View,
+    };
+
+    use super::*;
+    use crate::dispatch::Dispatcher;
+    use crate::messages::UserConfigUpdated;
+    use crate::stores::Stores;
+    use crate::stores::user_config::{self, Defaults, UserConfigKind};
+    use crate::turn::Envelope;
+
+    /// The store as a decision sees it, and how many blocks it asked for.
+    struct Counting<'s>(&'s dyn Store, u64);
+
+    impl View for Counting<'_> {
+        fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>, StoreError> {
+            self.0.read_ref(name)
+        }
+
+        fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>, StoreError> {
+            self.1 += 1;
+            self.0.get(cid)
+        }
+
+        fn brought(&self) -> u64 {
+            0
+        }
+    }
+
+    /// One more event: how many blocks are read under the lock.
+    fn configure(stores: &Stores, number: u64) -> u64 {
+        let fields = UserConfigUpdated {
+            default_model: Some(format!("model {number}")),
+            ..UserConfigUpdated::default()
+        };
+        let verb = user_config::update(stores, &Defaults::default(), fields).unwrap();
+        let decision = stores.dispatcher();
+        let decision = decision.decision(vec![verb.operation], Envelope::default());
+        let reader = stores.reader();
+        let mut view = Counting(&**reader.store(), 0);
+        let decided = decision.unwrap().decide(&mut view, 1_000).unwrap();
+        let commit = Commit {
+            scope: "alice".to_owned(),
+            blocks: decided.blocks,
+            moves: decided.moves,
+            ..Commit::default()
+        };
+        reader.store().submit(commit).wait().unwrap();
+        view.1
+    }
+
+    #[test]
+    fn a_long_history_goes_without_being_read() {
+        const KEEP: u64 = 100;
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let plain = Dispatcher::new(store);
+        let of = |dispatcher| Stores::new(dispatcher, "alice", Durability::Relaxed).unwrap();
+        let (whole, kept) = (of(plain.clone()), of(plain.keeping(Some(KEEP)).unwrap()));
+        let address = kept.address::<UserConfigKind>(&[]).unwrap();
+        for number in 0..3_000 {
+            assert_eq!(configure(&whole, number), 0, "what is known is not read");
+        }
+        let base = || {
+            let now = kept.reader().now::<UserConfigKind>(&address).unwrap();
+            now.place.base
+        };
+        let (mut cuts, mut before) = (0, 0);
+        for number in 0..1_000 {
+            let (read, cut) = (configure(&kept, number), base());
+            if cut == before {
+                // What waits is looked at with each snapshot.
+                assert!(read <= 1, "{read} blocks at {number}");
+                continue;
+            }
+            // What is kept, the entry before it and what it begins with, however much goes.
+            assert!(read <= KEEP + 16 + 3, "{read} blocks at {number}");
+            assert!(
+                cuts > 0 || (2_900..3_000).contains(&cut),
+                "begins after {cut}"
+            );
+            (cuts, before) = (cuts + 1, cut);
+        }
+        assert!((8..=10).contains(&cuts), "{cuts} times");
+    }
 }

@@ -16,34 +16,6 @@ use crate::broken::plant;
 use crate::remembered::{SPAN, most};
 
 #[test]
-fn a_long_history_goes_without_being_read() {
-    let plain = Bench::new();
-    for number in 0..3_000_u64 {
-        plain.configure(&format!("{number}"));
-    }
-    let bench = plain.keeping(100);
-    bench.now::<UserConfigKind>(&[]);
-    let counters = || bench.store.counters();
-    let (mut read, mut worst, mut cut) = (0, 0, None);
-    for number in 1..=200_u64 {
-        let before = counters().blocks_read;
-        bench.configure(&format!("after {number}"));
-        let spent = counters().blocks_read - before;
-        (read, worst) = (read + spent, worst.max(spent));
-        if bench.now::<UserConfigKind>(&[]).place.base > 0 {
-            cut.get_or_insert(number);
-        }
-    }
-    // What is kept, what it begins with, and the snapshot; of the 3,000 nothing.
-    let cut = cut.unwrap();
-    assert!((100..=100 + 2 * SPAN).contains(&cut), "after {cut}");
-    assert!(worst <= 100 + 2 * SPAN + 8, "{worst} blocks in one command");
-    assert!(read <= worst + 3 * 200, "{read} blocks in all");
-    bench.gc();
-    assert!(bench.entries() as u64 <= most(100) + 1);
-}
-
-#[test]
 fn what_it_costs() {
     const COUNT: u64 = 2_000;
     let spent = |bench: &Bench| {
@@ -55,18 +27,14 @@ fn what_it_costs() {
         (
             (after.blocks_written - before.blocks_written) * 100 / COUNT,
             (after.block_bytes_written - before.block_bytes_written) / COUNT,
-            (after.blocks_read - before.blocks_read) * 100 / COUNT,
         )
     };
     let whole = spent(&Bench::new());
     let kept = spent(&Bench::new().keeping(200));
-    eprintln!(
-        "blocks written per 100 commands, bytes per command, blocks read per 100: {whole:?}, with the setting {kept:?}"
-    );
-    // Each event is written twice in its life, and read once.
-    assert!(kept.0 <= whole.0 + 105, "{kept:?} {whole:?}");
-    assert!(kept.1 <= whole.1 + 400, "{kept:?} {whole:?}");
-    assert!(kept.2 <= whole.2 + 120, "{kept:?} {whole:?}");
+    eprintln!("blocks per 100 commands, bytes per command: {whole:?}, with the setting {kept:?}");
+    // Each event is written twice in its life.
+    assert!(kept.0 <= whole.0 + 100, "{kept:?} {whole:?}");
+    assert!(kept.1 <= whole.1 * 2, "{kept:?} {whole:?}");
 }
 
 #[test]
