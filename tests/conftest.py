@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,15 @@ pytest_plugins = ["pytester"]
 settings.register_profile("treering", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("treering-ci", parent=settings.get_profile("treering"), derandomize=True, print_blob=True)
 settings.load_profile("treering-ci" if os.environ.get("CI") else "treering")
+
+
+@pytest.fixture(scope="session")
+def in_memory() -> dict[str, str]:
+    """Puts temporary files into memory, where the system has room: for tests whose disk is made up, or which only
+    damage files and look. ext4 looks long for the place of a new file where thousands were just removed."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
+    return {"TMPDIR": str(memory)} if roomy else {}
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ def test_python_for_long() -> None:
 
 
 @pytest.mark.long
-def test_every_byte_of_a_database_flipped(cargo_test: Callable[..., str]) -> None:
-    printed = cargo_test("--package", "treering-store", "--test", "damaged_database", "--", "--ignored")
+def test_every_byte_of_a_database_flipped(cargo_test: Callable[..., str], in_memory: dict[str, str]) -> None:
+    test = ("--package", "treering-store", "--test", "damaged_database")
+    printed = cargo_test(*test, "--", "--ignored", **in_memory)
     assert "2 passed" in printed

@@ -1,4 +1,5 @@
-"""The long form of what the core's tests show in seconds: ten minutes of writers, a reader and a collector."""
+"""The long form of what the core's tests show in seconds: minutes of writers, a reader and a collector; ten, unless
+`TREERING_TEST_SECONDS` says otherwise."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +8,7 @@ import pytest
 
 
 @pytest.mark.long
-def test_ten_minutes_of_writers_a_reader_and_a_collector(cargo_test: Callable[..., str]) -> None:
+def test_minutes_of_writers_a_reader_and_a_collector(cargo_test: Callable[..., str]) -> None:
     seconds = os.environ.get("TREERING_TEST_SECONDS", "600")
     test = ("--package", "treering-store", "--test", "processes_long_run")
     only = ("--", "--exact", "writers_a_reader_and_a_collector", "--nocapture")
