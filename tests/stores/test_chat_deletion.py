@@ -154,3 +154,31 @@ def texts(store: Store) -> list[bytes]:
 def reached(store: Store) -> list[bytes]:
     heads = [ref.target for ref in store.refs.list() if ref.target is not None]
     return [store.blocks.get(cid) for cid in store.reachable(heads).present]
+
+
+@pytest.mark.parametrize("purged", ["deleted", "trimmed", "purged"])
+def test_a_copy_lets_go_of_what_its_source_did(purged: str, clock: Clock) -> None:
+    """The read model in the copy would hold what was said, and be of a version that its log does not have."""
+    with testing.memory() as store, testing.memory(clock=clock) as copy:
+        alice, there = store.scope("alice"), copy.scope("alice")
+        for number in range(20):
+            alice.chats.append("c", said(f"secret {number}"))
+            alice.memory.add("context", f"secret {number}")
+        store.copy_to(copy)
+        if purged == "deleted":
+            alice.chats.delete("c")
+        elif purged == "trimmed":
+            alice.chats.append("c", said(*range(500)))
+            alice.chats.trim("c", keep=0)
+        else:
+            alice.chats.delete("c")
+            alice.memory.clear(purge=True)
+        store.copy_to(copy)
+        clock.advance(25 * 3_600_000)  # what a copy brings is held until its refs are there
+        copy.gc()
+        there.actor("chat", "c").verify()
+        there.memory.verify()
+        assert there.chats.messages("c") == alice.chats.messages("c")
+        told = [block.cid for block in copy.blocks.list() if b"secret" in copy.blocks.get(block.cid)]
+        assert bool(told) == (purged != "purged"), "memory's, and else nothing"
+        assert copy.verify().ok

@@ -119,7 +119,7 @@ def test_append_of_nothing_is_unchanged(alice: Scope) -> None:
     assert (receipt.changed, receipt.version, receipt.value) == (False, 1, alice.chats.messages("c").conversation)
 
 
-@pytest.mark.parametrize(("given", "dropped"), [(499, 0), (500, 0), (501, 1), (4096, 3596)])
+@pytest.mark.parametrize(("given", "dropped"), [(499, 0), (500, 0), (501, 1), (4094, 3594)])
 def test_the_newest_500_are_kept(alice: Scope, given: int, dropped: int) -> None:
     receipt = alice.chats.save("c", Conversation(), said(*range(given)))
     assert receipt.dropped == dropped
@@ -196,8 +196,8 @@ def test_limits_at_their_edges(alice: Scope, store: Store) -> None:
         (400 << 10, lambda: alice.chats.append("c", said(most + "x"))),
         (400 << 10, lambda: alice.chats.append("c", [Message(thinking=most + "x")])),
         (100, lambda: alice.chats.append("c", [Message(attachments=(file,) * 101)])),
-        (4096, lambda: alice.chats.append("c", said(*range(4097)))),
-        (4096, lambda: alice.chats.save("c", Conversation(), said(*range(4097)))),
+        (4094, lambda: alice.chats.append("c", said(*range(4095)))),
+        (4094, lambda: alice.chats.save("c", Conversation(), said(*range(4095)))),
         *(
             (1024, lambda name=name: alice.chats.save("c", Conversation(**{name: "x" * 1025}), []))
             for name in ("title", "service_id", "service_kind", "llm_route", "llm_model")

@@ -67,7 +67,7 @@ class ChatsStore(ScopeStore):
 
         Errors:
             InvalidCommand (`invalid-command`): the id is blank.
-            LimitExceeded (`limit-exceeded`): over 4,096 messages, 400 KiB of content, 100 attachments.
+            LimitExceeded (`limit-exceeded`): over 4,094 messages, 400 KiB of content, 100 attachments.
             Invalid (`invalid`): an attachment is not in the store; put it first. `link`.
         """
         return (

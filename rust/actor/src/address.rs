@@ -3,12 +3,10 @@
 //! Promises: two different addresses name different refs, whatever stands in scope and parts: each part is escaped,
 //! none concatenated. Must never: read anything.
 
+use treering_store::name::READ_MODEL;
 use treering_store::{RefName, StoreError};
 
 use crate::error::Result;
-
-/// What the kind of an actor's read model ends with.
-pub(crate) const READ_MODEL: &str = "-readmodel";
 
 /// The address of one actor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

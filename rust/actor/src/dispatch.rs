@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use treering_block::Cid;
+use treering_store::commit::COMMIT_BYTES_MAX;
 use treering_store::{
     Commit, Committed, Decide, Decided, Durability, RefName, Store, StoreError, View, commit,
 };
@@ -25,7 +26,7 @@ use crate::mixed::Ran;
 use crate::read::Reader;
 use crate::receipt::{self, Receipt};
 use crate::source;
-use crate::turn::{Envelope, HISTORY_EVENTS_MAX, Retention, Turn};
+use crate::turn::{Envelope, HISTORY_EVENTS_MAX, Turn};
 
 /// What a decider says of what it did, beside its events.
 #[derive(Clone, Debug, Default)]
@@ -160,10 +161,26 @@ impl Decision {
     }
 
     fn run(&self, view: &mut dyn View, at_ms: i64) -> Result<(Vec<Ran>, Decided)> {
-        let retention = Retention {
-            events: self.history_events,
-            brought: view.brought(),
-        };
+        let (ran, decided) = self.run_keeping(self.history_events, view, at_ms)?;
+        let bytes: u64 = decided
+            .blocks
+            .iter()
+            .map(|block| block.bytes.len() as u64)
+            .sum();
+        if self.history_events.is_some() && view.brought().saturating_add(bytes) > COMMIT_BYTES_MAX
+        {
+            // It may be what goes that makes it too large.
+            return self.run_keeping(None, view, at_ms);
+        }
+        Ok((ran, decided))
+    }
+
+    fn run_keeping(
+        &self,
+        history_events: Option<u64>,
+        view: &mut dyn View,
+        at_ms: i64,
+    ) -> Result<(Vec<Ran>, Decided)> {
         let view = RefCell::new(view);
         let read_ref = |name: &RefName| Ok(view.borrow_mut().read_ref(name)?);
         let read = |cid: &Cid| Ok(view.borrow_mut().block(cid)?);
@@ -177,7 +194,7 @@ impl Decision {
                 after: Some(state),
             });
         }
-        turn.retain(retention)?;
+        turn.retain(history_events)?;
         Ok((ran, turn.finish()?))
     }
 }

@@ -23,7 +23,6 @@ use crate::loaded::{Loaded, Place, load};
 use crate::source::{Source, read_entry};
 
 pub use retain::HISTORY_EVENTS_MAX;
-pub(crate) use retain::Retention;
 pub(crate) use trim::cuttable;
 
 /// What a caller says about a command beside what it is to do.

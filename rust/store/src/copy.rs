@@ -4,7 +4,7 @@
 //! one that was finished is brought up to date. A ref of the target moves on only if it stands where the
 //! source's once stood; any other difference is refused before anything is written.
 //! Promises: a ref arrives after everything that it reaches; children come before their parents.
-//! Never: a ref is deleted, or one that somebody else moved is overwritten. Versions count anew, and command
+//! Never: a ref is deleted, but for a read model that the source let go of, nor is one that somebody else moved overwritten. Versions count anew, and command
 //! receipts stay behind: they are stored under digests of ids that only their callers know.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -13,7 +13,7 @@ use treering_block::{Block, Cid, Codec};
 
 use crate::commit::{Change, Commit, Durability, Expect, RefMove, RefValue};
 use crate::error::{Result, StoreError};
-use crate::name::{RefName, check_scope};
+use crate::name::{READ_MODEL, RefName, check_scope};
 use crate::progress::{Progress, Stage};
 use crate::store::Store;
 
@@ -54,11 +54,12 @@ pub struct CopyReport {
     pub receipts_left: u64,
 }
 
-/// A ref that has to be set in the target.
+/// A ref that has to be moved in the target.
 struct Due {
     name: RefName,
     expect: Expect,
-    value: RefValue,
+    /// Where to; None: it has to go.
+    value: Option<RefValue>,
 }
 
 /// Copies every ref of `source`, with its record and all that it reaches, into `target`. O(refs), and
@@ -108,12 +109,16 @@ fn plan(
                 let mut step = Due {
                     name: new_name,
                     expect: Expect::Absent,
-                    value,
+                    value: None,
                 };
                 match target.read_ref(&step.name)? {
-                    None => due.push(step),
-                    Some(there) if there.is_like(&step.value) => report.refs_there += 1,
+                    Some(there) if there.is_like(&value) => report.refs_there += 1,
+                    None => {
+                        step.value = Some(value);
+                        due.push(step);
+                    }
                     Some(there) => {
+                        step.value = Some(value);
                         step.expect = Expect::At {
                             version: there.version,
                             target: there.target,
@@ -129,7 +134,43 @@ fn plan(
     report.refs_moved = differing.len() as u64;
     refuse_taken(source, &differing)?;
     due.extend(differing.into_values().map(|(step, _)| step));
+    for (scope, new_scope) in scopes.iter().zip(&renamed) {
+        dropped_read_models(source, target, (scope, new_scope), &mut due)?;
+    }
     Ok(due)
+}
+
+/// Read models that the target has of what the source has none of any more: that was deleted, or cut off, and a read
+/// model would keep what was in it. Any can be made anew.
+fn dropped_read_models(
+    source: &dyn Store,
+    target: &dyn Store,
+    (scope, new_scope): (&str, &str),
+    due: &mut Vec<Due>,
+) -> Result<()> {
+    for kind in target.kinds(new_scope)? {
+        let Some(of) = kind.strip_suffix(READ_MODEL) else {
+            continue;
+        };
+        each_ref(target, new_scope, &kind, &mut |name, there| {
+            let in_source = |kind: &str| {
+                let name = RefName::new(scope, kind, name.parts().to_vec())?;
+                source.read_ref(&name)
+            };
+            if in_source(of)?.is_some() && in_source(&kind)?.is_none() {
+                due.push(Due {
+                    name,
+                    expect: Expect::At {
+                        version: there.version,
+                        target: there.target,
+                    },
+                    value: None,
+                });
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// What each scope is called in the target. Errors: `Invalid`.
@@ -243,7 +284,9 @@ fn missing_blocks(
     };
     for page in due.chunks(PAGE) {
         look(
-            page.iter().map(|step| step.value.target).collect(),
+            page.iter()
+                .filter_map(|step| step.value.as_ref().map(|value| value.target))
+                .collect(),
             &mut open,
         )?;
         while let Some(cid) = open.pop() {
@@ -380,10 +423,10 @@ impl Due {
         RefMove {
             name: self.name,
             expect: self.expect,
-            change: Change::Set {
-                target: self.value.target,
-                record: self.value.record,
-            },
+            change: self.value.map_or(Change::Delete, |value| Change::Set {
+                target: value.target,
+                record: value.record,
+            }),
         }
     }
 }

@@ -16,6 +16,10 @@ use crate::error::{Result, StoreError};
 /// At most this many bytes of encoded text for one name.
 pub const NAME_BYTES_MAX: usize = 1024;
 
+/// What the kind of a ref ends with that only says again what the ref of the kind before it leads to, so that it is read
+/// quicker: it may go at any time, and has to when that is cut short.
+pub const READ_MODEL: &str = "-readmodel";
+
 /// The name of a ref.
 ///
 /// Equality, order and hash are those of [`RefName::encoded`]. Cheap to clone.

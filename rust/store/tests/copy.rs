@@ -94,6 +94,34 @@ fn fill(store: &dyn Store) -> [RefName; 3] {
     names
 }
 
+/// A log and its read model; the log was cut short in the source, and its read model with it.
+#[test]
+fn a_read_model_goes_where_the_source_let_go_of_it() {
+    let (source, target) = (MemoryStore::new(), MemoryStore::new());
+    let log = name("alice", "chat", "c");
+    let model = name("alice", "chat-readmodel", "c");
+    let pin = name("alice", "pin", "p");
+    for one in [&log, &model, &pin] {
+        step(&source, one, "secret");
+    }
+    copied(&source, &target);
+    // What has no log in the source is not the source's: it stays.
+    let own = name("alice", "chat-readmodel", "own");
+    step(&target, &own, "own");
+    let delete = |name: &RefName| RefMove {
+        name: name.clone(),
+        expect: Expect::Any,
+        change: Change::Delete,
+    };
+    commit(&source, "alice", vec![], vec![delete(&model), delete(&pin)]);
+    step(&source, &log, "after");
+    copied(&source, &target);
+    assert_eq!(stands(&target, &log), stands(&source, &log));
+    assert_eq!(stands(&target, &model), None);
+    assert!(stands(&target, &own).is_some() && stands(&target, &pin).is_some());
+    assert_sound(&target);
+}
+
 fn stands(store: &dyn Store, name: &RefName) -> Option<(Cid, Vec<u8>)> {
     let value = store.read_ref(name).unwrap()?;
     Some((value.target, value.record))

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use treering_block::Cid;
 use treering_block::collection::Map;
 use treering_store::RefName;
+use treering_store::name::READ_MODEL;
 use treering_thread::command::Payload;
 
 use super::shelf::{close, message, open, value};
 use super::{ID_BYTES_MAX, KINDS, KINDS_TO_COME, Stores, Verb, check_text};
-use crate::address::READ_MODEL;
 use crate::dispatch::Done;
 use crate::error::{ActorError, Result, within};
 use crate::kind::{Blocks, Happened, Kind, State, Unreadable, events};

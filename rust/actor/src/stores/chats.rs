@@ -5,6 +5,7 @@
 
 use treering_block::Cid;
 use treering_block::collection::Vector;
+use treering_block::limits::NODE_LINKS_MAX;
 use treering_block::node::ItemNode;
 use treering_thread::command::Payload;
 
@@ -23,8 +24,8 @@ use crate::turn::Turn;
 
 /// Messages of a conversation that are kept, the newest ones.
 pub const MESSAGES_MAX: u32 = 500;
-/// Messages that one command may bring.
-pub const COMMAND_MESSAGES_MAX: usize = 4096;
+/// Messages that one command may bring: their event has two links more, and wherever it stands in its log they are two.
+pub const COMMAND_MESSAGES_MAX: usize = NODE_LINKS_MAX - 2;
 /// Attachments of one message.
 pub const ATTACHMENTS_MAX: usize = 100;
 /// UTF-8 bytes of what is said and what was thought, each.

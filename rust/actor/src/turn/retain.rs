@@ -11,6 +11,7 @@
 
 use treering_block::Cid;
 use treering_block::node::{BaseNode, SnapshotNode};
+use treering_store::StoreError;
 
 use super::Turn;
 use crate::address::Address;
@@ -18,47 +19,62 @@ use crate::error::{ActorError, Result};
 use crate::kind::Kind;
 use crate::loaded::Loaded;
 use crate::source::{Source as _, read_entry, read_snapshot};
-use crate::tail::{TRIM_EVENTS_MAX, read_events};
+use crate::tail::read_events;
 
 /// Events of each actor that may be kept by themselves. They are read and written under the lock, where others wait.
 pub const HISTORY_EVENTS_MAX: u64 = 1_000;
 
-/// Bytes of events that a commit puts behind new beginnings beside what it is about.
-const BYTES_MAX: u64 = 16 << 20;
-/// One that brings more than that has no room for it: half of what a commit may be.
-const BROUGHT_BYTES_MAX: u64 = 32 << 20;
+/// Events, and their bytes, that a commit puts behind new beginnings, of all actors together.
+const COMMIT_EVENTS_MAX: u64 = 2_000;
+const COMMIT_BYTES_MAX: u64 = 16 << 20;
 
-/// How much is kept.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Retention {
-    /// Of each actor at least so many of the newest events; None: all.
-    pub events: Option<u64>,
-    /// Bytes that the commit has beside what is decided.
-    pub brought: u64,
+/// What a commit may still put behind new beginnings.
+#[derive(Debug)]
+pub(super) struct Budget {
+    events: u64,
+    bytes: u64,
 }
 
-/// Settles what one actor's snapshot has as its `earlier`, and cuts off its history if that is due; the bytes that may
-/// still be written for it.
-pub(super) type Retain = fn(&mut Turn<'_>, &Address, Option<u64>, &mut u64) -> Result<()>;
+impl Budget {
+    const WHOLE: Self = Self {
+        events: COMMIT_EVENTS_MAX,
+        bytes: COMMIT_BYTES_MAX,
+    };
+
+    fn take(&mut self, events: u64, bytes: u64) {
+        self.events = self.events.saturating_sub(events);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+/// What came of an actor whose snapshot waits.
+enum Came {
+    /// Its log begins with it now.
+    Cut,
+    /// Not so much happened since, or this commit has no room left for it: it waits on.
+    Waits,
+    /// It is nothing to begin with, or too much is behind it: another one waits next.
+    Passed,
+}
+
+/// Settles what one actor's snapshot has as its `earlier`, and cuts off its history if that is due.
+pub(super) type Retain = fn(&mut Turn<'_>, &Address, Option<u64>, &mut Budget) -> Result<()>;
 
 impl Turn<'_> {
-    /// Keeps the history of all that the turn has changed within bounds.
+    /// Keeps of all that the turn has changed at least so many of the newest events, and lets go of older ones; None
+    /// keeps all.
     ///
     /// # Errors
     /// The store's.
-    pub(crate) fn retain(&mut self, retention: Retention) -> Result<()> {
+    pub(crate) fn retain(&mut self, events: Option<u64>) -> Result<()> {
         let due: Vec<_> = self
             .touched
             .iter()
             .filter_map(|(_, actor)| actor.retaining())
             .collect();
-        if due.is_empty() {
-            return Ok(());
-        }
-        let has_room = retention.brought.saturating_add(self.blocks.bytes()) <= BROUGHT_BYTES_MAX;
-        let mut room = if has_room { BYTES_MAX } else { 0 };
+        let mut budget = Budget::WHOLE;
         for (address, retain) in due {
-            retain(self, &address, retention.events, &mut room)?;
+            retain(self, &address, events, &mut budget)?;
         }
         Ok(())
     }
@@ -69,7 +85,7 @@ pub(super) fn one<K: Kind>(
     turn: &mut Turn<'_>,
     address: &Address,
     keep: Option<u64>,
-    room: &mut u64,
+    budget: &mut Budget,
 ) -> Result<()> {
     let now = turn.load::<K>(address)?;
     let (Some(newest), earlier) = (now.place.basis, now.place.earlier) else {
@@ -84,55 +100,63 @@ pub(super) fn one<K: Kind>(
         return Ok(());
     }
     let first = earlier.unwrap_or(newest);
-    let mut waiting = Some(first);
-    if let Some(keep) = keep
-        && *room > 0
-    {
-        match turn.begin_late::<K>(address, &now, &first, keep, *room) {
-            Ok(Some(bytes)) => {
-                *room = room.saturating_sub(bytes);
-                return Ok(());
-            }
-            Ok(None) => {}
-            // It stays as it is. What has no `earlier` waits next, so this is not tried again before as much has happened.
-            Err(ActorError::LimitExceeded { .. }) => waiting = None,
-            Err(error) if error.may_pass() => waiting = None,
-            Err(error) => return Err(error),
-        }
-    }
+    let came = match keep {
+        None => Came::Waits,
+        Some(keep) => match turn.begin_late::<K>(address, &now, &first, keep, budget) {
+            Err(error) if error.may_pass() || is_of_a_node(&error) => Came::Passed,
+            came => came?,
+        },
+    };
+    let waiting = match came {
+        Came::Cut => return Ok(()),
+        Came::Waits => Some(first),
+        // What has no `earlier` waits next, so this is not tried again before as much has happened.
+        Came::Passed => None,
+    };
     if let Some(actor) = turn.touched::<K>(address) {
         actor.earlier = waiting;
     }
     Ok(())
 }
 
+/// Whether a node can't be made: in another place of a log an event may have a link more.
+fn is_of_a_node(error: &ActorError) -> bool {
+    matches!(error, ActorError::Store(StoreError::Block(_)))
+}
+
 impl Turn<'_> {
-    /// Lets the log begin with a snapshot if so many events are behind it: how many bytes they take.
+    /// Lets the log begin with a snapshot if so many events are behind it.
     fn begin_late<K: Kind>(
         &mut self,
         address: &Address,
         now: &Loaded<K>,
         cid: &Cid,
         keep: u64,
-        room: u64,
-    ) -> Result<Option<u64>> {
+        budget: &mut Budget,
+    ) -> Result<Came> {
         let node = read_snapshot(&*self, address.read_model(), cid)?;
         let behind = now.place.version.saturating_sub(node.version);
         if behind < keep {
-            return Ok(None);
+            return Ok(Came::Waits);
         }
         expect_beginning::<K>(address, now, cid, &node)?;
-        if behind > TRIM_EVENTS_MAX {
-            return Err(ActorError::LimitExceeded {
-                what: "events that are kept",
-                limit: TRIM_EVENTS_MAX,
-                actual: behind,
-            });
+        if behind > budget.events {
+            let is_ever = behind <= Budget::WHOLE.events;
+            return Ok(if is_ever { Came::Waits } else { Came::Passed });
         }
         let Some(head) = now.place.head() else {
-            return Ok(None);
+            return Ok(Came::Waits);
         };
-        let (replaced, events, bytes) = read_events(&*self, address, &head, node.version, room)?;
+        let room = budget.bytes;
+        let (replaced, events, bytes) =
+            match read_events(&*self, address, &head, node.version, room) {
+                // How much more there is was not read. Of a whole budget it would be too much the next time, too.
+                Err(ActorError::LimitExceeded { .. }) => {
+                    let is_whole = room == Budget::WHOLE.bytes;
+                    return Ok(if is_whole { Came::Passed } else { Came::Waits });
+                }
+                read => read?,
+            };
         if replaced.to_bytes().as_slice() != node.entry.as_slice() {
             let detail = "it is not of this log";
             return Err(ActorError::corrupt(
@@ -150,7 +174,8 @@ impl Turn<'_> {
             replaces: node.entry,
         };
         self.begin_with(address, now, &base, events)?;
-        Ok(Some(bytes))
+        budget.take(behind, bytes);
+        Ok(Came::Cut)
     }
 }
 
@@ -183,7 +208,7 @@ mod tests {
     use std::sync::Arc;
 
     use treering_store::{
-        Commit, Decide as _, Durability, MemoryStore, RefName, RefValue, Store, StoreError, View,
+        Commit, Decide as _, Durability, MemoryStore, RefName, RefValue, Store, View,
     };
 
     use super::*;

@@ -1,15 +1,17 @@
 //! History that ends by itself: what it costs, how much can be kept, and what is left as it is.
 
-use treering_actor::stores::chats::{self, ChatIndexKind, ChatKind};
+use treering_actor::messages::{ChatReplaced, Conversation, Encoding, Link, Message, Name};
+use treering_actor::stores::chats::{self, ChatEvent, ChatIndexKind, ChatKind};
 use treering_actor::stores::user_config::UserConfigKind;
-use treering_actor::stores::{Keep, Options};
+use treering_actor::stores::{Keep, Options, Verb};
 use treering_actor::{
-    ActorError, Dispatcher, Envelope, HISTORY_EVENTS_MAX, Mixed, TRIM_EVENTS_MAX,
+    ActorError, Dispatcher, Done, Envelope, HISTORY_EVENTS_MAX, Happened, Mixed, Operation,
 };
 use treering_block::Cid;
-use treering_block::node::SnapshotNode;
+use treering_block::node::{ItemNode, SnapshotNode, Typed};
 use treering_store::{Durability, MemoryStore};
 use treering_thread::Threads;
+use treering_thread::command::Payload;
 
 use crate::bench::{Bench, said, with_id};
 use crate::broken::plant;
@@ -107,9 +109,12 @@ fn what_writes_no_event_cuts_off_nothing() {
     assert_eq!(base(), cut);
 }
 
+/// Events that one commit puts behind new beginnings, of all its actors.
+const TOGETHER: u64 = 2_000;
+
 #[test]
 fn one_commit_of_more_than_can_be_put_behind_a_beginning() {
-    for (events, base) in [(TRIM_EVENTS_MAX, 16), (TRIM_EVENTS_MAX + 1, 0)] {
+    for (events, base) in [(TOGETHER, 16), (TOGETHER + 1, 0)] {
         let bench = Bench::new().keeping(1);
         for number in 0..16_u64 {
             bench.configure(&format!("{number}"));
@@ -132,6 +137,87 @@ fn one_commit_of_more_than_can_be_put_behind_a_beginning() {
         let place = bench.now::<UserConfigKind>(&[]).place.clone();
         assert!(place.version - place.base < most(1), "{events}: {place:?}");
     }
+}
+
+/// Those for which a commit had no room wait for the next snapshot, and not for as many events again: or the same ones would
+/// find none each time.
+#[test]
+fn many_actors_of_one_commit_take_turns() {
+    const KEEP: u64 = 300;
+    let bench = Bench::new().keeping(KEEP);
+    let names: Vec<String> = (0..20).map(|number| format!("c{number}")).collect();
+    let mut cut_at_once = 0;
+    for number in 0..KEEP + 10 * SPAN {
+        let before = bases(&bench, &names);
+        let threads = Threads::new(bench.store.clone(), "alice", Durability::Relaxed).unwrap();
+        let mut mixed = Mixed::new(bench.stores.dispatcher().clone());
+        for name in &names {
+            let message = [said(&format!("{number}"))];
+            mixed.add(chats::append(&bench.stores, name, &message, 5).unwrap());
+        }
+        let pending = mixed.commit(threads.batch(), Envelope::default(), Durability::Relaxed);
+        pending.unwrap().wait().unwrap();
+        let after = bases(&bench, &names);
+        let cut = before
+            .iter()
+            .zip(&after)
+            .filter(|(was, is)| was != is)
+            .count();
+        cut_at_once = cut_at_once.max(cut);
+    }
+    assert!((1..=6).contains(&cut_at_once), "{cut_at_once} at once");
+    for name in &names {
+        let place = bench.now::<ChatKind>(&[name]).place.clone();
+        assert!(place.base > 0, "{name}: {place:?}");
+        assert!(place.version - place.base >= KEEP, "{name}: {place:?}");
+    }
+}
+
+fn bases(bench: &Bench, names: &[String]) -> Vec<u64> {
+    let base = |name: &String| bench.now::<ChatKind>(&[name]).place.base;
+    names.iter().map(base).collect()
+}
+
+/// In another place of a log an event may have a link more. One that has no room for it stays where it is, and the
+/// actor is written to.
+#[test]
+fn an_event_that_can_be_put_nowhere_else_stays() {
+    let bench = Bench::new().keeping(16);
+    for number in 0..25_u64 {
+        bench.say("c", &format!("{number}"), 10_000);
+    }
+    // Where parent and jump are one entry it has as many links as a node can have; elsewhere one more. No command of ours
+    // brings so many.
+    let full = Operation::new::<ChatKind>(bench.address::<ChatKind>(&["c"]), |turn, address| {
+        let links = (0..4_095)
+            .map(|number| {
+                let message = said(&format!("full {number}")).0;
+                let typed = Typed {
+                    type_name: Message::full_name(),
+                    schema: 1,
+                    message: message.encode_to_vec(),
+                    links: Vec::new(),
+                };
+                turn.put(ItemNode { typed }.encode().unwrap())
+            })
+            .collect();
+        let places = (0..4_095).map(|index| Link { index }).collect();
+        let event = ChatEvent::ChatReplaced(ChatReplaced {
+            conversation: Some(Conversation::default()),
+            messages: places,
+        });
+        turn.append::<ChatKind>(address, [Happened { event, links }])?;
+        Ok(Done::default())
+    });
+    let full = Verb {
+        operation: full,
+        payload: Payload::new("full"),
+    };
+    assert!(bench.run::<ChatKind>(full).receipt.changed);
+    for number in 0..100_u64 {
+        bench.say("c", &format!("more {number}"), 10_000);
+    }
+    assert!(bench.cold().verify::<ChatKind>(&["c"]).is_ok());
 }
 
 /// What takes more than a commit has room for stays, the command is done, and a later snapshot is what it begins with.
@@ -164,18 +250,19 @@ fn what_is_too_much_stays() {
     );
 }
 
-/// A commit that brings so much itself has no room for more; it would be too large with it.
+/// A commit that would be too large with what is put behind a beginning does without.
 #[test]
 fn a_large_commit_cuts_off_nothing() {
     let bench = Bench::new().keeping(1);
     for number in 0..31_u64 {
         bench.configure(&format!("{number}"));
     }
-    let large = |megabytes: usize, model: &str| {
+    let large = |less: usize, model: &str| {
         let threads = Threads::new(bench.store.clone(), "alice", Durability::Relaxed).unwrap();
         let mut batch = threads.batch();
-        for number in 0..megabytes * 8 {
-            let mut bytes = vec![0_u8; 128 << 10];
+        for number in 0..512_u64 {
+            let size = (128 << 10) - if number == 0 { less } else { 0 };
+            let mut bytes = vec![0_u8; size];
             bytes[..8].copy_from_slice(&number.to_be_bytes());
             batch.put(&bytes);
         }
@@ -184,14 +271,13 @@ fn a_large_commit_cuts_off_nothing() {
         let pending = mixed.commit(batch, Envelope::default(), Durability::Relaxed);
         pending.unwrap().wait().unwrap();
     };
-    large(33, "large");
+    large(2 << 10, "large");
     assert_eq!(bench.now::<UserConfigKind>(&[]).place.base, 0);
     for number in 0..15_u64 {
         bench.configure(&format!("{number}"));
     }
-    // What waited has waited on.
-    large(31, "smaller");
-    assert_eq!(bench.now::<UserConfigKind>(&[]).place.base, 16);
+    large(64 << 10, "smaller");
+    assert_eq!(bench.now::<UserConfigKind>(&[]).place.base, 32);
     assert!(bench.cold().verify::<UserConfigKind>(&[]).is_ok());
 }
 

@@ -45,15 +45,6 @@ impl<'r, E: From<BlockError>> Draft<'r, E> {
         cid
     }
 
-    /// Bytes of the new blocks, those that nothing will reach among them. O(new blocks).
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.new
-            .values()
-            .map(|block| block.bytes.len() as u64)
-            .sum()
-    }
-
     /// The new blocks that these roots reach, each after those that it links to: what is to be stored.
     #[must_use]
     pub fn into_blocks(mut self, roots: &[Cid]) -> Vec<Block> {
