@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from treering import Cid
-from treering.chat.reading import Refused, join_path, unkept
+from treering.chat.reading import Refused
 from treering.codec import encode
+from treering.strict_json import join_path, unkept
 
 #: The workflow name of imported conversations.
 WORKFLOW = "chat"

@@ -9,7 +9,6 @@ Never: repairs, rounds or drops anything. What Python's parser would let through
 """
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,18 +18,13 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from treering.errors import Invalid
+from treering.strict_json import DECODER, DEPTH_MAX, lower, unkept
 
-#: Containers inside one another, counted from the record itself: what a node may hold.
-DEPTH_MAX = 128
-#: Longest digit string that can be an integer of 64 bits and a sign.
-_DIGITS_MAX = 20
-_INT_MIN, _INT_MAX = -(2**64), 2**64 - 1
 _SPACE = re.compile(r"[ \t\r\n]*")
 #: Possessive, so that a long string takes no memory for ways back.
 _STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _SPACES = (b" ", b"\t", b"\r", b"\n")
 _MARK = b"\xef\xbb\xbf"
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +53,6 @@ class Refused(Exception):
         super().__init__(reason)
         self.path = path
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class _Unkept:
-    """Stands in parsed JSON where something can't be kept; `below` is the rest of its path."""
-
-    reason: str
-    below: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +109,6 @@ def open_log(path: Path) -> ChatLog:
     return ChatLog(iter(records), len(records))
 
 
-def join_path(path: str, key: str | int) -> str:
-    """The JSON path of a member: `$.a`, `$.a[3]`, `$["odd key"]`."""
-    if isinstance(key, int):
-        return f"{path}[{key}]"
-    if _PLAIN_KEY.match(key):
-        return f"{path}.{key}"
-    return f"{path}[{json.dumps(key)}]"
-
-
 def _first_character(file: BinaryIO) -> tuple[bytes, bytes]:
     """The white space at the beginning, without a byte order mark, and the first byte that isn't; never goes back."""
     byte = file.read(1)
@@ -153,7 +130,7 @@ def _array(path: Path, data: bytes) -> Iterator[Record | Refusal]:
         yield from _array_elements(text)
     except json.JSONDecodeError as error:
         where = f"{path}, line {error.lineno} column {error.colno}"
-        raise Invalid(f"broken chat log: {where}: {_lower(error.msg)}; nothing was imported") from None
+        raise Invalid(f"broken chat log: {where}: {lower(error.msg)}; nothing was imported") from None
 
 
 def _array_elements(text: str) -> Iterator[Record | Refusal]:
@@ -163,7 +140,7 @@ def _array_elements(text: str) -> Iterator[Record | Refusal]:
         while True:
             number += 1
             try:
-                value, at = _DECODER.raw_decode(text, at)
+                value, at = DECODER.raw_decode(text, at)
             except RecursionError:
                 at = _end_of_value(text, at)
                 yield Refusal(number, "$", f"nested deeper than {DEPTH_MAX} levels")
@@ -190,11 +167,11 @@ def _lines(first: bytes, first_line: int, file: BinaryIO) -> Iterator[Record | R
 
 def _line(number: int, line: int, data: bytes) -> Record | Refusal:
     try:
-        value = _DECODER.decode(data.decode("utf-8").strip())
+        value = DECODER.decode(data.decode("utf-8").strip())
     except UnicodeDecodeError as error:
         return Refusal(number, "$", f"line {line} is not UTF-8 at byte {error.start} of the line", line)
     except json.JSONDecodeError as error:
-        return Refusal(number, "$", f"line {line} is not JSON: {_lower(error.msg)} at column {error.colno}", line)
+        return Refusal(number, "$", f"line {line} is not JSON: {lower(error.msg)} at column {error.colno}", line)
     except RecursionError:
         return Refusal(number, "$", f"nested deeper than {DEPTH_MAX} levels", line)
     return _checked(number, value, line)
@@ -205,71 +182,6 @@ def _checked(number: int, value: Any, line: int | None) -> Record | Refusal:
     if found is None:
         return Record(number, value, line)
     return Refusal(number, found[0], found[1], line)
-
-
-def unkept(value: Any, path: str, depth: int) -> tuple[str, str] | None:
-    """Where in `value` something can't be kept, and why; None if all of it can.
-
-    `path` is that of `value` itself, `depth` that at which it will stand in a node (1: on its own).
-    """
-    kind = type(value)
-    if kind is str:
-        return None if _is_text(value) else (path, "a lone surrogate: no UTF-8 can hold it")
-    if kind is int:
-        return None if _INT_MIN <= value <= _INT_MAX else (path, "an integer beyond 64 bits")
-    if kind is _Unkept:
-        return path + value.below, value.reason
-    if kind is not dict and kind is not list:
-        return None
-    if depth > DEPTH_MAX:
-        return path, f"nested deeper than {DEPTH_MAX} levels"
-    for key, member in value.items() if kind is dict else enumerate(value):
-        below = join_path(path, key)
-        if isinstance(key, str) and not _is_text(key):
-            return below, "a lone surrogate in a key: no UTF-8 can hold it"
-        if (found := unkept(member, below, depth + 1)) is not None:
-            return found
-    return None
-
-
-def _is_text(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _object(pairs: list[tuple[str, Any]]) -> Any:
-    value = dict(pairs)
-    if len(value) == len(pairs):
-        return value
-    seen: set[str] = set()
-    for key, _ in pairs:
-        if key in seen:
-            return _Unkept("a key that is given twice", join_path("", key))
-        seen.add(key)
-    raise AssertionError("a dict shorter than its pairs has a key twice")
-
-
-def _int(digits: str) -> Any:
-    if len(digits.lstrip("-")) > _DIGITS_MAX:
-        return _Unkept("an integer beyond 64 bits")
-    return int(digits)
-
-
-def _float(digits: str) -> Any:
-    value = float(digits)
-    return value if math.isfinite(value) else _Unkept("a number too large for a float: it would be infinite")
-
-
-def _constant(name: str) -> Any:
-    return _Unkept(f"{name} is not a JSON number")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_int, parse_float=_float, parse_constant=_constant)
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -289,8 +201,3 @@ def _end_of_value(text: str, at: int) -> int:
             if depth == 0:
                 return match.end()
     raise json.JSONDecodeError("a record never ends", text, at)
-
-
-def _lower(message: str) -> str:
-    """The parser's message as the middle of a sentence."""
-    return message[:1].lower() + message[1:]

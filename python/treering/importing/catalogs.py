@@ -1,0 +1,108 @@
+"""`connectors.json` and `roles.json` → `scope.connectors`, `scope.roles`: a catalog is taken whole, by the store's own
+`import_local`, or not at all. Never: shows a value, which may be a secret."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+from treering.codec import encode
+from treering.errors import Invalid, VersionConflict
+from treering.importing.fields import elements, folded
+from treering.importing.report import Notes, Refused
+from treering.importing.target import Done, Target, command_id, was_sent
+from treering.scope import Scope
+from treering.stores.history import ActorEvent
+from treering.stores.receipt import Receipt
+from treering.strict_json import join_path, unkept
+
+#: What stands for an element in an object of them.
+_KEYS: Final = {"connectors": "name", "roles": "id"}
+
+
+class _Items(Protocol):
+    version: int
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class _Catalog(Protocol):
+    """What is asked of the store of a catalog."""
+
+    def get(self) -> _Items: ...
+    def history(self) -> Iterable[ActorEvent]: ...
+    def import_local(
+        self, path: str | os.PathLike[str], *, expected_version: int | None = None, command_id: str | None = None
+    ) -> Receipt[None]: ...
+
+
+def import_catalog(
+    target: Target, kind: Literal["connectors", "roles"], path: Path, document: Any, notes: Notes
+) -> Done:
+    """Takes a catalog, if the scope has none and no draft of one. `document` is what the file at `path` holds."""
+    store = _store(target.scope, kind)
+    if (found := unkept(document, "$", 1)) is not None:
+        raise Refused(*found)
+    command = command_id(kind, encode(document))
+    with target.scratch() as scratch:
+        if not target.dry_run:
+            taking, version = store, 0
+        elif (version := store.get().version) > 0:
+            if was_sent(store.history(), command):
+                return Done("there", 0)
+            raise _taken(kind, version)
+        else:
+            taking = _store(scratch.scope(target.scope.name), kind)
+        try:
+            receipt = taking.import_local(path, expected_version=0, command_id=command)
+        except VersionConflict as error:
+            raise _taken(kind, error.attributes["actual"]) from None
+        except Invalid as error:
+            raise Refused("$", str(error)) from None
+        if receipt.replayed:
+            return Done("there", 0)
+        for warning in receipt.warnings:
+            notes.left_out("$", warning)
+        kept = taking.get()
+        given = elements(document, (kind,), _KEYS[kind], Notes())
+        for (place, element), item in zip(given, kept, strict=False):
+            _note_changes(element, item, place, notes)
+        return Done("new", len(kept))
+
+
+def _store(scope: Scope, kind: str) -> _Catalog:
+    store: _Catalog | None = getattr(scope, kind, None)
+    if store is None:
+        raise Refused("$", f"this version of treering has no store for {kind}")
+    return store
+
+
+def _note_changes(given: Any, kept: Any, path: str, notes: Notes) -> None:
+    """Notes the fields that the store's rules changed."""
+    if not isinstance(given, dict) or not is_dataclass(kept):
+        return
+    names = {folded(field.name): field.name for field in fields(kept)}
+    for key, value in given.items():
+        if value is None or (name := names.get(folded(key))) is None:
+            continue
+        now, place = getattr(kept, name), join_path(path, key)
+        if is_dataclass(now):
+            _note_changes(value, now, place, notes)
+        elif isinstance(value, int) and isinstance(now, int) and value != now:
+            notes.changed(place, f"{value} is kept as {now}")
+        elif (isinstance(value, str) and isinstance(now, str) and value != now) or (
+            isinstance(value, list) and isinstance(now, tuple | list) and value != list(now)
+        ):
+            notes.changed(place, "it is kept in its normal form")
+
+
+def _taken(kind: str, version: int) -> Refused:
+    return Refused(
+        "$",
+        f"the scope has {kind} already, or a draft, at version {version}, and nothing is overwritten: import into "
+        "another scope",
+    )
