@@ -42,7 +42,7 @@ def unkept(value: Any, path: str, depth: int) -> tuple[str, str] | None:
     """
     kind = type(value)
     if kind is str:
-        return None if _is_text(value) else (path, "a lone surrogate: no UTF-8 can hold it")
+        return None if is_text(value) else (path, "a lone surrogate: no UTF-8 can hold it")
     if kind is int:
         return None if _INT_MIN <= value <= _INT_MAX else (path, "an integer beyond 64 bits")
     if kind is Unkept:
@@ -53,14 +53,15 @@ def unkept(value: Any, path: str, depth: int) -> tuple[str, str] | None:
         return path, f"nested deeper than {DEPTH_MAX} levels"
     for key, member in value.items() if kind is dict else enumerate(value):
         below = join_path(path, key)
-        if isinstance(key, str) and not _is_text(key):
+        if isinstance(key, str) and not is_text(key):
             return below, "a lone surrogate in a key: no UTF-8 can hold it"
         if (found := unkept(member, below, depth + 1)) is not None:
             return found
     return None
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Whether UTF-8 can hold it: it has no lone surrogate."""
     if text.isascii():
         return True
     try:

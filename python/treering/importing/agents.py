@@ -12,7 +12,9 @@ from treering.errors import CommandMismatch, Invalid
 from treering.importing.fields import Fields, kind_of, unwrapped
 from treering.importing.report import Notes, Refused
 from treering.importing.target import Done, Target, command_id, was_sent
-from treering.strict_json import Unkept, join_path
+from treering.scope import Scope
+from treering.stores.receipt import Receipt
+from treering.strict_json import Unkept, join_path, unkept
 
 #: Ids of one commit: what the receipt of its command id has room for.
 COMMIT_IDS_MAX: Final = 250
@@ -45,7 +47,7 @@ def import_agents(target: Target, document: Any, notes: Notes) -> Done:
 def _add(target: Target, part: list[_Listed], there: set[_Listed], places: dict[_Listed, str], notes: Notes) -> int:
     """Adds what is not listed, in one commit; returns how many that are."""
     command = command_id("actors", *(list(one) for one in part))
-    if target.dry_run and was_sent(target.scope.agents.history(), command):
+    if target.dry_run and _was_sent(target.scope, part, command):
         return 0
     with target.scratch() as scratch:
         scope = scratch.scope(target.scope.name) if target.dry_run else target.scope
@@ -68,12 +70,24 @@ def _add(target: Target, part: list[_Listed], there: set[_Listed], places: dict[
         return sum(draft.receipt.changed and one not in there for one, draft in drafts)
 
 
+def _was_sent(scope: Scope, part: list[_Listed], command: str) -> bool:
+    def send(version: int) -> Receipt[None]:
+        with scope.commit(command_id=command) as commit:
+            # Not what is to be added, which may be refused: the id alone is asked for.
+            draft = commit.agents.remove(*part[0], expected_version=version)
+        return draft.receipt
+
+    return was_sent(send, scope.agents.history(), command)
+
+
 def _ids(document: Any, notes: Notes) -> Iterator[tuple[str, str, str]]:
     """The place, type and id of each member of each group."""
     for path, agent_type, ids in _groups(document, notes):
         for index, actor_id in enumerate(ids):
             place = join_path(path, index)
-            if isinstance(actor_id, str):
+            if (found := unkept([agent_type, actor_id], place, 1)) is not None:
+                notes.refused(place, found[1])
+            elif isinstance(actor_id, str):
                 yield place, agent_type, actor_id
             else:
                 notes.refused(place, f"an id is a text, not {kind_of(actor_id)}")

@@ -52,7 +52,11 @@ def import_catalog(
         if not target.dry_run:
             taking, version = store, 0
         elif (version := store.get().version) > 0:
-            if was_sent(store.history(), command):
+            if was_sent(
+                lambda version: store.import_local(path, expected_version=version, command_id=command),
+                store.history(),
+                command,
+            ):
                 return Done("there", 0)
             raise _taken(kind, version)
         else:

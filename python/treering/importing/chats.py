@@ -24,21 +24,24 @@ _MESSAGES_MAX: Final = 4_096
 _TITLE_BYTES_MAX: Final = 1_024
 
 
-def read_index(document: Any, notes: Notes) -> dict[str, Conversation]:
-    """Returns the rows of an index by their ids; `message_count` is what the row says."""
+def read_index(document: Any, notes: Notes) -> tuple[dict[str, Conversation], set[str]]:
+    """Returns the rows of an index by their ids (`message_count` is what the row says), and the ids of refused rows."""
     rows: dict[str, Conversation] = {}
+    refused_ids: set[str] = set()
     for path, element in elements(document, _ROWS, "id", notes):
+        row_id = ""
         try:
-            row = _conversation(Fields(element, path, notes), notes)
-            if not row.id.strip():
-                raise Refused(path, "a row without an id")
-            if row.id in rows:
-                raise Refused(path, f"the id {shown(row.id)} comes twice")
+            fields = Fields(element, path, notes)
+            row_id = fields.name("id")
+            row = _conversation(fields, notes)
+            if row_id in rows:
+                raise Refused(path, f"the id {shown(row_id)} comes twice")
         except Refused as refused:
             notes.take(refused)
+            refused_ids.add(row_id)
         else:
-            rows[row.id] = row
-    return rows
+            rows[row_id] = row
+    return rows, refused_ids
 
 
 def import_chat(
@@ -57,7 +60,14 @@ def import_chat(
         if target.dry_run:
             there = store.messages(conversation_id)
             if there.version > 0:
-                if was_sent(store.history(conversation_id), command):
+                history = store.history(conversation_id)
+                if was_sent(
+                    lambda version: store.save(
+                        conversation_id, meta, messages, expected_version=version, command_id=command
+                    ),
+                    history,
+                    command,
+                ):
                     return Done("there", 0)
                 raise _taken(there.version)
             with target.scratch() as scratch:

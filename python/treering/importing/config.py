@@ -45,7 +45,9 @@ def import_config(target: Target, document: Any, notes: Notes) -> Done:
         return Done("new", len(given))
     there = target.scope.user_config
     if (version := there.get().version) > 0:
-        if was_sent(there.history(), command):
+        if was_sent(
+            lambda version: there.save(config, expected_version=version, command_id=command), there.history(), command
+        ):
             return Done("there", 0)
         raise _taken(version)
     with target.scratch() as scratch:

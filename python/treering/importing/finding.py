@@ -42,7 +42,7 @@ class Found:
 def find(path: Path, kind: Kind | None) -> Iterator[Found]:
     """Yields what there is: of a folder all files, by name; of a file that one. `kind` says what is meant by it."""
     if not path.is_dir():
-        kind = kind or _kind_of(path.name, in_chats=False)
+        kind = kind or _kind_of(path.name, folded(path.absolute().parent.name) in _CHAT_FOLDERS)
         why = None if kind is not None else "its name does not say what it holds; say its kind"
         yield Found(path, _plain(path.name), kind, why, follow=True)
         return

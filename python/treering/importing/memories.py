@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from treering.codec import encode
-from treering.errors import CommandMismatch, Invalid, VersionConflict
+from treering.errors import Invalid, VersionConflict
 from treering.importing.fields import Fields, elements
 from treering.importing.report import Notes, Refused, listed, shown
 from treering.importing.target import Done, Target, command_id, was_sent
@@ -37,7 +37,9 @@ def import_memory(target: Target, document: Any, notes: Notes) -> Done:
     known = {entry.id for entry in there}
     new = [entry for entry in given if entry.id not in known]
     command = command_id("memory", *(encode(_content(entry)) for entry in given))
-    if not new or was_sent(store.history(), command):
+    if not new or was_sent(
+        lambda version: store.save(new, expected_version=version, command_id=command), store.history(), command
+    ):
         return Done("there", 0)
     kept = target.scope._home.session.settings.memory_entries
     if there and len(there) + len(new) > kept:
@@ -50,13 +52,8 @@ def import_memory(target: Target, document: Any, notes: Notes) -> Done:
     else:
         try:
             receipt = store.save([*there, *new], expected_version=there.version, command_id=command)
-        except CommandMismatch:
-            # Imported before, beside other entries; its events were trimmed since.
-            return Done("there", 0)
         except VersionConflict:
             raise Refused("$", "memory was changed meanwhile: import it again") from None
-        if receipt.replayed:
-            return Done("there", 0)
         dropped = receipt.dropped_ids
     if dropped:
         notes.changed("$", f"memory keeps {kept} entries: {len(dropped)} older ones were left ({listed(dropped)})")
@@ -82,7 +79,7 @@ def _entries(document: Any, scratch: Store, scope: str, notes: Notes) -> Iterato
             continue
         kept = rules.get()[0]
         for field in ("category", "content"):
-            if getattr(kept, field) != getattr(entry, field):
+            if getattr(entry, field) not in ("", getattr(kept, field)):
                 before, now = shown(getattr(entry, field)), shown(getattr(kept, field))
                 notes.changed(join_path(path, field), f"{before} is kept as {now}")
         # Where nobody told a time, the commit's own is kept.

@@ -20,17 +20,18 @@ from treering.importing.catalogs import import_catalog
 from treering.importing.chats import import_chat, read_index
 from treering.importing.config import import_config
 from treering.importing.contents import Contents, beside
-from treering.importing.finding import Found, find
+from treering.importing.finding import THREAD_ENDING, Found, find
 from treering.importing.forks import fork_of, origins_first
 from treering.importing.logs import ForkFrom, LogStep, read_log
 from treering.importing.memories import import_memory
-from treering.importing.report import FileReport, ImportReport, Kind, Notes, Refused, shown
+from treering.importing.report import FileReport, ImportReport, Kind, Notes, Outcome, Refused, shown
 from treering.importing.source import open_file, read_document, read_lines
 from treering.importing.target import Done, Target
 from treering.importing.threads import bring, check, thread_of
 from treering.interchange import Watcher
 from treering.messages import Conversation
 from treering.scope import Scope
+from treering.strict_json import is_text
 
 _Take: TypeAlias = Callable[[BinaryIO, Notes], Done]
 #: Config and registries before conversations, conversations before threads.
@@ -119,6 +120,9 @@ class _Import:
         except Refused as refused:
             notes.take(refused)
             done = Done("refused", 0)
+        except Invalid as error:
+            notes.refused("$", str(error))
+            done = Done("refused", 0)
         except TreeringError:
             raise
         except OSError as error:
@@ -146,37 +150,52 @@ class _Import:
     def _chats(self, files: list[Found]) -> Iterator[FileReport]:
         """The conversations of a folder, then its index, which has nothing but what they took of it."""
         rows: dict[str, Conversation] = {}
-        indexes: list[tuple[Found, FileReport]] = []
+        refused: set[str] = set()
 
         def read(file: BinaryIO, notes: Notes) -> Done:
-            rows.update(read_index(read_document(file), notes))
+            found, bad = read_index(read_document(file), notes)
+            rows.update(found)
+            refused.update(bad)
             return Done("there", 0)
 
         indexes = [(one, self._take(one, read)) for one in files if one.kind == "chat-index"]
-        taken = False
+        broken = any(report.outcome == "refused" for _, report in indexes)
+        outcomes: set[Outcome] = set()
         for one in (one for one in files if one.kind == "chat"):
-            report = self._chat(one, rows, bool(indexes))
-            taken = taken or report.outcome == "new"
+            stem = one.path.name.rpartition(".")[0]
+            known = rows.keys() | refused
+            name = stem if stem in known or unquote(stem) not in known else unquote(stem)
+            row = rows.pop(name, None)
+            why = None
+            if broken or name in refused:
+                # Taken without its row it would be there, and could not be mended.
+                why = "its index was refused" if broken else "its row in the index was refused"
+            report = self._take(one, self._chat(one, name, row, bool(indexes), why))
+            outcomes.add(report.outcome)
             yield report
         for one, index in indexes:
-            yield self._rest_of_index(one, index, rows, taken)
+            yield self._rest_of_index(one, index, rows, outcomes)
 
-    def _chat(self, found: Found, rows: dict[str, Conversation], has_index: bool) -> FileReport:
-        stem = found.path.name.rpartition(".")[0]
-        name = stem if stem in rows or unquote(stem) not in rows else unquote(stem)
-        row = rows.pop(name, None)
-
+    def _chat(self, found: Found, name: str, row: Conversation | None, has_index: bool, why: str | None) -> _Take:
         def take(file: BinaryIO, notes: Notes) -> Done:
+            if why is not None:
+                raise Refused("$", why)
+            if not is_text(name):
+                # Bytes that are no UTF-8 stand in a name as what no text can hold.
+                raise Refused("$", "the name of the file is no UTF-8: an id is made of it")
             if row is None and has_index:
                 notes.changed("$", "the index has no row for it: what is known of it is what its messages say")
             lines = found.path.name.endswith(".jsonl")
             document: Any = read_lines(file) if lines else read_document(file)
             return import_chat(self._target, name, row, document, lines, notes)
 
-        return self._take(found, take)
+        return take
 
-    def _rest_of_index(self, found: Found, index: FileReport, rows: dict[str, Conversation], taken: bool) -> FileReport:
-        """The rows that no file was found for: a conversation without messages is one all the same."""
+    def _rest_of_index(
+        self, found: Found, index: FileReport, rows: dict[str, Conversation], outcomes: set[Outcome]
+    ) -> FileReport:
+        """The rows that no file was found for: a conversation without messages is one all the same. `outcomes` are
+        those of the files that were; an index is as new as they are."""
         if index.outcome == "refused":
             return index
         notes = Notes.of(index.notes)
@@ -185,12 +204,16 @@ class _Import:
             if row.message_count:
                 reason = f"no file of the {row.message_count} messages of {shown(row.id)} is beside it"
                 notes.refused("$", reason)
+                outcomes.add("refused")
                 continue
             try:
-                new += import_chat(self._target, row.id, row, [], False, notes).outcome == "new"
+                outcomes.add(outcome := import_chat(self._target, row.id, row, [], False, notes).outcome)
+                new += outcome == "new"
             except Refused as refused:
+                outcomes.add("refused")
                 notes.take(refused)
-        return _report(found, Done("new" if taken or new else "there", new), notes)
+        best: Outcome = next((one for one in ("new", "there", "refused") if one in outcomes), "there")
+        return _report(found, Done(best, new), notes)
 
     def _threads(self, files: list[Found]) -> Iterator[FileReport]:
         logs: dict[str, list[Found]] = {}
@@ -205,6 +228,8 @@ class _Import:
 
             report = self._take(one, first_line)
             if report.outcome == "refused":
+                # Such files are called after their threads: forks of it wait until it is mended.
+                self._refused.add(one.path.name.removesuffix(THREAD_ENDING))
                 yield report
         if self._target.dry_run:
             self._origins = {fork.thread_id for fork in forks.values() if fork is not None}

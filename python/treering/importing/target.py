@@ -3,17 +3,20 @@ of commands. Nothing that is there is overwritten; what was imported before is k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from treering._core import Cid
 from treering.codec import encode
-from treering.errors import HistoryTrimmed
+from treering.errors import CommandMismatch, HistoryTrimmed, ReadOnly, VersionConflict
 from treering.importing.report import Outcome
 from treering.scope import Scope
 from treering.store import Store, memory
 from treering.stores.history import ActorEvent
+from treering.stores.receipt import Receipt
+
+_NO_VERSION: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,24 @@ def command_id(kind: str, *content: Any) -> str:
     return f"import-{kind}-{Cid.of(encode([kind, *content]))}"
 
 
-def was_sent(history: Iterable[ActorEvent], command: str) -> bool:
-    """Whether a command is among an actor's events; O(events). A dry run asks so, since the receipt has no reader."""
-    return any(event.command_id == command for event in _kept(history))
+def was_sent(send: Callable[[int], Receipt[Any]], history: Iterable[ActorEvent], command: str) -> bool:
+    """Whether a command was done before, asked without doing it.
 
-
-def _kept(history: Iterable[ActorEvent]) -> Iterator[ActorEvent]:
+    `send` sends it, with whatever arguments, for a version that no actor has: a command that was done is answered by
+    its receipt before its version is looked at. Of a store that takes no commands, the history is asked.
+    """
     try:
-        yield from history
+        return send(_NO_VERSION).replayed
+    except CommandMismatch:
+        return True
+    except VersionConflict:
+        return False
+    except ReadOnly:
+        return _is_in(history, command)
+
+
+def _is_in(history: Iterable[ActorEvent], command: str) -> bool:
+    try:
+        return any(event.command_id == command for event in history)
     except HistoryTrimmed:
-        return
+        return False

@@ -59,7 +59,8 @@ def thread_of(scope: Scope, thread_id: str) -> Thread | None:
     """The thread of an old id; None if there is none."""
     try:
         return scope.threads.get(key_of(thread_id))
-    except NotFound:
+    except (NotFound, Invalid):
+        # Invalid: no key can be so; whoever means to write it is told.
         return None
 
 
