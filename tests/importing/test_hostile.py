@@ -171,6 +171,19 @@ class TestWhatIsNoFile:
         with pytest.raises(FileNotFoundError):
             import_json(alice, tmp_path / "none")
 
+    def test_what_nothing_is_known_of(self, alice: treering.Scope, tmp_path: Path) -> None:
+        path = write(tmp_path / "prefs.json", {"defaultModel": "m"})
+        with pytest.raises(treering.Invalid, match=r"prefs\.json: .* give its kind"):
+            import_json(alice, path)
+        with pytest.raises(treering.Invalid, match="a folder can only be of the kind chat, not config"):
+            import_json(alice, tmp_path, kind="config")
+        assert outcomes(both(alice, path, kind="config")) == {"prefs.json": "new"}
+
+    def test_a_folder_of_chats_by_another_name(self, alice: treering.Scope, tmp_path: Path) -> None:
+        write(tmp_path / "talk" / "c.json", [])
+        assert outcomes(both(alice, tmp_path / "talk")) == {"c.json": "skipped"}
+        assert outcomes(both(alice, tmp_path / "talk", kind="chat")) == {"c.json": "new"}
+
     def test_an_empty_folder(self, alice: treering.Scope, tmp_path: Path) -> None:
         assert import_json(alice, tmp_path).files == ()
 

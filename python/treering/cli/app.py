@@ -7,7 +7,22 @@ from typing import Annotated, Final
 import typer
 from typer.main import get_command
 
-from treering.cli import actor, backup, block, copy, demo, gc, hold, interchange, pin, ref, scope, stats, verify
+from treering.cli import (
+    actor,
+    backup,
+    block,
+    copy,
+    demo,
+    gc,
+    hold,
+    import_json,
+    interchange,
+    pin,
+    ref,
+    scope,
+    stats,
+    verify,
+)
 from treering.cli.exits import UsageError, complain, explain, is_bare
 from treering.cli.journal import journal_app
 from treering.cli.opening import Opening
@@ -72,6 +87,7 @@ app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("stats", epilog=stats.EPILOG)(stats.stats)
 app.command("export", epilog=interchange.EXPORT_EPILOG)(interchange.export_car)
 app.command("import", epilog=interchange.IMPORT_EPILOG)(interchange.import_car)
+app.command("import-json", epilog=import_json.EPILOG)(import_json.import_json)
 app.command("backup", epilog=backup.BACKUP_EPILOG)(backup.backup)
 app.command("restore", epilog=backup.RESTORE_EPILOG)(backup.restore)
 app.command("copy", epilog=copy.EPILOG)(copy.copy)

@@ -41,6 +41,14 @@ class Opening:
             )
         return self._store
 
+    def in_memory(self) -> "Store":
+        """An empty store in memory, in place of one that is not there."""
+        if self._store is None:
+            import treering
+
+            self._store = treering.memory()
+        return self._store
+
     def threads(self, *, write: bool = False, create: bool = False) -> "Threads":
         """The threads of the scope."""
         return self.store(write=write, create=create).scope(self.scope).threads

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from treering.importing.report import Refused
-from treering.importing.source import open_file
+from treering.importing.source import open_file, read_within
 
 #: How such folders are called, beside a log or beside its folder.
 FOLDERS: Final = ("content", "cas")
@@ -52,9 +52,6 @@ def beside(log: Path) -> list[Path]:
 def _read(path: Path) -> bytes:
     try:
         with open_file(path) as file:
-            data = file.read(CONTENT_BYTES_MAX + 1)
+            return read_within(file, CONTENT_BYTES_MAX)
     except Refused as refused:
         raise Refused("$.contentHash", f"the content {path.name}: {refused.reason}") from None
-    if len(data) > CONTENT_BYTES_MAX:
-        raise Refused("$.contentHash", f"the content {path.name} is over {CONTENT_BYTES_MAX >> 20} MiB")
-    return data

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from treering.errors import Invalid
 from treering.importing.contents import FOLDERS
 from treering.importing.fields import folded
 from treering.importing.report import Kind
@@ -40,13 +41,23 @@ class Found:
 
 
 def find(path: Path, kind: Kind | None) -> Iterator[Found]:
-    """Yields what there is: of a folder all files, by name; of a file that one. `kind` says what is meant by it."""
-    if not path.is_dir():
-        kind = kind or _kind_of(path.name, folded(path.absolute().parent.name) in _CHAT_FOLDERS)
-        why = None if kind is not None else "its name does not say what it holds; say its kind"
-        yield Found(path, _plain(path.name), kind, why, follow=True)
+    """Yields what there is: of a folder all files, by name; of a file that one. `kind` says what it holds.
+
+    Raises `Invalid` where nothing says what a file holds, or `kind` what no folder can.
+    """
+    if path.is_dir():
+        if kind not in (None, "chat"):
+            raise Invalid(f"{path}: a folder can only be of the kind chat, not {kind}", what="kind", value=kind)
+        yield from _walk(path, "", kind == "chat" or _is_chats(path), 1)
         return
-    yield from _walk(path, "", kind in ("chat", "chat-index") or folded(path.name) in _CHAT_FOLDERS, 1)
+    kind = kind or _kind_of(path.name, _is_chats(path.absolute().parent))
+    if kind is None:
+        raise Invalid(f"{_plain(path.name)}: its name does not say what it holds; give its kind", what="kind")
+    yield Found(path, _plain(path.name), kind, follow=True)
+
+
+def _is_chats(folder: Path) -> bool:
+    return folded(folder.name) in _CHAT_FOLDERS
 
 
 def _walk(folder: Path, before: str, in_chats: bool, depth: int) -> Iterator[Found]:
@@ -66,7 +77,7 @@ def _walk(folder: Path, before: str, in_chats: bool, depth: int) -> Iterator[Fou
             elif depth == DEPTH_MAX:
                 yield Found(path, f"{name}/", None, f"folders are looked into {DEPTH_MAX} deep")
             else:
-                yield from _walk(path, f"{name}/", folded(entry.name) in _CHAT_FOLDERS, depth + 1)
+                yield from _walk(path, f"{name}/", _is_chats(path), depth + 1)
         elif not entry.is_file():
             yield Found(path, name, None, "it is no regular file")
         else:

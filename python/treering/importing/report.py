@@ -92,7 +92,7 @@ class ImportReport:
 
     @property
     def left_out(self) -> int:
-        """How many things have no place here."""
+        """How many things have no place here, in the files that were read."""
         return self._times("left-out")
 
     @property
@@ -101,7 +101,8 @@ class ImportReport:
         return self._times("refused")
 
     def _times(self, what: What) -> int:
-        return sum(note.times for file in self.files for note in file.notes if note.what == what)
+        read = (file for file in self.files if file.outcome != "skipped")
+        return sum(note.times for file in read for note in file.notes if note.what == what)
 
 
 class Notes:

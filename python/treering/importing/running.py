@@ -54,13 +54,14 @@ def import_json(
 
     Each file is taken whole or item by item, as its sort says; what can't be taken is in the report, with its place and
     reason, and the file stays as it is. What the scope has is never overwritten. The same again writes nothing.
-    `kind` says what a file holds whose name does not. `contents` is the folder where thread logs have their contents
-    by hash; None looks for `content` and `cas` beside them. With `dry_run` nothing is written and the report is of what
-    would be. `progress` is called after each file with how many are done, and of how many.
+    `kind` says what a file holds whose name does not; of a folder it can only be `chat`. `contents` is the folder where
+    thread logs have their contents by hash; None looks for `content` and `cas` beside them. With `dry_run` nothing is
+    written and the report is of what would be. `progress` is called after each file with how many are done, and of how
+    many. O(bytes of the files); of a document all is held in memory, of a log what one commit takes.
 
     Errors:
         OSError: there is no such path.
-        Invalid (`invalid`): the scope is of an async store.
+        Invalid (`invalid`): the scope is of an async store, or nothing says what a single file holds.
         Unavailable (`unavailable`) and what is below it: the store failed. What was taken by then stays; repeat it.
     """
     if getattr(scope, "_family", SYNC) is not SYNC:

@@ -36,11 +36,18 @@ def open_file(path: Path, *, follow: bool = False) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def read_within(file: BinaryIO, limit: int) -> bytes:
+    """Returns what is left of a file. Raises `Refused` if that is more than `limit`, without reading it all."""
+    # Not simply the limit: a read takes memory for as much as it is asked for.
+    data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)
+    if len(data) > limit:
+        raise Refused("$", f"it is over {limit >> 20} MiB")
+    return data
+
+
 def read_document(file: BinaryIO) -> Any:
     """Returns the JSON document that a file is; what in it can't be kept is marked, see `strict_json`."""
-    data = file.read(DOCUMENT_BYTES_MAX + 1)
-    if len(data) > DOCUMENT_BYTES_MAX:
-        raise Refused("$", f"it is over {DOCUMENT_BYTES_MAX >> 20} MiB")
+    data = read_within(file, DOCUMENT_BYTES_MAX)
     if not data.removeprefix(_MARK).strip():
         raise Refused("$", "it is empty")
     try:
