@@ -8,6 +8,7 @@ import pytest
 
 import treering
 import treering.chat
+import treering.importing
 from treering.stores import protocols
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -36,6 +37,11 @@ def test_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", treering.chat.__all__)
 def test_chat_names(name: str) -> None:
+    assert name in WORDS
+
+
+@pytest.mark.parametrize("name", treering.importing.__all__)
+def test_importing_names(name: str) -> None:
     assert name in WORDS
 
 

@@ -3,7 +3,7 @@ overwritten."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from old_format import both, by_path, outcomes, reasons, write
@@ -414,6 +414,45 @@ class TestCatalogs:
             }
         else:
             assert reasons(report, "refused") == [f"this version of treering has no store for {kind}"]
+
+
+@pytest.mark.skipif(not hasattr(treering.Scope, "connectors"), reason="this version has no catalogs")
+class TestACatalog:
+    CONNECTOR: ClassVar[dict[str, Any]] = {"name": "s", "type": "http", "http": {"baseUrl": "https://x.example"}}
+
+    def catalog(self, scope: treering.Scope) -> Any:
+        return scope.connectors  # type: ignore[attr-defined,unused-ignore]
+
+    def take(self, scope: treering.Scope, path: Path, *items: Any) -> Any:
+        return both(scope, write(path / "connectors.json", list(items)))
+
+    def test_it_is_taken_whole_or_not_at_all(self, alice: treering.Scope, tmp_path: Path) -> None:
+        report = self.take(alice, tmp_path, self.CONNECTOR, {"name": "t", "type": "http"})
+        assert outcomes(report) == {"connectors.json": "refused"}
+        assert self.catalog(alice).get().version == 0
+
+    def test_what_is_there_is_not_overwritten(self, alice: treering.Scope, tmp_path: Path) -> None:
+        self.take(alice, tmp_path, self.CONNECTOR)
+        assert outcomes(self.take(alice, tmp_path, self.CONNECTOR | {"name": "other"})) == {
+            "connectors.json": "refused"
+        }
+        self.catalog(alice).save([])
+        assert outcomes(self.take(alice, tmp_path, self.CONNECTOR)) == {"connectors.json": "there"}
+        assert len(self.catalog(alice).get()) == 0
+
+    def test_a_secret_in_clear_is_refused_and_shown_nowhere(self, alice: treering.Scope, tmp_path: Path) -> None:
+        http = {"baseUrl": "https://x.example", "defaultHeaders": {"Authorization": "Bearer hunter22"}}
+        report = self.take(alice, tmp_path, self.CONNECTOR | {"http": http})
+        assert outcomes(report) == {"connectors.json": "refused"}
+        assert "hunter22" not in repr(report)
+
+    def test_what_is_changed_and_left_out_is_told(self, alice: treering.Scope, tmp_path: Path) -> None:
+        report = self.take(alice, tmp_path, self.CONNECTOR | {"timeoutMs": 5, "retry": 9, "mood": 1})
+        assert {(path, reason) for path, reason in notes(report, "changed")} >= {
+            ("$[0].timeoutMs", "5 is kept as 100"),
+            ("$[0].retry", "9 is kept as 5"),
+        }
+        assert "mood" in reasons(report, "left-out")[0]
 
 
 def test_a_value_is_never_repeated_at_length(alice: treering.Scope, tmp_path: Path) -> None:
