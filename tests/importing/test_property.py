@@ -44,7 +44,7 @@ ROW = st.fixed_dictionaries({"title": TEXT, "serviceId": TEXT, "llmModel": TEXT,
 CHATS = st.dictionaries(NAME, st.tuples(ROW, st.lists(MESSAGE, max_size=4)), max_size=3)
 STEP = st.fixed_dictionaries(
     {
-        "role": NAME,
+        "role": NAME.filter(lambda role: not (role.startswith("__") and role.endswith("__"))),
         "content": JSON,
         "meta": st.dictionaries(NAME, JSON, max_size=2),
         "refs": st.lists(NAME, max_size=2),
