@@ -76,6 +76,14 @@ class TestALog:
         assert [thread(alice, str(number)).prompt for number in range(len(prompts))] == prompts
         assert thread(alice, "none").prompt is None
 
+    def test_rounds_at_their_edges(self, alice: treering.Scope, tmp_path: Path) -> None:
+        for rounds in (0, 1, 2**63 - 1, None):
+            write_log(tmp_path, str(rounds), parameters={"prompt": "p", "options": {"maxRounds": rounds}})
+        both(alice, tmp_path)
+        for rounds in (0, 1, 2**63 - 1, None):
+            assert thread(alice, str(rounds)).start.max_rounds == rounds
+            assert thread(alice, str(rounds)).parameters == {}
+
     def test_times_in_both_forms_and_none(self, alice: treering.Scope, tmp_path: Path) -> None:
         times = [0, -1, 5, "1969-12-31T23:59:59.999Z", "2024-05-01T10:00:00+02:00", "2024-05-01", None, ""]
         write_log(tmp_path, "a", *(step("x", "y") | {"timestamp": at} for at in times))
@@ -207,7 +215,9 @@ class TestABrokenLog:
             '{"name":"w","threadId":""}',
             '{"name":"w","threadId":"a","parameters":[]}',
             '{"name":"w","threadId":"a","parameters":{"options":5}}',
-            '{"name":"w","threadId":"a","parameters":{"options":{"maxRounds":0}}}',
+            '{"name":"w","threadId":"a","parameters":{"options":{"maxRounds":-1}}}',
+            '{"name":"w","threadId":"a","parameters":{"options":{"maxRounds":9223372036854775808}}}',
+            '{"name":"w","threadId":"a","parameters":{"options":{"maxRounds":"8"}}}',
             '{"name":"w","threadId":"a","forkFrom":5}',
             '{"name":"w","threadId":"a","forkFrom":{"step":1}}',
             '{"name":"w","threadId":"a","forkFrom":{"threadId":"b","step":-1}}',
@@ -235,7 +245,7 @@ class TestABrokenLog:
     def test_labels_that_would_be_too_long(self, alice: treering.Scope, tmp_path: Path) -> None:
         for size in (256, 257):
             write_log(tmp_path, str(size), step("x", "one"), end=END | {"rootHash": "r" * size})
-        report = import_json(alice, tmp_path)
+        report = both(alice, tmp_path)
         assert thread(alice, "256").labels["log_root_hash"] == "r" * 256
         assert "log_root_hash" not in thread(alice, "257").labels
         assert report.left_out == 1

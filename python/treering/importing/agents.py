@@ -49,9 +49,8 @@ def _add(target: Target, part: list[_Listed], there: set[_Listed], places: dict[
     command = command_id("actors", *(list(one) for one in part))
     if target.dry_run and _was_sent(target.scope, part, command):
         return 0
-    with target.scratch() as scratch:
-        scope = scratch.scope(target.scope.name) if target.dry_run else target.scope
-        drafts = []
+    drafts = []
+    with target.writable() as scope:
         try:
             with scope.commit(command_id=command) as commit:
                 for one in part:

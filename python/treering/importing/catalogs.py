@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from treering.codec import encode
-from treering.errors import Invalid, VersionConflict
+from treering.errors import VersionConflict
 from treering.importing.fields import elements, folded
 from treering.importing.report import Notes, Refused
 from treering.importing.target import Done, Target, command_id, was_sent
@@ -48,25 +48,20 @@ def import_catalog(
     if (found := unkept(document, "$", 1)) is not None:
         raise Refused(*found)
     command = command_id(kind, encode(document))
-    with target.scratch() as scratch:
-        if not target.dry_run:
-            taking, version = store, 0
-        elif (version := store.get().version) > 0:
-            if was_sent(
-                lambda version: store.import_local(path, expected_version=version, command_id=command),
-                store.history(),
-                command,
-            ):
-                return Done("there", 0)
-            raise _taken(kind, version)
-        else:
-            taking = _store(scratch.scope(target.scope.name), kind)
+    if target.dry_run and (version := store.get().version) > 0:
+        if was_sent(
+            lambda version: store.import_local(path, expected_version=version, command_id=command),
+            store.history(),
+            command,
+        ):
+            return Done("there", 0)
+        raise _taken(kind, version)
+    with target.writable() as scope:
+        taking = _store(scope, kind)
         try:
             receipt = taking.import_local(path, expected_version=0, command_id=command)
         except VersionConflict as error:
             raise _taken(kind, error.attributes["actual"]) from None
-        except Invalid as error:
-            raise Refused("$", str(error)) from None
         if receipt.replayed:
             return Done("there", 0)
         for warning in receipt.warnings:

@@ -56,28 +56,21 @@ def import_chat(
     content = [encode(_values(message, Message)) for message in messages]
     command = command_id("chat", conversation_id, encode(_values(meta, Conversation)), *content)
     store = target.scope.chats
-    try:
-        if target.dry_run:
-            there = store.messages(conversation_id)
-            if there.version > 0:
-                history = store.history(conversation_id)
-                if was_sent(
-                    lambda version: store.save(
-                        conversation_id, meta, messages, expected_version=version, command_id=command
-                    ),
-                    history,
-                    command,
-                ):
-                    return Done("there", 0)
-                raise _taken(there.version)
-            with target.scratch() as scratch:
-                receipt = scratch.scope(target.scope.name).chats.save(conversation_id, meta, messages)
-        else:
-            receipt = store.save(conversation_id, meta, messages, expected_version=0, command_id=command)
-    except VersionConflict as error:
-        raise _taken(error.attributes["actual"]) from None
-    except Invalid as error:
-        raise Refused("$", str(error)) from None
+    if target.dry_run and (version := store.messages(conversation_id).version) > 0:
+        if was_sent(
+            lambda version: store.save(conversation_id, meta, messages, expected_version=version, command_id=command),
+            store.history(conversation_id),
+            command,
+        ):
+            return Done("there", 0)
+        raise _taken(version)
+    with target.writable() as scope:
+        try:
+            receipt = scope.chats.save(conversation_id, meta, messages, expected_version=0, command_id=command)
+        except VersionConflict as error:
+            raise _taken(error.attributes["actual"]) from None
+        except Invalid as error:
+            raise Refused("$", str(error)) from None
     if receipt.replayed:
         return Done("there", 0)
     if receipt.dropped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from treering.errors import Invalid, VersionConflict
+from treering.errors import VersionConflict
 from treering.importing.fields import Fields
 from treering.importing.report import Notes, Refused, shown
 from treering.importing.target import Done, Target, command_id, was_sent
@@ -32,29 +32,20 @@ def import_config(target: Target, document: Any, notes: Notes) -> Done:
     if not given:
         raise Refused("$", "it has no field of a configuration")
     config, command = UserConfig(**given), command_id("config", given)
-    if not target.dry_run:
-        try:
-            receipt = target.scope.user_config.save(config, expected_version=0, command_id=command)
-        except VersionConflict as error:
-            raise _taken(error.attributes["actual"]) from None
-        except Invalid as error:
-            raise Refused("$", str(error)) from None
-        if receipt.replayed:
-            return Done("there", 0)
-        _note_changes(given, receipt, fields, notes)
-        return Done("new", len(given))
     there = target.scope.user_config
-    if (version := there.get().version) > 0:
+    if target.dry_run and (version := there.get().version) > 0:
         if was_sent(
             lambda version: there.save(config, expected_version=version, command_id=command), there.history(), command
         ):
             return Done("there", 0)
         raise _taken(version)
-    with target.scratch() as scratch:
+    with target.writable() as scope:
         try:
-            receipt = scratch.scope(target.scope.name).user_config.save(config)
-        except Invalid as error:
-            raise Refused("$", str(error)) from None
+            receipt = scope.user_config.save(config, expected_version=0, command_id=command)
+        except VersionConflict as error:
+            raise _taken(error.attributes["actual"]) from None
+    if receipt.replayed:
+        return Done("there", 0)
     _note_changes(given, receipt, fields, notes)
     return Done("new", len(given))
 

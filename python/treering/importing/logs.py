@@ -16,7 +16,7 @@ from treering.importing.report import Notes, Refused
 from treering.importing.source import read_lines
 from treering.step import NewStep
 
-_ROUNDS_MAX: Final = 2**32 - 1
+_ROUNDS_MAX: Final = 2**63 - 1
 #: Where hash and references of a step stand in its meta, unless that has such a name already.
 _KEPT_UNDER: Final = ("contentHash", "refs")
 
@@ -102,7 +102,7 @@ def _start(fields: Fields, notes: Notes, line: int) -> LogStart:
     inner = Fields(parameters, fields.path("parameters"), notes, line)
     prompt, options = inner.any("prompt"), dict(inner.object("options"))
     choices = Fields(options, inner.path("options"), notes, line)
-    rounds = choices.number("maxRounds", 1, _ROUNDS_MAX) if choices.any("maxRounds") is not None else None
+    rounds = choices.number("maxRounds", 0, _ROUNDS_MAX) if choices.any("maxRounds") is not None else None
     # What is left of them stays: parameters are whatever a workflow takes.
     parameters.pop(inner.key("prompt"), None)
     options.pop(choices.key("maxRounds"), None)

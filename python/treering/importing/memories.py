@@ -46,15 +46,14 @@ def import_memory(target: Target, document: Any, notes: Notes) -> Done:
         raise Refused(
             "$", f"memory holds {len(there)} entries and keeps {kept}: {len(new)} more would drive others out"
         )
-    if target.dry_run:
-        with target.scratch() as scratch:
-            dropped = scratch.scope(target.scope.name).memory.save([*there, *new]).dropped_ids
-    else:
+    with target.writable() as scope:
+        # In a dry run the scope is empty, and what is there is made there first.
+        version = there.version if not target.dry_run else scope.memory.save(there).version
         try:
-            receipt = store.save([*there, *new], expected_version=there.version, command_id=command)
+            receipt = scope.memory.save([*there, *new], expected_version=version, command_id=command)
         except VersionConflict:
             raise Refused("$", "memory was changed meanwhile: import it again") from None
-        dropped = receipt.dropped_ids
+    dropped = receipt.dropped_ids
     if dropped:
         notes.changed("$", f"memory keeps {kept} entries: {len(dropped)} older ones were left ({listed(dropped)})")
     return Done("new", len(new) - len(dropped))

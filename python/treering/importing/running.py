@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 from urllib.parse import unquote
@@ -259,7 +259,8 @@ class _Import:
                 if len(whole.first) == whole.steps:
                     return whole.first
                 file.seek(0)
-                return read_log(file, contents, Notes()).steps
+                # What was appended meanwhile is of the next import.
+                return islice(read_log(file, contents, Notes()).steps, whole.steps)
 
             done = bring(self._target, whole, steps(), fork, notes)
             if done.outcome == "new" and whole.start.thread_id in self._origins:
@@ -270,6 +271,6 @@ class _Import:
 
 
 def _report(found: Found, done: Done, notes: Notes) -> FileReport:
-    # Of what was there before, nothing is changed now.
-    said = [note for note in notes.all() if done.outcome != "there" or note.what != "changed"]
+    # What was not taken now was not changed either.
+    said = [note for note in notes.all() if done.outcome == "new" or note.what != "changed"]
     return FileReport(path=found.name, kind=found.kind, outcome=done.outcome, taken=done.taken, notes=tuple(said))

@@ -3,7 +3,8 @@ of commands. Nothing that is there is overwritten; what was imported before is k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,6 +34,15 @@ class Target:
 
     scope: Scope
     dry_run: bool
+
+    @contextmanager
+    def writable(self) -> Iterator[Scope]:
+        """The scope to write to: in a dry run one in memory, where the stores' rules do the same."""
+        if not self.dry_run:
+            yield self.scope
+            return
+        with self.scratch() as scratch:
+            yield scratch.scope(self.scope.name)
 
     def scratch(self) -> Store:
         """A store in memory that has this one's settings; a scope of the same name in it shows what the rules do."""

@@ -91,8 +91,9 @@ class _Bringing:
 
     def __init__(self, target: Target, whole: Whole, fork: Fork | None, notes: Notes) -> None:
         self._scope, self._dry = target.scope, target.dry_run
-        self._whole, self._fork, self._notes = whole, fork, notes
+        self._whole, self._fork = whole, fork
         self._thread = thread_of(target.scope, whole.start.thread_id)
+        self._labels = {} if self._thread is not None else _labels(whole, notes)
         #: Steps of the thread before the log's first: of a fork whose log holds only what came after.
         self._before = 0 if fork is None else fork.at - fork.shared
         #: Steps of the log that the thread had.
@@ -160,12 +161,12 @@ class _Bringing:
         start, fork, thread = self._whole.start, self._fork, self._thread
         if thread is None:
             if fork is None:
-                return started(commit, start, self._labels())
+                return started(commit, start, self._labels)
             key = key_of(start.thread_id)
             if start.max_rounds in (None, fork.origin.start.max_rounds):
-                return commit.threads[fork.origin].fork(at=fork.at, key=key, labels=self._labels())
+                return commit.threads[fork.origin].fork(at=fork.at, key=key, labels=self._labels)
             # Only the verb of its own takes other rounds: a commit before, from which an import goes on as from any.
-            thread = fork.origin.fork(at=fork.at, key=key, labels=self._labels(), max_rounds=start.max_rounds)
+            thread = fork.origin.fork(at=fork.at, key=key, labels=self._labels, max_rounds=start.max_rounds)
         return commit.threads[thread]
 
     def _finish(self) -> bool:
@@ -180,19 +181,6 @@ class _Bringing:
         if not self._dry:
             thread.finish(end.return_code, end.summary)
         return True
-
-    def _labels(self) -> dict[str, object]:
-        start, end = self._whole.start, self._whole.end
-        labels: dict[str, object] = {
-            "log_started_at_ms": start.at_ms,
-            "log_root_hash": None if end is None else end.root_hash,
-            "log_forked_from": None if start.fork_from is None else start.fork_from.thread_id,
-        }
-        for name, value in labels.items():
-            if isinstance(value, str) and len(value.encode()) > _LABEL_BYTES_MAX:
-                self._notes.left_out("$", f"{name}: a label has at most {_LABEL_BYTES_MAX} bytes")
-                labels[name] = None
-        return {name: value for name, value in labels.items() if value is not None}
 
     def _other(self, why: str) -> Refused:
         key = key_of(self._whole.start.thread_id)
@@ -242,6 +230,23 @@ def append_all(draft: ThreadDraft, steps: Iterable[LogStep]) -> list[StepDraft]:
         except Invalid as error:
             raise Refused("$", str(error), one.line) from None
     return drafts
+
+
+def _labels(whole: Whole, notes: Notes) -> dict[str, object]:
+    """What a log says of its thread that a thread has no other place for."""
+    start, end = whole.start, whole.end
+    labels = {
+        "log_started_at_ms": start.at_ms,
+        "log_root_hash": None if end is None else end.root_hash,
+        "log_forked_from": None if start.fork_from is None else start.fork_from.thread_id,
+    }
+    kept: dict[str, object] = {}
+    for name, value in labels.items():
+        if isinstance(value, str) and len(value.encode()) > _LABEL_BYTES_MAX:
+            notes.left_out("$", f"{name}: a label has at most {_LABEL_BYTES_MAX} bytes")
+        elif value is not None:
+            kept[name] = value
+    return kept
 
 
 def begins_alike(thread: Thread, start: LogStart) -> bool:
