@@ -117,9 +117,10 @@ class TestConfig:
             assert scope.user_config.get().max_tool_rounds == value
 
     def test_two_forms_of_one_name_are_refused(self, alice: treering.Scope, tmp_path: Path) -> None:
-        report = self.take(alice, tmp_path, {"defaultModel": "a", "default_model": "b"})
+        report = self.take(alice, tmp_path, {"defaultModel": "a", "default_model": "b", "githubUsername": "g"})
         assert notes(report, "refused") == [("$.default_model", "it is the same field as 'defaultModel'")]
-        assert alice.user_config.get().version == 0
+        config = alice.user_config.get()
+        assert (config.default_model, config.github_username) == ("", "g")
 
     def test_what_is_too_long_is_refused(self, alice: treering.Scope, tmp_path: Path) -> None:
         report = self.take(alice, tmp_path, {"defaultModel": "é" * 513})

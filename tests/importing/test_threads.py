@@ -76,6 +76,12 @@ class TestALog:
         assert [thread(alice, str(number)).prompt for number in range(len(prompts))] == prompts
         assert thread(alice, "none").prompt is None
 
+    def test_parameters_are_whatever_they_are(self, alice: treering.Scope, tmp_path: Path) -> None:
+        parameters = {"repo": 1, "Repo": [2], "re_po": {}, "": None, "options": {"Depth": 1, "depth": 2}}
+        write_log(tmp_path, "a", parameters=parameters)
+        assert both(alice, tmp_path).left_out == 0
+        assert thread(alice, "a").parameters == parameters
+
     def test_rounds_at_their_edges(self, alice: treering.Scope, tmp_path: Path) -> None:
         for rounds in (0, 1, 2**63 - 1, None):
             write_log(tmp_path, str(rounds), parameters={"prompt": "p", "options": {"maxRounds": rounds}})

@@ -35,9 +35,9 @@ def kind_of(value: Any) -> str:
 
 
 class Fields:
-    """One object; raises `Refused` where it is none, or a field is not what it must be."""
+    """One object; raises `Refused` where it is none, or a field that is asked for is not what it must be."""
 
-    __slots__ = ("_asked", "_line", "_members", "_notes", "_path")
+    __slots__ = ("_again", "_asked", "_line", "_members", "_notes", "_path")
 
     def __init__(self, value: Any, path: str, notes: Notes, line: int | None = None) -> None:
         self._path, self._notes, self._line = path, notes, line
@@ -46,11 +46,14 @@ class Fields:
                 raise Refused(path + value.below, value.reason, line)
             raise Refused(path, f"an object is expected, not {kind_of(value)}", line)
         self._members: dict[str, tuple[str, Any]] = {}
+        #: Keys that are another form of one before; wrong only where somebody asks for the field.
+        self._again: dict[str, str] = {}
         self._asked: set[str] = set()
         for key, member in value.items():
-            if (other := self._members.get(folded(key))) is not None:
-                raise Refused(join_path(path, key), f"it is the same field as {shown(other[0])}", line)
-            self._members[folded(key)] = (key, member)
+            if folded(key) in self._members:
+                self._again[folded(key)] = key
+            else:
+                self._members[folded(key)] = (key, member)
 
     def has(self, name: str) -> bool:
         """Whether there is something, null too."""
@@ -67,7 +70,9 @@ class Fields:
     def any(self, name: str) -> Any:
         """A JSON value; None where there is none."""
         self._asked.add(folded(name))
-        _, value = self._members.get(folded(name), (name, None))
+        key, value = self._members.get(folded(name), (name, None))
+        if (again := self._again.get(folded(name))) is not None:
+            raise Refused(join_path(self._path, again), f"it is the same field as {shown(key)}", self._line)
         if (found := unkept(value, self.path(name), 1)) is not None:
             raise Refused(*found, self._line)
         return value
