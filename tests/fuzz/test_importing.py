@@ -41,6 +41,15 @@ MORE = {
     "actors.json": [{"t": ["a", "b"]}, {"groups": {"t": ["a"]}}],
     "user-memory.json": [[], {"0123456789ab": {"content": "x", "createdAt": 1}}],
 }
+if hasattr(treering.Scope, "connectors"):
+    FILES |= {"connectors.json": [], "roles.json": []}
+    MORE |= {
+        "connectors.json": [
+            {"connectors": [{"name": "s", "type": "http", "timeoutMs": 0, "http": {"baseUrl": "https://x.example"}}]},
+            {"m": {"type": "mcp", "retry": 9, "mcp": {"command": "c", "environment": {"KEY": "env:K"}}}},
+        ],
+        "roles.json": [[{"id": "helper", "name": "", "connectors": ["s"]}], {"definitions": []}],
+    }
 
 
 def seeds(name: str) -> list[bytes]:

@@ -368,6 +368,12 @@ class TestChats:
         assert alice.chats.index()[0].title == "x" + "é" * 511
         assert "a title has at most 1,024 bytes: it was cut" in reasons(report, "changed")
 
+    def test_ids_at_their_limit(self, alice: treering.Scope, tmp_path: Path) -> None:
+        rows = [{"id": "x" * size, "createdAt": 1, "updatedAt": 1} for size in (512, 513)]
+        report = both(alice, write(tmp_path / "chats" / "index.json", rows).parent)
+        assert (report.taken, report.refused) == (1, 1)
+        assert [row.id for row in alice.chats.index()] == ["x" * 512]
+
     def test_messages_that_count_otherwise_than_the_row(self, alice: treering.Scope, tmp_path: Path) -> None:
         write(tmp_path / "chats" / "index.json", {"c": {"messageCount": 2, "createdAt": 1, "updatedAt": 1}})
         write(tmp_path / "chats" / "c.json", {"messages": [{"role": "user", "content": "x"}]})
