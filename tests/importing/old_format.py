@@ -64,7 +64,7 @@ def both(scope: treering.Scope, path: Path, **how: Any) -> ImportReport:
     head = _head(scope)
     again = import_json(scope, path, **how)
     assert _head(scope) == head
-    assert again.taken == 0
+    assert (again.taken, again.changed) == (0, 0)
     assert {file.outcome for file in again.files} <= {"there", "refused", "skipped"}
     assert digest(path) == source
     return done

@@ -138,6 +138,28 @@ def test_times(alice: treering.Scope, tmp_path: Path, at: Any, at_ms: int | None
     assert [message.at_ms for message in alice.chats.messages("c")] == ([] if at_ms is None else [at_ms])
 
 
+@pytest.mark.parametrize(
+    ("at", "at_ms", "noted"),
+    [
+        ("2024-05-01T08:00:00.123Z", 1714550400123, False),
+        ("2024-05-01T08:00:00.1230000Z", 1714550400123, False),
+        ("2024-05-01T08:00:00.123456+00:00", 1714550400123, True),
+        ("2024-05-01T08:00:00.1230001Z", 1714550400123, True),
+        ("2024-05-01T08:00:00,1230001Z", 1714550400123, True),
+        ("1969-12-31T23:59:59.9995Z", -1, True),
+        (1714550400123.0, 1714550400123, False),
+        (1714550400123.5, 1714550400123, True),
+    ],
+)
+def test_what_is_finer_than_a_millisecond(
+    alice: treering.Scope, tmp_path: Path, at: Any, at_ms: int, noted: bool
+) -> None:
+    write_log(tmp_path, "a", step("x", "y") | {"timestamp": at})
+    report = both(alice, tmp_path)
+    assert alice.threads.get("log-a").at(1).at_ms == at_ms
+    assert [(note.line, note.path) for note in report.files[0].notes] == [(2, "$.timestamp")] * noted
+
+
 class TestWhatIsNoFile:
     def test_links_folders_and_pipes(self, alice: treering.Scope, tmp_path: Path) -> None:
         old = tmp_path / "old"
