@@ -75,6 +75,11 @@ def jump(number: int) -> int:
     return number - weight
 
 
+def own(name: str, fields: Mapping[str, Any], schema: int = 1) -> dict[str, Any]:
+    """The three fields of a message of a user's own type."""
+    return {"type": name, "schema": schema, "fields": dict(fields)}
+
+
 def event(version: int, log: Mapping[int, CID], of: Mapping[str, Any], *, base: int = 0, **envelope: Any) -> Node:
     """The event of a version behind the entries of `log`; `envelope`: event_id, at_ms and what else was given."""
     fields = {"kind": "event", "version": version, **envelope, **of}

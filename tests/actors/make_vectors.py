@@ -22,6 +22,7 @@ FILE = Path(__file__).parents[1] / "vectors" / "actors.json"
 AT_MS = 1_760_000_000_000
 RAW = page.cid_of(b"attached bytes", "raw")
 ABSENT = page.cid_of(b"\xa0")
+FOREIGN = CID.decode("bafyreihnqz5kdnl4w2dsjfbmmmc6u7hwqjq6y5qfk5yjzmtj2vjh6h4vce")
 
 
 def envelope(number: int, **more: Any) -> dict[str, Any]:
@@ -90,6 +91,12 @@ def valid() -> Iterator[tuple[str, page.Node]]:
     again = page.typed("ChatReplaced", {"conversation": conversation})
     yield "an event behind a tombstone", page.event(8, {7: gone.cid}, again, base=7, **envelope(8))
 
+    own = {"title": "broken", "steps": [1, -2.0, None], "file": RAW, "by": {"name": "Ada", "thread": ABSENT}}
+    yield "an event of a user's own", page.event(1, {}, page.own("x.ticket.Opened", own), **envelope(1))
+    yield "an event of a user's own without fields", page.event(1, {}, page.own("x.a.B", {}, 7), **envelope(1))
+    kept = page.own("x.ticket.State", {"notes": root.cid, "labels": tree.cid, "last": {}}, 2)
+    yield "a state of a user's own, with a list and a map", page.snapshot(6, log[6], kept, fold=3)
+
 
 def invalid() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """What is wrong, the field that is named, and the node."""
@@ -124,6 +131,24 @@ def invalid() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "a message that is a text", "message", {**event(1), "message": ""}
     yield "links that are empty", "links", {**event(1), "links": []}
     yield "a field too many", "actor", {**event(1), "actor": "main/user-config/"}
+
+    own = page.own("x.ticket.Opened", {"title": "broken"})
+    mine = decode(page.event(1, {}, own, **envelope(1)).data)
+    assert isinstance(mine, dict)
+    yield "a user's own event without fields", "fields", without(mine, "fields")
+    yield "a user's own event with a message", "message", {**mine, "message": b""}
+    yield "a user's own event with links", "links", {**mine, "links": [ABSENT]}
+    yield "fields that are a list", "fields", {**mine, "fields": []}
+    yield "fields that are bytes", "fields", {**mine, "fields": b"\xa0"}
+    yield "fields with a link to a foreign block", "fields", {**mine, "fields": {"a": FOREIGN}}
+    yield "fields of a type that is not a user's own", "fields", {**event(1), "fields": {}}
+    yield "fields in the place of a message", "fields", {**without(event(1), "message"), "fields": {}}
+    yield "fields of a tombstone", "fields", {"kind": "tombstone", "version": 2, "deleted_at_ms": 1, "fields": {}}
+    state = decode(page.snapshot(6, ABSENT, own).data)
+    assert isinstance(state, dict)
+    yield "a user's own state with a message", "message", {**state, "message": b""}
+    yield "a user's own state without fields", "fields", without(state, "fields")
+    yield "a state whose fields link to a foreign block", "fields", {**state, "fields": {"a": [FOREIGN]}}
 
     base = decode(page.base(20, ABSENT, ABSENT, AT_MS).data)
     assert isinstance(base, dict)

@@ -62,6 +62,8 @@ def foreign(value: Any) -> Any:
         return CID.decode(bytes(value))
     if isinstance(value, list):
         return [foreign(item) for item in value]
+    if isinstance(value, dict):
+        return {name: foreign(item) for name, item in value.items()}
     return value
 
 

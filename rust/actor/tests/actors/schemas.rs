@@ -12,7 +12,7 @@ use treering_store::Durability;
 
 use crate::bench::Bench;
 
-/// A sum. Schema 1 has `x.Added`, which schema 2 reads as its own `x.Changed`; with the rules 2 all counts twice.
+/// A sum. Schema 1 has `test.Added`, which schema 2 reads as its own `test.Changed`; with the rules 2 all counts twice.
 #[derive(Debug)]
 struct Tally<const SCHEMA: u64, const FOLD: u64>;
 
@@ -34,12 +34,20 @@ fn number(bytes: &[u8]) -> Result<i64, Unreadable> {
 
 impl<const SCHEMA: u64> Event for By<SCHEMA> {
     fn encode(&self) -> (String, Vec<u8>) {
-        let name = if SCHEMA == 1 { "x.Added" } else { "x.Changed" };
+        let name = if SCHEMA == 1 {
+            "test.Added"
+        } else {
+            "test.Changed"
+        };
         (name.into(), self.0.to_string().into())
     }
 
     fn decode(type_name: &str, message: &[u8]) -> Result<Option<Self>, Unreadable> {
-        let known = if SCHEMA == 1 { "x.Added" } else { "x.Changed" };
+        let known = if SCHEMA == 1 {
+            "test.Added"
+        } else {
+            "test.Changed"
+        };
         (type_name == known)
             .then(|| number(message).map(Self))
             .transpose()
@@ -48,7 +56,7 @@ impl<const SCHEMA: u64> Event for By<SCHEMA> {
 
 impl State for Sum {
     fn type_name() -> String {
-        "x.Sum".into()
+        "test.Sum".into()
     }
 
     fn save(&mut self, _: &mut Blocks<'_>) -> Result<(Vec<u8>, Vec<Cid>)> {
@@ -72,9 +80,9 @@ impl<const SCHEMA_: u64, const FOLD_: u64> Kind for Tally<SCHEMA_, FOLD_> {
     type Event = By<SCHEMA_>;
 
     fn upcast(typed: &Typed) -> Option<Typed> {
-        let is_old = SCHEMA_ == 2 && typed.schema == 1 && typed.type_name == "x.Added";
+        let is_old = SCHEMA_ == 2 && typed.schema == 1 && typed.type_name == "test.Added";
         is_old.then(|| Typed {
-            type_name: "x.Changed".into(),
+            type_name: "test.Changed".into(),
             ..typed.clone()
         })
     }

@@ -5,7 +5,7 @@
 
 use super::event::{BaseNode, EventNode, TombstoneNode};
 use super::fields::{BYTES, INT, LINK, NO_SUCH_FIELD, TEXT, UINT, each_field, ill_typed};
-use super::typed::Typed;
+use super::typed::Stood as StoodTyped;
 use crate::Cid;
 use crate::error::BlockError;
 
@@ -37,6 +37,7 @@ struct Stood<'a> {
     schema: Option<u64>,
     message: Option<&'a [u8]>,
     links: Vec<Cid>,
+    fields: Option<(&'a [u8], Vec<Cid>)>,
     state: Option<Cid>,
     replaces: Option<&'a [u8]>,
     deleted_at_ms: Option<i64>,
@@ -65,6 +66,7 @@ impl Entry {
                 "schema" => stood.schema = Some(value.uint()?),
                 "message" => stood.message = Some(value.bytes()?),
                 "links" => stood.links = value.links()?,
+                "fields" => stood.fields = Some(value.own()?),
                 "state" => stood.state = Some(value.link()?),
                 "replaces" => stood.replaces = Some(value.bytes()?),
                 "deleted_at_ms" => stood.deleted_at_ms = Some(value.int()?),
@@ -135,6 +137,13 @@ impl Stood<'_> {
             // A second form of the same event.
             return Err(ill_typed(cid, "base", "absent, or at least 1"));
         }
+        let typed = StoodTyped {
+            type_name: required(cid, "type", self.type_name, TEXT)?.to_owned(),
+            schema: required(cid, "schema", self.schema, UINT)?,
+            message: self.message.map(<[u8]>::to_vec),
+            links: self.links,
+            fields: self.fields.map(|(bytes, links)| (bytes.to_vec(), links)),
+        };
         Ok(Entry::Event(Box::new(EventNode {
             version: required(cid, "version", self.version, UINT)?,
             base: self.base.unwrap_or(0),
@@ -145,12 +154,9 @@ impl Stood<'_> {
             command_id: self.command_id.map(str::to_owned),
             causation_id: self.causation_id.map(str::to_owned),
             principal: self.principal.map(str::to_owned),
-            typed: Typed {
-                type_name: required(cid, "type", self.type_name, TEXT)?.to_owned(),
-                schema: required(cid, "schema", self.schema, UINT)?,
-                message: required(cid, "message", self.message, BYTES)?.to_vec(),
-                links: self.links,
-            },
+            typed: typed
+                .typed()
+                .map_err(|(field, expected)| ill_typed(cid, field, expected))?,
         })))
     }
 
@@ -177,6 +183,7 @@ impl Stood<'_> {
             ("schema", event, self.schema.is_some()),
             ("message", event, self.message.is_some()),
             ("links", event, !self.links.is_empty()),
+            ("fields", event, self.fields.is_some()),
         ];
         match of.iter().find(|(_, of, there)| *there && *of != kind) {
             Some((field, ..)) => Err(ill_typed(cid, field, NO_SUCH_FIELD)),

@@ -29,6 +29,9 @@ pub(crate) struct Stored<'a> {
     bytes: &'a [u8],
 }
 
+/// A map's bytes, and the links in it.
+pub(crate) type OwnFields = (Vec<u8>, Vec<Cid>);
+
 /// What a field should have been.
 type Expected = &'static str;
 
@@ -37,6 +40,7 @@ pub(crate) const UINT: Expected = "an integer from 0 up";
 pub(crate) const INT: Expected = "an integer of 64 bits";
 pub(crate) const BYTES: Expected = "a byte string";
 pub(crate) const LINK: Expected = "a link";
+pub(crate) const MAP: Expected = "a map";
 pub(crate) const NO_SUCH_FIELD: Expected = "absent: this kind has no such field";
 const OURS: Expected = "free of links to foreign CIDs";
 
@@ -72,6 +76,17 @@ impl<'a> Stored<'a> {
             Event::Link(link) => link.ours().ok_or(OURS),
             _ => Err(LINK),
         }
+    }
+
+    /// A map as it stands, and the links in it, each once.
+    pub(crate) fn own(&self) -> Result<(&'a [u8], Vec<Cid>), Expected> {
+        if !matches!(self.first, Event::Map(_)) {
+            return Err(MAP);
+        }
+        let value = Encoded::decode_from(self.bytes).map_err(|_| MAP)?;
+        let links = value.links().iter().map(Cid::try_from);
+        let links = links.collect::<Result<_, _>>().map_err(|_| OURS)?;
+        Ok((self.bytes, links))
     }
 
     /// A list of links that is left out when empty.
@@ -207,8 +222,25 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn bytes(&mut self, field: &'static str) -> Result<Vec<u8>, BlockError> {
-        self.typed(field, |value| value.bytes().map(<[u8]>::to_vec))?
+        self.optional_bytes(field)?
             .ok_or_else(|| self.ill_typed(field, BYTES))
+    }
+
+    pub(crate) fn optional_bytes(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<Vec<u8>>, BlockError> {
+        self.typed(field, |value| value.bytes().map(<[u8]>::to_vec))
+    }
+
+    /// A map's bytes with the links in it.
+    pub(crate) fn optional_own(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<OwnFields>, BlockError> {
+        self.typed(field, |value| {
+            value.own().map(|(bytes, links)| (bytes.to_vec(), links))
+        })
     }
 
     /// A value as it stands; its links must be ours like all others.
@@ -324,6 +356,8 @@ pub(crate) enum Value<'a> {
     Links(&'a [Cid]),
     LinkMap(&'a BTreeMap<String, Cid>),
     Encoded(&'a Encoded),
+    /// A value's bytes, checked when they are written.
+    Stored(&'a [u8]),
     Fields(Vec<(&'static str, Value<'a>)>),
 }
 
@@ -359,6 +393,7 @@ fn write_value(writer: &mut Writer, value: Value<'_>) -> Result<(), CodecError> 
         Value::Bytes(bytes) => writer.bytes(bytes),
         Value::Link(cid) => writer.link_ours(cid),
         Value::Encoded(value) => writer.raw(value),
+        Value::Stored(bytes) => writer.raw(&Encoded::decode_from(bytes)?),
         Value::Fields(fields) => write_fields(writer, fields),
         Value::Links(links) => {
             writer.array(links.len())?;

@@ -24,7 +24,7 @@ pub use payload::{
 pub use projection::ProjectionNode;
 pub use start::StartNode;
 pub use state::{ROLE_END, ROLE_FAILED, ROLE_START, StateNode};
-pub use typed::{ItemNode, Typed};
+pub use typed::{ItemNode, Typed, is_own};
 
 use crate::error::BlockError;
 use crate::{Block, Cid};
