@@ -395,11 +395,7 @@ fn answered<K: Kind>(
         Ok(Committed {
             replay: Some(bytes),
             ..
-        }) => {
-            let receipt = receipt::decode(&bytes).and_then(|mut all| all.pop());
-            let broken = || ActorError::corrupt(address.log(), 0, None, "its receipt is none");
-            reader.answer(receipt.ok_or_else(broken)?, address)
-        }
+        }) => reader.answer_again(&bytes, address),
         Ok(_) => {
             let ran = decision
                 .outcome()

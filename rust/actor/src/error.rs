@@ -90,6 +90,22 @@ pub enum ActorError {
         /// What is wrong with it.
         detail: String,
     },
+    /// What was decided was decided on something else than what there is now.
+    #[error(
+        "{actor} was changed while its command was decided: it is at version {version} now; send it again"
+    )]
+    Overtaken {
+        /// The actor's address.
+        actor: String,
+        /// Where it is.
+        version: u64,
+    },
+    /// Who decided said no, on what there is.
+    #[error("{actor} rejected the command")]
+    Rejected {
+        /// The actor's address.
+        actor: String,
+    },
     /// What goes with it in one commit was refused.
     #[error(transparent)]
     Thread(#[from] ThreadError),

@@ -2,10 +2,10 @@
 //! the same bytes where there is one form, and takes memory for its own length alone.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use treering_block::Cid;
 use treering_block::node::{
     BaseNode, Entry, EventNode, ItemNode, SnapshotNode, TombstoneNode, Typed,
 };
+use treering_block::{Cid, Encoded, Ipld};
 use treering_fuzz::Fuzz;
 
 use crate::kind::{Event, Kind, State, Unreadable};
@@ -45,7 +45,18 @@ fn event() -> EventNode {
     }
 }
 
-const FIELDS: [&[u8]; 11] = [
+/// A message of a user's own type, with a link in it.
+fn own() -> Typed {
+    let link = Ipld::Link(Cid::of_node(b"link").into());
+    let fields = [
+        ("to".to_owned(), link),
+        ("title".to_owned(), Ipld::String("é".into())),
+    ];
+    let fields = Encoded::from_ipld(&Ipld::Map(fields.into())).unwrap();
+    Typed::of_fields("x.ticket.Opened".into(), 3, fields).unwrap()
+}
+
+const FIELDS: [&[u8]; 13] = [
     b"\x67version",
     b"\x64base",
     b"\x66parent",
@@ -57,6 +68,8 @@ const FIELDS: [&[u8]; 11] = [
     b"\x65event",
     b"\x69tombstone",
     b"\xd8\x2a\x58\x25\x00\x01\x71\x1e\x20",
+    b"\x66fields",
+    b"\x6fx.ticket.Opened",
 ];
 
 #[test]
@@ -82,10 +95,15 @@ fn fuzz_entries() {
         version: u64::MAX,
         deleted_at_ms: i64::MIN,
     };
+    let mine = EventNode {
+        typed: own(),
+        ..event()
+    };
     Fuzz::new("fuzz_entries")
         .seeds([
             first.encode().unwrap().bytes.to_vec(),
             event().encode().unwrap().bytes.to_vec(),
+            mine.encode().unwrap().bytes.to_vec(),
             base.encode().unwrap().bytes.to_vec(),
             timeless.encode().unwrap().bytes.to_vec(),
             tombstone.encode().unwrap().bytes.to_vec(),
@@ -118,10 +136,15 @@ fn fuzz_snapshots_and_items() {
         earlier: Some(Cid::of_node(b"earlier")),
         ..snapshot.clone()
     };
+    let mine = SnapshotNode {
+        typed: own(),
+        ..snapshot.clone()
+    };
     Fuzz::new("fuzz_snapshots")
         .seeds([
             snapshot.encode().unwrap().bytes.to_vec(),
             kept.encode().unwrap().bytes.to_vec(),
+            mine.encode().unwrap().bytes.to_vec(),
         ])
         .tokens(&FIELDS)
         .run(

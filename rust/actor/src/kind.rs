@@ -8,7 +8,7 @@ use std::fmt;
 
 use treering_block::Cid;
 use treering_block::collection::Draft;
-use treering_block::node::Typed;
+use treering_block::node::{SnapshotNode, Typed};
 
 use crate::error::{ActorError, Result};
 
@@ -35,8 +35,23 @@ pub trait Kind: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether a state that was folded with those rules is taken.
+    fn takes(fold: u64) -> bool {
+        fold == Self::FOLD
+    }
+
     /// The state after an event.
     fn evolve(state: &mut Self::State, event: &Happened<Self::Event>);
+
+    /// The same, of the event of a version that stands in a node: for a kind whose state says so.
+    fn evolve_at(
+        state: &mut Self::State,
+        event: &Happened<Self::Event>,
+        _version: u64,
+        _node: &Cid,
+    ) {
+        Self::evolve(state, event);
+    }
 }
 
 /// A state, cheap to clone: large things in it are shared.
@@ -58,6 +73,40 @@ pub trait State: Clone + fmt::Debug + Default + Send + Sync + 'static {
     /// # Errors
     /// Why it is no such state.
     fn load(message: &[u8], links: &[Cid]) -> Result<Self, Unreadable>;
+
+    /// What a snapshot holds: the number of the rules that it was folded with, and the message. `schema`, `fold`: those
+    /// of its kind.
+    ///
+    /// # Errors
+    /// Those of [`State::save`].
+    fn stored(&mut self, blocks: &mut Blocks<'_>, schema: u64, fold: u64) -> Result<(u64, Typed)> {
+        let (message, links) = self.save(blocks)?;
+        let typed = Typed {
+            type_name: Self::type_name(),
+            schema,
+            message,
+            links,
+        };
+        Ok((fold, typed))
+    }
+
+    /// The opposite.
+    ///
+    /// # Errors
+    /// Why it is no snapshot of such a state.
+    fn of_snapshot(node: &SnapshotNode) -> Result<Self, Unreadable> {
+        let typed = &node.typed;
+        if typed.type_name != Self::type_name() {
+            return Err(Unreadable(format!("it holds a {}", typed.type_name)));
+        }
+        Self::load(&typed.message, &typed.links)
+    }
+
+    /// Whether its log may begin with a snapshot of before: one that these rules made. `schema`, `fold`: those of its
+    /// kind.
+    fn may_begin_with(&self, node: &SnapshotNode, schema: u64, fold: u64) -> bool {
+        node.fold == fold && node.typed.schema <= schema
+    }
 
     /// About how many bytes of memory it takes.
     fn weight(&self) -> usize;
@@ -83,6 +132,25 @@ pub trait Event: Clone + fmt::Debug + Send + Sync + Sized + 'static {
     /// # Errors
     /// Why it is no message of that type.
     fn decode(type_name: &str, message: &[u8]) -> Result<Option<Self>, Unreadable>;
+
+    /// The same of a node's message, whole.
+    ///
+    /// # Errors
+    /// As for [`Event::decode`].
+    fn of(typed: &Typed) -> Result<Option<Self>, Unreadable> {
+        Self::decode(&typed.type_name, &typed.message)
+    }
+
+    /// What a node holds of it. `schema`: that of its kind.
+    fn typed(&self, schema: u64, links: &[Cid]) -> Typed {
+        let (type_name, message) = self.encode();
+        Typed {
+            type_name,
+            schema,
+            message,
+            links: links.to_vec(),
+        }
+    }
 }
 
 /// An event with what it links to.
@@ -105,13 +173,7 @@ impl<E> From<E> for Happened<E> {
 
 impl<E: Event> Happened<E> {
     pub(crate) fn typed(&self, schema: u64) -> Typed {
-        let (type_name, message) = self.event.encode();
-        Typed {
-            type_name,
-            schema,
-            message,
-            links: self.links.clone(),
-        }
+        self.event.typed(schema, &self.links)
     }
 }
 

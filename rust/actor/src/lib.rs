@@ -17,6 +17,7 @@ mod listing;
 mod loaded;
 pub mod messages;
 mod mixed;
+pub mod own;
 mod projection;
 mod read;
 mod rebuild;

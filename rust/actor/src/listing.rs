@@ -10,7 +10,7 @@ use treering_store::RefName;
 use crate::error::Result;
 use crate::read::Reader;
 use crate::source::{Committed, read_entry};
-use crate::stores::KINDS;
+use crate::stores::is_kind;
 
 /// Where a log stands, as its newest entry says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +31,13 @@ pub struct Standing {
 pub type Listed = (RefName, Result<Standing>);
 
 impl Reader {
-    /// Kinds of the actors that a scope has, in order; only those that this version knows.
+    /// Kinds of the actors that a scope has, in order; only those that this version knows, and users' own.
     ///
     /// # Errors
     /// Those of reading; `Invalid` for a blank scope.
     pub fn actor_kinds(&self, scope: &str) -> Result<Vec<String>> {
         let mut kinds = self.store().kinds(scope)?;
-        kinds.retain(|kind| KINDS.contains(&kind.as_str()));
+        kinds.retain(|kind| is_kind(kind));
         Ok(kinds)
     }
 

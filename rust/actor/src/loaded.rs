@@ -44,6 +44,11 @@ impl Place {
     pub fn head(&self) -> Option<Cid> {
         self.jumps.as_ref().map(Jumps::cid)
     }
+
+    /// The snapshot that its state's collections hang on; None where they hang on the log's own beginning.
+    pub fn basis(&self) -> Option<Cid> {
+        self.basis
+    }
 }
 
 /// An actor at one version.
@@ -102,7 +107,7 @@ impl<K: Kind> Loaded<K> {
         place.deleted_at_ms = None;
         place.schema = place.schema.max(node.typed.schema);
         if let Some(happened) = read_event::<K>(actor, &cid, node)? {
-            K::evolve(&mut self.state, &happened);
+            K::evolve_at(&mut self.state, &happened, node.version, &cid);
         }
         Ok(())
     }
@@ -116,7 +121,7 @@ pub(crate) fn read_event<K: Kind>(
 ) -> Result<Option<Happened<K::Event>>> {
     let upcast = K::upcast(&node.typed);
     let typed = upcast.as_ref().unwrap_or(&node.typed);
-    let event = K::Event::decode(&typed.type_name, &typed.message).map_err(|Unreadable(why)| {
+    let event = K::Event::of(typed).map_err(|Unreadable(why)| {
         ActorError::corrupt(
             actor,
             node.version,
@@ -192,7 +197,7 @@ fn newest_snapshot<K: Kind>(
         None => None,
     };
     // A state that was folded by other rules is not taken.
-    Ok(snapshot.filter(|(_, node)| node.fold == K::FOLD))
+    Ok(snapshot.filter(|(_, node)| K::takes(node.fold)))
 }
 
 fn fold_from<K: Kind>(
@@ -317,15 +322,9 @@ fn jumps_at(event: &EventNode, cid: Cid) -> Jumps {
 }
 
 pub(crate) fn from_snapshot<K: Kind>(actor: &RefName, node: &SnapshotNode) -> Result<Loaded<K>> {
-    let wrong = |detail: String| ActorError::corrupt(actor, node.version, None, detail);
-    if node.typed.type_name != K::State::type_name() {
-        return Err(wrong(format!(
-            "its snapshot holds a {}",
-            node.typed.type_name
-        )));
-    }
-    let state = K::State::load(&node.typed.message, &node.typed.links)
-        .map_err(|Unreadable(why)| wrong(format!("its snapshot: {why}")))?;
+    let state = K::State::of_snapshot(node).map_err(|Unreadable(why)| {
+        ActorError::corrupt(actor, node.version, None, format!("its snapshot: {why}"))
+    })?;
     Ok(Loaded {
         place: Place {
             version: node.version,

@@ -20,7 +20,7 @@ use treering_store::{
 
 use crate::error::{ActorError, Result};
 use crate::read::{Reader, steadily};
-use crate::stores::KINDS;
+use crate::stores::{KINDS, is_kind};
 
 pub use past::Past;
 pub use search::{Behind, Page, Search};
@@ -157,11 +157,11 @@ impl Projection {
     ) -> Result<Self> {
         let name = RefName::new(scope, PROJECTION, [name])?;
         for kind in kinds {
-            if !KINDS.contains(&kind.as_str()) {
+            if !is_kind(kind) {
                 return Err(StoreError::Invalid {
                     what: "kind of an actor",
                     value: kind.clone(),
-                    rule: format!("it is one of {}", KINDS.join(", ")),
+                    rule: format!("it is one of {}, or your own: x.<name>", KINDS.join(", ")),
                 }
                 .into());
             }

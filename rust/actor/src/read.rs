@@ -16,7 +16,7 @@ use crate::dispatch::Answer;
 use crate::error::{ActorError, Result};
 use crate::kind::Kind;
 use crate::loaded::{Loaded, fold, load};
-use crate::receipt::Receipt;
+use crate::receipt::{self, Receipt};
 use crate::source::{Committed, read_entry};
 use crate::tail::Tail;
 use crate::turn::cuttable;
@@ -150,6 +150,16 @@ impl Reader {
             Err(error) => return Err(error),
         };
         Ok(Answer { receipt, after })
+    }
+
+    /// The same, of what the command left.
+    ///
+    /// # Errors
+    /// `Corrupt` for what is no receipt; as for [`Reader::at`].
+    pub fn answer_again<K: Kind>(&self, receipt: &[u8], address: &Address) -> Result<Answer<K>> {
+        let receipt = receipt::decode(receipt).and_then(|mut all| all.pop());
+        let broken = || ActorError::corrupt(address.log(), 0, None, "its receipt is none");
+        self.answer(receipt.ok_or_else(broken)?, address)
     }
 
     /// The entry of `version` of the log that ends with `head`; None for one from before its beginning. O(log n) reads.

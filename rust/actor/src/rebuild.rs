@@ -46,23 +46,37 @@ impl Reader {
             expect_known_schema::<K>(address, &folded)?;
             let version = folded.place.version;
             let (target, blocks) = self.make_snapshot(folded, &head.target, K::SCHEMA)?;
-            let ticket = self.store().submit(Commit {
-                scope: address.scope().to_owned(),
-                decide: Some(Arc::new(Anew {
-                    address: address.clone(),
-                    head,
-                    target,
-                    blocks,
-                })),
-                durability,
-                ..Commit::default()
-            });
-            match ticket.wait() {
-                // Something happened meanwhile: what was made is of the past, or of what was deleted.
-                Err(StoreError::Refused) => {}
-                Err(error) => return Err(error.into()),
-                Ok(_) => return Ok(version),
+            if self.put_model(address, head, target, blocks, durability)? {
+                return Ok(version);
             }
+        }
+    }
+
+    /// Puts a read model in the place of another. False: something happened since the log ended with `head`; what was
+    /// made is of the past, or of what was deleted.
+    pub(crate) fn put_model(
+        &self,
+        address: &Address,
+        head: RefValue,
+        target: Cid,
+        blocks: Vec<Block>,
+        durability: Durability,
+    ) -> Result<bool> {
+        let ticket = self.store().submit(Commit {
+            scope: address.scope().to_owned(),
+            decide: Some(Arc::new(Anew {
+                address: address.clone(),
+                head,
+                target,
+                blocks,
+            })),
+            durability,
+            ..Commit::default()
+        });
+        match ticket.wait() {
+            Err(StoreError::Refused) => Ok(false),
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(true),
         }
     }
 }

@@ -10,7 +10,7 @@ mod trim;
 use std::any::Any;
 use std::sync::Arc;
 
-use treering_block::node::{Entry, EventNode, SnapshotNode, TombstoneNode, Typed, event_jump};
+use treering_block::node::{Entry, EventNode, SnapshotNode, TombstoneNode, event_jump};
 use treering_block::{Block, Cid, Jumps};
 use treering_store::{Change, Decided, Expect, RefMove, RefName, RefValue};
 use treering_thread::ident::Ids;
@@ -19,7 +19,7 @@ use crate::address::Address;
 use crate::cache::Cache;
 use crate::error::{ActorError, Result};
 use crate::kind::{Blocks, Happened, Kind, State};
-use crate::loaded::{Loaded, Place, load};
+use crate::loaded::{Loaded, Place, load, replay};
 use crate::source::{Source, read_entry};
 
 pub use retain::HISTORY_EVENTS_MAX;
@@ -202,6 +202,26 @@ impl<'t> Turn<'t> {
         Ok(())
     }
 
+    /// Takes a state for what an actor's events came to: a snapshot is made of it.
+    pub(crate) fn settle<K: Kind>(&mut self, address: &Address, state: K::State) -> Result<()> {
+        let mut loaded = (*self.load::<K>(address)?).clone();
+        loaded.state = state;
+        self.note(address, loaded)?;
+        self.set_model::<K>(address, Model::Brought);
+        Ok(())
+    }
+
+    /// Reads an actor's log again as this turn leaves it, and leaves it without a snapshot: for a kind whose state says
+    /// which events there were.
+    pub(crate) fn read_anew<K: Kind>(&mut self, address: &Address) -> Result<()> {
+        if let Some(head) = self.load::<K>(address)?.place.head() {
+            let loaded = replay::<K>(&*self, address.log(), &head, None)?;
+            self.note(address, loaded)?;
+            self.set_model::<K>(address, Model::Dropped);
+        }
+        Ok(())
+    }
+
     fn set_model<K: Kind>(&mut self, address: &Address, model: Model) {
         if let Some(actor) = self.touched::<K>(address) {
             actor.model = model;
@@ -289,6 +309,8 @@ struct Actor<K: Kind> {
 enum Model {
     /// Another one is made if enough has happened since.
     AsDue,
+    /// Another one came with the events.
+    Brought,
     /// Its log's entries are other ones now, so it is made anew.
     Anew,
     /// None may keep anything of what was cut off, and none is needed.
@@ -299,8 +321,11 @@ impl<K: Kind> Actor<K> {
     /// Whether so much happened since its newest snapshot that there is to be another.
     fn is_due(&self) -> bool {
         let place = &self.loaded.place;
-        self.model == Model::AsDue
-            && place.version.saturating_sub(place.snapshot) >= K::SNAPSHOT_EVENTS
+        match self.model {
+            Model::AsDue => place.version.saturating_sub(place.snapshot) >= K::SNAPSHOT_EVENTS,
+            Model::Brought => true,
+            Model::Anew | Model::Dropped => false,
+        }
     }
 }
 
@@ -376,18 +401,13 @@ pub(crate) fn snapshot<K: Kind>(
     head: &Cid,
     schema: u64,
 ) -> Result<Cid> {
-    let (message, links) = loaded.state.save(blocks)?;
+    let (fold, typed) = loaded.state.stored(blocks, schema, K::FOLD)?;
     let node = SnapshotNode {
         version: loaded.place.version,
         entry: head.to_bytes().to_vec(),
-        fold: K::FOLD,
+        fold,
         earlier: loaded.place.earlier,
-        typed: Typed {
-            type_name: K::State::type_name(),
-            schema,
-            message,
-            links,
-        },
+        typed,
     };
     loaded.place.snapshot = node.version;
     Ok(blocks.put(node.encode()?))

@@ -39,6 +39,12 @@ pub const KINDS: [&str; 8] = [
     sources::WorkflowsKind::NAME,
 ];
 
+/// Whether it is the name of a kind: of one that this version knows, or of a user's own.
+#[must_use]
+pub fn is_kind(name: &str) -> bool {
+    KINDS.contains(&name) || crate::own::is_own(name)
+}
+
 /// Kinds that are kept free for stores that this version does not have.
 const KINDS_TO_COME: [&str; 3] = ["connector-catalog", "role-catalog", "files"];
 
@@ -119,6 +125,15 @@ impl Stores {
     /// As for [`Dispatcher::trim`]; `Invalid` for blank parts.
     pub fn trim<K: Kind>(&self, parts: &[&str], keep: Keep) -> Result<Verb> {
         let address = self.address::<K>(parts)?;
+        let (payload, keep_from) = self.kept::<K>(&address, keep)?;
+        Ok(Verb {
+            operation: self.dispatcher.trim::<K>(address, keep_from)?,
+            payload,
+        })
+    }
+
+    /// The version from which on events are kept, and what the caller gave.
+    pub(crate) fn kept<K: Kind>(&self, address: &Address, keep: Keep) -> Result<(Payload, u64)> {
         let reader = self.reader();
         let mut payload = Payload::new("trim");
         // The digest is of what the caller gave, so that a repeated command is known as such.
@@ -129,12 +144,12 @@ impl Stores {
             }
             Keep::Last(count) => {
                 payload.text("last").number(count);
-                let version = reader.now::<K>(&address)?.place.version;
+                let version = reader.now::<K>(address)?.place.version;
                 version.saturating_sub(count) + 1
             }
             Keep::Since(at_ms) => {
                 payload.text("since").bytes(&at_ms.to_be_bytes());
-                match reader.at_time::<K>(&address, at_ms) {
+                match reader.at_time::<K>(address, at_ms) {
                     Ok(then) => then.place.version + 1,
                     // Cut off already.
                     Err(ActorError::HistoryTrimmed { .. }) => 0,
@@ -142,10 +157,7 @@ impl Stores {
                 }
             }
         };
-        Ok(Verb {
-            operation: self.dispatcher.trim::<K>(address, keep_from)?,
-            payload,
-        })
+        Ok((payload, keep_from))
     }
 
     /// Queues one verb of a store.

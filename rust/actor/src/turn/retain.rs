@@ -16,7 +16,7 @@ use treering_store::StoreError;
 use super::Turn;
 use crate::address::Address;
 use crate::error::{ActorError, Result};
-use crate::kind::Kind;
+use crate::kind::{Kind, State as _};
 use crate::loaded::Loaded;
 use crate::source::{Source as _, read_entry, read_snapshot};
 use crate::tail::read_events;
@@ -190,7 +190,7 @@ fn expect_beginning<K: Kind>(
         "it is from before the log's beginning"
     } else if node.earlier.is_some() {
         "it keeps an older one"
-    } else if node.fold != K::FOLD || node.typed.schema > K::SCHEMA {
+    } else if !now.state.may_begin_with(node, K::SCHEMA, K::FOLD) {
         "it was made by other rules"
     } else {
         return Ok(());

@@ -15,6 +15,7 @@ mod follow;
 mod full_disk;
 mod growth;
 mod orders;
+mod own;
 mod projections;
 mod remembered;
 mod retention;
