@@ -24,6 +24,7 @@ CLASSES = {
     "holds": ["Hold"],
     "lease": ["Lease"],
     "map": ["Map"],
+    "own.handle": ["OwnActor"],
     "pins": ["Pins"],
     "projections": ["Projection"],
     "refs": ["Refs"],

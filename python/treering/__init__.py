@@ -39,6 +39,7 @@ from treering.errors import (
     ForkedProcess,
     HeadMoved,
     HistoryTrimmed,
+    ImpureDecider,
     Invalid,
     InvalidCommand,
     LeaseHeld,
@@ -49,8 +50,10 @@ from treering.errors import (
     NewerFormat,
     NewerSchema,
     NotFound,
+    Overtaken,
     Poisoned,
     ReadOnly,
+    Rejected,
     TreeringError,
     Unavailable,
     VersionConflict,
@@ -63,6 +66,7 @@ from treering.journal import ExpireReport, JournalEntry, JournalExtent, Move, Se
 from treering.lease import Lease
 from treering.map import Map
 from treering.nodes import ContentNode, StartNode, StateNode
+from treering.own import Actor, ActorContext, OwnActor, StateAt, upcast
 from treering.pins import Pins
 from treering.projections import Projection, ProjectionInfo, ProjectionReport, ProjectionView
 from treering.refs import Quarantined, QuarantinedRef, Refs, RefState
@@ -97,6 +101,8 @@ __all__ = [
     "END_ROLE",
     "NOW",
     "START_ROLE",
+    "Actor",
+    "ActorContext",
     "ActorEvent",
     "ActorHandle",
     "ActorInfo",
@@ -137,6 +143,7 @@ __all__ = [
     "HistoryTrimmed",
     "Hold",
     "Imported",
+    "ImpureDecider",
     "Invalid",
     "InvalidCommand",
     "JournalEntry",
@@ -157,6 +164,8 @@ __all__ = [
     "NewerSchema",
     "NotFound",
     "OnConflict",
+    "Overtaken",
+    "OwnActor",
     "ParticipantsStore",
     "Pins",
     "Poisoned",
@@ -172,6 +181,7 @@ __all__ = [
     "Receipt",
     "RefState",
     "Refs",
+    "Rejected",
     "Repair",
     "Scope",
     "ScopeEvent",
@@ -183,6 +193,7 @@ __all__ = [
     "Source",
     "SourceEvent",
     "StartNode",
+    "StateAt",
     "StateNode",
     "Status",
     "Step",
@@ -208,4 +219,5 @@ __all__ = [
     "memory",
     "open",
     "restore",
+    "upcast",
 ]

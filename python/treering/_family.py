@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from treering.holds import Hold
     from treering.lease import Lease
     from treering.map import Map
+    from treering.own.handle import OwnActor
     from treering.pins import Pins
     from treering.projections import Projection
     from treering.refs import Refs
@@ -47,6 +48,7 @@ class Family:
     LlmPreferencesStore: type[LlmPreferencesStore]
     Map: type[Map[Any]]
     MemoryStore: type[MemoryStore]
+    OwnActor: type[OwnActor[Any, Any, Any]]
     ParticipantsStore: type[ParticipantsStore]
     Pins: type[Pins]
     Projection: type[Projection[Any]]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from treering._core import ProjectionCore
 from treering._session import Session, home
 from treering.errors import Corrupt, HistoryTrimmed, NewerSchema, NotFound, TreeringError
+from treering.own.folding import Folder, folder_of
 from treering.source_event import Gap, Source, SourceEvent
 from treering.stores.actor import state_of
 
@@ -53,6 +54,7 @@ class Past:
         self.broken: TreeringError | None = None
         """What is wrong with the first that can't be read."""
         self._core: ProjectionCore = projection._core
+        self._classes = projection._classes
         self._session: Session = projection._home.session
         self._durability = projection._home.durability
         self._behind = list(reversed(behind))
@@ -93,13 +95,24 @@ class Past:
 
     def _what(self, behind: Behind, row: dict[str, Any]) -> SourceEvent | Gap:
         source = behind.source
+        own = self._own(source)
         if "type" in row:
+            if own is not None:
+                row["message"] = own.shown(row["type"], row["schema"], row["message"])
             return SourceEvent(source=source, **row)
         if "at_ms" in row:
             unseen = row["version"] - behind.seen - 1
             return SourceEvent(source=source, type="", message=None, event_id="", deleted=True, unseen=unseen, **row)
         state: Any = None
-        if self._gaps:
+        if self._gaps and own is not None:
+            state = own.at(row["version"]).state
+        elif self._gaps:
             there = home(self._session, source.scope, self._durability)
             state = state_of(there.stores, source.kind, source.parts, row["version"])
         return Gap(source=source, seen=behind.seen, version=row["version"], state=state)
+
+    def _own(self, source: Source) -> Folder | None:
+        actor = self._classes.get(source.kind)
+        if actor is None:
+            return None
+        return folder_of(home(self._session, source.scope, self._durability), actor, source.parts)

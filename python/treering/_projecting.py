@@ -172,13 +172,12 @@ class Runner(Generic[V]):
         cursor: str | None,
         remade: Sequence[tuple[str, int]] | None = None,
     ) -> Steps[Stopped | None]:
-        home = self._projection._home
         seen = remade if remade is not None else [(happened.key, happened.what.version) for happened in part]
         batch = draft._close()
         after: ProjectedCore | None = None
         try:
             after = yield Look(partial(batch.project, self._core, self.now, view, seen, cursor, remade is not None))
-            draft._answer = yield batch.commit(None, home.principal, home.causation_id)
+            draft._answer = yield from draft._committed(batch)
         except Unavailable:
             raise
         except (TreeringError, TypeError) as error:

@@ -35,6 +35,7 @@ from treering._async import restore_backup as restore
 from treering._core import MapCore as _MapCore
 from treering._core import VectorCore as _VectorCore
 from treering._family import ASYNC as _ASYNC
+from treering.own import handle as _own
 from treering.stores import actor as _actor
 from treering.stores import agents as _agents
 from treering.stores import chats as _chats
@@ -56,6 +57,7 @@ __all__ = [
     "Map",
     "MemoryStore",
     "Opening",
+    "OwnActor",
     "ParticipantsStore",
     "Pins",
     "Projection",
@@ -81,6 +83,7 @@ CommitThreads = _ASYNC.CommitThreads = derive(_commit.CommitThreads)
 Hold = _ASYNC.Hold = derive(_holds.Hold)
 Lease = _ASYNC.Lease = derive(_lease.Lease)
 Map = _ASYNC.Map = derive(_map.Map, _MapCore)
+OwnActor = _ASYNC.OwnActor = derive(_own.OwnActor)
 Pins = _ASYNC.Pins = derive(_pins.Pins)
 Projection = _ASYNC.Projection = derive(_projections.Projection)
 Refs = _ASYNC.Refs = derive(_refs.Refs)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
-from treering._calls import Op, verb
+from treering._calls import Look, Op, verb
 from treering._core import BatchCore, Cid, StepCore, StoresCore, ThreadCore, VerbCore
 from treering._family import SYNC, Family
 from treering._session import Home
-from treering.errors import Invalid
+from treering.errors import Invalid, Rejected
+from treering.own.handle import Drafted, OwnDraft, decide_all
+from treering.own.rules import Actor, Command, Event, State
 from treering.step import NOW, AtMs, NewStep, Step, StepLike, step_args
 from treering.stores.drafts import (
     AgentsDraft,
@@ -165,6 +168,7 @@ class Commit:
         "_answer",
         "_batch",
         "_command_id",
+        "_drafted",
         "_home",
         "_steps",
         "agents",
@@ -185,6 +189,7 @@ class Commit:
         self._batch: BatchCore | None = None
         self._answer: Mapping[str, Any] | None = None
         self._steps = 0
+        self._drafted: list[Drafted] = []
         self.threads: CommitThreads = self._family.CommitThreads(self)
         """The threads of the scope, to start, append to, fork and finish."""
         self.user_config: UserConfigDraft = UserConfigDraft(self)
@@ -194,6 +199,10 @@ class Commit:
         self.chats: ChatsDraft = ChatsDraft(self)
         self.workflows: WorkflowsDraft = WorkflowsDraft(self)
         self.scripts: ScriptsDraft = ScriptsDraft(self)
+
+    def own(self, actor: type[Actor[State, Command, Event]], *parts: str) -> OwnDraft[State, Command, Event]:
+        """Returns an actor of your own, as the commit will leave it."""
+        return OwnDraft(self, self._home, actor, parts)
 
     def put(self, data: bytes) -> Cid:
         """Returns the CID of bytes that the commit will store."""
@@ -227,9 +236,25 @@ class Commit:
     def __exit__(self, kind: object, error: object, trace: object) -> Op[None]:
         batch, self._batch = self._batch, None
         if kind is None and batch is not None:
-            home = self._home
+            self._answer = yield from self._committed(batch)
+
+    def _committed(self, batch: BatchCore) -> Op[dict[str, Any]]:
+        """Decides what is still to be decided, and commits all of it."""
+        home = self._home
+        decisions = yield from decide_all(self._drafted)
+        try:
             answer: dict[str, Any] = yield batch.commit(self._command_id, home.principal, home.causation_id)
-            self._answer = answer
+        except Rejected as rejected:
+            raise next((one.error for one in decisions if one.error is not None), rejected) from None
+        for one in self._drafted:
+            yield Look(one.core.landed)
+            version, changed, loaded, *rest = answer["receipts"][one.index]
+            value = None if loaded is None else (yield Look(partial(one.folder.again, loaded))).state
+            answer["receipts"][one.index] = (version, changed, value, *rest)
+        return answer
+
+    def _decide_later(self, drafted: Drafted) -> None:
+        self._drafted.append(drafted)
 
     def _begin(self) -> None:
         self._batch = self._home.stores.batch(self._home.threads)

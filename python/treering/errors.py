@@ -11,15 +11,18 @@
     │   ├── WrongStatus
     │   ├── Fenced
     │   ├── Diverged
-    │   └── CommandMismatch
+    │   ├── CommandMismatch
+    │   └── Overtaken
     ├── Invalid (ValueError)           the call is wrong: change what you pass
     │   ├── InvalidCommand
+    │   │   └── Rejected
     │   ├── LimitExceeded
     │   └── Ambiguous
     ├── Corrupt                        stored bytes are not what was written: run verify
     ├── NewerFormat                    upgrade treering
     ├── NewerSchema                    upgrade treering
     ├── HistoryTrimmed                 ask for something later
+    ├── ImpureDecider                  mend the decider: it is to know nothing but what it is given
     ├── EventRefused                   mend what a projection makes of the event, or go on without it
     ├── CursorExpired                  start again from a snapshot
     ├── CursorLost                     start again from a snapshot
@@ -65,6 +68,7 @@ __all__ = [
     "ForkedProcess",
     "HeadMoved",
     "HistoryTrimmed",
+    "ImpureDecider",
     "Invalid",
     "InvalidCommand",
     "LeaseHeld",
@@ -75,8 +79,10 @@ __all__ = [
     "NewerFormat",
     "NewerSchema",
     "NotFound",
+    "Overtaken",
     "Poisoned",
     "ReadOnly",
+    "Rejected",
     "TreeringError",
     "Unavailable",
     "VersionConflict",
@@ -220,6 +226,18 @@ class CommandMismatch(Conflict):
     kind = "command-mismatch"
 
 
+class Overtaken(Conflict):
+    """Catch this to send a command to an actor of your own again: others changed the actor while it was decided.
+
+    `scope.own(…).send` decides again by itself, up to 100 times. A `scope.commit()` does not: do the block again.
+    """
+
+    kind = "overtaken"
+
+    actor: str
+    """The actor's address."""
+
+
 class Invalid(TreeringError, ValueError):
     """Catch this where arguments come from outside: one of them can't be meant. Nothing was written."""
 
@@ -230,6 +248,15 @@ class InvalidCommand(Invalid):
     """Catch this when a decider may refuse a command."""
 
     kind = "invalid-command"
+
+
+class Rejected(InvalidCommand):
+    """Raise this in `decide` to say no, and catch it from whoever sends such a command. Nothing was written.
+
+    Keyword arguments become attributes of the error, for the caller.
+    """
+
+    kind = "rejected"
 
 
 class LimitExceeded(Invalid):
@@ -276,6 +303,20 @@ class HistoryTrimmed(TreeringError):
     """Catch this when you ask for old versions: they were trimmed. `oldest` is the first that is left."""
 
     kind = "history-trimmed"
+
+
+class ImpureDecider(TreeringError):
+    """Catch this in no program: `decide` or `evolve` of an actor of your own is not pure. `actor`, `method`.
+
+    Raised in development mode alone, before anything is written.
+    """
+
+    kind = "impure-decider"
+
+    actor: str
+    """The kind of the actor."""
+    method: str
+    """`decide` or `evolve`."""
 
 
 class EventRefused(TreeringError):

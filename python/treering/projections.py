@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from treering._calls import Chunks, Op, Pump, pump, read, verb
 from treering._core import ProjectedCore, ProjectionCore, StoresCore, list_projections
@@ -20,9 +20,11 @@ from treering._session import Address, Home
 from treering._views import of_family, viewed
 from treering.commit import Commit
 from treering.errors import Closed, Invalid, TreeringError
+from treering.own.rules import Actor, rules_of
 from treering.source_event import Gap, Source, SourceEvent
 
 View = TypeVar("View")
+OwnKind: TypeAlias = type[Actor[Any, Any, Any]]
 
 _CHUNK: Final = 500
 
@@ -76,16 +78,21 @@ class Projection(Generic[View]):
     sources no order is promised.
     """
 
-    __slots__ = ("_core", "_home", "_kinds", "_of", "_start", "name")
+    __slots__ = ("_classes", "_core", "_home", "_kinds", "_of", "_start", "name")
 
     _family: ClassVar[Family] = SYNC
 
-    def __init__(self, home: Home, name: str, of: tuple[str, ...], kinds: tuple[str, ...], start: View) -> None:
+    def __init__(
+        self, home: Home, name: str, of: tuple[str, ...], kinds: tuple[str | OwnKind, ...], start: View
+    ) -> None:
         self._home = home
         self._of = of
         self._kinds = kinds
+        classes = {rules_of(kind).kind: kind for kind in kinds if not isinstance(kind, str)}
+        self._classes: dict[str, OwnKind] = classes
+        names = tuple(kind if isinstance(kind, str) else rules_of(kind).kind for kind in kinds)
         self._start: View = of_family(self._family, copy.deepcopy(start))
-        self._core = ProjectionCore(home.stores, name, of, kinds, start)
+        self._core = ProjectionCore(home.stores, name, of, names, start)
         self.name: str = name
         """Its name, one of a kind in its scope."""
 
@@ -243,7 +250,7 @@ def listed(core: StoresCore) -> Chunks[ProjectionInfo]:
 
 
 def reopen_projection(
-    family: Family, address: Address, name: str, of: tuple[str, ...], kinds: tuple[str, ...], start: View
+    family: Family, address: Address, name: str, of: tuple[str, ...], kinds: tuple[str | OwnKind, ...], start: View
 ) -> Projection[View]:
     """Opens a pickled projection."""
     made: Projection[View] = family.Projection(address.open(), name, of, kinds, start)

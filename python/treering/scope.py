@@ -24,6 +24,8 @@ from treering.interchange import (
     export_threads,
     import_threads,
 )
+from treering.own.handle import OwnActor
+from treering.own.rules import Actor, Command, Event, State
 from treering.pins import Pins
 from treering.projections import Projection, ProjectionInfo, View
 from treering.projections import listed as listed_projections
@@ -132,6 +134,16 @@ class Scope:
         """
         return self._family.ActorHandle(self._home, kind, parts)
 
+    def own(self, actor: type[Actor[State, Command, Event]], *parts: str) -> OwnActor[State, Command, Event]:
+        """Returns an actor of your own of this scope, there or not: `scope.own(Ticket, "T-1")`.
+
+        Errors:
+            Invalid (`invalid`): the class is none, or a part is blank.
+            LimitExceeded (`limit-exceeded`): over 1,024 bytes of kind and parts, escaped.
+        """
+        made: OwnActor[State, Command, Event] = self._family.OwnActor(self._home, actor, parts)
+        return made
+
     @stream
     def actors(self) -> Chunks[ActorInfo]:
         """Returns where each actor of this scope stands, deleted ones too, by kind and parts; an iterator. One block is
@@ -153,13 +165,15 @@ class Scope:
         name: str,
         *,
         of: Scope | Iterable[Scope] | None = None,
-        kinds: Iterable[str] = (),
+        kinds: Iterable[str | type[Actor[Any, Any, Any]]] = (),
         start: View | None = None,
     ) -> Projection[View]:
         """Returns the projection of that name, there or not: a view in this scope that follows actors.
 
         `of` are the scopes whose actors it follows, of the same store, None for this one; `kinds` those of the actors:
-        `user-memory`, `chat`, …; without any it can be read and deleted. `start` is the view before the first event.
+        `user-memory`, `chat`, `x.ticket`, …, or the class of an actor of your own, whose events then come as it has
+        them, else as dicts of their fields; without any it can be read and deleted. `start` is the view before the
+        first event.
 
         Errors:
             Invalid (`invalid`): the name is blank, a kind unknown, a scope of another store, `start` no node.

@@ -49,11 +49,17 @@ class Settings:
     history_events: int | None = _count(None, 1_000)
     """Newest events of each actor that are kept at least, 1 to 1,000; None keeps all. What is older goes for good, as
     with a `trim`, in commits of this handle that write to the actor, once there are about twice as many."""
+    development: bool = False
+    """Development mode: each command of an actor of your own is decided twice, and watched, so that a `decide` or
+    `evolve` that is not pure raises `ImpureDecider`. Some times slower."""
 
     def __post_init__(self) -> None:
         for known in fields(self):
             value = getattr(self, known.name)
-            if "most" in known.metadata:
+            if known.name == "development":
+                if not isinstance(value, bool):
+                    raise Invalid(f"development {value!r} is not True or False")
+            elif "most" in known.metadata:
                 most = known.metadata["most"]
                 if value is None and known.default is None:
                     continue

@@ -33,6 +33,8 @@ NOT_PLAYED = {
     "Scope.actor": "the stores' own: tests/cli/test_actors.py and tests/upgrade/test_actors.py play it",
     "Scope.actors": "the stores' own: tests/cli/test_actors.py and tests/upgrade/test_actors.py play it",
     "Scope.history": "the stores' own: tests/cli/test_actors.py plays it",
+    "Scope.own": "own actors: tests/own_actors plays it, against a plain fold too",
+    "Commit.own": "own actors: tests/own_actors/test_commit.py plays it",
     "Scope.projection": "projections: tests/projections plays it, against a plain fold too",
     "Scope.projections": "projections: tests/projections plays it",
     "Blocks.vector": "collections: tests/collections plays it",
@@ -41,6 +43,7 @@ NOT_PLAYED = {
 CLASSES_NOT_PLAYED = {
     "ActorHandle": "tests/cli/test_actors.py, tests/actors and tests/upgrade/test_actors.py play it",
     "Map": "tests/collections plays it against a dict",
+    "OwnActor": "tests/own_actors plays it against a plain fold",
     "Projection": "tests/projections plays it against a plain fold",
     "Vector": "tests/collections plays it against a list",
     **dict.fromkeys(

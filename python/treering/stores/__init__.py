@@ -16,6 +16,7 @@ from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
 from treering.stores.receipt import Receipt
 from treering.stores.sources import ScriptsStore, WorkflowsStore
+from treering.stores.stored import StoredState
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "ScopeEvent",
     "ScopeResolver",
     "ScriptsStore",
+    "StoredState",
     "UserConfigStore",
     "WorkflowsStore",
 ]

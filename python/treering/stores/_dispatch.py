@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
-from treering._core import StatesCore, StoresCore, VerbCore, Watch
+from treering._core import Pending, StatesCore, StoresCore, VerbCore, Watch
 from treering._family import SYNC, Family
 from treering._session import Address, Home
 from treering.errors import Closed, Invalid
@@ -38,8 +38,11 @@ class CommandDispatcher:
     def dispatch(
         self, home: Home, verb: VerbCore, expected_version: int | None, command_id: str | None
     ) -> Op[Receipt[Any]]:
-        answer = yield home.stores.submit(verb, expected_version, command_id, home.principal, home.causation_id)
+        answer = yield self.queue(home, verb, expected_version, command_id)
         return Receipt(*answer)
+
+    def queue(self, home: Home, verb: VerbCore, expected_version: int | None, command_id: str | None) -> Pending[Any]:
+        return home.stores.submit(verb, expected_version, command_id, home.principal, home.causation_id)
 
     def trim(
         self,
@@ -56,12 +59,8 @@ class CommandDispatcher:
         core = home.stores
         since_ms, before = (moment_ms(before), None) if isinstance(before, datetime) else (None, before)
         # What is kept is read first, which may take long.
-        answer = yield lambda: core.submit(
-            core.trim(kind, parts, before, since_ms, keep),
-            expected_version,
-            command_id,
-            home.principal,
-            home.causation_id,
+        answer = yield lambda: self.queue(
+            home, core.trim(kind, parts, before, since_ms, keep), expected_version, command_id
         )
         return Receipt(*answer)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
-from treering._core import Cid, StoresCore, actor_kinds, list_actors
+from treering._core import Cid, OwnCore, StoresCore, actor_kinds, list_actors
 from treering._family import SYNC, Family
 from treering._session import Home
 from treering.errors import HistoryTrimmed, NotFound
@@ -19,6 +19,7 @@ from treering.stores._dispatch import DISPATCHER, READER
 from treering.stores.history import ActorEvent
 from treering.stores.listing import Listing, Messages
 from treering.stores.receipt import Receipt
+from treering.stores.stored import OWN, StoredState, stored, stored_state
 
 _CHUNK: Final = 500
 _EVENTS: Final = 16
@@ -93,8 +94,9 @@ ActorState = (
     | Listing[Conversation]
     | Listing[Workflow]
     | Listing[Script]
+    | StoredState
 )
-"""What `ActorHandle.state` answers, by kind."""
+"""What `ActorHandle.state` answers, by kind; `StoredState` for kinds of somebody's own."""
 
 
 class ActorHandle:
@@ -134,7 +136,7 @@ class ActorHandle:
     @read
     def state(self, version: int | None = None) -> ActorState:
         """Returns its state, as it is or as it was at a version: what the read of its store gives; of `participants`
-        all rooms by their ids.
+        all rooms by their ids; of a kind of somebody's own what is stored of it (`scope.own` has the state).
 
         Errors:
             NotFound (`not-found`): there is no such kind, or no such version yet.
@@ -173,6 +175,12 @@ class ActorHandle:
         Errors:
             NotFound (`not-found`): there is no such kind, or no version `after` yet.
         """
+        if self.kind.startswith(OWN):
+            return READER.states(
+                self._home,
+                lambda core: OwnCore(core, self.kind, self.parts).states(after),
+                lambda loaded: stored(self._home.stores, self.kind, self.parts, loaded),
+            )
         return READER.states(
             self._home,
             lambda core: core.states(self.kind, self.parts, after),
@@ -213,6 +221,7 @@ class ActorHandle:
 
         Errors:
             As there; NotFound (`not-found`): there is no such kind.
+            Invalid (`invalid`): it is of somebody's own kind, and only its class can fold it: `scope.own(…).trim`.
         """
         return (
             yield from DISPATCHER.trim(self._home, self.kind, self.parts, before, keep, expected_version, command_id)
@@ -309,6 +318,8 @@ def state_of(core: StoresCore, kind: str, parts: tuple[str, ...], version: int |
             found = core.workflows(version)
         case "script-storage", ():
             found = core.scripts(version)
+        case _ if kind.startswith(OWN):
+            return stored_state(core, kind, parts, version)
         case _:
             raise NotFound(f"no actor {'/'.join((kind, *parts))}: the kind is unknown, or has other parts")
     return _shown(kind, found)

@@ -381,6 +381,10 @@ fn of_actor(error: ActorError) -> Raised {
                 None => raised,
             }
         }
+        ActorError::Overtaken { actor, version } => raised("Overtaken")
+            .text("actor", actor)
+            .number("version", version),
+        ActorError::Rejected { actor } => raised("Rejected").text("actor", actor),
         ActorError::Thread(error) => of_thread(error),
         ActorError::Store(error) => of_store(error),
     }

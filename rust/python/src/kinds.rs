@@ -3,7 +3,7 @@
 //! Promises: every kind of this version is named here once. Never: a kind that it does not know is guessed.
 
 use treering_actor::stores::{Keep, Stores};
-use treering_actor::{Kind, Place};
+use treering_actor::{Address, Kind, Place};
 use treering_block::Cid;
 use treering_block::node::EventNode;
 
@@ -24,6 +24,9 @@ macro_rules! by_kind {
             ChatIndexKind::NAME => $module::$run::<ChatIndexKind>($($argument),*),
             WorkflowsKind::NAME => $module::$run::<WorkflowsKind>($($argument),*),
             ScriptsKind::NAME => $module::$run::<ScriptsKind>($($argument),*),
+            own if treering_actor::own::is_own(own) => {
+                $module::$run::<treering_actor::own::Own>($($argument),*)
+            }
             other => Err(CoreError::NotFound {
                 what: "kind of actor",
                 which: other.to_owned(),
@@ -37,9 +40,13 @@ fn texts(parts: &[Text]) -> Vec<&str> {
     parts.iter().map(|Text(part)| part.as_str()).collect()
 }
 
+fn address(stores: &Stores, kind: &str, parts: &[Text]) -> Result<Address> {
+    Ok(Address::new(stores.scope(), kind, &texts(parts))?)
+}
+
 /// Where an actor stands.
-pub fn place<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<Place> {
-    let address = stores.address::<K>(&texts(parts))?;
+pub fn place<K: Kind>(stores: &Stores, kind: &str, parts: &[Text]) -> Result<Place> {
+    let address = address(stores, kind, parts)?;
     Ok(stores.reader().now::<K>(&address)?.place.clone())
 }
 
@@ -49,17 +56,18 @@ pub type Events = Vec<(Cid, EventNode)>;
 /// What happened to it.
 pub fn events<K: Kind>(
     stores: &Stores,
+    kind: &str,
     parts: &[Text],
     first: u64,
     last: Option<u64>,
 ) -> Result<Events> {
-    let address = stores.address::<K>(&texts(parts))?;
+    let address = address(stores, kind, parts)?;
     Ok(stores.reader().events::<K>(&address, first, last)?)
 }
 
 /// How many events it has, all checked.
-pub fn verify<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
-    let address = stores.address::<K>(&texts(parts))?;
+pub fn verify<K: Kind>(stores: &Stores, kind: &str, parts: &[Text]) -> Result<u64> {
+    let address = address(stores, kind, parts)?;
     Ok(stores.reader().verify::<K>(&address)?)
 }
 
@@ -70,15 +78,15 @@ pub fn trim<K: Kind>(stores: &Stores, parts: &[Text], keep: Keep) -> Result<Verb
 }
 
 /// The version that its read model is of, made anew.
-pub fn rebuild<K: Kind>(stores: &Stores, parts: &[Text]) -> Result<u64> {
-    let address = stores.address::<K>(&texts(parts))?;
+pub fn rebuild<K: Kind>(stores: &Stores, kind: &str, parts: &[Text]) -> Result<u64> {
+    let address = address(stores, kind, parts)?;
     Ok(stores
         .reader()
         .rebuild::<K>(&address, stores.durability())?)
 }
 
 /// The newest version that is not later than a moment, Unix milliseconds.
-pub fn version_at<K: Kind>(stores: &Stores, parts: &[Text], at_ms: i64) -> Result<u64> {
-    let address = stores.address::<K>(&texts(parts))?;
+pub fn version_at<K: Kind>(stores: &Stores, kind: &str, parts: &[Text], at_ms: i64) -> Result<u64> {
+    let address = address(stores, kind, parts)?;
     Ok(stores.reader().at_time::<K>(&address, at_ms)?.place.version)
 }

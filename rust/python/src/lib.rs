@@ -23,6 +23,7 @@ mod keys;
 mod kinds;
 mod messages;
 mod notifier;
+mod own;
 mod pending;
 mod projection;
 mod refs;
@@ -56,6 +57,8 @@ mod _core {
     use crate::collection::{MapCore, VectorCore};
     #[pymodule_export]
     use crate::messages::{decode_message, encode_message};
+    #[pymodule_export]
+    use crate::own::{OwnCommandCore, OwnCore, OwnLoadedCore, OwnTrimCore};
     #[pymodule_export]
     use crate::pending::PyPending;
     #[pymodule_export]

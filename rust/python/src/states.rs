@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use treering_actor::stores::Stores;
-use treering_actor::{Following, Kind};
+use treering_actor::{Address, Following, Kind};
 
 use crate::error::Result;
 use crate::stores::steadily;
@@ -49,8 +49,19 @@ impl StatesCore {
         after: Option<u64>,
         view: View<K>,
     ) -> Result<Self> {
+        Self::of_address(py, stores, stores.address::<K>(parts)?, after, view)
+    }
+
+    /// The same, of an actor by its address.
+    pub fn of_address<K: Kind>(
+        py: Python<'_>,
+        stores: &Stores,
+        address: Address,
+        after: Option<u64>,
+        view: View<K>,
+    ) -> Result<Self> {
         let following = steadily(py, || {
-            let (reader, address) = (stores.reader(), stores.address::<K>(parts)?);
+            let (reader, address) = (stores.reader(), address.clone());
             Ok(match after {
                 None => Following::now(reader, address)?,
                 Some(version) => Following::after(reader, address, version)?,

@@ -499,7 +499,9 @@ impl StoresCore {
         kind: Text,
         parts: Vec<Text>,
     ) -> Result<Bound<'py, PyDict>> {
-        let place = steadily(py, || by_kind!(&*kind, kinds::place(&self.stores, &parts)))?;
+        let place = steadily(py, || {
+            by_kind!(&*kind, kinds::place(&self.stores, &kind, &parts))
+        })?;
         let object = PyDict::new(py);
         object.set_item("version", place.version)?;
         object.set_item("at_ms", place.at_ms)?;
@@ -573,7 +575,10 @@ impl StoresCore {
     ) -> Result<Bound<'py, PyList>> {
         let last = last.map(|Count(last)| last);
         let events = steadily(py, || {
-            by_kind!(&*kind, kinds::events(&self.stores, &parts, first.0, last))
+            by_kind!(
+                &*kind,
+                kinds::events(&self.stores, &kind, &parts, first.0, last)
+            )
         })?;
         let list = PyList::empty(py);
         for (cid, event) in events {
@@ -600,14 +605,17 @@ impl StoresCore {
     /// Reads an actor's whole log and checks it: how many events it has.
     #[pyo3(signature = (kind, parts))]
     fn verify_actor(&self, py: Python<'_>, kind: Text, parts: Vec<Text>) -> Result<u64> {
-        steadily(py, || by_kind!(&*kind, kinds::verify(&self.stores, &parts)))
+        steadily(py, || {
+            by_kind!(&*kind, kinds::verify(&self.stores, &kind, &parts))
+        })
     }
 
     /// Makes an actor's read model anew from its events: the version that it is of.
     #[pyo3(signature = (kind, parts))]
     fn rebuild(&self, py: Python<'_>, kind: Text, parts: Vec<Text>) -> Result<u64> {
+        needs_no_class(&kind)?;
         steadily(py, || {
-            by_kind!(&*kind, kinds::rebuild(&self.stores, &parts))
+            by_kind!(&*kind, kinds::rebuild(&self.stores, &kind, &parts))
         })
     }
 
@@ -622,18 +630,8 @@ impl StoresCore {
         since_ms: Option<Signed>,
         last: Option<Count>,
     ) -> Result<VerbCore> {
-        let keep = match (before, since_ms, last) {
-            (Some(Count(version)), None, None) => Keep::From(version),
-            (None, Some(Signed(at_ms)), None) => Keep::Since(at_ms),
-            (None, None, Some(Count(count))) => Keep::Last(count),
-            _ => {
-                return Err(CoreError::Invalid {
-                    what: "trim",
-                    value: kind.0,
-                    rule: "say what is kept: before= or keep=, one of them",
-                });
-            }
-        };
+        let keep = kept(before, since_ms, last)?;
+        needs_no_class(&kind)?;
         steadily(py, || {
             by_kind!(&*kind, kinds::trim(&self.stores, &parts, keep))
         })
@@ -649,8 +647,41 @@ impl StoresCore {
         at_ms: Signed,
     ) -> Result<u64> {
         steadily(py, || {
-            by_kind!(&*kind, kinds::version_at(&self.stores, &parts, at_ms.0))
+            by_kind!(
+                &*kind,
+                kinds::version_at(&self.stores, &kind, &parts, at_ms.0)
+            )
         })
+    }
+}
+
+/// Refuses a user's own kind of actor, whose states only its class can fold.
+fn needs_no_class(kind: &str) -> Result<()> {
+    if !treering_actor::own::is_own(kind) {
+        return Ok(());
+    }
+    Err(CoreError::Invalid {
+        what: "kind of actor",
+        value: kind.to_owned(),
+        rule: "its states are folded by its class alone: ask scope.own(…) for this",
+    })
+}
+
+/// What is kept of an actor's history: exactly one says it.
+pub(crate) fn kept(
+    before: Option<Count>,
+    since_ms: Option<Signed>,
+    last: Option<Count>,
+) -> Result<Keep> {
+    match (before, since_ms, last) {
+        (Some(Count(version)), None, None) => Ok(Keep::From(version)),
+        (None, Some(Signed(at_ms)), None) => Ok(Keep::Since(at_ms)),
+        (None, None, Some(Count(count))) => Ok(Keep::Last(count)),
+        _ => Err(CoreError::Invalid {
+            what: "trim",
+            value: "what is kept".to_owned(),
+            rule: "say what is kept: before= or keep=, one of them",
+        }),
     }
 }
 

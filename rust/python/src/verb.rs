@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use treering_actor::stores::{Options, Stores, Verb};
 use treering_actor::{Address, Answer, Kind, Loaded, Ran, Reader, Receipt};
+use treering_store::Landing;
 
 use crate::error::{CoreError, Result};
 use crate::pending::PyPending;
@@ -56,22 +57,35 @@ struct Typed<K: Kind> {
     value: Value<K>,
     /// What the value is looked up with, beside the receipt.
     keys: Vec<String>,
+    /// What is to be told once it has landed, if it goes by itself.
+    landing: Option<Landing>,
 }
 
 impl<K: Kind> AnyVerb for Typed<K> {
     fn submit(self: Box<Self>, stores: &Stores, options: Options) -> Result<PyPending> {
-        let Self { verb, value, keys } = *self;
+        let Self {
+            verb,
+            value,
+            keys,
+            landing,
+        } = *self;
         let reader = stores.reader();
         let pending = stores.submit::<K>(verb, options)?;
-        Ok(PyPending::of(pending, move |py, answer: Answer<K>| {
+        let pending = PyPending::of(pending, move |py, answer: Answer<K>| {
             Ok(receipt_object(py, &reader, &answer, value, &keys)?
                 .into_any()
                 .unbind())
-        }))
+        });
+        Ok(match landing {
+            Some(landing) => pending.carrying(landing),
+            None => pending,
+        })
     }
 
     fn draft(self: Box<Self>) -> (Verb, Box<dyn Show>) {
-        let Self { verb, value, keys } = *self;
+        let Self {
+            verb, value, keys, ..
+        } = *self;
         let address = verb.operation.address().clone();
         let shows = Shows::<K> {
             address,
@@ -83,7 +97,7 @@ impl<K: Kind> AnyVerb for Typed<K> {
 }
 
 /// The receipt's fields: version, changed, value, dropped, dropped ids, warnings, replayed.
-fn receipt_object<'py, K: Kind>(
+pub fn receipt_object<'py, K: Kind>(
     py: Python<'py>,
     reader: &Reader,
     answer: &Answer<K>,
@@ -114,7 +128,22 @@ pub struct VerbCore(Mutex<Option<Box<dyn AnyVerb>>>);
 
 impl VerbCore {
     pub fn new<K: Kind>(verb: Verb, value: Value<K>, keys: Vec<String>) -> Self {
-        let verb = Typed { verb, value, keys };
+        Self::carrying(verb, value, keys, None)
+    }
+
+    /// The same, of a verb that brings collections along.
+    pub fn carrying<K: Kind>(
+        verb: Verb,
+        value: Value<K>,
+        keys: Vec<String>,
+        landing: Option<Landing>,
+    ) -> Self {
+        let verb = Typed {
+            verb,
+            value,
+            keys,
+            landing,
+        };
         Self(Mutex::new(Some(Box::new(verb))))
     }
 

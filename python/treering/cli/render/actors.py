@@ -12,6 +12,7 @@ from treering.cli.render.records import message_record
 from treering.cli.render.steps import shorten
 from treering.cli.render.text import count, one_line, value_line
 from treering.messages import AgentGroup, Conversation, MemoryEntry, Message, Script, UserConfig, Workflow
+from treering.stores.stored import StoredState
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -111,7 +112,9 @@ def _said(value: Any) -> Any:
 
 
 def _state_lines(state: "ActorState") -> Iterator[Text]:
-    if isinstance(state, UserConfig):
+    if isinstance(state, StoredState):
+        yield from _stored_lines(state)
+    elif isinstance(state, UserConfig):
         for name, value in message_record(state).items():
             if name != "version":
                 yield Text(f"{name:<24}", "faint").append(value_line(value), "default")
@@ -124,6 +127,15 @@ def _state_lines(state: "ActorState") -> Iterator[Text]:
     else:
         for item in state:
             yield _item_line(item)
+
+
+def _stored_lines(state: StoredState) -> Iterator[Text]:
+    for name, value in (state.fields or {}).items():
+        yield Text(f"{one_line(name):<24}", "faint").append(value_line(value), "default")
+    if state.events:
+        yield Text(f"after version {state.fields_version}, where its state was stored last:", "faint")
+    for event in state.events:
+        yield _event_line(Text(f"v{event.version}", "number"), event)
 
 
 def _item_line(item: object) -> Text:

@@ -161,9 +161,16 @@ def message_record(value: Any) -> Any:
 
 
 def state_record(state: "ActorState") -> Any:
-    """A state: an object, a list, rooms by id; of a chat what is known of it, and its messages."""
-    from treering.stores import Messages
+    """A state: an object, a list, rooms by id; of a chat what is known of it, and its messages; of a kind of
+    somebody's own the fields that were stored last and the events after."""
+    from treering.stores import Messages, StoredState
 
+    if isinstance(state, StoredState):
+        return {
+            "fields": state.fields,
+            "fields_version": state.fields_version,
+            "events": [event_record(event) for event in state.events],
+        }
     if isinstance(state, Messages):
         return {"conversation": message_record(state.conversation), "messages": [message_record(one) for one in state]}
     if isinstance(state, dict):

@@ -3,12 +3,14 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use treering_actor::messages::is_whole;
-use treering_block::Cid;
+use treering_block::node::is_own;
+use treering_block::{Cid, Reader};
 
 use super::PyMessage;
 use super::generated::{bytes_of, object_of};
 use crate::cid::PyCid;
 use crate::convert::{ByteString, Count, OurCid, Text, our_cids};
+use crate::decode::decode;
 use crate::error::{CoreError, Result};
 
 /// A message as an object.
@@ -75,13 +77,17 @@ pub fn decode_message<'py>(
     Ok(shown.map(|shown| (shown.object, shown.is_whole)))
 }
 
-/// The object of a message of any type; None for one that this version doesn't know.
+/// The object of a message of any type, a dict of its fields for a user's own; None for one that this version doesn't
+/// know.
 pub fn object_by_name<'py>(
     py: Python<'py>,
     name: &str,
     bytes: &[u8],
     links: &[Cid],
 ) -> Result<Option<Bound<'py, PyAny>>> {
+    if is_own(name) {
+        return Ok(Some(decode(py, Reader::new(bytes))?));
+    }
     let shown = object_of(py, name, bytes, links, 0)?;
     Ok(shown.map(|shown| shown.object))
 }

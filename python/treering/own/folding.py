@@ -1,0 +1,222 @@
+"""States of one's own actors: folded of what is stored, and remembered by the head of the log that they are of.
+
+Promises: a state is the fold of the events that are kept, whatever was remembered; what is remembered counts only for
+just that log. Reads a snapshot and at most 16 events, or all events where no snapshot is of these rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from treering._core import Cid, OwnCommandCore, OwnCore, OwnLoadedCore
+from treering._session import Home
+from treering.codec import encode
+from treering.errors import Corrupt, HistoryTrimmed, Invalid, NewerSchema, NotFound
+from treering.map import Map
+from treering.own.fields import Opener
+from treering.own.rules import Actor, Rules, rules_of
+from treering.vector import Vector
+
+State = TypeVar("State")
+T = TypeVar("T")
+
+SNAPSHOT_EVENTS: Final = 16
+"""Events after which the state is stored."""
+_TRIES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[State]):
+    """A folded state, and which log it is of."""
+
+    state: State
+    version: int
+    at_ms: int | None
+    snapshot: int
+    """Version of the newest state that is stored and that these rules made."""
+    shown: OwnLoadedCore | OwnCommandCore
+    """What it was folded of, or the command that it is the state after."""
+    head: Cid | None
+    basis: Cid | None
+    """The snapshot that its collections hang on."""
+
+
+class Folder:
+    """One actor's log, and the rules to fold it."""
+
+    def __init__(self, home: Home, core: OwnCore, rules: Rules, parts: tuple[str, ...]) -> None:
+        self.home = home
+        self.core = core
+        self.rules = rules
+        self.parts = parts
+        self.opener: Opener = self._open
+
+    def now(self, known: Known[Any] | None = None) -> Known[Any]:
+        """Returns the actor as it is; `known`: what is remembered of it."""
+        return self._steadily(lambda: self.folded(self.core.load(None), known))
+
+    def at(self, version: int) -> Known[Any]:
+        """Returns the actor as it was at a version."""
+        return self._steadily(lambda: self.folded(self.core.load(version), None))
+
+    def again(self, loaded: OwnLoadedCore) -> Known[Any]:
+        """Returns what was loaded, folded; read once more if it was collected meanwhile."""
+        try:
+            return self.folded(loaded, None)
+        except (NotFound, Corrupt):
+            return self.at(loaded.version)
+
+    def _steadily(self, read: Callable[[], T]) -> T:
+        # Blocks may be collected, or cut off, between two reads: then there is another log to read.
+        seen: object = None
+        for left in reversed(range(_TRIES)):
+            try:
+                return read()
+            except (NotFound, Corrupt, HistoryTrimmed):
+                now = self.core.load(None)
+                before, seen = seen, (now.head, now.basis)
+                if not left or before == seen:
+                    raise
+        raise AssertionError
+
+    def _open(self, kind: type, root: Cid) -> Map[Any] | Vector[Any]:
+        session = self.home.session
+        found: Map[Any] | Vector[Any] = kind(session.core.map(root) if kind is Map else session.core.vector(root))
+        found._session = session
+        return found
+
+    def folded(self, loaded: OwnLoadedCore, known: Known[Any] | None) -> Known[Any]:
+        """Returns what was loaded, folded; from what is known, if that is of the same log."""
+        rules = self.rules
+        start, since = loaded.start, loaded.since
+        safe = known is not None and (not rules.state.has_collections or known.basis == loaded.basis)
+        if known is not None and safe and known.head == loaded.head and known.version == loaded.version:
+            return Known(known.state, known.version, loaded.at_ms, known.snapshot, loaded, loaded.head, loaded.basis)
+        # A state where history begins is all that there is, whoever made it.
+        if start is not None and start[0] != loaded.base and (start[2], start[3]) != (rules.fold, rules.schema):
+            start, since = self.core.beginning(loaded), None
+        if start is None:
+            state, version, snapshot = rules.initial(), loaded.base, loaded.base
+        else:
+            version, entry, _, schema, fields = start
+            snapshot = version
+            if known is not None and safe and since is not None and _leads_to(known, version, entry, since):
+                state, version = known.state, known.version
+            else:
+                state = rules.read_state(schema, fields, self.opener)
+        if since is None:
+            rows: Iterable[Any] = self._pages(version + 1, loaded.version)
+        else:
+            rows = since
+        for number, _, type_name, schema, fields in rows:
+            if number > version:
+                event = rules.read_event(type_name, schema, fields, self.opener)
+                state, version = self.evolved(state, event, number), number
+        if version != loaded.version:
+            raise Corrupt(
+                f"{rules.kind} is corrupt: its events end with version {version}, its log with {loaded.version}",
+                what="actor",
+                which=rules.kind,
+            )
+        return Known(state, version, loaded.at_ms, snapshot, loaded, loaded.head, loaded.basis)
+
+    def from_events(self, loaded: OwnLoadedCore) -> Known[Any]:
+        """Returns what was loaded, folded of where history begins and the events alone."""
+        rules = self.rules
+        start = self.core.beginning(loaded)
+        state = rules.initial() if start is None else rules.read_state(start[3], start[4], self.opener)
+        for number, _, type_name, schema, fields in self._pages(loaded.base + 1, loaded.version):
+            state = self.evolved(state, rules.read_event(type_name, schema, fields, self.opener), number)
+        return Known(state, loaded.version, loaded.at_ms, loaded.base, loaded, loaded.head, loaded.basis)
+
+    def verify_snapshot(self) -> None:
+        """Compares the newest snapshot with what the events before it make.
+
+        Errors:
+            Corrupt (`corrupt`): they make something else.
+        """
+        rules = self.rules
+        start = self.core.load(None).start
+        # What other rules made, or who knows later events, is not what these rules make.
+        if start is None or (start[2], start[3]) != (rules.fold, rules.schema):
+            return
+        then = self.from_events(self.core.load(start[0]))
+        if encode(start[4]) != encode(rules.put_state(then.state)):
+            raise Corrupt(
+                f"{rules.kind}/{'/'.join(self.parts)} is corrupt at version {start[0]}: its snapshot is not what the "
+                f"events make; if {rules.name}.evolve was changed, count {rules.name}.fold up, else rebuild it",
+                what="actor",
+                which="/".join((self.home.scope, rules.kind, *self.parts)),
+                version=start[0],
+            )
+
+    def rebuild(self) -> int:
+        """Makes the newest snapshot anew, of the events alone."""
+        while True:
+            loaded = self.core.load(None)
+            if loaded.head is None or loaded.version == loaded.base:
+                return loaded.version
+            if loaded.schema > self.rules.schema:
+                raise NewerSchema(
+                    f"{self.rules.kind} was written with schema {loaded.schema}, {self.rules.name} has "
+                    f"{self.rules.schema}: who does not know all events would lose what they did",
+                    actor=self.rules.kind,
+                    found=loaded.schema,
+                    supported=self.rules.schema,
+                )
+            known = self.from_events(loaded)
+            if self.core.put_model(loaded.head, loaded.version, self.folded_for_store(known.state)):
+                return loaded.version
+
+    def at_start(self, loaded: OwnLoadedCore | None) -> tuple[int, str, int, dict[str, Any]] | None:
+        """Returns the state where a trim lets history begin, as it is stored."""
+        return None if loaded is None else self.folded_for_store(self.folded(loaded, None).state)
+
+    def shown(self, type_name: str, schema: int, fields: Any) -> Any:
+        """Returns an event as the class has it; one that it does not know as its fields."""
+        event = self.rules.read_event(type_name, schema, fields, self.opener)
+        return fields if event is None else event
+
+    def evolved(self, state: Any, event: Any, version: int) -> Any:
+        if event is None:
+            return state
+        try:
+            after = self.rules.actor.evolve(state, event)
+        except Exception as error:
+            error.add_note(f"{self.rules.name}.evolve, version {version} of {self.rules.kind}/{'/'.join(self.parts)}")
+            raise
+        if type(after) is not self.rules.state.type:
+            raise Invalid(
+                f"{self.rules.name}.evolve answered {after!r:.64}; it answers a {self.rules.state.type.__name__}",
+                field="evolve",
+            )
+        return after
+
+    def _pages(self, first: int, last: int) -> Iterator[Any]:
+        while first <= last:
+            rows = self.home.stores.events(self.rules.kind, self.parts, first, last)
+            if not rows:
+                return
+            for row in rows:
+                yield row["version"], row["cid"], row["type"], row["schema"], row["message"]
+            first = rows[-1]["version"] + 1
+
+    def folded_for_store(self, state: Any) -> tuple[int, str, int, dict[str, Any]]:
+        """Returns a state as a snapshot holds it."""
+        rules = self.rules
+        return rules.fold, rules.state_type, rules.schema, rules.put_state(state)
+
+
+def _leads_to(known: Known[Any], version: int, entry: Cid | None, since: Iterable[Any]) -> bool:
+    """Whether what is known is of the log that has that entry, and those events behind it."""
+    if known.version == version:
+        return known.head == entry
+    return any(number == known.version and cid == known.head for number, cid, *_ in since)
+
+
+def folder_of(home: Home, actor: type[Actor[Any, Any, Any]], parts: tuple[str, ...]) -> Folder:
+    """Returns what folds one actor."""
+    rules = rules_of(actor)
+    return Folder(home, OwnCore(home.stores, rules.kind, parts), rules, parts)

@@ -1,0 +1,100 @@
+"""Where the commands of one actor queue up in this process: each is decided behind the one before, before that is
+committed, so that many callers share an fsync and none of them overtakes another.
+
+Promises: what a lane says is checked when a commit's turn comes; it only spares looking.
+Never: it is waited in for a commit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from treering._session import Session
+from treering.own.folding import Known
+
+LANES_MAX: Final = 1_024
+
+
+class Lane:
+    """One actor's."""
+
+    __slots__ = ("_chain", "_flying", "_settled", "_tip", "owner", "turn")
+
+    def __init__(self) -> None:
+        self.turn = threading.Lock()
+        """Who has it decides; all else here is for who has it."""
+        self.owner: int | None = None
+        """The thread that decides."""
+        self._tip: Known[Any] | None = None
+        self._settled: Known[Any] | None = None
+        self._chain = object()
+        self._flying = 0
+
+    @property
+    def tip(self) -> Known[Any] | None:
+        """The actor as commands that are on their way will leave it; None if there are none."""
+        return self._tip if self._flying else None
+
+    @property
+    def settled(self) -> Known[Any] | None:
+        """What is remembered of it as it was committed."""
+        return self._settled
+
+    def took_off(self, known: Known[Any], *, follows: bool) -> object:
+        """Notes a command that was submitted; returns the chain that it belongs to."""
+        if not follows:
+            self._chain = object()
+        self._tip = known
+        self._flying += 1
+        return self._chain
+
+    def landed(self, chain: object, known: Known[Any] | None) -> None:
+        """Notes its answer; None: it was not written, and what was decided behind it won't be."""
+        self._flying -= 1
+        if known is not None:
+            self.remember(known)
+        elif self._chain is chain:
+            self._tip = None
+            self._chain = object()
+
+    def remember(self, known: Known[Any]) -> None:
+        """Notes it as it was committed. Versions never fall, so the greater one is the newer one."""
+        if self._settled is None or self._settled.version < known.version:
+            self._settled = known
+
+
+class Lanes:
+    """Those of a session: the actors that were asked last."""
+
+    __slots__ = ("_lanes", "_lock")
+
+    def __init__(self) -> None:
+        self._lanes: OrderedDict[Hashable, Lane] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, key: Hashable) -> Lane:
+        with self._lock:
+            lane = self._lanes.get(key)
+            if lane is None:
+                lane = self._lanes[key] = Lane()
+                if len(self._lanes) > LANES_MAX:
+                    self._lanes.popitem(last=False)
+            self._lanes.move_to_end(key)
+            return lane
+
+
+_of_sessions: Final[WeakKeyDictionary[Session, Lanes]] = WeakKeyDictionary()
+_making: Final = threading.Lock()
+
+
+def lanes_of(session: Session) -> Lanes:
+    """Returns the lanes of an open store."""
+    with _making:
+        lanes = _of_sessions.get(session)
+        if lanes is None:
+            lanes = _of_sessions[session] = Lanes()
+        return lanes
