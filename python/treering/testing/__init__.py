@@ -18,6 +18,7 @@ Nothing here is needed at run time, and `import treering` does not load it.
 """
 
 from treering.testing.clock import Clock
+from treering.testing.deciding import Decided, Given, given
 from treering.testing.disk import Disk, Operation
 from treering.testing.faults import Call, Faults
 from treering.testing.opening import as_async, memory, open
@@ -26,12 +27,15 @@ from treering.testing.power import Loss, PowerCut, power_cuts
 __all__ = [
     "Call",
     "Clock",
+    "Decided",
     "Disk",
     "Faults",
+    "Given",
     "Loss",
     "Operation",
     "PowerCut",
     "as_async",
+    "given",
     "memory",
     "open",
     "power_cuts",

@@ -30,13 +30,14 @@ def open(
 ) -> Store:
     """Returns the store of a directory, as `treering.open`, on a clock, a disk and faults of your own.
 
-    None: the machine's clock, the real disk, no faults. Nothing is collected in the background unless
+    None: the machine's clock, the real disk, no faults, development mode. Nothing is collected in the background unless
     `automatic_gc` is true: counts would not be exact. A pickle of it, or of its threads, opens the plain store.
 
     Errors:
         Invalid (`invalid`): the directory is open in this process on another clock or disk.
         Others as `treering.open`; those that `disk` brings about.
     """
+    settings = settings or Settings(development=True)
     location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, 16 << 20, settings)
     core = open_for_test(
         location.path,
@@ -52,9 +53,10 @@ def open(
 
 
 def memory(*, clock: Clock | None = None, faults: Faults | None = None, settings: Settings | None = None) -> Store:
-    """Returns a new store in memory, on a clock and faults of your own."""
+    """Returns a new store in memory, on a clock and faults of your own, in development mode if no settings are
+    given."""
     core = memory_for_test(None if clock is None else clock._core, None if faults is None else faults._core)
-    return SYNC.Store(Session(core, None, "durable", settings or Settings()))
+    return SYNC.Store(Session(core, None, "durable", settings or Settings(development=True)))
 
 
 def as_async(store: Store) -> aio.Store:
