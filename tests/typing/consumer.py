@@ -1,11 +1,13 @@
 """A program as users write it; it must type-check, and each type must be the one that is said here."""
 
+import dataclasses
 from datetime import datetime
 from pathlib import Path
 from typing import Any, assert_type
 
 import treering
 from treering import NOW, Cid, NewStep, Step, Thread, aio, messages
+from treering import testing as treering_testing
 from treering.stores import protocols
 
 
@@ -168,3 +170,61 @@ async def awaited_projections(store: aio.Store) -> None:
     assert_type(await counted.catch_up(count), treering.ProjectionReport)
     assert_type([report.events async for report in counted.follow(count)], list[int])
     assert_type((await counted.get()).value, int)
+
+
+@dataclasses.dataclass(frozen=True)
+class Open:
+    title: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    title: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TicketState:
+    title: str = ""
+
+
+class Ticket(treering.Actor[TicketState, Open, Opened]):
+    kind = "ticket"
+
+    def decide(self, state: TicketState, command: Open, context: treering.ActorContext) -> Opened | None:
+        if state.title:
+            raise treering.Rejected("it is open", title=state.title)
+        assert_type(context.at_ms, int)
+        return Opened(command.title + context.new_id())
+
+    def evolve(self, state: TicketState, event: Opened) -> TicketState:
+        return TicketState(event.title)
+
+
+def own_actors(store: treering.Store) -> None:
+    ticket = store.scope("a").own(Ticket, "T-1")
+    assert_type(ticket, treering.OwnActor[TicketState, Open, Opened])
+    assert_type(ticket.send(Open("a"), command_id="c"), treering.Receipt[TicketState])
+    assert_type(ticket.get(), treering.StateAt[TicketState])
+    assert_type(ticket.at(3).state.title, str)
+    assert_type([at.state.title for at in ticket.states(after=3)], list[str])
+    assert_type(next(ticket.history()), treering.ActorEvent)
+    assert_type(ticket.trim(keep=3), treering.Receipt[None])
+    with store.scope("a").commit() as c:
+        assert_type(c.own(Ticket, "T-1").send(Open("a")).receipt.value, TicketState | None)
+    store.scope("a").projection("p", kinds=[Ticket, "chat"], start=0)
+    decided = treering_testing.given(Ticket, Opened("a")).when(Open("b"))
+    assert_type(decided.events, list[Opened])
+    assert_type(decided.then(Opened("c")).state, TicketState)
+    ticket.send("open")  # type: ignore[arg-type]
+    ticket.send(Opened("a"))  # type: ignore[arg-type]
+    treering_testing.given(Ticket, Open("a"))  # type: ignore[misc]
+    store.scope("a").own(TicketState, "T-1")  # type: ignore[arg-type]
+
+
+async def awaited_own_actors(store: aio.Store) -> None:
+    ticket = store.scope("a").own(Ticket, "T-1")
+    assert_type((await ticket.send(Open("a"))).value, TicketState | None)
+    assert_type((await ticket.get()).state, TicketState)
+    assert_type([at.version async for at in ticket.states()], list[int])
+    async with store.scope("a").commit() as c:
+        c.own(Ticket, "T-1").send(Open("a"))

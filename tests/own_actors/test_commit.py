@@ -1,0 +1,173 @@
+"""Own actors in a commit of several, and followed by projections."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+from tickets import Close, Note, Noted, Notes, Open, Opened, Ticket, TicketState
+
+import treering
+from treering import CommandMismatch, Invalid, Overtaken, Rejected, Scope, Store, VersionConflict
+from treering.messages import Message
+from treering.source_event import SourceEvent
+
+
+def test_one_commit_for_all_of_it(store: Store, alice: Scope) -> None:
+    thread = alice.threads.start("fix")
+    commits = len(list(store.journal()))
+    with alice.commit(command_id="turn") as c:
+        opened = c.own(Ticket, "T-1").send(Open("a"))
+        c.memory.add("k", "v")
+        noted = c.own(Ticket, "T-1").send(Notes(("one", "two")))
+        other = c.own(Ticket, "T-2").send(Open("b"))
+        c.threads[thread].append("coder", "done")
+        c.chats.append("c", [Message(content="hello")])
+        assert alice.own(Ticket, "T-1").get().version == 0
+    assert len(list(store.journal())) == commits + 1
+    ticket = alice.own(Ticket, "T-1")
+    assert (opened.receipt.version, noted.receipt.version, other.receipt.version) == (1, 3, 1)
+    assert opened.receipt.value == ticket.at(1).state
+    assert noted.receipt.value == ticket.get().state
+    assert [event.command_id for event in ticket.history()] == ["turn"] * 3
+    # Again: nothing is written, though they would be rejected now.
+    with alice.commit(command_id="turn") as c:
+        again = c.own(Ticket, "T-1").send(Open("a"))
+        c.memory.add("k", "v")
+        c.own(Ticket, "T-1").send(Notes(("one", "two")))
+        c.own(Ticket, "T-2").send(Open("b"))
+        c.threads[thread].append("coder", "done")
+        c.chats.append("c", [Message(content="hello")])
+    assert (c.receipt.replayed, again.receipt.replayed, again.receipt.value) == (True, True, ticket.at(1).state)
+    with pytest.raises(CommandMismatch), alice.commit(command_id="turn") as c:
+        c.own(Ticket, "T-1").send(Open("other"))
+
+
+def test_all_or_nothing(store: Store, alice: Scope) -> None:
+    ticket = alice.own(Ticket, "T-1")
+    ticket.send(Open("a"))
+    commits = len(list(store.journal()))
+    with pytest.raises(Rejected, match="is open") as rejected, alice.commit() as c:  # noqa: PT012
+        c.memory.add("k", "v")
+        c.own(Ticket, "T-2").send(Open("b"))
+        c.own(Ticket, "T-1").send(Open("c"))
+    assert rejected.value.attributes == {"status": "open"}
+    with pytest.raises(VersionConflict), alice.commit() as c:  # noqa: PT012
+        c.memory.add("k", "v")
+        c.own(Ticket, "T-1").send(Note("x"), expected_version=3)
+    with pytest.raises(RuntimeError), alice.commit() as c:  # noqa: PT012
+        c.own(Ticket, "T-1").send(Note("x"))
+        raise RuntimeError
+    with pytest.raises(Invalid), alice.commit() as c:
+        c.own(Ticket, "T-1").send(Note(3))  # type: ignore[arg-type]
+    assert (len(list(store.journal())), len(alice.memory.get()), ticket.get().version) == (commits, 0, 1)
+
+
+def test_whoever_comes_between_is_found_out(alice: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticket = alice.own(Ticket, "T-1")
+    ticket.send(Open("a"))
+    decide = Ticket.decide
+    times = [1]
+
+    def slow(self: Ticket, state: TicketState, command: object, context: treering.ActorContext) -> object:
+        if isinstance(command, Close) and times[0]:
+            times[0] -= 1
+            alice.own(Ticket, "T-1", *()).send(Note("between"))
+        return decide(self, state, command, context)  # type: ignore[arg-type]
+
+    alice = treering.memory().scope("alice")
+    ticket = alice.own(Ticket, "T-1")
+    ticket.send(Open("a"))
+    monkeypatch.setattr(Ticket, "decide", slow)
+    with pytest.raises(Overtaken, match="changed while its command was decided"), alice.commit() as c:  # noqa: PT012
+        c.memory.add("k", "v")
+        c.own(Ticket, "T-1").send(Close())
+    assert (ticket.get().version, len(alice.memory.get())) == (2, 0)
+    with alice.commit() as c:
+        c.own(Ticket, "T-1").send(Close())
+    assert ticket.get().state.status == "closed"
+
+
+def test_a_snapshot_that_is_due_in_a_commit_of_several(store: Store, alice: Scope) -> None:
+    ticket = alice.own(Ticket, "T-1")
+    ticket.send(Open("a"))
+    for turn in range(30):
+        with alice.commit() as c:
+            for number in range(3):
+                c.own(Ticket, "T-1").send(Notes((f"{turn}", f"{number}", "x" * 100)))
+        store.gc()
+    assert (ticket.get().version, ticket.verify(), ticket.get().state.count) == (271, 271, 270)
+    stored = alice.actor("x.ticket", "T-1").state()
+    assert isinstance(stored, treering.stores.StoredState)
+    assert len(stored.events) < 17
+
+
+def test_a_projection_follows(store: Store, alice: Scope, tmp_path: Path) -> None:
+    ticket = alice.own(Ticket, "T-1")
+    ticket.send(Open("a"))
+    ticket.send(Notes(("one", "two")))
+    alice.memory.add("k", "v")
+
+    def count(view: dict[str, int], event: SourceEvent, commit: treering.Commit) -> dict[str, int]:
+        kind = type(event.message).__name__
+        return {**view, kind: view.get(kind, 0) + 1}
+
+    by_class = alice.projection("by-class", kinds=[Ticket, "user-memory"], start={})
+    assert by_class.catch_up(count).events == 4
+    assert by_class.get().value == {"Opened": 1, "Noted": 2, "MemoryEntryAdded": 1}
+    plain = alice.projection("plain", kinds=["x.ticket"], start={})
+    plain.catch_up(lambda view, event, commit: {**view, event.type: event.message})
+    assert plain.get().value["x.ticket.Noted"] == {"text": "two", "labels": {}}
+    assert plain.rebuild(lambda view, event, commit: {**view, event.type: event.message}).events == 3
+    # The other way round: what follows from an event is a command to an own actor.
+    team = store.scope("team")
+
+    def copied(view: int, event: SourceEvent, commit: treering.Commit) -> int:
+        match event.message:
+            case Opened(title=title):
+                commit.own(Ticket, *event.source.parts).send(Open(f"copy of {title}"))
+            case Noted(text=text):
+                commit.own(Ticket, *event.source.parts).send(Note(text, {event.source.scope: event.version}))
+        return view + 1
+
+    copies = team.projection("copies", of=alice, kinds=[Ticket], start=0)
+    copies.catch_up(copied)
+    ticket.send(Note("three"))
+    assert (copies.catch_up(copied).events, copies.catch_up(copied).events) == (1, 0)
+    state = team.own(Ticket, "T-1").get().state
+    assert (state.title, list(state.notes), dict(state.labels)) == ("copy of a", ["one", "two", "three"], {"alice": 4})
+    ticket.trim(keep=0)
+    gaps = []
+    late = alice.projection("late", kinds=[Ticket], start=0)
+    late.catch_up(lambda view, event, commit: view, trimmed=lambda view, gap, commit: gaps.append(gap) or 1)
+    assert [gap.state for gap in gaps] == [ticket.get().state]
+    raw = alice.projection("raw", kinds=["x.ticket"], start=0)
+    raw.catch_up(lambda view, event, commit: view, trimmed=lambda view, gap, commit: gaps.append(gap) or 1)
+    assert isinstance(gaps[1].state, treering.stores.StoredState)
+    for name in ("x.", "x.Ticket", "y.ticket", "x.ticket-readmodel"):
+        with pytest.raises(Invalid):
+            alice.projection("p", kinds=[name], start=0)
+    with treering.open(tmp_path / "other") as opened:
+        made = opened.scope("a").projection("p", kinds=[Ticket], start=0)
+        assert pickle.loads(pickle.dumps(made)).name == "p"
+
+
+def test_what_a_projection_delivers_and_is_rejected(store: Store, alice: Scope) -> None:
+    ticket = alice.own(Ticket, "T-1")
+    ticket.send(Open("a"))
+    ticket.send(Note("one"))
+
+    def twice(view: int, event: SourceEvent, commit: treering.Commit) -> int:
+        commit.own(Ticket, "copy").send(Open("again"))
+        return view + 1
+
+    copies = store.scope("team").projection("copies", of=alice, kinds=[Ticket], start=0)
+    with pytest.raises(treering.EventRefused) as refused:
+        copies.catch_up(twice)
+    assert isinstance(refused.value.refusal, Rejected)
+    assert (refused.value.version, copies.get().value, store.scope("team").own(Ticket, "copy").get().version) == (
+        2,
+        1,
+        1,
+    )
+    assert copies.catch_up(twice, refused=lambda view, event, error: view + 10).events == 1
+    assert copies.get().value == 11
