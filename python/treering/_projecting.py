@@ -180,7 +180,7 @@ class Runner(Generic[V]):
             draft._answer = yield from draft._committed(batch)
         except Unavailable:
             raise
-        except (TreeringError, TypeError) as error:
+        except Exception as error:  # A decider of the caller's own raises what it likes.
             # Whatever it says: somebody else's move comes first.
             if not _same(self.now, (yield Look(self._core.load))):
                 raise Overtaken from None

@@ -151,6 +151,34 @@ def test_a_projection_follows(store: Store, alice: Scope, tmp_path: Path) -> Non
         assert pickle.loads(pickle.dumps(made)).name == "p"
 
 
+def test_what_a_projection_delivers_and_raises(store: Store, alice: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that is not treering's: all before it is done, and it says of which event it is."""
+    ticket = alice.own(Ticket, "T-1")
+    ticket.send(Open("a"))
+    ticket.send(Notes(("one", "two", "three")))
+    decide = Ticket.decide
+
+    def raising(self: Ticket, state: TicketState, command: object, context: treering.ActorContext) -> object:
+        if isinstance(command, Note) and command.text == "two":
+            raise ZeroDivisionError("two")
+        return decide(self, state, command, context)  # type: ignore[arg-type]
+
+    def copied(view: int, event: SourceEvent, commit: treering.Commit) -> int:
+        if isinstance(event.message, Noted):
+            commit.own(Ticket, "copy").send(Note(event.message.text))
+        return view + 1
+
+    monkeypatch.setattr(Ticket, "decide", raising)
+    copies = store.scope("team").projection("copies", of=alice, kinds=[Ticket], start=0)
+    with pytest.raises(ZeroDivisionError, match="two") as raised:
+        copies.catch_up(copied)
+    assert raised.value.__notes__ == ["projection copies, version 3 of alice/x.ticket/T-1"]
+    assert (copies.get().value, list(store.scope("team").own(Ticket, "copy").get().state.notes)) == (2, ["one"])
+    monkeypatch.undo()
+    copies.catch_up(copied)
+    assert list(store.scope("team").own(Ticket, "copy").get().state.notes) == ["one", "two", "three"]
+
+
 def test_what_a_projection_delivers_and_is_rejected(store: Store, alice: Scope) -> None:
     ticket = alice.own(Ticket, "T-1")
     ticket.send(Open("a"))
