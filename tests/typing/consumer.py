@@ -215,6 +215,8 @@ def own_actors(store: treering.Store) -> None:
     decided = treering_testing.given(Ticket, Opened("a")).when(Open("b"))
     assert_type(decided.events, list[Opened])
     assert_type(decided.then(Opened("c")).state, TicketState)
+    asked: protocols.Commandable[TicketState, Open] = ticket
+    assert_type(asked.send(Open("a")), treering.Receipt[TicketState])
     ticket.send("open")  # type: ignore[arg-type]
     ticket.send(Opened("a"))  # type: ignore[arg-type]
     treering_testing.given(Ticket, Open("a"))  # type: ignore[misc]

@@ -25,12 +25,15 @@ from treering.messages import (
     UserConfig,
     Workflow,
 )
+from treering.own.handle import StateAt
+from treering.own.rules import State
 from treering.stores.listing import Listing, Messages
 from treering.stores.receipt import Receipt
 
 __all__ = [
     "Agents",
     "Chats",
+    "Commandable",
     "Memories",
     "Participants",
     "Preferences",
@@ -43,6 +46,7 @@ __all__ = [
 
 
 T_co = TypeVar("T_co", covariant=True)
+C_contra = TypeVar("C_contra", contravariant=True)
 
 
 class Subscribable(Protocol[T_co]):
@@ -51,6 +55,21 @@ class Subscribable(Protocol[T_co]):
     def states(self, after: int | None = None) -> Iterator[T_co]:
         """Returns what is, then what is after each commit that changed it; no end. After a version: without the
         first."""
+        ...
+
+
+class Commandable(Protocol[State, C_contra]):
+    """An actor of one's own that is asked and read: `Commandable[TicketState, Open | Close]` is `scope.own(Ticket,
+    "1")`."""
+
+    def send(
+        self, command: C_contra, *, expected_version: int | None = None, command_id: str | None = None
+    ) -> Receipt[State]:
+        """Returns the receipt with the state after the command."""
+        ...
+
+    def get(self) -> StateAt[State]:
+        """Returns the state as it is, with its version."""
         ...
 
 
