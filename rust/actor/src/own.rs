@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use treering_block::node::{Entry, SnapshotNode, Typed};
 use treering_block::{Block, Cid};
 use treering_store::Durability;
+use treering_store::name::READ_MODEL;
 use treering_thread::command::Payload;
 
-use crate::address::{Address, READ_MODEL};
+use crate::address::Address;
 use crate::dispatch::{Dispatcher, Done, Operation};
 use crate::error::{ActorError, Result};
 use crate::kind::{Blocks, Event, Happened, Kind, State, Unreadable};
