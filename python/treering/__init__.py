@@ -13,7 +13,7 @@
 `treering.aio` has the same names for asyncio. Errors are in `treering.errors`, and here.
 """
 
-from treering import codec, errors
+from treering import codec, errors, secrets
 from treering._core import VERSION as __version__  # noqa: N811 - Python's name for it
 from treering._core import Cid
 from treering._session import Durability
@@ -72,6 +72,7 @@ from treering.projections import Projection, ProjectionInfo, ProjectionReport, P
 from treering.refs import Quarantined, QuarantinedRef, Refs, RefState
 from treering.scope import Scope
 from treering.scoped import Scoped
+from treering.secrets import Secret
 from treering.settings import Settings
 from treering.source_event import Gap, Source, SourceEvent
 from treering.step import NOW, NewStep, Step, StepLike, StepPlace, StepRef
@@ -81,12 +82,15 @@ from treering.stores import (
     ActorHandle,
     ActorInfo,
     AgentsStore,
+    Catalog,
     ChatsStore,
+    ConnectorsStore,
     Listing,
     LlmPreferencesStore,
     MemoryStore,
     ParticipantsStore,
     Receipt,
+    RolesStore,
     ScopeEvent,
     ScriptsStore,
     UserConfigStore,
@@ -96,6 +100,7 @@ from treering.thread import Status, Thread
 from treering.threads import Threads
 from treering.vector import Vector
 from treering.verify import Finding, Repair, VerifyReport
+from treering.workspace import LocalWorkspace, Workspace
 
 __all__ = [
     "END_ROLE",
@@ -112,6 +117,7 @@ __all__ = [
     "BackupReport",
     "BlockInfo",
     "Blocks",
+    "Catalog",
     "ChatsStore",
     "Cid",
     "Closed",
@@ -121,6 +127,7 @@ __all__ = [
     "CommitThreads",
     "CommitUnknown",
     "Conflict",
+    "ConnectorsStore",
     "ContentNode",
     "Context",
     "CopyReport",
@@ -153,6 +160,7 @@ __all__ = [
     "LeaseLost",
     "LimitExceeded",
     "Listing",
+    "LocalWorkspace",
     "LlmPreferencesStore",
     "LockTimeout",
     "Map",
@@ -183,12 +191,14 @@ __all__ = [
     "Refs",
     "Rejected",
     "Repair",
+    "RolesStore",
     "Scope",
     "ScopeEvent",
     "Scoped",
     "ScriptsStore",
     "SealReport",
     "SealedFile",
+    "Secret",
     "Settings",
     "Source",
     "SourceEvent",
@@ -212,6 +222,7 @@ __all__ = [
     "VerifyReport",
     "VersionConflict",
     "WorkflowsStore",
+    "Workspace",
     "WrongStatus",
     "__version__",
     "codec",
@@ -219,5 +230,6 @@ __all__ = [
     "memory",
     "open",
     "restore",
+    "secrets",
     "upcast",
 ]

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from treering.stores.actor import ActorHandle
     from treering.stores.agents import AgentsStore
     from treering.stores.chats import ChatsStore
+    from treering.stores.connectors import ConnectorsStore
     from treering.stores.memory import MemoryStore
     from treering.stores.participants import ParticipantsStore
+    from treering.stores.roles import RolesStore
     from treering.stores.sources import ScriptsStore, WorkflowsStore
     from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
     from treering.thread import Thread
@@ -43,6 +45,7 @@ class Family:
     ChatsStore: type[ChatsStore]
     Commit: type[Commit]
     CommitThreads: type[CommitThreads]
+    ConnectorsStore: type[ConnectorsStore]
     Hold: type[Hold]
     Lease: type[Lease]
     LlmPreferencesStore: type[LlmPreferencesStore]
@@ -53,6 +56,7 @@ class Family:
     Pins: type[Pins]
     Projection: type[Projection[Any]]
     Refs: type[Refs]
+    RolesStore: type[RolesStore]
     Scope: type[Scope]
     Scoped: type[Scoped]
     ScriptsStore: type[ScriptsStore]

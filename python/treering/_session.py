@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from treering._core import Core, StoresCore, ThreadsCore
 from treering.errors import Invalid
 from treering.settings import Settings
+from treering.workspace import Workspace
 
 Durability: TypeAlias = Literal["durable", "relaxed"]
 """How much an acknowledged commit outlives: a power failure, or only a killed process."""
@@ -71,7 +72,8 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """One scope of a session: where its threads and stores live, how durably it commits, and on whose behalf."""
+    """One scope of a session: where its threads and stores live, how durably it commits, on whose behalf, and where its
+    drafts are mirrored to."""
 
     session: Session
     threads: ThreadsCore
@@ -79,6 +81,7 @@ class Home:
     durability: Durability
     principal: str | None = None
     causation_id: str | None = None
+    workspace: Workspace | None = None
 
     def resolve(self) -> Home:
         """Returns itself: it always is the scope that is meant."""
@@ -90,7 +93,8 @@ class Home:
 
     def portable(self, what: str) -> Address:
         """Returns where the scope is, for a pickle of `what`."""
-        return Address(self.session.portable(what), self.scope, self.durability, self.principal, self.causation_id)
+        location = self.session.portable(what)
+        return Address(location, self.scope, self.durability, self.principal, self.causation_id, self.workspace)
 
     def same_scope(self, other: Home) -> bool:
         return self.scope == other.scope and self.session.same_store(other.session)
@@ -105,10 +109,11 @@ class Address:
     durability: Durability
     principal: str | None = None
     causation_id: str | None = None
+    workspace: Workspace | None = None
 
     def open(self) -> Home:
         at = home(open_session(self.location, create=False), self.scope, self.durability)
-        return replace(at, principal=self.principal, causation_id=self.causation_id)
+        return replace(at, principal=self.principal, causation_id=self.causation_id, workspace=self.workspace)
 
 
 def home(session: Session, scope: str, durability: Durability) -> Home:

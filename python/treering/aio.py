@@ -39,8 +39,10 @@ from treering.own import handle as _own
 from treering.stores import actor as _actor
 from treering.stores import agents as _agents
 from treering.stores import chats as _chats
+from treering.stores import connectors as _connectors
 from treering.stores import memory as _memory
 from treering.stores import participants as _participants
+from treering.stores import roles as _roles
 from treering.stores import sources as _sources
 from treering.stores import user_config as _user_config
 
@@ -51,6 +53,7 @@ __all__ = [
     "ChatsStore",
     "Commit",
     "CommitThreads",
+    "ConnectorsStore",
     "Hold",
     "Lease",
     "LlmPreferencesStore",
@@ -62,6 +65,7 @@ __all__ = [
     "Pins",
     "Projection",
     "Refs",
+    "RolesStore",
     "Scope",
     "Scoped",
     "ScriptsStore",
@@ -95,9 +99,11 @@ Threads = _ASYNC.Threads = derive(_threads.Threads)
 ActorHandle = _ASYNC.ActorHandle = derive(_actor.ActorHandle)
 AgentsStore = _ASYNC.AgentsStore = derive(_agents.AgentsStore)
 ChatsStore = _ASYNC.ChatsStore = derive(_chats.ChatsStore)
+ConnectorsStore = _ASYNC.ConnectorsStore = derive(_connectors.ConnectorsStore)
 LlmPreferencesStore = _ASYNC.LlmPreferencesStore = derive(_user_config.LlmPreferencesStore)
 MemoryStore = _ASYNC.MemoryStore = derive(_memory.MemoryStore)
 ParticipantsStore = _ASYNC.ParticipantsStore = derive(_participants.ParticipantsStore)
+RolesStore = _ASYNC.RolesStore = derive(_roles.RolesStore)
 ScriptsStore = _ASYNC.ScriptsStore = derive(_sources.ScriptsStore)
 UserConfigStore = _ASYNC.UserConfigStore = derive(_user_config.UserConfigStore)
 WorkflowsStore = _ASYNC.WorkflowsStore = derive(_sources.WorkflowsStore)

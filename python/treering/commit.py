@@ -19,15 +19,19 @@ from treering.errors import Invalid, Rejected
 from treering.own.handle import Drafted, OwnDraft, decide_all
 from treering.own.rules import Actor, Command, Event, State
 from treering.step import NOW, AtMs, NewStep, Step, StepLike, step_args
+from treering.stores.catalogs import CatalogKind
 from treering.stores.drafts import (
     AgentsDraft,
     ChatsDraft,
+    ConnectorsDraft,
     MemoryDraft,
     ParticipantsDraft,
+    RolesDraft,
     ScriptsDraft,
     UserConfigDraft,
     WorkflowsDraft,
 )
+from treering.stores.mirror import warned
 from treering.stores.receipt import Receipt
 from treering.thread import Thread
 from treering.threads import start_args
@@ -170,11 +174,15 @@ class Commit:
         "_command_id",
         "_drafted",
         "_home",
+        "_mirrors",
         "_steps",
+        "_warnings",
         "agents",
         "chats",
+        "connectors",
         "memory",
         "participants",
+        "roles",
         "scripts",
         "threads",
         "user_config",
@@ -190,6 +198,9 @@ class Commit:
         self._answer: Mapping[str, Any] | None = None
         self._steps = 0
         self._drafted: list[Drafted] = []
+        # Of which verbs the draft is mirrored, and of which kinds that failed.
+        self._mirrors: dict[int, CatalogKind] = {}
+        self._warnings: dict[CatalogKind, str | None] = {}
         self.threads: CommitThreads = self._family.CommitThreads(self)
         """The threads of the scope, to start, append to, fork and finish."""
         self.user_config: UserConfigDraft = UserConfigDraft(self)
@@ -199,6 +210,8 @@ class Commit:
         self.chats: ChatsDraft = ChatsDraft(self)
         self.workflows: WorkflowsDraft = WorkflowsDraft(self)
         self.scripts: ScriptsDraft = ScriptsDraft(self)
+        self.connectors: ConnectorsDraft = ConnectorsDraft(self)
+        self.roles: RolesDraft = RolesDraft(self)
 
     def own(self, actor: type[Actor[State, Command, Event]], *parts: str) -> OwnDraft[State, Command, Event]:
         """Returns an actor of your own, as the commit will leave it."""
@@ -237,6 +250,8 @@ class Commit:
         batch, self._batch = self._batch, None
         if kind is None and batch is not None:
             self._answer = yield from self._committed(batch)
+            for kind in dict.fromkeys(self._mirrors.values()) if self._home.workspace is not None else ():
+                self._warnings[kind] = yield Look(partial(kind.warning, self._home))
 
     def _committed(self, batch: BatchCore) -> Op[dict[str, Any]]:
         """Decides what is still to be decided, and commits all of it."""
@@ -277,7 +292,12 @@ class Commit:
         return self._open().add(verb, expected_version)
 
     def _receipt(self, index: int) -> Receipt[Any]:
-        return Receipt(*self._written()["receipts"][index])
+        receipt: Receipt[Any] = Receipt(*self._written()["receipts"][index])
+        mirrored = self._mirrors.get(index)
+        return receipt if mirrored is None else warned(receipt, self._warnings.get(mirrored))
+
+    def _mirror(self, index: int, kind: CatalogKind) -> None:
+        self._mirrors[index] = kind
 
     def _step(self, core: StepCore) -> StepDraft:
         draft = StepDraft(self, self._steps, core)

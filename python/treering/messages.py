@@ -9,12 +9,14 @@ Written from the .proto files by `make gen`; edit those.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from treering._core import Cid
+from treering.secrets import NO_VALUES, Secret, checked_secret, checked_values
 
 __all__ = [
     "Admission",
@@ -26,8 +28,17 @@ __all__ = [
     "ChatIndexed",
     "ChatReplaced",
     "ChatUnindexed",
+    "CliConnector",
+    "Connector",
+    "ConnectorAuth",
+    "ConnectorDraft",
+    "ConnectorDraftDeleted",
+    "ConnectorDraftSaved",
+    "ConnectorsSaved",
     "Conversation",
+    "HttpConnector",
     "LlmPreferences",
+    "McpConnector",
     "MemoryCleared",
     "MemoryEntry",
     "MemoryEntryAdded",
@@ -37,6 +48,11 @@ __all__ = [
     "Participant",
     "ParticipantAdded",
     "ParticipantRemoved",
+    "Role",
+    "RoleDraft",
+    "RoleDraftDeleted",
+    "RoleDraftSaved",
+    "RolesSaved",
     "RoomRemoved",
     "Script",
     "ScriptUploaded",
@@ -232,6 +248,157 @@ class ChatUnindexed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorAuth:
+    """How a connector gets a token for what it calls."""
+
+    type: str = ""
+    """"client_credentials", or "" for none."""
+    token_url: str = ""
+    """Absolute URL that gives tokens."""
+    client_id: str = ""
+    """Who asks."""
+    client_secret: Secret | None = None
+    """Where that one's secret is found; None for none."""
+    scope: str = ""
+    """What is asked for; "" leaves it to the server."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "client_secret", checked_secret("client_secret", self.client_secret))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpConnector:
+    """A service that is called by HTTP."""
+
+    base_url: str = ""
+    """Absolute URL that paths are put behind."""
+    allowed_methods: tuple[str, ...] = ()
+    """Upper-case methods that may be used."""
+    allowed_paths: tuple[str, ...] = ()
+    """Paths that may be called."""
+    allowed_input_keys: tuple[str, ...] = ()
+    """Names that an input may have."""
+    default_headers: Mapping[str, str | Secret] = NO_VALUES
+    """Headers of every call, by name."""
+    auth: ConnectorAuth | None = None
+    """How a token is got; None for no token."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "default_headers", checked_values("default_headers", self.default_headers))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CliConnector:
+    """A command that is run."""
+
+    command: str = ""
+    """The program, by name or path."""
+    fixed_arguments: tuple[str, ...] = ()
+    """What comes first of its arguments, in order."""
+    allowed_operations: tuple[str, ...] = ()
+    """Operations that may be asked for."""
+    allowed_input_keys: tuple[str, ...] = ()
+    """Names that an input may have."""
+    working_directory: str = ""
+    """Where it runs; "" leaves it to the caller."""
+    environment: Mapping[str, str | Secret] = NO_VALUES
+    """Variables of its environment, by name."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "environment", checked_values("environment", self.environment))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpConnector:
+    """A tool server, a command or at a URL."""
+
+    server_name: str = ""
+    """The name that it goes by."""
+    command: str = ""
+    """The program that is the server; "" where there is a URL."""
+    url: str = ""
+    """Absolute URL of the server; "" where there is a command."""
+    arguments: tuple[str, ...] = ()
+    """The command's arguments, in order."""
+    environment: Mapping[str, str | Secret] = NO_VALUES
+    """Variables of the command's environment, by name."""
+    additional_headers: Mapping[str, str | Secret] = NO_VALUES
+    """Headers of every call of the URL, by name."""
+    auth: ConnectorAuth | None = None
+    """How a token for the URL is got; None for no token."""
+    default_tool: str = ""
+    """The tool that is called where none is named; "" for none."""
+    allowed_tools: tuple[str, ...] = ()
+    """Tools that may be called."""
+    allowed_input_keys: tuple[str, ...] = ()
+    """Names that an input may have."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "environment", checked_values("environment", self.environment))
+        object.__setattr__(self, "additional_headers", checked_values("additional_headers", self.additional_headers))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector:
+    """Something that agents may call."""
+
+    name: str = ""
+    """What it is called; no two of a catalog have the same, whatever their case."""
+    type: str = ""
+    """"http", "cli" or "mcp": which of the parts below says how it is called."""
+    enabled: bool = True
+    """Whether it may be used."""
+    timeout_ms: int = 0
+    """How long a call may take, milliseconds: 100 to 300,000; 0 or less becomes 30,000."""
+    retry: int = 0
+    """How often a failed call is tried again: 0 to 5."""
+    http: HttpConnector | None = None
+    """How it is called by HTTP; None where it is not."""
+    cli: CliConnector | None = None
+    """How it is run; None where it is not."""
+    mcp: McpConnector | None = None
+    """How its tool server is called; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorDraft:
+    """A connector that somebody is still writing."""
+
+    item: Connector | None = None
+    """As it is so far; None where there is only the time."""
+    updated_at_ms: int = 0
+    """When it was saved, Unix milliseconds."""
+    version: int = field(default=0, compare=False)
+    """The version of the actor that this was read at; 0 where nothing was ever written. It makes no two unequal."""
+
+    @property
+    def updated_at(self) -> datetime:
+        """`updated_at_ms` as a `datetime` in UTC; the first or last that there is for a time beyond it."""
+        return _moment(self.updated_at_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorsSaved:
+    """All connectors were replaced, as they stand here."""
+
+    connectors: tuple[Connector, ...] = ()
+    """Normalised; none for a catalog that is there and empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorDraftSaved:
+    """The draft was replaced."""
+
+    draft: ConnectorDraft
+    """Normalised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorDraftDeleted:
+    """The draft was deleted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryEntry:
     """One thing that is remembered about a user."""
 
@@ -325,6 +492,62 @@ class RoomRemoved:
 
     room_id: str = ""
     """The room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """Something that an agent can be."""
+
+    id: str = ""
+    """Its id; no two of a catalog have the same, whatever their case."""
+    name: str = ""
+    """What it is called; its id, if nobody said otherwise."""
+    system_prompt: str = ""
+    """What the agent is told to be."""
+    provider: str = ""
+    """Who provides the model; "" leaves it open."""
+    model: str = ""
+    """The model; "" leaves it open."""
+    connectors: tuple[str, ...] = ()
+    """Names of the connectors that it may use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleDraft:
+    """A role that somebody is still writing."""
+
+    item: Role | None = None
+    """As it is so far; None where there is only the time."""
+    updated_at_ms: int = 0
+    """When it was saved, Unix milliseconds."""
+    version: int = field(default=0, compare=False)
+    """The version of the actor that this was read at; 0 where nothing was ever written. It makes no two unequal."""
+
+    @property
+    def updated_at(self) -> datetime:
+        """`updated_at_ms` as a `datetime` in UTC; the first or last that there is for a time beyond it."""
+        return _moment(self.updated_at_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolesSaved:
+    """All roles were replaced, as they stand here."""
+
+    roles: tuple[Role, ...] = ()
+    """Normalised; none for a catalog that is there and empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleDraftSaved:
+    """The draft was replaced."""
+
+    draft: RoleDraft
+    """Normalised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleDraftDeleted:
+    """The draft was deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,12 +32,15 @@ from treering.projections import listed as listed_projections
 from treering.stores.actor import ActorHandle, ActorInfo, ScopeEvent, listed, newest_first
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
+from treering.stores.connectors import ConnectorsStore
 from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
+from treering.stores.roles import RolesStore
 from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
 from treering.thread import Thread
 from treering.threads import Threads
+from treering.workspace import Workspace
 
 
 class Scope:
@@ -82,6 +85,24 @@ class Scope:
         """
         return self._family.Scope(replace(self._home, principal=principal, causation_id=causation_id))
 
+    def with_workspace(self, workspace: Workspace | None) -> Scope:
+        """Returns the same scope; the drafts of its `connectors` and `roles` are mirrored to that workspace after each
+        commit through it, and `import_local` reads there. None mirrors nothing, as at first. Nothing is read or written.
+
+        A workspace has one file for each kind of draft: it is that of the scope which comes first, and stays so until
+        the draft is deleted. For another scope a receipt's `warnings` says so.
+
+        Example:
+            >>> import pathlib, tempfile, treering
+            >>> folder = pathlib.Path(tempfile.mkdtemp())
+            >>> alice = treering.memory().scope("alice").with_workspace(treering.LocalWorkspace(folder))
+            >>> alice.roles.save_draft(treering.messages.Role(id="coder")).warnings
+            ()
+            >>> [file.name for file in folder.iterdir()]
+            ['roles_draft.json']
+        """
+        return self._family.Scope(replace(self._home, workspace=workspace))
+
     @property
     def user_config(self) -> UserConfigStore:
         """How this scope's user wants their agents to run."""
@@ -121,6 +142,16 @@ class Scope:
     def scripts(self) -> ScriptsStore:
         """The sources of scripts."""
         return self._family.ScriptsStore(self._home)
+
+    @property
+    def connectors(self) -> ConnectorsStore:
+        """What agents may call."""
+        return self._family.ConnectorsStore(self._home)
+
+    @property
+    def roles(self) -> RolesStore:
+        """Who agents can be."""
+        return self._family.RolesStore(self._home)
 
     def actor(self, kind: str, *parts: str) -> ActorHandle:
         """Returns any actor of this scope, there or not: its state, its history, and whether it is sound.

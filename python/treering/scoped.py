@@ -9,8 +9,10 @@ from treering._family import SYNC, Family
 from treering._session import Durability, Home, Session, home
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
+from treering.stores.connectors import ConnectorsStore
 from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
+from treering.stores.roles import RolesStore
 from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
 
@@ -81,6 +83,16 @@ class Scoped:
     def scripts(self) -> ScriptsStore:
         """The sources of scripts."""
         return self._family.ScriptsStore(self._scope)
+
+    @property
+    def connectors(self) -> ConnectorsStore:
+        """What agents may call; no workspace mirrors their drafts."""
+        return self._family.ConnectorsStore(self._scope)
+
+    @property
+    def roles(self) -> RolesStore:
+        """Who agents can be; no workspace mirrors their drafts."""
+        return self._family.RolesStore(self._scope)
 
     def __repr__(self) -> str:
         return f"<Scoped, {self._scope!r}>"

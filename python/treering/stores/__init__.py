@@ -1,4 +1,4 @@
-"""The stores of a scope: configuration, memory, agents, participants, chats, workflows, scripts.
+"""The stores of a scope: configuration, memory, agents, participants, chats, workflows, scripts, connectors, roles.
 
 Each is an actor, or one for each conversation: every write is a command that is decided on the state as it is and kept
 as an event. Reads answer the state with its `version`, writes a `Receipt`. All writes take `expected_version` (nothing
@@ -9,12 +9,14 @@ from treering.stores._dispatch import ScopeResolver
 from treering.stores.actor import ActorHandle, ActorInfo, ActorState, ScopeEvent
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
+from treering.stores.connectors import ConnectorsStore
 from treering.stores.drafts import ReceiptDraft
 from treering.stores.history import ActorEvent
-from treering.stores.listing import Listing, Messages
+from treering.stores.listing import Catalog, Listing, Messages
 from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
 from treering.stores.receipt import Receipt
+from treering.stores.roles import RolesStore
 from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.stored import StoredState
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
@@ -25,7 +27,9 @@ __all__ = [
     "ActorInfo",
     "ActorState",
     "AgentsStore",
+    "Catalog",
     "ChatsStore",
+    "ConnectorsStore",
     "Listing",
     "LlmPreferencesStore",
     "MemoryStore",
@@ -33,6 +37,7 @@ __all__ = [
     "ParticipantsStore",
     "Receipt",
     "ReceiptDraft",
+    "RolesStore",
     "ScopeEvent",
     "ScopeResolver",
     "ScriptsStore",

@@ -14,10 +14,23 @@ from treering._family import SYNC, Family
 from treering._session import Home
 from treering.errors import HistoryTrimmed, NotFound
 from treering.journal import moment_ms
-from treering.messages import AgentGroup, Conversation, MemoryEntry, Participant, Script, UserConfig, Workflow
+from treering.messages import (
+    AgentGroup,
+    Connector,
+    ConnectorDraft,
+    Conversation,
+    MemoryEntry,
+    Participant,
+    Role,
+    RoleDraft,
+    Script,
+    UserConfig,
+    Workflow,
+)
 from treering.stores._dispatch import DISPATCHER, READER
+from treering.stores.catalogs import CONNECTORS, ROLES
 from treering.stores.history import ActorEvent
-from treering.stores.listing import Listing, Messages
+from treering.stores.listing import Catalog, Listing, Messages
 from treering.stores.receipt import Receipt
 from treering.stores.stored import OWN, StoredState, stored, stored_state
 
@@ -95,6 +108,8 @@ ActorState = (
     | Listing[Workflow]
     | Listing[Script]
     | StoredState
+    | Catalog[Connector, ConnectorDraft]
+    | Catalog[Role, RoleDraft]
 )
 """What `ActorHandle.state` answers, by kind; `StoredState` for kinds of somebody's own."""
 
@@ -318,6 +333,10 @@ def state_of(core: StoresCore, kind: str, parts: tuple[str, ...], version: int |
             found = core.workflows(version)
         case "script-storage", ():
             found = core.scripts(version)
+        case CONNECTORS.kind, ():
+            return CONNECTORS.read(core, version)
+        case ROLES.kind, ():
+            return ROLES.read(core, version)
         case _ if kind.startswith(OWN):
             return stored_state(core, kind, parts, version)
         case _:
@@ -336,6 +355,8 @@ def _shown(kind: str, found: Any) -> ActorState:
         case "chat":
             conversation, messages, version = found
             return Messages(messages, version, conversation)
+        case CONNECTORS.kind | ROLES.kind:
+            return Catalog(*found)
         case _:
             return Listing(*found)
 

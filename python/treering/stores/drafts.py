@@ -7,16 +7,21 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from treering._core import StoresCore, VerbCore
 from treering.messages import (
+    Connector,
+    ConnectorDraft,
     Conversation,
     MemoryEntry,
     MemorySource,
     Message,
     Participant,
+    Role,
+    RoleDraft,
     Script,
     UserConfig,
     UserConfigUpdated,
     Workflow,
 )
+from treering.stores.catalogs import CONNECTORS, ROLES, CatalogKind
 from treering.stores.receipt import Receipt
 
 T_co = TypeVar("T_co", covariant=True)
@@ -28,6 +33,7 @@ class Drafting(Protocol):
     def _verb(self, verb: VerbCore, expected_version: int | None) -> int: ...
     def _decide_later(self, drafted: Any) -> None: ...
     def _receipt(self, index: int) -> Receipt[Any]: ...
+    def _mirror(self, index: int, kind: CatalogKind) -> None: ...
     @property
     def _stores(self) -> StoresCore: ...
 
@@ -214,3 +220,52 @@ class ScriptsDraft(StoreDraft):
     def upload(self, id: str, source: str, *, expected_version: int | None = None) -> ReceiptDraft[Script]:
         """Returns the draft of `ScriptsStore.upload`."""
         return self._draft(self._core.scripts_upload(id, source), expected_version)
+
+
+class CatalogDraft(StoreDraft):
+    """What the two catalogs share."""
+
+    __slots__ = ()
+
+    def _on_draft(self, kind: CatalogKind, verb: VerbCore, expected_version: int | None) -> ReceiptDraft[Any]:
+        index = self._commit._verb(verb, expected_version)
+        self._commit._mirror(index, kind)
+        return ReceiptDraft(self._commit, index)
+
+
+class ConnectorsDraft(CatalogDraft):
+    """`c.connectors`."""
+
+    __slots__ = ()
+
+    def save(self, items: Iterable[Connector], *, expected_version: int | None = None) -> ReceiptDraft[None]:
+        """Returns the draft of `ConnectorsStore.save`."""
+        return self._draft(CONNECTORS.saving(self._core, items), expected_version)
+
+    def save_draft(
+        self, item: Connector | None, *, expected_version: int | None = None
+    ) -> ReceiptDraft[ConnectorDraft]:
+        """Returns the draft of `ConnectorsStore.save_draft`."""
+        return self._on_draft(CONNECTORS, CONNECTORS.saving_draft(self._core, item), expected_version)
+
+    def delete_draft(self, *, expected_version: int | None = None) -> ReceiptDraft[None]:
+        """Returns the draft of `ConnectorsStore.delete_draft`."""
+        return self._on_draft(CONNECTORS, CONNECTORS.deleting_draft(self._core), expected_version)
+
+
+class RolesDraft(CatalogDraft):
+    """`c.roles`."""
+
+    __slots__ = ()
+
+    def save(self, items: Iterable[Role], *, expected_version: int | None = None) -> ReceiptDraft[None]:
+        """Returns the draft of `RolesStore.save`."""
+        return self._draft(ROLES.saving(self._core, items), expected_version)
+
+    def save_draft(self, item: Role | None, *, expected_version: int | None = None) -> ReceiptDraft[RoleDraft]:
+        """Returns the draft of `RolesStore.save_draft`."""
+        return self._on_draft(ROLES, ROLES.saving_draft(self._core, item), expected_version)
+
+    def delete_draft(self, *, expected_version: int | None = None) -> ReceiptDraft[None]:
+        """Returns the draft of `RolesStore.delete_draft`."""
+        return self._on_draft(ROLES, ROLES.deleting_draft(self._core), expected_version)

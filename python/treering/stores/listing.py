@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar, overload
+from typing import Generic, TypeVar, overload
 
 from treering.messages import Conversation, Message
 
 T_co = TypeVar("T_co", covariant=True)
+Draft_co = TypeVar("Draft_co", covariant=True)
 
 
 class Listing(Sequence[T_co]):
@@ -56,3 +57,18 @@ class Messages(Listing[Message]):
         super().__init__(items, version)
         self.conversation: Conversation | None = conversation
         """What is known of it beside its messages; None if there is no such conversation."""
+
+
+class Catalog(Listing[T_co], Generic[T_co, Draft_co]):
+    """The items of a catalog as they were saved, with its draft at the same version."""
+
+    __slots__ = ("draft", "exists")
+
+    def __init__(
+        self, items: Sequence[T_co], version: int, exists: bool = True, draft: Draft_co | None = None
+    ) -> None:
+        super().__init__(items, version)
+        self.exists: bool = exists
+        """Whether it was ever saved; an empty one was, if this says so."""
+        self.draft: Draft_co | None = draft
+        """The draft; None if there is none."""

@@ -8,6 +8,7 @@ them together: a `Scope` is one, and `store.scoped(…)` too.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
@@ -15,28 +16,34 @@ from treering.messages import (
     Admission,
     AgentGroup,
     AgentOperation,
+    Connector,
+    ConnectorDraft,
     Conversation,
     LlmPreferences,
     MemoryEntry,
     MemorySource,
     Message,
     Participant,
+    Role,
+    RoleDraft,
     Script,
     UserConfig,
     Workflow,
 )
 from treering.own.handle import StateAt
 from treering.own.rules import State
-from treering.stores.listing import Listing, Messages
+from treering.stores.listing import Catalog, Listing, Messages
 from treering.stores.receipt import Receipt
 
 __all__ = [
     "Agents",
     "Chats",
     "Commandable",
+    "Connectors",
     "Memories",
     "Participants",
     "Preferences",
+    "Roles",
     "Scripts",
     "Stores",
     "Subscribable",
@@ -282,6 +289,82 @@ class Scripts(Protocol):
         ...
 
 
+class Connectors(Protocol):
+    """What agents may call: as `ConnectorsStore`."""
+
+    def get(self) -> Catalog[Connector, ConnectorDraft]:
+        """Returns the connectors as they were saved, and their draft."""
+        ...
+
+    def save(
+        self, items: Iterable[Connector], *, expected_version: int | None = None, command_id: str | None = None
+    ) -> Receipt[None]:
+        """Returns the receipt; these are all connectors now."""
+        ...
+
+    def draft(self) -> ConnectorDraft | None:
+        """Returns the draft, None if there is none."""
+        ...
+
+    def save_draft(
+        self, item: Connector | None, *, expected_version: int | None = None, command_id: str | None = None
+    ) -> Receipt[ConnectorDraft]:
+        """Returns the receipt with the draft, which may be unfinished."""
+        ...
+
+    def delete_draft(self, *, expected_version: int | None = None, command_id: str | None = None) -> Receipt[None]:
+        """Returns the receipt; there is no draft."""
+        ...
+
+    def import_local(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        expected_version: int | None = None,
+        command_id: str | None = None,
+    ) -> Receipt[None]:
+        """Returns the receipt; all connectors are now those of a file."""
+        ...
+
+
+class Roles(Protocol):
+    """Who agents can be: as `RolesStore`."""
+
+    def get(self) -> Catalog[Role, RoleDraft]:
+        """Returns the roles as they were saved, and their draft."""
+        ...
+
+    def save(
+        self, items: Iterable[Role], *, expected_version: int | None = None, command_id: str | None = None
+    ) -> Receipt[None]:
+        """Returns the receipt; these are all roles now."""
+        ...
+
+    def draft(self) -> RoleDraft | None:
+        """Returns the draft, None if there is none."""
+        ...
+
+    def save_draft(
+        self, item: Role | None, *, expected_version: int | None = None, command_id: str | None = None
+    ) -> Receipt[RoleDraft]:
+        """Returns the receipt with the draft, which may be unfinished."""
+        ...
+
+    def delete_draft(self, *, expected_version: int | None = None, command_id: str | None = None) -> Receipt[None]:
+        """Returns the receipt; there is no draft."""
+        ...
+
+    def import_local(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        expected_version: int | None = None,
+        command_id: str | None = None,
+    ) -> Receipt[None]:
+        """Returns the receipt; all roles are now those of a file."""
+        ...
+
+
 class Stores(Protocol):
     """All stores of somebody: as `Scope`, and as what `store.scoped(resolver)` returns."""
 
@@ -323,4 +406,14 @@ class Stores(Protocol):
     @property
     def scripts(self) -> Scripts:
         """Their scripts."""
+        ...
+
+    @property
+    def connectors(self) -> Connectors:
+        """What their agents may call."""
+        ...
+
+    @property
+    def roles(self) -> Roles:
+        """Who their agents can be."""
         ...

@@ -1,6 +1,8 @@
 //! What can go wrong with actors. Each variant carries what a caller needs to act on it; none is answered after
 //! anything of the failing call was written.
 
+use std::borrow::Cow;
+
 use treering_block::{BlockError, Cid, CodecError};
 use treering_store::{RefName, StoreError};
 use treering_thread::ThreadError;
@@ -27,7 +29,7 @@ pub enum ActorError {
     #[error("{field} {value:?} is not valid: {rule}")]
     InvalidCommand {
         /// Which field of the command.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What it was, cut short.
         value: String,
         /// The rule.
@@ -140,9 +142,13 @@ impl ActorError {
     }
 
     /// A field that breaks a rule; its value is cut short.
-    pub fn invalid(field: &'static str, value: &str, rule: impl Into<String>) -> Self {
+    pub fn invalid(
+        field: impl Into<Cow<'static, str>>,
+        value: &str,
+        rule: impl Into<String>,
+    ) -> Self {
         Self::InvalidCommand {
-            field,
+            field: field.into(),
             value: value.chars().take(64).collect(),
             rule: rule.into(),
         }

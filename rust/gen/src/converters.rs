@@ -13,8 +13,13 @@ const HEAD: &str = r"//! Which class each message has, and of what kind each of 
 
 use treering_actor::messages as proto;
 
-use super::field::{Choice, Linked, Number, Optional, Part, Present, Repeated, Text};
+use super::field::{
+    Choice, Flag, Linked, Number, Optional, Part, Present, Reference, Repeated, Text, Values,
+};
 ";
+
+/// Words that a field of a struct can only be called by with `r#`, as prost-build calls it.
+const RESERVED: [&str; 6] = ["type", "ref", "match", "move", "use", "in"];
 
 /// The text of the file.
 pub fn text(schema: &Schema) -> Result<String> {
@@ -51,7 +56,12 @@ fn write_message(text: &mut String, message: &Message) -> Result<()> {
     let state = if message.is_state { "state " } else { "" };
     writeln!(text, "\nmessage! {{\n    {state}{} {{", message.name)?;
     for field in &message.fields {
-        writeln!(text, "        {}: {},", field.name, kind(field))?;
+        let name = &field.name;
+        let ident = match RESERVED.contains(&name.as_str()) {
+            true => format!("r#{name} as \"{name}\""),
+            false => name.clone(),
+        };
+        writeln!(text, "        {ident}: {},", kind(field))?;
     }
     text.push_str("    }\n}\n");
     Ok(())
@@ -60,8 +70,11 @@ fn write_message(text: &mut String, message: &Message) -> Result<()> {
 fn kind(field: &Field) -> String {
     let kind = match &field.kind {
         Kind::Text => "Text".to_owned(),
+        Kind::Bool => "Flag".to_owned(),
         Kind::Number(number) => format!("Number<{number}>"),
         Kind::Link => "Linked".to_owned(),
+        Kind::Secret => "Reference".to_owned(),
+        Kind::Values => "Values".to_owned(),
         Kind::Enum(name) => format!("Choice<proto::{name}>"),
         Kind::Message(name) => format!("Part<proto::{name}>"),
     };

@@ -15,12 +15,14 @@ Written from the .proto files by `make gen`; edit those.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from treering._core import Cid
+from treering.secrets import NO_VALUES, Secret, checked_secret, checked_values
 "#;
 
 const MOMENT: &str = r#"
@@ -92,6 +94,7 @@ fn write_class(text: &mut String, schema: &Schema, message: &Message) -> Result<
     if message.is_state {
         text.push_str(VERSION.trim_start_matches('\n'));
     }
+    write_checks(text, message)?;
     for field in &message.fields {
         if let Some(property) = &field.datetime {
             let name = &field.name;
@@ -106,14 +109,43 @@ fn write_class(text: &mut String, schema: &Schema, message: &Message) -> Result<
     Ok(())
 }
 
+/// A secret in clear does not get into an object.
+fn write_checks(text: &mut String, message: &Message) -> Result<()> {
+    let checked = message.fields.iter().filter_map(|field| match field.kind {
+        Kind::Secret => Some((&field.name, "checked_secret")),
+        Kind::Values => Some((&field.name, "checked_values")),
+        _ => None,
+    });
+    for (at, (name, check)) in checked.enumerate() {
+        if at == 0 {
+            text.push_str("\n    def __post_init__(self) -> None:\n");
+        }
+        writeln!(
+            text,
+            "        object.__setattr__(self, \"{name}\", {check}(\"{name}\", self.{name}))"
+        )?;
+    }
+    Ok(())
+}
+
 /// The type of a field, and its default: none for a message that is always there, so that nobody forgets it.
 fn annotation(schema: &Schema, field: &Field) -> Result<String> {
     let (one, default) = match &field.kind {
         Kind::Text => ("str", Some(format!("\"{}\"", field.default))),
+        Kind::Bool => {
+            let default = if field.default == "true" {
+                "True"
+            } else {
+                "False"
+            };
+            ("bool", Some(default.to_owned()))
+        }
         Kind::Number(_) => ("int", Some("0".to_owned())),
         Kind::Enum(name) => (name.as_str(), Some(zero(schema, name)?)),
         Kind::Message(name) => (name.as_str(), None),
         Kind::Link => ("Cid", None),
+        Kind::Secret => ("Secret", None),
+        Kind::Values => ("Mapping[str, str | Secret]", Some("NO_VALUES".to_owned())),
     };
     Ok(match (field.shape, default) {
         (Shape::Repeated, _) => format!("tuple[{one}, ...] = ()"),

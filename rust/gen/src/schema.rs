@@ -1,7 +1,7 @@
 //! The `.proto` set, read into what the writers need.
 //!
-//! Promises: what no writer has a rule for (a map, bytes, a floating-point number, a real oneof) ends the run with the
-//! field's name, and so does a message, field or enum value without a comment.
+//! Promises: what no writer has a rule for (a map of anything but values, bytes, a floating-point number, a real oneof) ends
+//! the run with the field's name, and so does a message, field or enum value without a comment.
 
 use std::error::Error;
 use std::fs;
@@ -58,7 +58,7 @@ pub struct Field {
     pub doc: String,
     pub kind: Kind,
     pub shape: Shape,
-    /// Of a text: what it is in Python where none is given.
+    /// Of a text or a bool: what it is in Python where none is given.
     pub default: String,
     /// The name of its datetime property.
     pub datetime: Option<String>,
@@ -67,11 +67,16 @@ pub struct Field {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Kind {
     Text,
+    Bool,
     /// With its type in Rust.
     Number(&'static str),
     Enum(String),
     Message(String),
     Link,
+    /// Where a secret is found.
+    Secret,
+    /// A whole map of texts, and of secrets in their place.
+    Values,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -201,20 +206,23 @@ fn read_field(
     let of_it = |what: &str| format!("{}: {what}", described.full_name());
     let kind = match described.kind() {
         ProtoKind::String => Kind::Text,
+        ProtoKind::Bool => Kind::Bool,
         ProtoKind::Int32 => Kind::Number("i32"),
         ProtoKind::Int64 => Kind::Number("i64"),
         ProtoKind::Uint32 => Kind::Number("u32"),
         ProtoKind::Uint64 => Kind::Number("u64"),
         ProtoKind::Enum(part) => Kind::Enum(part.name().to_owned()),
-        ProtoKind::Message(part) if described.is_map() => {
-            return Err(of_it(&format!("no rule for the map {}", part.name())).into());
-        }
+        ProtoKind::Message(entry) if described.is_map() => map_kind(&entry)
+            .ok_or_else(|| of_it("no rule for a map of anything but string to TextOrSecret"))?,
         ProtoKind::Message(part) if part.name() == "Link" => Kind::Link,
+        ProtoKind::Message(part) if part.name() == "Secret" => Kind::Secret,
         ProtoKind::Message(part) => Kind::Message(part.name().to_owned()),
         other => return Err(of_it(&format!("no rule for {other:?}")).into()),
     };
     let is_optional = described.field_descriptor_proto().proto3_optional();
     let shape = match described.cardinality() {
+        // It is there, and has no entry.
+        Cardinality::Repeated if described.is_map() => Shape::Plain,
         Cardinality::Repeated => Shape::Repeated,
         _ if is_optional => Shape::Optional,
         _ if described.containing_oneof().is_some() => {
@@ -224,8 +232,18 @@ fn read_field(
     };
     let options = described.options();
     let default = text_option(pool, &options, "default");
-    if default.is_some() && (&kind, shape) != (&Kind::Text, Shape::Plain) {
-        return Err(of_it("only a text that is always there can have a default").into());
+    let is_bool = |text: &str| text == "true" || text == "false";
+    match (&default, &kind, shape) {
+        (None, ..) | (Some(_), Kind::Text, Shape::Plain) => {}
+        (Some(text), Kind::Bool, Shape::Plain) if is_bool(text) => {}
+        _ => {
+            let rule =
+                "only a text, or a bool (true, false), that is always there can have a default";
+            return Err(of_it(rule).into());
+        }
+    }
+    if kind == Kind::Secret && shape != Shape::Optional {
+        return Err(of_it("a secret is optional").into());
     }
     let datetime = text_option(pool, &options, "datetime").or_else(|| datetime_name(&name));
     if datetime.is_some() && (&kind, shape) != (&Kind::Number("i64"), Shape::Plain) {
@@ -239,6 +257,17 @@ fn read_field(
         default: default.unwrap_or_default(),
         datetime,
     })
+}
+
+/// Of the entries of a map; None where there is no rule.
+fn map_kind(entry: &MessageDescriptor) -> Option<Kind> {
+    let key = entry.map_entry_key_field().kind();
+    match entry.map_entry_value_field().kind() {
+        ProtoKind::Message(part) if key == ProtoKind::String && part.name() == "TextOrSecret" => {
+            Some(Kind::Values)
+        }
+        _ => None,
+    }
 }
 
 /// `created_at` of `created_at_ms`.

@@ -24,6 +24,8 @@ macro_rules! by_kind {
             ChatIndexKind::NAME => $module::$run::<ChatIndexKind>($($argument),*),
             WorkflowsKind::NAME => $module::$run::<WorkflowsKind>($($argument),*),
             ScriptsKind::NAME => $module::$run::<ScriptsKind>($($argument),*),
+            ConnectorsKind::NAME => $module::$run::<ConnectorsKind>($($argument),*),
+            RolesKind::NAME => $module::$run::<RolesKind>($($argument),*),
             own if treering_actor::own::is_own(own) => {
                 $module::$run::<treering_actor::own::Own>($($argument),*)
             }

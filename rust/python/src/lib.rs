@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 mod actors;
 mod batch;
 mod car;
+mod catalogs;
 mod cid;
 mod codec;
 mod collect;
@@ -49,6 +50,11 @@ mod _core {
     use crate::batch::BatchCore;
     #[pymodule_export]
     use crate::car::{export_car, import_car};
+    #[pymodule_export]
+    use crate::catalogs::{
+        catalog_delete_draft, catalog_read, catalog_save, catalog_save_draft, check_clear_value,
+        check_secret_reference, is_secret_name,
+    };
     #[pymodule_export]
     use crate::cid::PyCid;
     #[pymodule_export]

@@ -13,8 +13,10 @@ use treering_actor::messages::{
 };
 use treering_actor::stores::agents::{self, AgentsKind};
 use treering_actor::stores::chats::{self, ChatIndexKind, ChatKind};
+use treering_actor::stores::connectors::ConnectorsKind;
 use treering_actor::stores::memory::{self, MemoryKind};
 use treering_actor::stores::participants::{self, ParticipantsKind};
+use treering_actor::stores::roles::RolesKind;
 use treering_actor::stores::sources::{self, ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{self, Defaults, UserConfigKind};
 use treering_actor::stores::{Keep, Options, Stores, look};
@@ -87,7 +89,7 @@ impl StoresCore {
     }
 
     /// What a read gives of an actor, as it is or as it was at a version.
-    fn viewed<'py, K: Kind>(
+    pub(crate) fn viewed<'py, K: Kind>(
         &self,
         py: Python<'py>,
         parts: &[&str],
@@ -536,6 +538,13 @@ impl StoresCore {
             ChatIndexKind::NAME => StatesCore::of(py, stores, &parts, after, views::chat_index()),
             WorkflowsKind::NAME => StatesCore::of(py, stores, &parts, after, views::workflows()),
             ScriptsKind::NAME => StatesCore::of(py, stores, &parts, after, views::scripts()),
+            ConnectorsKind::NAME => {
+                let view = views::catalog::<ConnectorsKind>();
+                StatesCore::of(py, stores, &parts, after, view)
+            }
+            RolesKind::NAME => {
+                StatesCore::of(py, stores, &parts, after, views::catalog::<RolesKind>())
+            }
             other => Err(CoreError::NotFound {
                 what: "kind of actor",
                 which: other.to_owned(),
@@ -696,7 +705,7 @@ pub(crate) fn steadily<T: Send>(py: Python<'_>, read: impl Fn() -> Result<T> + S
 }
 
 /// What a command brings, as a message: a value that its field can not hold breaks a rule of the command.
-fn taken<M>(message: Result<M>) -> Result<M> {
+pub(crate) fn taken<M>(message: Result<M>) -> Result<M> {
     message.map_err(|error| match error {
         CoreError::Invalid { what, value, rule } => {
             let field = what.rsplit('.').next().unwrap_or(what);

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use treering_actor::messages::{Script, Workflow};
 use treering_actor::stores::agents::AgentsKind;
+use treering_actor::stores::catalog::{CatalogKind, Item};
 use treering_actor::stores::chats::{ChatIndexKind, ChatKind};
 use treering_actor::stores::memory::MemoryKind;
 use treering_actor::stores::participants::ParticipantsKind;
@@ -142,6 +143,26 @@ pub fn chat() -> View<ChatKind> {
 /// (conversations, version of the list).
 pub fn chat_index() -> View<ChatIndexKind> {
     view(|list: &Arc<Loaded<ChatIndexKind>>, blocks| Ok(listed(list.state.conversations(blocks)?)))
+}
+
+/// (items, version, whether they were ever saved, draft or None).
+pub fn catalog<K: CatalogKind>() -> View<K>
+where
+    K::Item: PyMessage,
+    <K::Item as Item>::Draft: PyMessage,
+{
+    view(|catalog: &Arc<Loaded<K>>, _| {
+        let catalog = Arc::clone(catalog);
+        Ok(found(move |py, version| {
+            let state = &catalog.state;
+            let draft = state.draft.as_deref();
+            let draft = draft
+                .map(|draft| draft.object_at(py, &[], version))
+                .transpose()?;
+            let all = (objects(py, &*state.items)?, version, state.saved, draft);
+            Ok(all.into_pyobject(py)?.into_any().unbind())
+        }))
+    })
 }
 
 /// (workflows in the order of their ids, version of all).

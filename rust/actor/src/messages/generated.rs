@@ -469,6 +469,312 @@ impl ::prost::Name for ChatUnindexed {
         "/treering.v1.ChatUnindexed".into()
     }
 }
+/// Where a secret is found when it is used; in Python a `treering.Secret`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Secret {
+    /// "env:NAME" or "file:PATH".
+    #[prost(string, tag = "1")]
+    pub reference: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Secret {
+    const NAME: &'static str = "Secret";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.Secret".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.Secret".into()
+    }
+}
+/// A text, or where a secret is found that stands in its place; in Python a `str` or a `treering.Secret`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TextOrSecret {
+    /// "" where a secret is meant.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    /// None where the text is meant.
+    #[prost(message, optional, tag = "2")]
+    pub secret: ::core::option::Option<Secret>,
+}
+impl ::prost::Name for TextOrSecret {
+    const NAME: &'static str = "TextOrSecret";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.TextOrSecret".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.TextOrSecret".into()
+    }
+}
+/// How a connector gets a token for what it calls.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConnectorAuth {
+    /// "client_credentials", or "" for none.
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Absolute URL that gives tokens.
+    #[prost(string, tag = "2")]
+    pub token_url: ::prost::alloc::string::String,
+    /// Who asks.
+    #[prost(string, tag = "3")]
+    pub client_id: ::prost::alloc::string::String,
+    /// Where that one's secret is found; None for none.
+    #[prost(message, optional, tag = "4")]
+    pub client_secret: ::core::option::Option<Secret>,
+    /// What is asked for; "" leaves it to the server.
+    #[prost(string, tag = "5")]
+    pub scope: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ConnectorAuth {
+    const NAME: &'static str = "ConnectorAuth";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.ConnectorAuth".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.ConnectorAuth".into()
+    }
+}
+/// A service that is called by HTTP.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HttpConnector {
+    /// Absolute URL that paths are put behind.
+    #[prost(string, tag = "1")]
+    pub base_url: ::prost::alloc::string::String,
+    /// Upper-case methods that may be used.
+    #[prost(string, repeated, tag = "2")]
+    pub allowed_methods: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Paths that may be called.
+    #[prost(string, repeated, tag = "3")]
+    pub allowed_paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Names that an input may have.
+    #[prost(string, repeated, tag = "4")]
+    pub allowed_input_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Headers of every call, by name.
+    #[prost(btree_map = "string, message", tag = "5")]
+    pub default_headers:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, TextOrSecret>,
+    /// How a token is got; None for no token.
+    #[prost(message, optional, tag = "6")]
+    pub auth: ::core::option::Option<ConnectorAuth>,
+}
+impl ::prost::Name for HttpConnector {
+    const NAME: &'static str = "HttpConnector";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.HttpConnector".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.HttpConnector".into()
+    }
+}
+/// A command that is run.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CliConnector {
+    /// The program, by name or path.
+    #[prost(string, tag = "1")]
+    pub command: ::prost::alloc::string::String,
+    /// What comes first of its arguments, in order.
+    #[prost(string, repeated, tag = "2")]
+    pub fixed_arguments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Operations that may be asked for.
+    #[prost(string, repeated, tag = "3")]
+    pub allowed_operations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Names that an input may have.
+    #[prost(string, repeated, tag = "4")]
+    pub allowed_input_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where it runs; "" leaves it to the caller.
+    #[prost(string, tag = "5")]
+    pub working_directory: ::prost::alloc::string::String,
+    /// Variables of its environment, by name.
+    #[prost(btree_map = "string, message", tag = "6")]
+    pub environment:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, TextOrSecret>,
+}
+impl ::prost::Name for CliConnector {
+    const NAME: &'static str = "CliConnector";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.CliConnector".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.CliConnector".into()
+    }
+}
+/// A tool server, a command or at a URL.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct McpConnector {
+    /// The name that it goes by.
+    #[prost(string, tag = "1")]
+    pub server_name: ::prost::alloc::string::String,
+    /// The program that is the server; "" where there is a URL.
+    #[prost(string, tag = "2")]
+    pub command: ::prost::alloc::string::String,
+    /// Absolute URL of the server; "" where there is a command.
+    #[prost(string, tag = "3")]
+    pub url: ::prost::alloc::string::String,
+    /// The command's arguments, in order.
+    #[prost(string, repeated, tag = "4")]
+    pub arguments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Variables of the command's environment, by name.
+    #[prost(btree_map = "string, message", tag = "5")]
+    pub environment:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, TextOrSecret>,
+    /// Headers of every call of the URL, by name.
+    #[prost(btree_map = "string, message", tag = "6")]
+    pub additional_headers:
+        ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, TextOrSecret>,
+    /// How a token for the URL is got; None for no token.
+    #[prost(message, optional, tag = "7")]
+    pub auth: ::core::option::Option<ConnectorAuth>,
+    /// The tool that is called where none is named; "" for none.
+    #[prost(string, tag = "8")]
+    pub default_tool: ::prost::alloc::string::String,
+    /// Tools that may be called.
+    #[prost(string, repeated, tag = "9")]
+    pub allowed_tools: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Names that an input may have.
+    #[prost(string, repeated, tag = "10")]
+    pub allowed_input_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for McpConnector {
+    const NAME: &'static str = "McpConnector";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.McpConnector".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.McpConnector".into()
+    }
+}
+/// Something that agents may call.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Connector {
+    /// What it is called; no two of a catalog have the same, whatever their case.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// "http", "cli" or "mcp": which of the parts below says how it is called.
+    #[prost(string, tag = "2")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Whether it may be used.
+    #[prost(bool, tag = "3")]
+    pub enabled: bool,
+    /// How long a call may take, milliseconds: 100 to 300,000; 0 or less becomes 30,000.
+    #[prost(int64, tag = "4")]
+    pub timeout_ms: i64,
+    /// How often a failed call is tried again: 0 to 5.
+    #[prost(int64, tag = "5")]
+    pub retry: i64,
+    /// How it is called by HTTP; None where it is not.
+    #[prost(message, optional, tag = "6")]
+    pub http: ::core::option::Option<HttpConnector>,
+    /// How it is run; None where it is not.
+    #[prost(message, optional, tag = "7")]
+    pub cli: ::core::option::Option<CliConnector>,
+    /// How its tool server is called; None where there is none.
+    #[prost(message, optional, tag = "8")]
+    pub mcp: ::core::option::Option<McpConnector>,
+}
+impl ::prost::Name for Connector {
+    const NAME: &'static str = "Connector";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.Connector".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.Connector".into()
+    }
+}
+/// A connector that somebody is still writing.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConnectorDraft {
+    /// As it is so far; None where there is only the time.
+    #[prost(message, optional, tag = "1")]
+    pub item: ::core::option::Option<Connector>,
+    /// When it was saved, Unix milliseconds.
+    #[prost(int64, tag = "2")]
+    pub updated_at_ms: i64,
+}
+impl ::prost::Name for ConnectorDraft {
+    const NAME: &'static str = "ConnectorDraft";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.ConnectorDraft".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.ConnectorDraft".into()
+    }
+}
+/// All connectors were replaced, as they stand here.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConnectorsSaved {
+    /// Normalised; none for a catalog that is there and empty.
+    #[prost(message, repeated, tag = "1")]
+    pub connectors: ::prost::alloc::vec::Vec<Connector>,
+}
+impl ::prost::Name for ConnectorsSaved {
+    const NAME: &'static str = "ConnectorsSaved";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.ConnectorsSaved".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.ConnectorsSaved".into()
+    }
+}
+/// The draft was replaced.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConnectorDraftSaved {
+    /// Normalised.
+    #[prost(message, optional, tag = "1")]
+    pub draft: ::core::option::Option<ConnectorDraft>,
+}
+impl ::prost::Name for ConnectorDraftSaved {
+    const NAME: &'static str = "ConnectorDraftSaved";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.ConnectorDraftSaved".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.ConnectorDraftSaved".into()
+    }
+}
+/// The draft was deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConnectorDraftDeleted {}
+impl ::prost::Name for ConnectorDraftDeleted {
+    const NAME: &'static str = "ConnectorDraftDeleted";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.ConnectorDraftDeleted".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.ConnectorDraftDeleted".into()
+    }
+}
+/// A catalog of connectors with its draft.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConnectorsState {
+    /// As they were saved.
+    #[prost(message, repeated, tag = "1")]
+    pub connectors: ::prost::alloc::vec::Vec<Connector>,
+    /// Whether they were ever saved.
+    #[prost(bool, tag = "2")]
+    pub saved: bool,
+    /// None where there is no draft.
+    #[prost(message, optional, tag = "3")]
+    pub draft: ::core::option::Option<ConnectorDraft>,
+}
+impl ::prost::Name for ConnectorsState {
+    const NAME: &'static str = "ConnectorsState";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.ConnectorsState".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.ConnectorsState".into()
+    }
+}
 /// One thing that is remembered about a user.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MemoryEntry {
@@ -709,6 +1015,128 @@ impl ::prost::Name for ParticipantsState {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/treering.v1.ParticipantsState".into()
+    }
+}
+/// Something that an agent can be.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Role {
+    /// Its id; no two of a catalog have the same, whatever their case.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// What it is called; its id, if nobody said otherwise.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// What the agent is told to be.
+    #[prost(string, tag = "3")]
+    pub system_prompt: ::prost::alloc::string::String,
+    /// Who provides the model; "" leaves it open.
+    #[prost(string, tag = "4")]
+    pub provider: ::prost::alloc::string::String,
+    /// The model; "" leaves it open.
+    #[prost(string, tag = "5")]
+    pub model: ::prost::alloc::string::String,
+    /// Names of the connectors that it may use.
+    #[prost(string, repeated, tag = "6")]
+    pub connectors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for Role {
+    const NAME: &'static str = "Role";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.Role".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.Role".into()
+    }
+}
+/// A role that somebody is still writing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoleDraft {
+    /// As it is so far; None where there is only the time.
+    #[prost(message, optional, tag = "1")]
+    pub item: ::core::option::Option<Role>,
+    /// When it was saved, Unix milliseconds.
+    #[prost(int64, tag = "2")]
+    pub updated_at_ms: i64,
+}
+impl ::prost::Name for RoleDraft {
+    const NAME: &'static str = "RoleDraft";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.RoleDraft".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.RoleDraft".into()
+    }
+}
+/// All roles were replaced, as they stand here.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RolesSaved {
+    /// Normalised; none for a catalog that is there and empty.
+    #[prost(message, repeated, tag = "1")]
+    pub roles: ::prost::alloc::vec::Vec<Role>,
+}
+impl ::prost::Name for RolesSaved {
+    const NAME: &'static str = "RolesSaved";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.RolesSaved".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.RolesSaved".into()
+    }
+}
+/// The draft was replaced.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoleDraftSaved {
+    /// Normalised.
+    #[prost(message, optional, tag = "1")]
+    pub draft: ::core::option::Option<RoleDraft>,
+}
+impl ::prost::Name for RoleDraftSaved {
+    const NAME: &'static str = "RoleDraftSaved";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.RoleDraftSaved".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.RoleDraftSaved".into()
+    }
+}
+/// The draft was deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoleDraftDeleted {}
+impl ::prost::Name for RoleDraftDeleted {
+    const NAME: &'static str = "RoleDraftDeleted";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.RoleDraftDeleted".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.RoleDraftDeleted".into()
+    }
+}
+/// A catalog of roles with its draft.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RolesState {
+    /// As they were saved.
+    #[prost(message, repeated, tag = "1")]
+    pub roles: ::prost::alloc::vec::Vec<Role>,
+    /// Whether they were ever saved.
+    #[prost(bool, tag = "2")]
+    pub saved: bool,
+    /// None where there is no draft.
+    #[prost(message, optional, tag = "3")]
+    pub draft: ::core::option::Option<RoleDraft>,
+}
+impl ::prost::Name for RolesState {
+    const NAME: &'static str = "RolesState";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.RolesState".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.RolesState".into()
     }
 }
 /// How a user wants their agents to run.

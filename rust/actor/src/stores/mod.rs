@@ -4,9 +4,13 @@
 //! Must never: touch a log. What a decider wants to happen it hands to its [`crate::Turn`] as events.
 
 pub mod agents;
+pub mod catalog;
 pub mod chats;
+pub mod connectors;
 pub mod memory;
 pub mod participants;
+pub mod roles;
+pub mod secrets;
 mod shelf;
 pub mod sources;
 pub mod user_config;
@@ -28,11 +32,13 @@ pub const ID_BYTES_MAX: usize = 512;
 pub const NAME_BYTES_MAX: usize = 1024;
 
 /// Every kind of actor that this version knows.
-pub const KINDS: [&str; 8] = [
+pub const KINDS: [&str; 10] = [
     agents::AgentsKind::NAME,
     chats::ChatKind::NAME,
     chats::ChatIndexKind::NAME,
+    connectors::ConnectorsKind::NAME,
     participants::ParticipantsKind::NAME,
+    roles::RolesKind::NAME,
     sources::ScriptsKind::NAME,
     user_config::UserConfigKind::NAME,
     memory::MemoryKind::NAME,
@@ -46,7 +52,7 @@ pub fn is_kind(name: &str) -> bool {
 }
 
 /// Kinds that are kept free for stores that this version does not have.
-const KINDS_TO_COME: [&str; 3] = ["connector-catalog", "role-catalog", "files"];
+const KINDS_TO_COME: [&str; 1] = ["files"];
 
 /// What a caller may say with every command.
 #[derive(Clone, Debug, Default)]

@@ -14,22 +14,29 @@ use crate::error::{CoreError, Result};
 
 const MODULE: &str = "treering.messages";
 
-/// A dataclass.
+/// A dataclass, or another one that fields hold.
 pub struct Class {
+    module: &'static str,
     name: &'static str,
     found: PyOnceLock<Py<PyType>>,
 }
 
 impl Class {
     pub const fn new(name: &'static str) -> Self {
+        Self::of(MODULE, name)
+    }
+
+    /// One of another module.
+    pub const fn of(module: &'static str, name: &'static str) -> Self {
         Self {
+            module,
             name,
             found: PyOnceLock::new(),
         }
     }
 
-    fn get<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyType>> {
-        self.found.import(py, MODULE, self.name)
+    pub fn get<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyType>> {
+        self.found.import(py, self.module, self.name)
     }
 
     /// Refuses what is no object of this class.

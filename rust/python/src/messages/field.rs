@@ -1,13 +1,14 @@
 //! What a kind of field is in Python, both ways.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyList, PyString, PyTuple};
-use treering_actor::messages::Link;
+use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyMapping, PyString, PyTuple};
+use treering_actor::messages::{Link, Secret, TextOrSecret};
 use treering_block::Cid;
 
-use super::class::wrong_type;
+use super::class::{Class, wrong_type};
 use super::{PyEnum, PyMessage};
 use crate::cid::PyCid;
 use crate::convert::shown;
@@ -72,6 +73,97 @@ impl Kind for Text {
 
     fn object<'py>(held: &String, at: At<'_, 'py>) -> Result<Bound<'py, PyAny>> {
         Ok(PyString::new(at.py, held).into_any())
+    }
+}
+
+/// A bool; 0 and 1 are none.
+pub struct Flag;
+
+impl Kind for Flag {
+    type Held = bool;
+
+    fn from_object(value: &Bound<'_, PyAny>, path: &'static str, _: &mut Vec<Cid>) -> Result<bool> {
+        match value.cast::<PyBool>() {
+            Ok(flag) => Ok(flag.is_true()),
+            Err(_) => Err(wrong_type(path, "bool", value).into()),
+        }
+    }
+
+    fn object<'py>(held: &bool, at: At<'_, 'py>) -> Result<Bound<'py, PyAny>> {
+        Ok(PyBool::new(at.py, *held).to_owned().into_any())
+    }
+}
+
+/// A `treering.Secret`. A text in its place is named in no error: it may be the secret.
+pub struct Reference;
+
+static SECRET: Class = Class::of("treering.secrets", "Secret");
+static VALUES: Class = Class::of("treering.secrets", "Values");
+
+impl Kind for Reference {
+    type Held = Secret;
+
+    fn from_object(
+        value: &Bound<'_, PyAny>,
+        path: &'static str,
+        links: &mut Vec<Cid>,
+    ) -> Result<Secret> {
+        SECRET.require(value, path)?;
+        let reference = value.getattr(pyo3::intern!(value.py(), "reference"))?;
+        Ok(Secret {
+            reference: Text::from_object(&reference, path, links)?,
+        })
+    }
+
+    fn object<'py>(held: &Secret, at: At<'_, 'py>) -> Result<Bound<'py, PyAny>> {
+        // What a later version takes for a reference is shown.
+        let stored = SECRET.get(at.py)?;
+        Ok(stored.call_method1(pyo3::intern!(at.py, "stored"), (&held.reference,))?)
+    }
+}
+
+/// A mapping of texts, and of secrets in their place.
+pub struct Values;
+
+impl Kind for Values {
+    type Held = BTreeMap<String, TextOrSecret>;
+
+    fn from_object(
+        value: &Bound<'_, PyAny>,
+        path: &'static str,
+        links: &mut Vec<Cid>,
+    ) -> Result<Self::Held> {
+        let Ok(given) = value.cast::<PyMapping>() else {
+            return Err(wrong_type(path, "mapping", value).into());
+        };
+        let mut held = BTreeMap::new();
+        for item in given.items()?.iter() {
+            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+            let name = Text::from_object(&name, path, links)?;
+            let value = match value.cast::<PyString>() {
+                Ok(text) => TextOrSecret {
+                    text: Text::from_object(text.as_any(), path, links)?,
+                    secret: None,
+                },
+                Err(_) => TextOrSecret {
+                    text: String::new(),
+                    secret: Some(Reference::from_object(&value, path, links)?),
+                },
+            };
+            held.insert(name, value);
+        }
+        Ok(held)
+    }
+
+    fn object<'py>(held: &Self::Held, at: At<'_, 'py>) -> Result<Bound<'py, PyAny>> {
+        let items = PyDict::new(at.py);
+        for (name, value) in held {
+            match &value.secret {
+                None => items.set_item(name, &value.text)?,
+                Some(secret) => items.set_item(name, Reference::object(secret, at)?)?,
+            }
+        }
+        Ok(VALUES.get(at.py)?.call1((items,))?)
     }
 }
 

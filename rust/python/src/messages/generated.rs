@@ -4,7 +4,9 @@
 
 use treering_actor::messages as proto;
 
-use super::field::{Choice, Linked, Number, Optional, Part, Present, Repeated, Text};
+use super::field::{
+    Choice, Flag, Linked, Number, Optional, Part, Present, Reference, Repeated, Text, Values,
+};
 
 choices! {
     AgentOperation {
@@ -112,6 +114,90 @@ message! {
 }
 
 message! {
+    ConnectorAuth {
+        r#type as "type": Text,
+        token_url: Text,
+        client_id: Text,
+        client_secret: Optional<Reference>,
+        scope: Text,
+    }
+}
+
+message! {
+    HttpConnector {
+        base_url: Text,
+        allowed_methods: Repeated<Text>,
+        allowed_paths: Repeated<Text>,
+        allowed_input_keys: Repeated<Text>,
+        default_headers: Values,
+        auth: Optional<Part<proto::ConnectorAuth>>,
+    }
+}
+
+message! {
+    CliConnector {
+        command: Text,
+        fixed_arguments: Repeated<Text>,
+        allowed_operations: Repeated<Text>,
+        allowed_input_keys: Repeated<Text>,
+        working_directory: Text,
+        environment: Values,
+    }
+}
+
+message! {
+    McpConnector {
+        server_name: Text,
+        command: Text,
+        url: Text,
+        arguments: Repeated<Text>,
+        environment: Values,
+        additional_headers: Values,
+        auth: Optional<Part<proto::ConnectorAuth>>,
+        default_tool: Text,
+        allowed_tools: Repeated<Text>,
+        allowed_input_keys: Repeated<Text>,
+    }
+}
+
+message! {
+    Connector {
+        name: Text,
+        r#type as "type": Text,
+        enabled: Flag,
+        timeout_ms: Number<i64>,
+        retry: Number<i64>,
+        http: Optional<Part<proto::HttpConnector>>,
+        cli: Optional<Part<proto::CliConnector>>,
+        mcp: Optional<Part<proto::McpConnector>>,
+    }
+}
+
+message! {
+    state ConnectorDraft {
+        item: Optional<Part<proto::Connector>>,
+        updated_at_ms: Number<i64>,
+    }
+}
+
+message! {
+    ConnectorsSaved {
+        connectors: Repeated<Part<proto::Connector>>,
+    }
+}
+
+message! {
+    ConnectorDraftSaved {
+        draft: Present<Part<proto::ConnectorDraft>>,
+    }
+}
+
+message! {
+    ConnectorDraftDeleted {
+    }
+}
+
+message! {
     MemoryEntry {
         id: Text,
         category: Text,
@@ -165,6 +251,41 @@ message! {
 message! {
     RoomRemoved {
         room_id: Text,
+    }
+}
+
+message! {
+    Role {
+        id: Text,
+        name: Text,
+        system_prompt: Text,
+        provider: Text,
+        model: Text,
+        connectors: Repeated<Text>,
+    }
+}
+
+message! {
+    state RoleDraft {
+        item: Optional<Part<proto::Role>>,
+        updated_at_ms: Number<i64>,
+    }
+}
+
+message! {
+    RolesSaved {
+        roles: Repeated<Part<proto::Role>>,
+    }
+}
+
+message! {
+    RoleDraftSaved {
+        draft: Present<Part<proto::RoleDraft>>,
+    }
+}
+
+message! {
+    RoleDraftDeleted {
     }
 }
 
@@ -248,6 +369,15 @@ by_name! {
     ChatAppended,
     ChatIndexed,
     ChatUnindexed,
+    ConnectorAuth,
+    HttpConnector,
+    CliConnector,
+    McpConnector,
+    Connector,
+    ConnectorDraft,
+    ConnectorsSaved,
+    ConnectorDraftSaved,
+    ConnectorDraftDeleted,
     MemoryEntry,
     MemoryEntryAdded,
     MemoryEntryRemoved,
@@ -256,6 +386,11 @@ by_name! {
     ParticipantAdded,
     ParticipantRemoved,
     RoomRemoved,
+    Role,
+    RoleDraft,
+    RolesSaved,
+    RoleDraftSaved,
+    RoleDraftDeleted,
     UserConfig,
     UserConfigSaved,
     UserConfigUpdated,

@@ -17,6 +17,16 @@ macro_rules! choices {
     };
 }
 
+/// What a field is called in Python: as in the struct, unless that is a word of Rust's.
+macro_rules! field_name {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $shown:literal) => {
+        $shown
+    };
+}
+
 /// The class of a message and its fields. A `state` has a version too, which stands in no field.
 macro_rules! message {
     (state $name:ident { $($fields:tt)* }) => {
@@ -25,7 +35,7 @@ macro_rules! message {
     ($name:ident { $($fields:tt)* }) => {
         message!(@ $name { $($fields)* });
     };
-    (@ $name:ident { $($field:ident: $kind:ty,)* } $($set_version:ident)?) => {
+    (@ $name:ident { $($field:ident $(as $shown:literal)?: $kind:ty,)* } $($set_version:ident)?) => {
         impl $crate::messages::PyMessage for treering_actor::messages::$name {
             fn class() -> &'static $crate::messages::class::Class {
                 static CLASS: $crate::messages::class::Class =
@@ -41,10 +51,10 @@ macro_rules! message {
             ) -> $crate::error::Result<Self> {
                 Ok(Self {
                     $($field: {
-                        let name = pyo3::intern!(object.py(), stringify!($field));
+                        let name = pyo3::intern!(object.py(), field_name!($field $($shown)?));
                         <$kind as $crate::messages::field::Kind>::from_object(
                             &pyo3::types::PyAnyMethods::getattr(object, name)?,
-                            concat!(stringify!($name), ".", stringify!($field)),
+                            concat!(stringify!($name), ".", field_name!($field $($shown)?)),
                             links,
                         )?
                     },)*
@@ -63,11 +73,11 @@ macro_rules! message {
                 $({
                     let at = $crate::messages::field::At {
                         py: object.py(),
-                        path: concat!(stringify!($name), ".", stringify!($field)),
+                        path: concat!(stringify!($name), ".", field_name!($field $($shown)?)),
                         links,
                     };
                     object.set(
-                        pyo3::intern!(object.py(), stringify!($field)),
+                        pyo3::intern!(object.py(), field_name!($field $($shown)?)),
                         <$kind as $crate::messages::field::Kind>::object(&self.$field, at)?,
                     )?;
                 })*

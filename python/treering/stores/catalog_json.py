@@ -1,0 +1,233 @@
+"""Catalogs as JSON: what people keep in `connectors.json` and `roles.json`, what a draft's mirror and `--json` show.
+
+Promises: keys are read whatever their case and underscores (`baseUrl`, `base_url`, `BASEURL`), written in camelCase, and
+what was written is read back as it was; an error says where in the file and what is needed, never what stands there: it
+may be a secret. Unknown keys are named, not taken. Never: a rule of a catalog is judged here; its decider does that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from treering.errors import Invalid, InvalidCommand, LimitExceeded
+from treering.secrets import Secret, is_secret_name
+
+T = TypeVar("T")
+
+FILE_BYTES_MAX: Final = 4 << 20
+"""Of a file that a catalog is read from."""
+
+
+class _Object(list[tuple[str, Any]]):
+    """A JSON object with its keys as they stand there, the same one twice too."""
+
+
+def items_of(data: bytes, cls: type[T], *, plural: str, key: str, source: str) -> tuple[list[T], list[str]]:
+    """Returns the items of a file and where in it unknown keys stand. Its shapes: an array; an object with one under
+    `plural` or "definitions"; an object with the items by their names.
+
+    Errors:
+        Invalid (`invalid`): it is no JSON, or of no such shape.
+        InvalidCommand (`invalid-command`): a field has a value of another type, or a secret in clear.
+        LimitExceeded (`limit-exceeded`): over 4 MiB.
+    """
+    given, unknown = _parsed(data, source), list[str]()
+    if isinstance(given, _Object):
+        wrapped = [(name, inner) for name, inner in given if _folded(name) in (plural, "definitions") and _many(inner)]
+        if len(wrapped) > 1:
+            raise Invalid(f"{source}: {' and '.join(name for name, _ in wrapped)}: one list of {plural} is needed")
+        if wrapped:
+            ((name, inner),) = wrapped
+            unknown += [other for other, _ in given if other != name]
+            given = inner
+    if isinstance(given, _Object):
+        rows = [(f"{plural}[{name!r}]", one, name) for name, one in given]
+    elif isinstance(given, list):
+        rows = [(f"{plural}[{place}]", one, None) for place, one in enumerate(given)]
+    else:
+        raise Invalid(f"{source}: an array of {plural}, or an object with them by {key}, is needed, not {_what(given)}")
+    items = []
+    for at, one, name in rows:
+        made = _of(cls, one, at, source, unknown)
+        if name is not None and not getattr(made, key).strip():
+            made = dataclasses.replace(made, **{key: name})  # type: ignore[type-var]
+        items.append(made)
+    return items, unknown
+
+
+def json_of(item: Any) -> dict[str, Any]:
+    """Returns a message as plain JSON values; parts that are not there are left out."""
+    shown = {}
+    for field in dataclasses.fields(item):
+        value = getattr(item, field.name)
+        if value is None or field.name == "version":
+            continue
+        if dataclasses.is_dataclass(value) and not isinstance(value, Secret):
+            value = json_of(value)
+        elif isinstance(value, Secret):
+            value = value.reference
+        elif isinstance(value, Mapping):
+            value = {name: {"secret": one.reference} if isinstance(one, Secret) else one for name, one in value.items()}
+        elif isinstance(value, tuple):
+            value = list(value)
+        shown[_camel(field.name)] = value
+    return shown
+
+
+def _parsed(data: bytes, source: str) -> Any:
+    if len(data) > FILE_BYTES_MAX:
+        raise LimitExceeded(
+            f"bytes of {source}: {len(data)} exceeds the limit of {FILE_BYTES_MAX}",
+            what=f"bytes of {source}",
+            limit=FILE_BYTES_MAX,
+            actual=len(data),
+        )
+    try:
+        return json.loads(data, object_pairs_hook=_Object)
+    except json.JSONDecodeError as error:
+        wrong = f"{error.msg} in line {error.lineno}, column {error.colno}"
+    except UnicodeDecodeError:
+        wrong = "it is no UTF-8"
+    except (RecursionError, ValueError):
+        wrong = "it is nested too deep, or a number in it is too long"
+    # Outside of the handler: those errors carry the whole text with them.
+    raise Invalid(f"{source} is no JSON: {wrong}")
+
+
+def _many(inner: Any) -> bool:
+    """Whether it holds items, and is none itself: an item says something in a text or number."""
+    return isinstance(inner, list) and (
+        not isinstance(inner, _Object) or all(isinstance(one, _Object) for _, one in inner)
+    )
+
+
+def _of(cls: type[T], given: Any, at: str, source: str, unknown: list[str]) -> T:
+    if not isinstance(given, _Object):
+        raise _wrong(at, "an object", given, source)
+    known = _fields(cls)
+    values: dict[str, Any] = {}
+    for name, value in given:
+        field = known.get(_folded(name))
+        if field is None:
+            unknown.append(f"{at}.{name}")
+        elif field[0] in values:
+            raise _refused(f"{at}.{name}", "it comes twice, whatever its case", source)
+        else:
+            values[field[0]] = _value(field[1], value, f"{at}.{name}", source, unknown)
+    try:
+        return cls(**{name: value for name, value in values.items() if value is not _DEFAULT})
+    except InvalidCommand as error:
+        # It knows the field, and not where.
+        field_name, rule = error.attributes["field"], error.attributes["rule"]
+        shown = error.attributes["value"]
+    raise InvalidCommand(
+        f"{source}: {at}.{field_name} {shown!r} is not valid: {rule}", field=f"{at}.{field_name}", value=shown, rule=rule
+    )
+
+
+_DEFAULT: Final = object()
+
+
+def _value(hint: Any, given: Any, at: str, source: str, unknown: list[str]) -> Any:
+    """What a field of that type is given; null is what it is where nothing is said."""
+    if given is None:
+        return _DEFAULT
+    if typing.get_origin(hint) is types.UnionType:
+        (hint,) = [one for one in typing.get_args(hint) if one is not types.NoneType]
+    if hint is Secret:
+        return _secret(given, at, source)
+    if dataclasses.is_dataclass(hint):
+        return _of(typing.cast("type[Any]", hint), given, at, source, unknown)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(given, list) or isinstance(given, _Object):
+            raise _wrong(at, "an array of texts", given, source)
+        return tuple(_plain(str, one, f"{at}[{place}]", source) for place, one in enumerate(given))
+    if typing.get_origin(hint) is Mapping:
+        if not isinstance(given, _Object):
+            raise _wrong(at, "an object of texts", given, source)
+        values: dict[str, str | Secret] = {}
+        for name, one in given:
+            if name in values:
+                raise _refused(f"{at}.{name}", "it comes twice", source)
+            values[name] = _text_or_secret(name, one, f"{at}.{name}", source)
+        return values
+    return _plain(hint, given, at, source)
+
+
+def _plain(hint: type[T], given: Any, at: str, source: str) -> T:
+    needed = {str: "a text", int: "a whole number", bool: "true or false"}[hint]
+    if not isinstance(given, hint) or (hint is int and isinstance(given, bool)):
+        raise _wrong(at, needed, given, source)
+    return given
+
+
+def _secret(given: Any, at: str, source: str) -> Secret | None:
+    if isinstance(given, _Object) and [name for name, _ in given] == ["secret"]:
+        given = given[0][1]
+    reference = _plain(str, given, at, source)
+    # A field that was left empty.
+    return _referring(reference, at, source) if reference else None
+
+
+def _referring(reference: str, at: str, source: str) -> Secret:
+    try:
+        return Secret(reference)
+    except InvalidCommand as error:
+        rule = error.attributes["rule"]
+    raise _refused(at, rule, source)
+
+
+def _text_or_secret(name: str, given: Any, at: str, source: str) -> str | Secret:
+    if isinstance(given, _Object):
+        if [key for key, _ in given] != ["secret"]:
+            raise _refused(at, 'a text, or {"secret": "env:NAME"}, is needed', source)
+        return _referring(_plain(str, given[0][1], at, source), at, source)
+    text = _plain(str, given, at, source)
+    # Under such a name nothing but a reference is taken, so it needs no mark.
+    return _referring(text, at, source) if text.strip() and is_secret_name(name) else text
+
+
+@functools.cache
+def _fields(cls: type) -> dict[str, tuple[str, Any]]:
+    """Name and type of each field, by its key."""
+    hints = typing.get_type_hints(cls)
+    return {_folded(field.name): (field.name, hints[field.name]) for field in dataclasses.fields(cls)}
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _camel(name: str) -> str:
+    first, *more = name.split("_")
+    return first + "".join(word.capitalize() for word in more)
+
+
+def _wrong(at: str, needed: str, given: Any, source: str) -> InvalidCommand:
+    return _refused(at, f"{needed} is needed, not {_what(given)}", source)
+
+
+def _refused(at: str, rule: str, source: str) -> InvalidCommand:
+    return InvalidCommand(f"{source}: {at} is not valid: {rule}", field=at, value="…", rule=rule)
+
+
+def _what(given: Any) -> str:
+    match given:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case _Object():
+            return "an object"
+        case _:
+            return "an array"

@@ -1,0 +1,342 @@
+//! What agents may call: `connector-catalog`.
+//!
+//! The part of a connector's type is checked as a whole; the parts of other types are kept as they are said, normalised
+//! and without secrets in clear, so that somebody may switch between them.
+
+use std::collections::BTreeMap;
+
+use super::catalog::{Catalog, CatalogKind, Item, Limited, names};
+use super::secrets::{check_secret, check_url, check_values, shown};
+use super::{NAME_BYTES_MAX, check_text};
+use crate::error::{ActorError, Result};
+use crate::kind::{Happened, Kind, Unreadable, events};
+use crate::messages::{
+    CliConnector, Connector, ConnectorAuth, ConnectorDraft, ConnectorDraftDeleted,
+    ConnectorDraftSaved, ConnectorsSaved, ConnectorsState, Encoding, HttpConnector, McpConnector,
+    Name, TextOrSecret,
+};
+
+/// What a call may take where nobody said it, milliseconds.
+const TIMEOUT_MS: i64 = 30_000;
+/// The least and the most that somebody may say, milliseconds.
+const TIMEOUTS_MS: [i64; 2] = [100, 300_000];
+/// How often a failed call is tried again at most.
+const RETRIES_MAX: i64 = 5;
+const CLIENT_CREDENTIALS: &str = "client_credentials";
+
+events! {
+    /// What happens to it.
+    ConnectorsEvent: ConnectorsSaved, ConnectorDraftSaved, ConnectorDraftDeleted
+}
+
+/// See the top of this file.
+#[derive(Debug)]
+pub struct ConnectorsKind;
+
+impl Kind for ConnectorsKind {
+    const NAME: &'static str = "connector-catalog";
+    type State = Catalog<Connector>;
+    type Event = ConnectorsEvent;
+
+    fn evolve(state: &mut Self::State, happened: &Happened<ConnectorsEvent>) {
+        match &happened.event {
+            ConnectorsEvent::ConnectorsSaved(saved) => state.replace(&saved.connectors),
+            ConnectorsEvent::ConnectorDraftSaved(saved) => state.set_draft(saved.draft.as_ref()),
+            ConnectorsEvent::ConnectorDraftDeleted(_) => state.set_draft(None),
+        }
+    }
+}
+
+impl CatalogKind for ConnectorsKind {
+    type Item = Connector;
+
+    fn saved(connectors: Vec<Connector>) -> Happened<ConnectorsEvent> {
+        ConnectorsSaved { connectors }.into()
+    }
+
+    fn draft_saved(draft: ConnectorDraft) -> Happened<ConnectorsEvent> {
+        ConnectorDraftSaved { draft: Some(draft) }.into()
+    }
+
+    fn draft_deleted() -> Happened<ConnectorsEvent> {
+        ConnectorDraftDeleted {}.into()
+    }
+}
+
+impl Item for Connector {
+    type Draft = ConnectorDraft;
+    const ITEMS: &'static str = "connectors";
+    const KEY: &'static str = "name";
+    const LIMITED: Limited = Limited {
+        items: "connectors of a catalog",
+        item: "bytes of a connector",
+        catalog: "bytes of a catalog of connectors",
+    };
+
+    fn key(&self) -> &str {
+        &self.name
+    }
+
+    fn normal(self) -> Self {
+        Self {
+            name: trimmed(&self.name),
+            r#type: self.r#type.trim().to_lowercase(),
+            enabled: self.enabled,
+            timeout_ms: match self.timeout_ms {
+                ..=0 => TIMEOUT_MS,
+                given => given.clamp(TIMEOUTS_MS[0], TIMEOUTS_MS[1]),
+            },
+            retry: self.retry.clamp(0, RETRIES_MAX),
+            http: self.http.map(normal_http),
+            cli: self.cli.map(normal_cli),
+            mcp: self.mcp.map(normal_mcp),
+        }
+    }
+
+    fn check(&self, at: &str) -> Result<()> {
+        if self.name.is_empty() {
+            return Err(ActorError::invalid(format!("{at}.name"), "", "it is blank"));
+        }
+        check_text("name", &self.name, NAME_BYTES_MAX)?;
+        match self.r#type.as_str() {
+            "http" => check_http(&format!("{at}.http"), self.http.as_ref()),
+            "cli" => check_cli(&format!("{at}.cli"), self.cli.as_ref()),
+            "mcp" => check_mcp(&format!("{at}.mcp"), self.mcp.as_ref()),
+            other => Err(ActorError::invalid(
+                format!("{at}.type"),
+                other,
+                "it is one of: http cli mcp",
+            )),
+        }
+    }
+
+    fn check_secrets(&self, at: &str) -> Result<()> {
+        if let Some(http) = &self.http {
+            check_url(&format!("{at}.http.base_url"), &http.base_url)?;
+            check_values(&format!("{at}.http.default_headers"), &http.default_headers)?;
+            check_auth_secrets(&format!("{at}.http.auth"), http.auth.as_ref())?;
+        }
+        if let Some(cli) = &self.cli {
+            check_values(&format!("{at}.cli.environment"), &cli.environment)?;
+        }
+        if let Some(mcp) = &self.mcp {
+            check_url(&format!("{at}.mcp.url"), &mcp.url)?;
+            check_values(&format!("{at}.mcp.environment"), &mcp.environment)?;
+            check_values(
+                &format!("{at}.mcp.additional_headers"),
+                &mcp.additional_headers,
+            )?;
+            check_auth_secrets(&format!("{at}.mcp.auth"), mcp.auth.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn draft(item: Option<Self>, updated_at_ms: i64) -> ConnectorDraft {
+        ConnectorDraft {
+            item,
+            updated_at_ms,
+        }
+    }
+
+    fn state_name() -> String {
+        ConnectorsState::full_name()
+    }
+
+    fn state(catalog: &Catalog<Self>) -> Vec<u8> {
+        let state = ConnectorsState {
+            connectors: catalog.items.to_vec(),
+            saved: catalog.saved,
+            draft: catalog.draft.as_deref().cloned(),
+        };
+        state.encode_to_vec()
+    }
+
+    fn of_state(message: &[u8]) -> Result<Catalog<Self>, Unreadable> {
+        let state = ConnectorsState::decode(message)?;
+        Ok(Catalog {
+            items: state.connectors.into(),
+            saved: state.saved,
+            draft: state.draft.map(Into::into),
+        })
+    }
+}
+
+fn trimmed(text: &str) -> String {
+    text.trim().to_owned()
+}
+
+/// Without those that have no name; where a secret is found, there is no text.
+fn normal_values(values: BTreeMap<String, TextOrSecret>) -> BTreeMap<String, TextOrSecret> {
+    let named = values
+        .into_iter()
+        .filter(|(name, _)| !name.trim().is_empty());
+    let one = |(name, value): (String, TextOrSecret)| match value.secret {
+        None => (name, value),
+        secret => (
+            name,
+            TextOrSecret {
+                text: String::new(),
+                secret,
+            },
+        ),
+    };
+    named.map(one).collect()
+}
+
+fn normal_auth(auth: ConnectorAuth) -> ConnectorAuth {
+    ConnectorAuth {
+        r#type: auth.r#type.trim().to_lowercase(),
+        token_url: trimmed(&auth.token_url),
+        client_id: trimmed(&auth.client_id),
+        ..auth
+    }
+}
+
+fn normal_http(http: HttpConnector) -> HttpConnector {
+    let methods = http
+        .allowed_methods
+        .iter()
+        .map(|method| method.to_uppercase());
+    HttpConnector {
+        base_url: trimmed(&http.base_url),
+        allowed_methods: names(methods.collect()),
+        allowed_paths: names(http.allowed_paths),
+        allowed_input_keys: names(http.allowed_input_keys),
+        default_headers: normal_values(http.default_headers),
+        auth: http.auth.map(normal_auth),
+    }
+}
+
+fn normal_cli(cli: CliConnector) -> CliConnector {
+    CliConnector {
+        command: trimmed(&cli.command),
+        allowed_operations: names(cli.allowed_operations),
+        allowed_input_keys: names(cli.allowed_input_keys),
+        environment: normal_values(cli.environment),
+        ..cli
+    }
+}
+
+fn normal_mcp(mcp: McpConnector) -> McpConnector {
+    McpConnector {
+        server_name: trimmed(&mcp.server_name),
+        command: trimmed(&mcp.command),
+        url: trimmed(&mcp.url),
+        environment: normal_values(mcp.environment),
+        additional_headers: normal_values(mcp.additional_headers),
+        auth: mcp.auth.map(normal_auth),
+        default_tool: trimmed(&mcp.default_tool),
+        allowed_tools: names(mcp.allowed_tools),
+        allowed_input_keys: names(mcp.allowed_input_keys),
+        ..mcp
+    }
+}
+
+fn check_http(at: &str, http: Option<&HttpConnector>) -> Result<()> {
+    let absent = HttpConnector::default();
+    let http = http.unwrap_or(&absent);
+    check_absolute(format!("{at}.base_url"), &http.base_url)?;
+    check_auth(at, http.auth.as_ref(), true)
+}
+
+fn check_cli(at: &str, cli: Option<&CliConnector>) -> Result<()> {
+    let command = cli.map_or("", |cli| &cli.command);
+    let rule = match command {
+        "" => "it is blank",
+        command if command.contains("://") => "it is a program, not a URL",
+        _ => return Ok(()),
+    };
+    Err(ActorError::invalid(
+        format!("{at}.command"),
+        shown(command),
+        rule,
+    ))
+}
+
+fn check_mcp(at: &str, mcp: Option<&McpConnector>) -> Result<()> {
+    let absent = McpConnector::default();
+    let mcp = mcp.unwrap_or(&absent);
+    if mcp.command.is_empty() && mcp.url.is_empty() {
+        let rule = "it is blank, and so is url: one of them is needed";
+        return Err(ActorError::invalid(format!("{at}.command"), "", rule));
+    }
+    if !mcp.url.is_empty() {
+        check_absolute(format!("{at}.url"), &mcp.url)?;
+    }
+    check_auth(at, mcp.auth.as_ref(), !mcp.url.is_empty())
+}
+
+/// `has_url`: whether there is something that a token could be for.
+fn check_auth(at: &str, auth: Option<&ConnectorAuth>, has_url: bool) -> Result<()> {
+    let Some(auth) = auth.filter(|auth| !auth.r#type.is_empty()) else {
+        return Ok(());
+    };
+    let refused = |field: &str, value: &str, rule: &str| {
+        Err(ActorError::invalid(
+            format!("{at}.auth.{field}"),
+            value,
+            rule,
+        ))
+    };
+    if auth.r#type != CLIENT_CREDENTIALS {
+        return refused(
+            "type",
+            &auth.r#type,
+            "it is client_credentials, or blank for none",
+        );
+    }
+    if !has_url {
+        return Err(ActorError::invalid(
+            format!("{at}.url"),
+            "",
+            "it is blank, and auth needs it",
+        ));
+    }
+    check_absolute(format!("{at}.auth.token_url"), &auth.token_url)?;
+    if auth.client_id.is_empty() {
+        return refused(
+            "client_id",
+            "",
+            "it is blank, and client_credentials need it",
+        );
+    }
+    if auth.client_secret.is_none() {
+        return refused(
+            "client_secret",
+            "",
+            "it is missing, and client_credentials need it",
+        );
+    }
+    Ok(())
+}
+
+fn check_auth_secrets(at: &str, auth: Option<&ConnectorAuth>) -> Result<()> {
+    let Some(auth) = auth else {
+        return Ok(());
+    };
+    check_url(&format!("{at}.token_url"), &auth.token_url)?;
+    check_secret(&format!("{at}.client_secret"), auth.client_secret.as_ref())
+}
+
+/// A scheme, `://`, a host, and no white space.
+fn check_absolute(field: String, url: &str) -> Result<()> {
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let of_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    let absolute = scheme
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphabetic())
+        && scheme.bytes().all(of_scheme)
+        && !host.is_empty()
+        && !host.starts_with(':')
+        && !url
+            .chars()
+            .any(|char| char.is_whitespace() || char.is_control());
+    if absolute {
+        return Ok(());
+    }
+    let rule = "an absolute URL is needed: https://host/path";
+    Err(ActorError::invalid(field, shown(url), rule))
+}

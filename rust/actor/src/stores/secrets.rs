@@ -1,0 +1,210 @@
+//! Secrets in what stores keep: named where they are needed, never kept.
+//!
+//! Promises: a value under a name that tells that it is a secret is refused in clear, and so is a URL with a password or
+//! such a parameter; the errors name the field and the rule. Must never: put a refused value into an error.
+
+use std::collections::BTreeMap;
+
+use crate::error::{ActorError, Result, within};
+use crate::messages::{Secret, TextOrSecret};
+
+/// UTF-8 bytes of a reference.
+pub const REFERENCE_BYTES_MAX: usize = 1024;
+/// What stands in an error for what is not shown.
+const HIDDEN: &str = "…";
+/// Words of which one in a name tells; `api key`, with at most one character between its parts, does too.
+const WORDS: [&str; 5] = ["authorization", "cookie", "token", "secret", "password"];
+
+/// Whether what goes by that name is a secret: authorization, cookie, token, secret, password, api.?key, in any case.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_lowercase();
+    WORDS.iter().any(|word| name.contains(word))
+        || name.match_indices("api").any(|(at, api)| {
+            let rest = name.get(at + api.len()..).unwrap_or_default();
+            let mut behind = rest.chars();
+            behind.next();
+            rest.starts_with("key") || behind.as_str().starts_with("key")
+        })
+}
+
+/// Refuses a value in clear under a name that tells that it is a secret.
+///
+/// # Errors
+/// `InvalidCommand` with the name, not the value.
+pub fn check_clear(field: &str, name: &str) -> Result<()> {
+    if !is_secret_name(name) {
+        return Ok(());
+    }
+    let rule = "a secret is not kept in clear; give where it is found: Secret(\"env:NAME\") or Secret(\"file:PATH\")";
+    Err(ActorError::invalid(field.to_owned(), name, rule))
+}
+
+/// Refuses what is no reference: it may be the secret itself.
+///
+/// # Errors
+/// `InvalidCommand` without the value; `LimitExceeded` over [`REFERENCE_BYTES_MAX`].
+pub fn check_reference(field: &str, reference: &str) -> Result<()> {
+    within(
+        "bytes of a secret's reference",
+        REFERENCE_BYTES_MAX,
+        reference.len(),
+    )?;
+    let is_variable = |name: &str| {
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        name.bytes().all(word)
+            && name
+                .bytes()
+                .next()
+                .is_some_and(|first| !first.is_ascii_digit())
+    };
+    let is_path = |path: &str| !path.trim().is_empty() && !path.chars().any(char::is_control);
+    let known = match reference.split_once(':') {
+        Some(("env", name)) => is_variable(name),
+        Some(("file", path)) => is_path(path),
+        _ => false,
+    };
+    if known {
+        return Ok(());
+    }
+    let rule = "a secret is a reference: env:NAME (letters, digits and _), or file:PATH; what was given is not shown";
+    Err(ActorError::invalid(field.to_owned(), HIDDEN, rule))
+}
+
+/// The same of the secret of a field, if there is one.
+pub(super) fn check_secret(field: &str, secret: Option<&Secret>) -> Result<()> {
+    secret.map_or(Ok(()), |secret| check_reference(field, &secret.reference))
+}
+
+/// Refuses secrets in clear among values by name, and references that are none.
+pub(super) fn check_values(field: &str, values: &BTreeMap<String, TextOrSecret>) -> Result<()> {
+    for (name, value) in values {
+        check_secret(field, value.secret.as_ref())?;
+        if !value.text.trim().is_empty() {
+            check_clear(field, name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a URL with a password, or with a parameter whose name tells that it is a secret.
+pub(super) fn check_url(field: &str, url: &str) -> Result<()> {
+    let (_, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let password = authority
+        .rsplit_once('@')
+        .and_then(|(user, _)| user.split_once(':'))
+        .is_some_and(|(_, password)| !password.is_empty());
+    if password {
+        let rule =
+            "a URL holds no password: it would be kept in clear; name it in a header or in auth";
+        return Err(ActorError::invalid(field.to_owned(), HIDDEN, rule));
+    }
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    for parameter in query.split(['&', ';', '#']) {
+        if let Some((name, value)) = parameter.split_once('=')
+            && !value.is_empty()
+        {
+            check_clear(field, name)?;
+        }
+    }
+    Ok(())
+}
+
+/// What an error may show of a URL or command: nothing that could be a password or a parameter.
+pub(super) fn shown(text: &str) -> &str {
+    if text.contains(['@', '?', '=', '#']) {
+        return HIDDEN;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_tell() {
+        for name in [
+            "Authorization",
+            "proxy-authorization",
+            "COOKIE",
+            "Set-Cookie",
+            "X-Auth-Token",
+            "secret",
+            "MY_SECRET_2",
+            "dbPassword",
+            "apikey",
+            "API_KEY",
+            "api-key",
+            "x.api.key",
+            "ApiKey",
+            "apiapi key",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "Accept",
+            "User-Agent",
+            "api",
+            "key",
+            "apixxkey",
+            "a-p-i-key",
+            "passwd",
+            "PATH",
+        ] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+        // One character, however many bytes it has.
+        assert!(is_secret_name("apiékey"));
+        assert!(!is_secret_name("apiéékey"));
+    }
+
+    #[test]
+    fn references() {
+        for given in [
+            "env:A",
+            "env:_a9",
+            "file:/run/secrets/x",
+            "file:a b",
+            "file:~/x",
+        ] {
+            check_reference("f", given).unwrap();
+        }
+        let long = format!("file:{}", "x".repeat(REFERENCE_BYTES_MAX));
+        for given in [
+            "", "env:", "env:9", "env:a b", "env:a-b", "env:é", "ENV:A", "file:", "file: ",
+            "file:a\n", "hunter2", "sk-12345", "vault:x", " env:A", &long,
+        ] {
+            let error = check_reference("f", given).unwrap_err().to_string();
+            assert!(given.is_empty() || !error.contains(given), "{error}");
+        }
+        let most = format!("file:{}", "x".repeat(REFERENCE_BYTES_MAX - 5));
+        check_reference("f", &most).unwrap();
+    }
+
+    #[test]
+    fn urls_with_secrets() {
+        for url in [
+            "https://user:pw@host/",
+            "https://a@b:pw@host",
+            "https://host?token=pw",
+            "https://host/?a=1&API_KEY=pw",
+            "https://host/#x?secret=pw",
+            "host?password=pw",
+            "https://host?a;access_token=pw",
+        ] {
+            let error = check_url("f", url).unwrap_err().to_string();
+            assert!(!error.contains("pw"), "{error}");
+        }
+        for url in [
+            "https://user@host",
+            "https://user:@host",
+            "https://host:8080/a:b@c",
+            "https://host?token=",
+            "https://host?q=a",
+        ] {
+            check_url("f", url).unwrap();
+        }
+    }
+}
