@@ -52,12 +52,14 @@ class Secret:
 
 
 class Values(Mapping[str, str | Secret]):
-    """Texts by name, and secrets in their place; it does not change. Any mapping is taken where one is asked for."""
+    """Texts by name, and secrets in their place, in the order of the names; it does not change. Any mapping is taken where
+    one is asked for."""
 
     __slots__ = ("_items",)
 
     def __init__(self, items: Mapping[str, str | Secret], /) -> None:
-        self._items = dict(items)
+        # A caller without a type checker is told by who writes it.
+        self._items = dict(sorted(items.items(), key=lambda item: str(item[0])))
 
     def __getitem__(self, name: str) -> str | Secret:
         return self._items[name]
