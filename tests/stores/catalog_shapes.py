@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from hypothesis import strategies as st
@@ -84,6 +85,14 @@ ROLE = Role(
     connectors=("git", "search"),
 )
 
+SAID = [
+    *SHAPES.values(),
+    Connector(type="CLI ", cli=CliConnector(command=" x ", allowed_operations=("a", "A", ""), environment={" ": "x"})),
+    Connector(type="http", timeout_ms=-1, retry=9, http=HttpConnector(base_url=" http://a.example ", allowed_methods=("get",))),
+    Connector(type="mcp", enabled=False, mcp=McpConnector(command="npx"), cli=CliConnector()),
+]
+"""Said in some ways; the models give them names."""
+
 _WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 _NAMES = st.lists(st.sampled_from(["a", "A", " b", "", " ", "C d", "é", "É"]), max_size=5).map(tuple)
 _SECRETS = st.sampled_from([Secret("env:A"), Secret("env:b_2"), Secret("file:/run/x"), Secret("file:a b")])
@@ -145,6 +154,11 @@ def connectors(names: st.SearchStrategy[str]) -> st.SearchStrategy[Connector]:
         st.builds(Connector, name=names, type=st.sampled_from(["cli", "Cli"]), cli=_CLIS, **_COMMON),
         st.builds(Connector, name=names, type=st.just("mcp"), mcp=_MCPS, cli=st.none() | _CLIS, **_COMMON),
     )
+
+
+def said_connectors(names: st.SearchStrategy[str]) -> st.SearchStrategy[Connector]:
+    """Those of `SAID`: little to draw, for long lives."""
+    return st.builds(lambda one, name: dataclasses.replace(one, name=name), st.sampled_from(SAID), names)
 
 
 def roles(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Role]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from treering.messages import Conversation, MemoryEntry, Message, UserConfig
+from treering.messages import CliConnector, Connector, Conversation, MemoryEntry, Message, Role, UserConfig
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,18 @@ def _rooms(scope: Any) -> int:
 
 def _chat(scope: Any) -> int:
     return int(scope.chats.messages("c").version)
+
+
+def _connectors(scope: Any) -> int:
+    return int(scope.connectors.get().version)
+
+
+def _roles(scope: Any) -> int:
+    return int(scope.roles.get().version)
+
+
+def connector(name: str) -> Connector:
+    return Connector(name=name, type="cli", cli=CliConnector(command="x"))
 
 
 VERBS = [
@@ -125,11 +137,23 @@ VERBS = [
         version=lambda scope: int(scope.workflows.list().version),
     ),
     verb("scripts", "upload", "s", "a", other=("s", "b"), version=lambda scope: int(scope.scripts.list().version)),
+    verb("connectors", "save", [connector("a")], other=([connector("b")],), version=_connectors),
+    verb("connectors", "save_draft", connector("a"), other=(None,), version=_connectors),
+    verb("roles", "save", [Role(id="a")], other=([],), version=_roles),
+    verb("roles", "save_draft", Role(id="a"), other=(Role(id="b"),), version=_roles),
 ]
 """Those that take something beside the actor's address."""
 
 BARE = [
     verb("memory", "clear", other=(), version=_memory, prepare=lambda scope: scope.memory.add("k", "a")),
     verb("chats", "delete", "c", other=("c",), version=_chat, prepare=lambda scope: scope.chats.append("c", said("a"))),
+    verb(
+        "connectors",
+        "delete_draft",
+        other=(),
+        version=_connectors,
+        prepare=lambda scope: scope.connectors.save_draft(connector("a")),
+    ),
+    verb("roles", "delete_draft", other=(), version=_roles, prepare=lambda scope: scope.roles.save_draft(Role(id="a"))),
 ]
 """Those that don't."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from catalog_shapes import normal_connector, normal_role, roles, said_connectors
 from hypothesis import strategies as st
 
 from treering import Scope
@@ -389,3 +390,84 @@ class ChatModel(Model):
     def verify(self, scope: Scope) -> int:
         # Only what came after the last deletion is left of its log.
         return scope.chats.verify(self.id) + self.floor
+
+
+class CatalogModel(Model):
+    """A catalog and its draft; `of` says of what, `normal` is the rules of one."""
+
+    of: str
+    key: str
+    normal: Callable[[Any], Any]
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.saved = False
+        self.draft: tuple[Any, int] | None = None
+        super().__init__()
+
+    def store(self, scope: Scope) -> Any:
+        return getattr(scope, self.of)
+
+    def whole(self, items: list[Any]) -> list[Any]:
+        """Without those whose key came before, or is none: a catalog takes all or nothing."""
+        kept: dict[str, Any] = {}
+        for item in items:
+            key = getattr(item, self.key).strip().lower()
+            if key:
+                kept.setdefault(key, item)
+        return list(kept.values())
+
+    def send(self, scope: Scope, command: Command) -> Receipt[Any]:
+        match command:
+            case ("save", items):
+                return self.store(scope).save(self.whole(items))  # type: ignore[no-any-return]
+            case ("save_draft", item):
+                return self.store(scope).save_draft(item)  # type: ignore[no-any-return]
+            case ("again",):
+                return self.store(scope).save(self.items)  # type: ignore[no-any-return]
+        return self.store(scope).delete_draft()  # type: ignore[no-any-return]
+
+    def apply(self, command: Command, now_ms: int, receipt: Receipt[Any]) -> Did:
+        before = (self.items, self.saved, self.draft)
+        match command:
+            case ("save", items):
+                self.items, self.saved = [type(self).normal(item) for item in self.whole(items)], True
+            case ("again",):
+                self.saved = True
+            case ("save_draft", item):
+                self.draft = (item and type(self).normal(item), now_ms)
+            case _:
+                self.draft = None
+        return int((self.items, self.saved, self.draft) != before), 0
+
+    def view(self) -> Any:
+        return tuple(self.items), self.saved, self.draft
+
+    def read(self, scope: Scope, version: int | None) -> tuple[Any, int]:
+        catalog = self.store(scope).get() if version is None else self.store(scope).at(version)
+        draft = catalog.draft and (catalog.draft.item, catalog.draft.updated_at_ms)
+        return (tuple(catalog), catalog.exists, draft), catalog.version
+
+    def verify(self, scope: Scope) -> int:
+        return int(self.store(scope).verify())
+
+
+_KEYS = st.sampled_from(["a", "A", " b ", "c", "É", "é", ""])
+
+
+def _commands(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Command]:
+    return st.one_of(
+        st.tuples(st.just("save"), st.lists(items, max_size=3)),
+        st.tuples(st.just("save_draft"), st.none() | items),
+        st.sampled_from([("again",), ("delete_draft",), ("save", [])]),
+    )
+
+
+class ConnectorsModel(CatalogModel):
+    of, key, normal = "connectors", "name", staticmethod(normal_connector)
+    commands = _commands(said_connectors(_KEYS))
+
+
+class RolesModel(CatalogModel):
+    of, key, normal = "roles", "id", staticmethod(normal_role)
+    commands = _commands(roles(_KEYS))

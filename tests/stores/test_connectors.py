@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalog_shapes import AUTH, CLI, HTTP, MCP_COMMAND, MCP_URL, SHAPES
+from catalog_shapes import AUTH, CLI, HTTP, MCP_URL, SHAPES, connectors, normal_connector
+from hypothesis import given
+from hypothesis import strategies as st
 
 import treering
 from treering import InvalidCommand, LimitExceeded, Scope, Secret, Store, VersionConflict
@@ -327,6 +329,20 @@ def test_values_without_a_name_are_dropped(alice: Scope) -> None:
     assert saved(alice, mcp(environment=given, additional_headers=given)) == mcp(
         environment={"Accept": ""}, additional_headers={"Accept": ""}
     )
+
+
+@given(one=connectors(st.sampled_from(["a", " B "])))
+def test_however_it_is_said_it_is_what_the_rules_make_of_it(one: Connector) -> None:
+    with treering.memory() as store:
+        alice = store.scope("alice")
+        kept = normal_connector(one)
+        assert saved(alice, one) == kept
+        alice.connectors.save_draft(one)
+        draft = alice.connectors.draft()
+        assert draft is not None
+        assert draft.item == kept
+        # What is normal stays as it is.
+        assert not alice.connectors.save([kept]).changed
 
 
 # Limits

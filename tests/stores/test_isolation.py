@@ -12,7 +12,7 @@ from hostile import IDS
 
 import treering
 from treering import Commit, LimitExceeded, Source, SourceEvent, Store
-from treering.messages import Admission, Message, UserConfig
+from treering.messages import Admission, CliConnector, Connector, Message, Role, UserConfig
 
 CHUNK = 40
 
@@ -47,6 +47,9 @@ def test_scopes(store: Store) -> None:
             c.chats.append("index", said(name))
             c.workflows.upload("w", "", mark(name))
             c.scripts.upload("s", mark(name))
+            c.connectors.save([Connector(name="x", type="cli", cli=CliConnector(command=mark(name)))])
+            c.connectors.save_draft(Connector(name=mark(name)))
+            c.roles.save([Role(id="x", system_prompt=mark(name))])
             c.threads.start("w", key="key", labels={"of": mark(name)[:200]})
         scope.projection("p", kinds=["user-memory"], start=[]).catch_up(told_contents)
     for name in IDS:
@@ -62,6 +65,11 @@ def test_scopes(store: Store) -> None:
         assert [message.content for message in scope.chats.messages("index")] == [mark(name)]
         assert [one.yaml for one in scope.workflows.list()] == [mark(name)]
         assert [one.source for one in scope.scripts.list()] == [mark(name)]
+        assert [one.cli and one.cli.command for one in scope.connectors.get()] == [mark(name).strip()]
+        draft = scope.connectors.draft()
+        assert draft is not None
+        assert draft.item == Connector(name=mark(name).strip(), timeout_ms=30_000)
+        assert [one.system_prompt for one in scope.roles.get()] == [mark(name)]
         assert scope.threads.get("key").labels == {"of": mark(name)[:200]}
 
 
@@ -75,6 +83,8 @@ def test_the_stores_of_one_scope_are_apart(store: Store) -> None:
         "chats": lambda s: s.chats.append("c", said("x")),
         "workflows": lambda s: s.workflows.upload("w", "", "x"),
         "scripts": lambda s: s.scripts.upload("s", "x"),
+        "connectors": lambda s: s.connectors.save([]),
+        "roles": lambda s: s.roles.save_draft(None),
     }
     reads = {
         "user_config": lambda s: s.user_config.get().version,
@@ -84,6 +94,8 @@ def test_the_stores_of_one_scope_are_apart(store: Store) -> None:
         "chats": lambda s: s.chats.index().version + s.chats.messages("c").version - 1,
         "workflows": lambda s: s.workflows.list().version,
         "scripts": lambda s: s.scripts.list().version,
+        "connectors": lambda s: s.connectors.get().version,
+        "roles": lambda s: s.roles.get().version,
     }
     for name, write in writes.items():
         scope = store.scope(name)
@@ -171,11 +183,14 @@ def test_no_two_addresses_render_alike(store: Store) -> None:
             c.participants.add("r", "a")
             c.workflows.upload("w", "", "x")
             c.scripts.upload("s", "x")
+            c.connectors.save_draft(None)
+            c.roles.save([])
             for other in others:
                 c.chats.append(other, said("x"))
         for other in others:
             scope.projection(other, kinds=["user-memory"]).catch_up(lambda view, event, commit: view)
         kinds = ["user-memory", "user-config", "agent-registry", "participants", "workflow-storage", "script-storage"]
+        kinds += ["connector-catalog", "role-catalog"]
         expected |= {(kind, name, ()) for kind in [*kinds, "chat-index"]}
         expected |= {(kind, name, (other,)) for other in others for kind in ("chat", "projection")}
     refs = [ref.name for ref in store.refs.list()]

@@ -11,12 +11,22 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import AgentsModel, ChatModel, ConfigModel, MemoryModel, Model, RoomsModel, SourcesModel
+from models import (
+    AgentsModel,
+    ChatModel,
+    ConfigModel,
+    ConnectorsModel,
+    MemoryModel,
+    Model,
+    RolesModel,
+    RoomsModel,
+    SourcesModel,
+)
 
 import treering
 from treering import HistoryTrimmed, testing
 
-MODELS = [ConfigModel, MemoryModel, AgentsModel, RoomsModel, SourcesModel, ChatModel]
+MODELS = [ConfigModel, MemoryModel, AgentsModel, RoomsModel, SourcesModel, ChatModel, ConnectorsModel, RolesModel]
 EXAMPLES, EXAMPLES_LONG = 12, 100
 
 

@@ -143,6 +143,8 @@ def addressed(store: Store, verb: Verb) -> tuple[str, tuple[str, ...]]:
         "participants": "participants",
         "workflows": "workflow-storage",
         "scripts": "script-storage",
+        "connectors": "connector-catalog",
+        "roles": "role-catalog",
     }
     name = verb.name.split(".")[0]
     return ("chat", ("c",)) if name == "chats" else (kinds[name], ())

@@ -13,7 +13,10 @@ from every_verb import VERBS, said
 import treering
 from treering import Invalid, Store, aio
 
-STORES = ["user_config", "llm_preferences", "memory", "agents", "participants", "chats", "workflows", "scripts"]
+STORES = [
+    *("user_config", "llm_preferences", "memory", "agents", "participants", "chats", "workflows", "scripts"),
+    *("connectors", "roles"),
+]
 
 
 def again(value: Any) -> Any:
@@ -36,10 +39,14 @@ def test_receipts_listings_and_events(store: Store) -> None:
         alice.chats.messages("c"),
         alice.workflows.list(),
         alice.scripts.list(),
+        alice.connectors.get(),
+        alice.roles.get(),
     ):
         copied = again(listing)
         assert type(copied) is type(listing)
         assert (copied, copied.version, hash(copied)) == (listing, listing.version, hash(listing))
+    assert again(alice.connectors.get()).draft == alice.connectors.draft() is not None
+    assert again(alice.connectors.get()).exists
     assert again(alice.chats.messages("c")).conversation == alice.chats.messages("c").conversation
     for events in (alice.memory.history(), alice.chats.history("c"), alice.workflows.history()):
         for event in events:

@@ -35,12 +35,15 @@ def test_every_store_is_there(store: Store) -> None:
     scoped.chats.append("c", [Message(content="x")])
     scoped.workflows.upload("w", "", "y")
     scoped.scripts.upload("s", "x")
+    scoped.connectors.save([])
+    scoped.roles.save_draft(None)
     for name in (name for name, member in vars(type(scoped)).items() if isinstance(member, property)):
         assert type(getattr(scoped, name)) is type(getattr(scope, name))
     assert scoped.llm_preferences.get() == scope.llm_preferences.get()
     assert (scope.memory.get().version, scope.agents.list().version, scope.chats.index().version) == (1, 1, 1)
     assert (scope.workflows.list().version, scope.scripts.list().version) == (1, 1)
     assert scope.participants.list("r").version == 1
+    assert (scope.connectors.get().version, scope.roles.get().version) == (1, 1)
 
 
 def test_the_resolver_is_asked_once_for_each_call(store: Store) -> None:
@@ -64,6 +67,9 @@ def test_the_resolver_is_asked_once_for_each_call(store: Store) -> None:
             lambda: scoped.agents.authorize("t", "a", "use"),
             scoped.memory.watch,
             lambda: list(scoped.chats.history("c")),
+            lambda: scoped.connectors.save([]),
+            lambda: scoped.roles.save_draft(None),
+            scoped.roles.draft,
         ],
         start=1,
     ):

@@ -44,10 +44,10 @@ def items_of(data: bytes, cls: type[T], *, plural: str, key: str, source: str) -
             raise Invalid(f"{source}: {' and '.join(name for name, _ in wrapped)}: one list of {plural} is needed")
         if wrapped:
             ((name, inner),) = wrapped
-            unknown += [other for other, _ in given if other != name]
+            unknown += [_told(other) for other, _ in given if other != name]
             given = inner
     if isinstance(given, _Object):
-        rows = [(f"{plural}[{name!r}]", one, name) for name, one in given]
+        rows = [(f"{plural}[{_told(name)!r}]", one, name) for name, one in given]
     elif isinstance(given, list):
         rows = [(f"{plural}[{place}]", one, None) for place, one in enumerate(given)]
     else:
@@ -115,11 +115,11 @@ def _of(cls: type[T], given: Any, at: str, source: str, unknown: list[str]) -> T
     for name, value in given:
         field = known.get(_folded(name))
         if field is None:
-            unknown.append(f"{at}.{name}")
+            unknown.append(f"{at}.{_told(name)}")
         elif field[0] in values:
-            raise _refused(f"{at}.{name}", "it comes twice, whatever its case", source)
+            raise _refused(f"{at}.{_told(name)}", "it comes twice, whatever its case", source)
         else:
-            values[field[0]] = _value(field[1], value, f"{at}.{name}", source, unknown)
+            values[field[0]] = _value(field[1], value, f"{at}.{_told(name)}", source, unknown)
     try:
         return cls(**{name: value for name, value in values.items() if value is not _DEFAULT})
     except InvalidCommand as error:
@@ -154,8 +154,8 @@ def _value(hint: Any, given: Any, at: str, source: str, unknown: list[str]) -> A
         values: dict[str, str | Secret] = {}
         for name, one in given:
             if name in values:
-                raise _refused(f"{at}.{name}", "it comes twice", source)
-            values[name] = _text_or_secret(name, one, f"{at}.{name}", source)
+                raise _refused(f"{at}.{_told(name)}", "it comes twice", source)
+            values[name] = _text_or_secret(name, one, f"{at}.{_told(name)}", source)
         return values
     return _plain(hint, given, at, source)
 
@@ -198,6 +198,11 @@ def _fields(cls: type) -> dict[str, tuple[str, Any]]:
     """Name and type of each field, by its key."""
     hints = typing.get_type_hints(cls)
     return {_folded(field.name): (field.name, hints[field.name]) for field in dataclasses.fields(cls)}
+
+
+def _told(name: str) -> str:
+    """A key of a file as it stands in messages."""
+    return name[:64].encode(errors="replace").decode()
 
 
 def _folded(name: str) -> str:
