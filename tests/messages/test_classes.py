@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import typing
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from treering import Cid, messages
+from treering import Cid, Secret, messages
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -35,8 +36,14 @@ def value_of(hint: Any) -> Any:
     first, *_ = [arg for arg in typing.get_args(hint) if arg is not type(None)] or [hint]
     if typing.get_origin(hint) is tuple:
         return (value_of(first), value_of(first))
+    if typing.get_origin(hint) is Mapping:
+        return {"Accept": "text", "Cookie": Secret("env:A")}
     if first is Cid:
         return CID
+    if first is Secret:
+        return Secret("env:A")
+    if first is bool:
+        return False
     if dataclasses.is_dataclass(first):
         return sample(typing.cast(type, first))
     if issubclass(first, StrEnum):
@@ -110,6 +117,10 @@ def test_defaults() -> None:
     assert messages.MemoryEntry().source is messages.MemorySource.INFERRED
     assert messages.AgentGroup().actor_ids == ()
     assert messages.Message().attachments == ()
+    assert messages.Connector().enabled is True
+    assert messages.ConnectorsSaved().connectors == ()
+    assert messages.HttpConnector().default_headers == {}
+    assert messages.HttpConnector().auth is messages.ConnectorAuth().client_secret is None
 
 
 @pytest.mark.parametrize("enum", ENUMS, ids=lambda enum: enum.name)
@@ -133,3 +144,15 @@ print([name for name in sys.modules if "google" in name or "protobuf" in name])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_mapping_of_a_message_does_not_change() -> None:
+    given = {"b": "2", "a": Secret("env:A")}
+    part = messages.HttpConnector(default_headers=given)
+    given["c"] = "3"
+    assert dict(part.default_headers) == {"a": Secret("env:A"), "b": "2"}
+    assert list(part.default_headers) == ["a", "b"]
+    with pytest.raises(TypeError):
+        part.default_headers["c"] = "3"  # type: ignore[index]
+    assert part == messages.HttpConnector(default_headers=dict(part.default_headers))
+    assert len({part, messages.HttpConnector(default_headers=part.default_headers)}) == 1

@@ -8,7 +8,10 @@ from treering import Cid, Corrupt, Invalid, NewerSchema, _core
 from treering.messages import (
     AgentGroup,
     ChatAppended,
+    Connector,
+    ConnectorAuth,
     Conversation,
+    HttpConnector,
     MemoryEntry,
     MemoryEntryAdded,
     UserConfig,
@@ -33,6 +36,14 @@ ENTRY = b"\x0a\x03abc"
         (lambda v: UserConfigUpdated(max_tool_rounds=v), "UserConfigUpdated.max_tool_rounds: int is needed"),
         (lambda v: WorkflowUploaded(workflow=v), "WorkflowUploaded.workflow: Cid is needed here, not object"),
         (lambda v: MemoryEntryAdded(entry=MemoryEntry(id=v)), "MemoryEntry.id: str is needed here, not object"),
+        (lambda v: Connector(enabled=v), "Connector.enabled: bool is needed here, not object"),
+        (lambda v: Connector(enabled=1), "Connector.enabled: bool is needed here, not int"),  # type: ignore[arg-type]
+        (lambda v: Connector(type=v), r"Connector\.type: str is needed here, not object"),
+        (lambda v: Connector(http=v), "Connector.http: HttpConnector is needed here, not object"),
+        (lambda v: ConnectorAuth(client_secret=v), "ConnectorAuth.client_secret: Secret is needed here, not object"),
+        (lambda v: HttpConnector(default_headers=v), "HttpConnector.default_headers: mapping is needed here, not object"),
+        (lambda v: HttpConnector(default_headers={"a": v}), "HttpConnector.default_headers: Secret is needed here"),
+        (lambda v: HttpConnector(default_headers={v: "a"}), "HttpConnector.default_headers: str is needed here"),
     ],
 )
 def test_a_wrong_type(message: Any, path: str) -> None:
@@ -135,3 +146,18 @@ def test_what_a_later_version_wrote_is_seen() -> None:
     )
     with pytest.raises(NewerSchema, match=r"MemoryEntry\.source number 9 was written by a later treering"):
         _core.decode_message("treering.v1.MemoryEntry", b"\x20\x09")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        # A reference of a kind that only a later version knows is shown; who uses it is told.
+        ("ConnectorAuth", b"\x22\x09\x0a\x07vault:x"),
+        # A mapping whose value has neither text nor secret.
+        ("HttpConnector", b"\x2a\x03\x0a\x01a"),
+    ],
+)
+def test_what_is_stored_is_shown(name: str, data: bytes) -> None:
+    read = _core.decode_message(f"treering.v1.{name}", data)
+    assert read is not None
+    assert "vault:x" in repr(read[0]) or dict(read[0].default_headers) == {"a": ""}

@@ -10,7 +10,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treering import Cid, _core, messages
+from treering import Cid, Secret, _core, messages
+from treering.secrets import is_secret_name
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -18,6 +19,13 @@ import descriptors
 
 NAMES = descriptors.public_names()
 CIDS = [Cid.of(bytes([n])) for n in range(8)]
+SECRETS = st.builds(
+    Secret, st.from_regex(r"env:[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True) | st.sampled_from(["file:/a b", "file:é"])
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+SOME_TEXT = TEXTS.filter(bool)
+VALUES = st.dictionaries(SOME_TEXT.filter(lambda name: not is_secret_name(name)), SOME_TEXT | SECRETS, max_size=3)
+"""Without the empty text: see below."""
 NUMBERS = {
     FieldDescriptor.TYPE_INT32: st.integers(-(2**31), 2**31 - 1),
     FieldDescriptor.TYPE_INT64: st.integers(-(2**63), 2**63 - 1),
@@ -29,11 +37,17 @@ NUMBERS = {
 def one_value(field: FieldDescriptor) -> st.SearchStrategy[Any]:
     if field.message_type is not None:
         name = field.message_type.name
+        if field.message_type.GetOptions().map_entry:
+            return VALUES
+        if name == "Secret":
+            return SECRETS
         return st.sampled_from(CIDS) if name == "Link" else objects(name)
     if field.enum_type is not None:
         return st.sampled_from(list(getattr(messages, field.enum_type.name)))
     if field.type == FieldDescriptor.TYPE_STRING:
-        return st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+        return TEXTS
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        return st.booleans()
     return NUMBERS[field.type]
 
 
@@ -42,12 +56,16 @@ def objects(name: str) -> st.SearchStrategy[Any]:
     values: dict[str, st.SearchStrategy[Any]] = {}
     for field in descriptors.described(name).fields:
         one = one_value(field)
-        if field.is_repeated:
+        if field.is_repeated and not is_map(field):
             one = st.lists(one, max_size=4).map(tuple)
         elif field.containing_oneof is not None:
             one = st.none() | one
         values[field.name] = one
     return st.builds(getattr(messages, name), **values)
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def by_protobuf(message: Any, links: list[Cid]) -> Any:
@@ -66,12 +84,22 @@ def by_protobuf(message: Any, links: list[Cid]) -> Any:
             else:
                 setattr(made, field.name, value)
             continue
+        if is_map(field):
+            for key, text in value.items():
+                target = getattr(made, field.name)[key]
+                if isinstance(text, Secret):
+                    target.secret.reference = text.reference
+                else:
+                    target.text = text
+            continue
         for part in value if field.is_repeated else [value]:
             target = getattr(made, field.name).add() if field.is_repeated else getattr(made, field.name)
             if isinstance(part, Cid):
                 target.index = len(links)
                 target.SetInParent()
                 links.append(part)
+            elif isinstance(part, Secret):
+                target.reference = part.reference
             else:
                 target.CopyFrom(by_protobuf(part, links))
     return made
@@ -97,6 +125,21 @@ def test_both_write_the_same_bytes(name: str, data: st.DataObject) -> None:
     ours = _core.encode_message(message)
     assert ours == (f"treering.v1.{name}", theirs, links)
     assert _core.decode_message(f"treering.v1.{name}", theirs, links) == (message, True)
+
+
+def test_an_empty_key_or_value_of_a_map_is_left_out_as_any_default() -> None:
+    """The `protobuf` package writes them; each reads what the other wrote."""
+    message = messages.CliConnector(environment={"": "x", "a": "", "b": "y"})
+    theirs = by_protobuf(message, []).SerializeToString(deterministic=True)
+    answer = _core.encode_message(message)
+    assert answer is not None
+    ours = answer[1]
+    assert ours == b"\x32\x05\x12\x03\x0a\x01x" + b"\x32\x03\x0a\x01a" + b"\x32\x08\x0a\x01b\x12\x03\x0a\x01y"
+    assert theirs != ours
+    assert _core.decode_message("treering.v1.CliConnector", theirs) == (message, False), "it is not our form"
+    assert _core.decode_message("treering.v1.CliConnector", ours) == (message, True)
+    read = descriptors.message_class("CliConnector").FromString(ours)
+    assert {name: value.text for name, value in read.environment.items()} == {"": "x", "a": "", "b": "y"}
 
 
 def test_an_object_is_as_if_its_class_had_made_it() -> None:

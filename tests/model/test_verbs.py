@@ -30,6 +30,7 @@ NOT_PLAYED = {
     "Store.counters": "what this process did, not what the store holds: tests/api/test_store.py counts it exactly",
     "Store.scoped": "another way to the stores: tests/stores plays it",
     "Scope.on_behalf_of": "the stores' own: tests/stores plays it",
+    "Scope.with_workspace": "the stores' own: tests/stores/test_mirror.py plays it",
     "Scope.actor": "the stores' own: tests/cli/test_actors.py and tests/upgrade/test_actors.py play it",
     "Scope.actors": "the stores' own: tests/cli/test_actors.py and tests/upgrade/test_actors.py play it",
     "Scope.history": "the stores' own: tests/cli/test_actors.py plays it",
@@ -48,8 +49,8 @@ CLASSES_NOT_PLAYED = {
     "Vector": "tests/collections plays it against a list",
     **dict.fromkeys(
         (
-            "AgentsStore", "ChatsStore", "LlmPreferencesStore", "MemoryStore", "ParticipantsStore", "ScriptsStore",
-            "UserConfigStore", "WorkflowsStore", "Scoped",
+            "AgentsStore", "ChatsStore", "ConnectorsStore", "LlmPreferencesStore", "MemoryStore", "ParticipantsStore",
+            "RolesStore", "ScriptsStore", "UserConfigStore", "WorkflowsStore", "Scoped",
         ),
         "tests/stores plays the stores",
     ),
