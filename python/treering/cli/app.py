@@ -11,6 +11,7 @@ from treering.cli import (
     actor,
     backup,
     block,
+    catalogs,
     copy,
     demo,
     gc,
@@ -77,6 +78,8 @@ def _global_options(
 app.add_typer(thread_app)
 app.add_typer(scope.scope_app)
 app.add_typer(actor.actor_app)
+app.add_typer(catalogs.connectors_app)
+app.add_typer(catalogs.roles_app)
 app.add_typer(block.block_app)
 app.add_typer(ref.ref_app)
 app.add_typer(pin.pin_app)

@@ -10,15 +10,18 @@ use treering_fuzz::Fuzz;
 
 use crate::kind::{Event, Kind, State, Unreadable};
 use crate::messages::{
-    AgentAdded, AgentsState, ChatAppended, ChatReplaced, ChatState, Conversation, Encoding, Link,
-    MemoryEntry, MemoryEntryAdded, MemoryState, Name, Participant, ParticipantAdded,
-    ParticipantsState, UserConfig, UserConfigSaved,
+    AgentAdded, AgentsState, ChatAppended, ChatReplaced, ChatState, Connector, ConnectorDraft,
+    ConnectorsSaved, ConnectorsState, Conversation, Encoding, HttpConnector, Link, MemoryEntry,
+    MemoryEntryAdded, MemoryState, Name, Participant, ParticipantAdded, ParticipantsState, Role,
+    RolesSaved, RolesState, TextOrSecret, UserConfig, UserConfigSaved,
 };
 use crate::receipt::{self, Receipt};
 use crate::stores::agents::AgentsKind;
 use crate::stores::chats::ChatKind;
+use crate::stores::connectors::ConnectorsKind;
 use crate::stores::memory::MemoryKind;
 use crate::stores::participants::ParticipantsKind;
+use crate::stores::roles::RolesKind;
 use crate::stores::user_config::UserConfigKind;
 
 fn typed() -> Typed {
@@ -243,6 +246,32 @@ fn fuzz_state<K: Kind>(name: &'static str, seeds: &[Vec<u8>]) {
         );
 }
 
+fn connector() -> Connector {
+    let text = TextOrSecret {
+        text: "é".into(),
+        secret: None,
+    };
+    let http = HttpConnector {
+        base_url: "https://a.example".into(),
+        allowed_methods: vec!["GET".into()],
+        default_headers: [("Accept".to_owned(), text)].into(),
+        ..HttpConnector::default()
+    };
+    Connector {
+        name: "x".into(),
+        http: Some(Box::new(http)),
+        ..Connector::default()
+    }
+}
+
+fn role() -> Role {
+    Role {
+        id: "x".into(),
+        connectors: vec!["a".into(), "b".into()],
+        ..Role::default()
+    }
+}
+
 fn places(count: u32) -> Vec<Link> {
     (0..count).map(|index| Link { index }).collect()
 }
@@ -295,6 +324,34 @@ fn fuzz_states() {
             ..UserConfig::default()
         }
         .encode_to_vec()],
+    );
+    let draft = ConnectorDraft {
+        item: Some(Box::new(connector())),
+        updated_at_ms: 1,
+    };
+    let catalog = |connectors| ConnectorsState {
+        connectors,
+        saved: true,
+        draft: Some(Box::new(draft.clone())),
+    };
+    fuzz_state::<ConnectorsKind>(
+        "fuzz_connectors",
+        &[
+            catalog(vec![connector(); 2]).encode_to_vec(),
+            // As many as there is room for.
+            catalog(vec![Connector::default(); 33_000]).encode_to_vec(),
+        ],
+    );
+    let roles = |roles| RolesState {
+        roles,
+        ..RolesState::default()
+    };
+    fuzz_state::<RolesKind>(
+        "fuzz_roles",
+        &[
+            roles(vec![role(); 2]).encode_to_vec(),
+            roles(vec![Role::default(); 33_000]).encode_to_vec(),
+        ],
     );
     fuzz_state::<ChatKind>(
         "fuzz_chat",
@@ -368,6 +425,22 @@ fn fuzz_events() {
         "fuzz_participant_added",
         &ParticipantAdded::full_name(),
         &[joined.encode_to_vec()],
+    );
+    let connectors = ConnectorsSaved {
+        connectors: vec![connector()],
+    };
+    let roles = RolesSaved {
+        roles: vec![role()],
+    };
+    fuzz_event::<<ConnectorsKind as Kind>::Event>(
+        "fuzz_connectors_saved",
+        &ConnectorsSaved::full_name(),
+        &[connectors.encode_to_vec()],
+    );
+    fuzz_event::<<RolesKind as Kind>::Event>(
+        "fuzz_roles_saved",
+        &RolesSaved::full_name(),
+        &[roles.encode_to_vec()],
     );
     fuzz_event::<<AgentsKind as Kind>::Event>(
         "fuzz_agent_added",

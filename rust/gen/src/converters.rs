@@ -14,7 +14,7 @@ const HEAD: &str = r"//! Which class each message has, and of what kind each of 
 use treering_actor::messages as proto;
 
 use super::field::{
-    Choice, Flag, Linked, Number, Optional, Part, Present, Reference, Repeated, Text, Values,
+    Boxed, Choice, Flag, Linked, Number, Optional, Part, Present, Reference, Repeated, Text, Values,
 };
 ";
 
@@ -80,6 +80,7 @@ fn kind(field: &Field) -> String {
     };
     match (field.shape, &field.kind) {
         (Shape::Repeated, _) => format!("Repeated<{kind}>"),
+        (Shape::Optional, Kind::Message(_) | Kind::Secret) => format!("Optional<Boxed<{kind}>>"),
         (Shape::Optional, _) => format!("Optional<{kind}>"),
         (Shape::Plain, Kind::Message(_) | Kind::Link) => format!("Present<{kind}>"),
         (Shape::Plain, _) => kind,

@@ -7,11 +7,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from treering.cli.render.catalogs import item_cells
 from treering.cli.render.console import role_style
 from treering.cli.render.records import message_record
 from treering.cli.render.steps import shorten
 from treering.cli.render.text import count, one_line, value_line
-from treering.messages import AgentGroup, Conversation, MemoryEntry, Message, Script, UserConfig, Workflow
+from treering.messages import (
+    AgentGroup,
+    Connector,
+    Conversation,
+    MemoryEntry,
+    Message,
+    Role,
+    Script,
+    UserConfig,
+    Workflow,
+)
 from treering.stores.stored import StoredState
 
 if TYPE_CHECKING:
@@ -127,6 +138,10 @@ def _state_lines(state: "ActorState") -> Iterator[Text]:
     else:
         for item in state:
             yield _item_line(item)
+        draft = getattr(state, "draft", None)
+        if draft is not None:
+            line = Text("draft", "warn").append(f"  {_time(draft.updated_at)}", "faint")
+            yield line if draft.item is None else line.append("  ").append_text(_item_line(draft.item))
 
 
 def _stored_lines(state: StoredState) -> Iterator[Text]:
@@ -156,6 +171,9 @@ def _item_line(item: object) -> Text:
             return _source(item.id, item.name, item.yaml, item.uploaded_at)
         case Script():
             return _source(item.id, "", item.source, item.uploaded_at)
+        case Connector() | Role():
+            first, *more = item_cells(item)
+            return Text(first, "key").append("".join(f"  {cell}" for cell in more), "default")
         case _:
             return Text(value_line(repr(item)))
 

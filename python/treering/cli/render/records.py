@@ -152,7 +152,13 @@ def scope_event_record(happened: "ScopeEvent") -> dict[str, Any]:
 
 
 def message_record(value: Any) -> Any:
-    """A message of `treering.messages`, field by field."""
+    """A message of `treering.messages`, field by field; a secret as where it is found."""
+    from treering import Secret
+
+    if isinstance(value, Secret):
+        return {"secret": value.reference}
+    if isinstance(value, Mapping):
+        return {name: message_record(item) for name, item in value.items()}
     if is_dataclass(value):
         return {field.name: message_record(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple | list):
@@ -161,9 +167,10 @@ def message_record(value: Any) -> Any:
 
 
 def state_record(state: "ActorState") -> Any:
-    """A state: an object, a list, rooms by id; of a chat what is known of it, and its messages; of a kind of
-    somebody's own the fields that were stored last and the events after."""
-    from treering.stores import Messages, StoredState
+    """A state: an object, a list, rooms by id; of a chat what is known of it, and its messages; of a catalog its items,
+    whether it was ever saved, and its draft; of a kind of somebody's own the fields that were stored last and the events
+    after."""
+    from treering.stores import Catalog, Messages, StoredState
 
     if isinstance(state, StoredState):
         return {
@@ -171,6 +178,9 @@ def state_record(state: "ActorState") -> Any:
             "fields_version": state.fields_version,
             "events": [event_record(event) for event in state.events],
         }
+    if isinstance(state, Catalog):
+        items = [message_record(one) for one in state]
+        return {"items": items, "exists": state.exists, "draft": message_record(state.draft)}
     if isinstance(state, Messages):
         return {"conversation": message_record(state.conversation), "messages": [message_record(one) for one in state]}
     if isinstance(state, dict):

@@ -493,8 +493,8 @@ pub struct TextOrSecret {
     #[prost(string, tag = "1")]
     pub text: ::prost::alloc::string::String,
     /// None where the text is meant.
-    #[prost(message, optional, tag = "2")]
-    pub secret: ::core::option::Option<Secret>,
+    #[prost(message, optional, boxed, tag = "2")]
+    pub secret: ::core::option::Option<::prost::alloc::boxed::Box<Secret>>,
 }
 impl ::prost::Name for TextOrSecret {
     const NAME: &'static str = "TextOrSecret";
@@ -519,8 +519,8 @@ pub struct ConnectorAuth {
     #[prost(string, tag = "3")]
     pub client_id: ::prost::alloc::string::String,
     /// Where that one's secret is found; None for none.
-    #[prost(message, optional, tag = "4")]
-    pub client_secret: ::core::option::Option<Secret>,
+    #[prost(message, optional, boxed, tag = "4")]
+    pub client_secret: ::core::option::Option<::prost::alloc::boxed::Box<Secret>>,
     /// What is asked for; "" leaves it to the server.
     #[prost(string, tag = "5")]
     pub scope: ::prost::alloc::string::String,
@@ -555,8 +555,8 @@ pub struct HttpConnector {
     pub default_headers:
         ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, TextOrSecret>,
     /// How a token is got; None for no token.
-    #[prost(message, optional, tag = "6")]
-    pub auth: ::core::option::Option<ConnectorAuth>,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub auth: ::core::option::Option<::prost::alloc::boxed::Box<ConnectorAuth>>,
 }
 impl ::prost::Name for HttpConnector {
     const NAME: &'static str = "HttpConnector";
@@ -625,8 +625,8 @@ pub struct McpConnector {
     pub additional_headers:
         ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, TextOrSecret>,
     /// How a token for the URL is got; None for no token.
-    #[prost(message, optional, tag = "7")]
-    pub auth: ::core::option::Option<ConnectorAuth>,
+    #[prost(message, optional, boxed, tag = "7")]
+    pub auth: ::core::option::Option<::prost::alloc::boxed::Box<ConnectorAuth>>,
     /// The tool that is called where none is named; "" for none.
     #[prost(string, tag = "8")]
     pub default_tool: ::prost::alloc::string::String,
@@ -666,14 +666,14 @@ pub struct Connector {
     #[prost(int64, tag = "5")]
     pub retry: i64,
     /// How it is called by HTTP; None where it is not.
-    #[prost(message, optional, tag = "6")]
-    pub http: ::core::option::Option<HttpConnector>,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub http: ::core::option::Option<::prost::alloc::boxed::Box<HttpConnector>>,
     /// How it is run; None where it is not.
-    #[prost(message, optional, tag = "7")]
-    pub cli: ::core::option::Option<CliConnector>,
+    #[prost(message, optional, boxed, tag = "7")]
+    pub cli: ::core::option::Option<::prost::alloc::boxed::Box<CliConnector>>,
     /// How its tool server is called; None where there is none.
-    #[prost(message, optional, tag = "8")]
-    pub mcp: ::core::option::Option<McpConnector>,
+    #[prost(message, optional, boxed, tag = "8")]
+    pub mcp: ::core::option::Option<::prost::alloc::boxed::Box<McpConnector>>,
 }
 impl ::prost::Name for Connector {
     const NAME: &'static str = "Connector";
@@ -689,8 +689,8 @@ impl ::prost::Name for Connector {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConnectorDraft {
     /// As it is so far; None where there is only the time.
-    #[prost(message, optional, tag = "1")]
-    pub item: ::core::option::Option<Connector>,
+    #[prost(message, optional, boxed, tag = "1")]
+    pub item: ::core::option::Option<::prost::alloc::boxed::Box<Connector>>,
     /// When it was saved, Unix milliseconds.
     #[prost(int64, tag = "2")]
     pub updated_at_ms: i64,
@@ -762,8 +762,8 @@ pub struct ConnectorsState {
     #[prost(bool, tag = "2")]
     pub saved: bool,
     /// None where there is no draft.
-    #[prost(message, optional, tag = "3")]
-    pub draft: ::core::option::Option<ConnectorDraft>,
+    #[prost(message, optional, boxed, tag = "3")]
+    pub draft: ::core::option::Option<::prost::alloc::boxed::Box<ConnectorDraft>>,
 }
 impl ::prost::Name for ConnectorsState {
     const NAME: &'static str = "ConnectorsState";
@@ -1053,8 +1053,8 @@ impl ::prost::Name for Role {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RoleDraft {
     /// As it is so far; None where there is only the time.
-    #[prost(message, optional, tag = "1")]
-    pub item: ::core::option::Option<Role>,
+    #[prost(message, optional, boxed, tag = "1")]
+    pub item: ::core::option::Option<::prost::alloc::boxed::Box<Role>>,
     /// When it was saved, Unix milliseconds.
     #[prost(int64, tag = "2")]
     pub updated_at_ms: i64,
@@ -1126,8 +1126,8 @@ pub struct RolesState {
     #[prost(bool, tag = "2")]
     pub saved: bool,
     /// None where there is no draft.
-    #[prost(message, optional, tag = "3")]
-    pub draft: ::core::option::Option<RoleDraft>,
+    #[prost(message, optional, boxed, tag = "3")]
+    pub draft: ::core::option::Option<::prost::alloc::boxed::Box<RoleDraft>>,
 }
 impl ::prost::Name for RolesState {
     const NAME: &'static str = "RolesState";

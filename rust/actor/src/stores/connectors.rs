@@ -4,6 +4,7 @@
 //! and without secrets in clear, so that somebody may switch between them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::catalog::{Catalog, CatalogKind, Item, Limited, names};
 use super::secrets::{check_secret, check_url, check_values, shown};
@@ -87,9 +88,9 @@ impl Item for Connector {
                 given => given.clamp(TIMEOUTS_MS[0], TIMEOUTS_MS[1]),
             },
             retry: self.retry.clamp(0, RETRIES_MAX),
-            http: self.http.map(normal_http),
-            cli: self.cli.map(normal_cli),
-            mcp: self.mcp.map(normal_mcp),
+            http: boxed(self.http, normal_http),
+            cli: boxed(self.cli, normal_cli),
+            mcp: boxed(self.mcp, normal_mcp),
         }
     }
 
@@ -99,9 +100,9 @@ impl Item for Connector {
         }
         check_text("name", &self.name, NAME_BYTES_MAX)?;
         match self.r#type.as_str() {
-            "http" => check_http(&format!("{at}.http"), self.http.as_ref()),
-            "cli" => check_cli(&format!("{at}.cli"), self.cli.as_ref()),
-            "mcp" => check_mcp(&format!("{at}.mcp"), self.mcp.as_ref()),
+            "http" => check_http(&format!("{at}.http"), self.http.as_deref()),
+            "cli" => check_cli(&format!("{at}.cli"), self.cli.as_deref()),
+            "mcp" => check_mcp(&format!("{at}.mcp"), self.mcp.as_deref()),
             other => Err(ActorError::invalid(
                 format!("{at}.type"),
                 other,
@@ -114,7 +115,7 @@ impl Item for Connector {
         if let Some(http) = &self.http {
             check_url(&format!("{at}.http.base_url"), &http.base_url)?;
             check_values(&format!("{at}.http.default_headers"), &http.default_headers)?;
-            check_auth_secrets(&format!("{at}.http.auth"), http.auth.as_ref())?;
+            check_auth_secrets(&format!("{at}.http.auth"), http.auth.as_deref())?;
         }
         if let Some(cli) = &self.cli {
             check_values(&format!("{at}.cli.environment"), &cli.environment)?;
@@ -126,14 +127,14 @@ impl Item for Connector {
                 &format!("{at}.mcp.additional_headers"),
                 &mcp.additional_headers,
             )?;
-            check_auth_secrets(&format!("{at}.mcp.auth"), mcp.auth.as_ref())?;
+            check_auth_secrets(&format!("{at}.mcp.auth"), mcp.auth.as_deref())?;
         }
         Ok(())
     }
 
     fn draft(item: Option<Self>, updated_at_ms: i64) -> ConnectorDraft {
         ConnectorDraft {
-            item,
+            item: item.map(Box::new),
             updated_at_ms,
         }
     }
@@ -146,7 +147,7 @@ impl Item for Connector {
         let state = ConnectorsState {
             connectors: catalog.items.to_vec(),
             saved: catalog.saved,
-            draft: catalog.draft.as_deref().cloned(),
+            draft: catalog.draft.as_deref().cloned().map(Box::new),
         };
         state.encode_to_vec()
     }
@@ -154,11 +155,15 @@ impl Item for Connector {
     fn of_state(message: &[u8]) -> Result<Catalog<Self>, Unreadable> {
         let state = ConnectorsState::decode(message)?;
         Ok(Catalog {
-            items: state.connectors.into(),
+            items: Arc::new(state.connectors),
             saved: state.saved,
-            draft: state.draft.map(Into::into),
+            draft: state.draft.map(|draft| (*draft).into()),
         })
     }
+}
+
+fn boxed<T>(part: Option<Box<T>>, normal: impl Fn(T) -> T) -> Option<Box<T>> {
+    part.map(|part| Box::new(normal(*part)))
 }
 
 fn trimmed(text: &str) -> String {
@@ -203,7 +208,7 @@ fn normal_http(http: HttpConnector) -> HttpConnector {
         allowed_paths: names(http.allowed_paths),
         allowed_input_keys: names(http.allowed_input_keys),
         default_headers: normal_values(http.default_headers),
-        auth: http.auth.map(normal_auth),
+        auth: boxed(http.auth, normal_auth),
     }
 }
 
@@ -224,7 +229,7 @@ fn normal_mcp(mcp: McpConnector) -> McpConnector {
         url: trimmed(&mcp.url),
         environment: normal_values(mcp.environment),
         additional_headers: normal_values(mcp.additional_headers),
-        auth: mcp.auth.map(normal_auth),
+        auth: boxed(mcp.auth, normal_auth),
         default_tool: trimmed(&mcp.default_tool),
         allowed_tools: names(mcp.allowed_tools),
         allowed_input_keys: names(mcp.allowed_input_keys),
@@ -236,7 +241,7 @@ fn check_http(at: &str, http: Option<&HttpConnector>) -> Result<()> {
     let absent = HttpConnector::default();
     let http = http.unwrap_or(&absent);
     check_absolute(format!("{at}.base_url"), &http.base_url)?;
-    check_auth(at, http.auth.as_ref(), true)
+    check_auth(at, http.auth.as_deref(), true)
 }
 
 fn check_cli(at: &str, cli: Option<&CliConnector>) -> Result<()> {
@@ -263,7 +268,7 @@ fn check_mcp(at: &str, mcp: Option<&McpConnector>) -> Result<()> {
     if !mcp.url.is_empty() {
         check_absolute(format!("{at}.url"), &mcp.url)?;
     }
-    check_auth(at, mcp.auth.as_ref(), !mcp.url.is_empty())
+    check_auth(at, mcp.auth.as_deref(), !mcp.url.is_empty())
 }
 
 /// `has_url`: whether there is something that a token could be for.
@@ -315,7 +320,10 @@ fn check_auth_secrets(at: &str, auth: Option<&ConnectorAuth>) -> Result<()> {
         return Ok(());
     };
     check_url(&format!("{at}.token_url"), &auth.token_url)?;
-    check_secret(&format!("{at}.client_secret"), auth.client_secret.as_ref())
+    check_secret(
+        &format!("{at}.client_secret"),
+        auth.client_secret.as_deref(),
+    )
 }
 
 /// A scheme, `://`, a host, and no white space.

@@ -1,5 +1,7 @@
 //! Who agents can be: `role-catalog`.
 
+use std::sync::Arc;
+
 use super::catalog::{Catalog, CatalogKind, Item, Limited, names};
 use super::{ID_BYTES_MAX, check_text};
 use crate::error::{ActorError, Result};
@@ -89,7 +91,7 @@ impl Item for Role {
 
     fn draft(item: Option<Self>, updated_at_ms: i64) -> RoleDraft {
         RoleDraft {
-            item,
+            item: item.map(Box::new),
             updated_at_ms,
         }
     }
@@ -102,7 +104,7 @@ impl Item for Role {
         let state = RolesState {
             roles: catalog.items.to_vec(),
             saved: catalog.saved,
-            draft: catalog.draft.as_deref().cloned(),
+            draft: catalog.draft.as_deref().cloned().map(Box::new),
         };
         state.encode_to_vec()
     }
@@ -110,9 +112,9 @@ impl Item for Role {
     fn of_state(message: &[u8]) -> Result<Catalog<Self>, Unreadable> {
         let state = RolesState::decode(message)?;
         Ok(Catalog {
-            items: state.roles.into(),
+            items: Arc::new(state.roles),
             saved: state.saved,
-            draft: state.draft.map(Into::into),
+            draft: state.draft.map(|draft| (*draft).into()),
         })
     }
 }

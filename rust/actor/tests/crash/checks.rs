@@ -5,9 +5,11 @@ use std::fmt::Debug;
 use treering_actor::messages::{Conversation, Message, Script, Workflow};
 use treering_actor::stores::agents::AgentsKind;
 use treering_actor::stores::chats::{ChatIndexKind, ChatKind};
+use treering_actor::stores::connectors::ConnectorsKind;
 use treering_actor::stores::look;
 use treering_actor::stores::memory::MemoryKind;
 use treering_actor::stores::participants::ParticipantsKind;
+use treering_actor::stores::roles::RolesKind;
 use treering_actor::stores::sources::{ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::UserConfigKind;
 use treering_actor::{Blocks, Kind, Receipt, Result};
@@ -66,6 +68,8 @@ pub fn picture(living: &Living) -> Result<String> {
         actor::<MemoryKind, _>(living, &[], |state, _| Ok(state.entries.clone()))?,
         actor::<WorkflowsKind, _>(living, &[], |state, blocks| state.all::<Workflow>(blocks))?,
         actor::<ScriptsKind, _>(living, &[], |state, blocks| state.all::<Script>(blocks))?,
+        actor::<ConnectorsKind, _>(living, &[], |state, _| Ok(state.clone()))?,
+        actor::<RolesKind, _>(living, &[], |state, _| Ok(state.clone()))?,
         actor::<ChatIndexKind, _>(living, &[], |state, blocks| state.conversations(blocks))?,
     ];
     for chat in CHATS {

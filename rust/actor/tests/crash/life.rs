@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use treering_actor::messages::{Conversation, MemoryEntry, Message, UserConfigUpdated};
+use treering_actor::messages::{
+    CliConnector, Connector, Conversation, MemoryEntry, Message, Role, UserConfigUpdated,
+};
 use treering_actor::stores::Keep;
 use treering_actor::stores::agents::{self, AgentsKind};
+use treering_actor::stores::catalog;
 use treering_actor::stores::chats::{self, ChatKind};
+use treering_actor::stores::connectors::ConnectorsKind;
 use treering_actor::stores::memory::{self, MemoryKind};
 use treering_actor::stores::participants::{self, ParticipantsKind};
+use treering_actor::stores::roles::RolesKind;
 use treering_actor::stores::sources::{self, ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{self, UserConfigKind};
 use treering_actor::stores::{Options, Stores, Verb};
@@ -41,6 +46,13 @@ pub enum Act {
     Forget(u64),
     Workflow(u64),
     Script(u64),
+    /// All connectors are so many now; none at 0.
+    Connectors(u64),
+    DraftConnector(u64),
+    UndraftConnector,
+    Roles(u64),
+    /// None at 0.
+    DraftRole(u64),
     Say(&'static str, u64),
     SaveChat(&'static str, u64),
     DeleteChat(&'static str),
@@ -62,6 +74,8 @@ pub const LIFE: &[Act] = &[
     Act::Remember(1),
     Act::Workflow(1),
     Act::Script(1),
+    Act::Connectors(3),
+    Act::DraftRole(1),
     Act::Say("a", 1),
     Act::Say("b", 2),
     Act::SaveChat("c", 3),
@@ -70,11 +84,15 @@ pub const LIFE: &[Act] = &[
     Act::Project(25),
     Act::Reopen,
     Act::Project(45),
+    Act::DraftConnector(2),
+    Act::Roles(2),
     Act::Unagent(1),
     Act::Leave(1),
     Act::Forget(1),
     Act::Say("a", 7),
     Act::DeleteChat("b"),
+    Act::UndraftConnector,
+    Act::DraftRole(0),
     Act::Project(75),
     Act::Gc,
     Act::TrimConfig(10),
@@ -84,7 +102,9 @@ pub const LIFE: &[Act] = &[
     Act::Project(175),
     // Valid, and nothing to do: a receipt alone.
     Act::Agent(800),
+    Act::UndraftConnector,
     Act::Reopen,
+    Act::Connectors(0),
     Act::Say("b", 9),
     Act::TrimChat("c", 20),
     Act::DeleteChat("a"),
@@ -167,6 +187,25 @@ fn said(number: u64) -> (Message, Vec<Cid>) {
     (message, Vec::new())
 }
 
+fn connector(number: u64) -> Connector {
+    Connector {
+        name: format!("connector {number}"),
+        r#type: "cli".to_owned(),
+        cli: Some(Box::new(CliConnector {
+            command: format!("command {number}"),
+            ..CliConnector::default()
+        })),
+        ..Connector::default()
+    }
+}
+
+fn role(number: u64) -> Role {
+    Role {
+        id: format!("role {number}"),
+        ..Role::default()
+    }
+}
+
 fn entry_id(number: u64) -> String {
     format!("{number:012x}")
 }
@@ -216,6 +255,25 @@ impl Living {
         sources::upload_script(&self.stores, &id, &source, NOW_MS)
     }
 
+    fn connectors(&self, count: u64) -> Result<Verb> {
+        let all = (0..count).map(connector).collect();
+        catalog::save::<ConnectorsKind>(&self.stores, all)
+    }
+
+    fn draft_connector(&self, number: u64) -> Result<Verb> {
+        catalog::save_draft::<ConnectorsKind>(&self.stores, Some(connector(number)))
+    }
+
+    fn roles(&self, count: u64) -> Result<Verb> {
+        let all = (0..count).map(role).collect();
+        catalog::save::<RolesKind>(&self.stores, all)
+    }
+
+    fn draft_role(&self, number: u64) -> Result<Verb> {
+        let draft = (number > 0).then(|| role(number));
+        catalog::save_draft::<RolesKind>(&self.stores, draft)
+    }
+
     fn say(&self, chat: &str, number: u64) -> Result<Verb> {
         chats::append(&self.stores, chat, &[said(number)], MESSAGES_MAX)
     }
@@ -240,6 +298,8 @@ impl Living {
             mixed.add(self.remember(number)?);
             mixed.add(self.workflow(number)?);
             mixed.add(self.script(number)?);
+            mixed.add(self.connectors(number % 4)?);
+            mixed.add(self.draft_role(number)?);
             mixed.add(self.say("c", number)?);
         }
         let pending = mixed.commit(batch, envelope(command_id), Durability::Durable)?;
@@ -270,6 +330,15 @@ impl Living {
             }
             Act::Workflow(number) => self.run::<WorkflowsKind>(self.workflow(number)?, id),
             Act::Script(number) => self.run::<ScriptsKind>(self.script(number)?, id),
+            Act::Connectors(count) => self.run::<ConnectorsKind>(self.connectors(count)?, id),
+            Act::DraftConnector(number) => {
+                self.run::<ConnectorsKind>(self.draft_connector(number)?, id)
+            }
+            Act::UndraftConnector => {
+                self.run::<ConnectorsKind>(catalog::delete_draft::<ConnectorsKind>(stores)?, id)
+            }
+            Act::Roles(count) => self.run::<RolesKind>(self.roles(count)?, id),
+            Act::DraftRole(number) => self.run::<RolesKind>(self.draft_role(number)?, id),
             Act::Say(chat, number) => self.run::<ChatKind>(self.say(chat, number)?, id),
             Act::SaveChat(chat, number) => {
                 let meta = Conversation {

@@ -147,7 +147,7 @@ impl Kind for Values {
                 },
                 Err(_) => TextOrSecret {
                     text: String::new(),
-                    secret: Some(Reference::from_object(&value, path, links)?),
+                    secret: Some(Boxed::<Reference>::from_object(&value, path, links)?),
                 },
             };
             held.insert(name, value);
@@ -324,6 +324,25 @@ impl<K: Kind> Kind for Repeated<K> {
             .map(|item| K::object(item, at))
             .collect::<Result<Vec<_>>>()?;
         Ok(PyTuple::new(at.py, items)?.into_any())
+    }
+}
+
+/// A message that takes room only where it is.
+pub struct Boxed<K>(PhantomData<K>);
+
+impl<K: Kind> Kind for Boxed<K> {
+    type Held = Box<K::Held>;
+
+    fn from_object(
+        value: &Bound<'_, PyAny>,
+        path: &'static str,
+        links: &mut Vec<Cid>,
+    ) -> Result<Box<K::Held>> {
+        K::from_object(value, path, links).map(Box::new)
+    }
+
+    fn object<'py>(held: &Box<K::Held>, at: At<'_, 'py>) -> Result<Bound<'py, PyAny>> {
+        K::object(held, at)
     }
 }
 

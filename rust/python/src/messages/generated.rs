@@ -5,7 +5,7 @@
 use treering_actor::messages as proto;
 
 use super::field::{
-    Choice, Flag, Linked, Number, Optional, Part, Present, Reference, Repeated, Text, Values,
+    Boxed, Choice, Flag, Linked, Number, Optional, Part, Present, Reference, Repeated, Text, Values,
 };
 
 choices! {
@@ -118,7 +118,7 @@ message! {
         r#type as "type": Text,
         token_url: Text,
         client_id: Text,
-        client_secret: Optional<Reference>,
+        client_secret: Optional<Boxed<Reference>>,
         scope: Text,
     }
 }
@@ -130,7 +130,7 @@ message! {
         allowed_paths: Repeated<Text>,
         allowed_input_keys: Repeated<Text>,
         default_headers: Values,
-        auth: Optional<Part<proto::ConnectorAuth>>,
+        auth: Optional<Boxed<Part<proto::ConnectorAuth>>>,
     }
 }
 
@@ -153,7 +153,7 @@ message! {
         arguments: Repeated<Text>,
         environment: Values,
         additional_headers: Values,
-        auth: Optional<Part<proto::ConnectorAuth>>,
+        auth: Optional<Boxed<Part<proto::ConnectorAuth>>>,
         default_tool: Text,
         allowed_tools: Repeated<Text>,
         allowed_input_keys: Repeated<Text>,
@@ -167,15 +167,15 @@ message! {
         enabled: Flag,
         timeout_ms: Number<i64>,
         retry: Number<i64>,
-        http: Optional<Part<proto::HttpConnector>>,
-        cli: Optional<Part<proto::CliConnector>>,
-        mcp: Optional<Part<proto::McpConnector>>,
+        http: Optional<Boxed<Part<proto::HttpConnector>>>,
+        cli: Optional<Boxed<Part<proto::CliConnector>>>,
+        mcp: Optional<Boxed<Part<proto::McpConnector>>>,
     }
 }
 
 message! {
     state ConnectorDraft {
-        item: Optional<Part<proto::Connector>>,
+        item: Optional<Boxed<Part<proto::Connector>>>,
         updated_at_ms: Number<i64>,
     }
 }
@@ -267,7 +267,7 @@ message! {
 
 message! {
     state RoleDraft {
-        item: Optional<Part<proto::Role>>,
+        item: Optional<Boxed<Part<proto::Role>>>,
         updated_at_ms: Number<i64>,
     }
 }
