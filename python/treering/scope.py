@@ -86,8 +86,9 @@ class Scope:
         return self._family.Scope(replace(self._home, principal=principal, causation_id=causation_id))
 
     def with_workspace(self, workspace: Workspace | None) -> Scope:
-        """Returns the same scope; the drafts of its `connectors` and `roles` are mirrored to that workspace after each
-        commit through it, and `import_local` reads there. None mirrors nothing, as at first. Nothing is read or written.
+        """Returns the same scope; the drafts of its `connectors` and `roles` are mirrored to that workspace after
+        each commit through it, and `import_local` reads there. None mirrors nothing, as at first. Nothing is read or
+        written.
 
         A workspace has one file for each kind of draft: it is that of the scope which comes first, and stays so until
         the draft is deleted. For another scope a receipt's `warnings` says so.

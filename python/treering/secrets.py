@@ -1,7 +1,7 @@
 """Secrets: where one is found, never what it is. A `Secret` is a reference, and `resolve` reads it when it is used.
 
-Promises: a secret in clear gets into no `Secret`, into no object of `treering.messages` under a name that tells that it is
-one, and so into no block, event, receipt or repr; an error names the field and the rule, never the value.
+Promises: a secret in clear gets into no `Secret`, into no object of `treering.messages` under a name that tells that
+it is one, and so into no block, event, receipt or repr; an error names the field and the rule, never the value.
 Never: what was read is kept or logged.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Final
 from treering._core import check_clear_value, check_secret_reference, is_secret_name
 from treering.errors import InvalidCommand, NotFound, Unavailable
 
-__all__ = ["Secret", "Values", "resolve", "resolve_all"]
+__all__ = ["Secret", "Values", "is_secret_name", "resolve", "resolve_all"]
 
 _BYTES_MAX: Final = 64 << 10
 """Of a file that holds a secret: a password or a key, no archive."""
@@ -52,8 +52,8 @@ class Secret:
 
 
 class Values(Mapping[str, str | Secret]):
-    """Texts by name, and secrets in their place, in the order of the names; it does not change. Any mapping is taken where
-    one is asked for."""
+    """Texts by name, and secrets in their place, in the order of the names; it does not change. Any mapping is taken
+    where one is asked for."""
 
     __slots__ = ("_items",)
 
@@ -85,7 +85,8 @@ NO_VALUES: Final = Values({})
 
 
 def resolve(value: Secret | str) -> str:
-    """Returns the secret that a reference leads to, read now; a text as it is. Of a file: without one line feed at its end.
+    """Returns the secret that a reference leads to, read now; a text as it is. Of a file: without one line feed at
+    its end.
 
     Errors:
         NotFound (`not-found`): the variable is not set or empty, or the file is not there or empty.
@@ -121,7 +122,7 @@ def resolve_all(values: Mapping[str, str | Secret]) -> dict[str, str]:
     return {name: resolve(value) for name, value in values.items()}
 
 
-def checked_secret(field: str, value: Secret | None) -> Secret | None:
+def checked_secret(field: str, value: Secret | str | None) -> Secret | None:
     """Returns what a field holds that takes secrets alone."""
     if not isinstance(value, str):
         return value
@@ -130,7 +131,7 @@ def checked_secret(field: str, value: Secret | None) -> Secret | None:
     return Secret.stored(value)
 
 
-def checked_values(field: str, values: Mapping[str, str | Secret]) -> Mapping[str, str | Secret]:
+def checked_values(field: str, values: Any) -> Any:
     """Returns the values of a field, none of them a secret in clear under a name that tells."""
     if not isinstance(values, Mapping):  # a caller without a type checker; who writes it is told
         return values

@@ -1,4 +1,4 @@
-"""A workspace: the few files that somebody's tools on one machine look at. Drafts are mirrored there, catalogs come from there.
+"""A workspace: the few files that somebody's own tools look at: drafts are mirrored there, catalogs come from there.
 
 Promises: a reader of a `LocalWorkspace` sees a file whole, as it was or as it is, also after a power failure.
 Never: more than these four verbs are asked of a workspace, so one of your own is a small class.
@@ -19,7 +19,8 @@ __all__ = ["LocalWorkspace", "Workspace"]
 
 @runtime_checkable
 class Workspace(Protocol):
-    """Files by name. What goes wrong is raised as it is: a mirror that fails is reported, a commit is never lost by it."""
+    """Files by name. What goes wrong is raised as it is: a mirror that fails is reported, a commit is never lost by
+    it."""
 
     def read(self, name: str) -> bytes | None:
         """Returns what a file holds, None if it is not there."""
@@ -45,10 +46,11 @@ def _home() -> Path:
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
 class LocalWorkspace:
-    """A folder of this machine: that of `TREERING_HOME`, else `~/.treering`, or another one; it is made when it is first
-    written to, for its owner alone.
+    """A folder of this machine: that of `TREERING_HOME`, else `~/.treering`, or another one; it is made when it is
+    first written to, for its owner alone.
 
-    A file is written beside its place, synced, and moved there. A name leads to no other folder.
+    A file is written beside its place, synced, and moved there, which takes a file system with hard links. A name leads
+    to no other folder.
     """
 
     path: Path
@@ -91,7 +93,7 @@ class LocalWorkspace:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = self.path / f".{name}.{secrets.token_hex(8)}"
         try:
-            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -41,7 +41,10 @@ ENTRY = b"\x0a\x03abc"
         (lambda v: Connector(type=v), r"Connector\.type: str is needed here, not object"),
         (lambda v: Connector(http=v), "Connector.http: HttpConnector is needed here, not object"),
         (lambda v: ConnectorAuth(client_secret=v), "ConnectorAuth.client_secret: Secret is needed here, not object"),
-        (lambda v: HttpConnector(default_headers=v), "HttpConnector.default_headers: mapping is needed here, not object"),
+        (
+            lambda v: HttpConnector(default_headers=v),
+            "HttpConnector.default_headers: mapping is needed here, not object",
+        ),
         (lambda v: HttpConnector(default_headers={"a": v}), "HttpConnector.default_headers: Secret is needed here"),
         (lambda v: HttpConnector(default_headers={v: "a"}), "HttpConnector.default_headers: str is needed here"),
     ],

@@ -88,7 +88,9 @@ ROLE = Role(
 SAID = [
     *SHAPES.values(),
     Connector(type="CLI ", cli=CliConnector(command=" x ", allowed_operations=("a", "A", ""), environment={" ": "x"})),
-    Connector(type="http", timeout_ms=-1, retry=9, http=HttpConnector(base_url=" http://a.example ", allowed_methods=("get",))),
+    Connector(
+        type="http", timeout_ms=-1, retry=9, http=HttpConnector(base_url=" http://a.example ", allowed_methods=("get",))
+    ),
     Connector(type="mcp", enabled=False, mcp=McpConnector(command="npx"), cli=CliConnector()),
 ]
 """Said in some ways; the models give them names."""
@@ -97,7 +99,8 @@ _WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 _NAMES = st.lists(st.sampled_from(["a", "A", " b", "", " ", "C d", "é", "É"]), max_size=5).map(tuple)
 _SECRETS = st.sampled_from([Secret("env:A"), Secret("env:b_2"), Secret("file:/run/x"), Secret("file:a b")])
 _VALUES = st.dictionaries(
-    st.sampled_from(["Accept", "X-Team", "LANG", "é", " "]) | _WORDS.filter(lambda name: name.isalpha() and len(name) < 4),
+    st.sampled_from(["Accept", "X-Team", "LANG", "é", " "])
+    | _WORDS.filter(lambda name: name.isalpha() and len(name) < 4),
     _WORDS | _SECRETS,
     max_size=3,
 )

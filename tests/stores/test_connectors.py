@@ -168,12 +168,18 @@ def test_one_version_covers_both(alice: Scope) -> None:
 
 
 def test_a_draft_may_be_unfinished_and_is_normalised(alice: Scope) -> None:
-    unfinished = Connector(name=" x ", type=" FTP", retry=9, http=HttpConnector(base_url=" no url ", allowed_methods=("get",)))
+    unfinished = Connector(
+        name=" x ", type=" FTP", retry=9, http=HttpConnector(base_url=" no url ", allowed_methods=("get",))
+    )
     alice.connectors.save_draft(unfinished)
     draft = alice.connectors.draft()
     assert draft is not None
     assert draft.item == Connector(
-        name="x", type="ftp", timeout_ms=30_000, retry=5, http=HttpConnector(base_url="no url", allowed_methods=("GET",))
+        name="x",
+        type="ftp",
+        timeout_ms=30_000,
+        retry=5,
+        http=HttpConnector(base_url="no url", allowed_methods=("GET",)),
     )
     alice.connectors.save_draft(Connector())
 
@@ -218,7 +224,10 @@ def test_absolute_urls(alice: Scope, url: str) -> None:
 
 
 def test_http_needs_its_part(alice: Scope) -> None:
-    assert refused(alice, Connector(name="x", type="http", cli=CLI.cli)).attributes["field"] == "connectors[0].http.base_url"
+    assert (
+        refused(alice, Connector(name="x", type="http", cli=CLI.cli)).attributes["field"]
+        == "connectors[0].http.base_url"
+    )
 
 
 def test_cli_needs_a_command_that_is_no_url(alice: Scope) -> None:
@@ -237,7 +246,9 @@ def test_mcp_needs_a_command_or_a_url(alice: Scope) -> None:
 
 @pytest.mark.parametrize("url", NOT_ABSOLUTE[1:])
 def test_a_url_of_mcp_is_absolute(alice: Scope, url: str) -> None:
-    assert refused(alice, mcp(url=url + "x" if url.endswith("\n") else url)).attributes["field"] == "connectors[0].mcp.url"
+    assert (
+        refused(alice, mcp(url=url + "x" if url.endswith("\n") else url)).attributes["field"] == "connectors[0].mcp.url"
+    )
 
 
 def test_auth_of_mcp_needs_a_url(alice: Scope) -> None:
@@ -283,8 +294,18 @@ def test_the_type_is_lower_cased(alice: Scope) -> None:
 
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [(0, 30_000), (-1, 30_000), (-(2**63), 30_000), (1, 100), (99, 100), (100, 100), (101, 101), (300_000, 300_000),
-     (300_001, 300_000), (2**63 - 1, 300_000)],  # fmt: skip
+    [
+        (0, 30_000),
+        (-1, 30_000),
+        (-(2**63), 30_000),
+        (1, 100),
+        (99, 100),
+        (100, 100),
+        (101, 101),
+        (300_000, 300_000),
+        (300_001, 300_000),
+        (2**63 - 1, 300_000),
+    ],
 )
 def test_a_timeout_is_clamped_and_none_is_30_seconds(alice: Scope, given: int, kept: int) -> None:
     assert saved(alice, replace(HTTP, timeout_ms=given)).timeout_ms == kept
@@ -307,8 +328,14 @@ KEPT = ("a", "B", "é", "c d")
 
 @pytest.mark.parametrize(
     ("make", "part", "field"),
-    [(http, "http", "allowed_paths"), (http, "http", "allowed_input_keys"), (cli, "cli", "allowed_operations"),
-     (cli, "cli", "allowed_input_keys"), (mcp, "mcp", "allowed_tools"), (mcp, "mcp", "allowed_input_keys")],  # fmt: skip
+    [
+        (http, "http", "allowed_paths"),
+        (http, "http", "allowed_input_keys"),
+        (cli, "cli", "allowed_operations"),
+        (cli, "cli", "allowed_input_keys"),
+        (mcp, "mcp", "allowed_tools"),
+        (mcp, "mcp", "allowed_input_keys"),
+    ],
 )
 def test_lists_of_names_are_trimmed_without_blanks_each_once_in_order(
     alice: Scope, make: Callable[..., Connector], part: str, field: str
@@ -351,7 +378,7 @@ def test_however_it_is_said_it_is_what_the_rules_make_of_it(one: Connector) -> N
 def sized(number: int, size: int) -> Connector:
     """One whose message has so many bytes."""
     made = Connector(name=f"{number:06}", type="cli", timeout_ms=100, cli=CliConnector(command="x"))
-    name, data, _ = treering._core.encode_message(made)  # type: ignore[attr-defined]
+    _, data, _ = treering._core.encode_message(made)  # type: ignore[attr-defined]
     room = size - len(data)
     for extra in range(room, room - 12, -1):
         grown = replace(made, cli=CliConnector(command="x", working_directory="w" * max(extra, 0)))
@@ -430,10 +457,15 @@ def test_in_one_commit_with_others(alice: Scope) -> None:
     assert draft.receipt.version == 2
     assert (gone.receipt.version, alice.connectors.draft()) == (3, None)
     assert alice.roles.get().exists
-    with pytest.raises(VersionConflict), alice.commit() as c:
-        c.roles.save_draft(None)
-        c.connectors.save([], expected_version=1)
+    with pytest.raises(VersionConflict):
+        both(alice, expected_version=1)
     assert (alice.roles.draft(), len(alice.connectors.get())) == (None, 1)
+
+
+def both(alice: Scope, expected_version: int) -> None:
+    with alice.commit() as c:
+        c.roles.save_draft(None)
+        c.connectors.save([], expected_version=expected_version)
 
 
 def test_states_give_catalog_and_draft(alice: Scope) -> None:

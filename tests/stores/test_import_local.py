@@ -50,8 +50,16 @@ def test_every_form(alice: Scope, file: Path, form: Any) -> None:
     assert not alice.connectors.import_local(file).changed
 
 
-@pytest.mark.parametrize("form", [[json_of(ROLE)], {"roles": [json_of(ROLE)]}, {"definitions": [json_of(ROLE)]},
-                                  {"coder": without("id", json_of(ROLE))}, {"roles": {"coder": json_of(ROLE)}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "form",
+    [
+        [json_of(ROLE)],
+        {"roles": [json_of(ROLE)]},
+        {"definitions": [json_of(ROLE)]},
+        {"coder": without("id", json_of(ROLE))},
+        {"roles": {"coder": json_of(ROLE)}},
+    ],
+)
 def test_every_form_of_roles(alice: Scope, file: Path, form: Any) -> None:
     file.write_text(json.dumps(form))
     alice.roles.import_local(file)
@@ -65,7 +73,9 @@ def test_a_connector_that_is_called_connectors(alice: Scope, file: Path) -> None
     assert [one.name for one in alice.connectors.get()] == ["connectors"]
 
 
-@pytest.mark.parametrize("spell", [str.upper, str.lower, str.title, lambda key: "".join(f"_{c}" if c.isupper() else c for c in key)])
+@pytest.mark.parametrize(
+    "spell", [str.upper, str.lower, str.title, lambda key: "".join(f"_{c}" if c.isupper() else c for c in key)]
+)
 def test_keys_in_any_case(alice: Scope, file: Path, spell: Callable[[str], str]) -> None:
     def spelled(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -80,7 +90,9 @@ def test_keys_in_any_case(alice: Scope, file: Path, spell: Callable[[str], str])
 
 
 def test_what_is_not_said_is_as_in_the_class(alice: Scope, file: Path) -> None:
-    file.write_text('[{"name": "x", "type": "CLI", "cli": {"command": "x", "environment": null}, "http": null, "retry": null}]')
+    file.write_text(
+        '[{"name": "x", "type": "CLI", "cli": {"command": "x", "environment": null}, "http": null, "retry": null}]'
+    )
     alice.connectors.import_local(file)
     (found,) = alice.connectors.get()
     assert (found.enabled, found.timeout_ms, found.retry, found.http) == (True, 30_000, 0, None)
@@ -88,8 +100,18 @@ def test_what_is_not_said_is_as_in_the_class(alice: Scope, file: Path) -> None:
 
 def test_secrets_in_files(alice: Scope, file: Path) -> None:
     """Under a name that tells a text is a reference; elsewhere it is a text, unless it is marked."""
-    headers = {"Authorization": "env:A", "X-Token": {"secret": "file:/b"}, "X-Custom": "env:C", "X-Marked": {"secret": "env:D"}}
-    auth = {"type": "client_credentials", "tokenUrl": "https://a.example", "clientId": "me", "clientSecret": {"secret": "env:E"}}
+    headers = {
+        "Authorization": "env:A",
+        "X-Token": {"secret": "file:/b"},
+        "X-Custom": "env:C",
+        "X-Marked": {"secret": "env:D"},
+    }
+    auth = {
+        "type": "client_credentials",
+        "tokenUrl": "https://a.example",
+        "clientId": "me",
+        "clientSecret": {"secret": "env:E"},
+    }
     http = {"baseUrl": "https://a.example", "defaultHeaders": headers, "auth": auth}
     file.write_text(json.dumps([{"name": "x", "type": "http", "http": http}]))
     alice.connectors.import_local(file)
@@ -106,7 +128,9 @@ def test_secrets_in_files(alice: Scope, file: Path) -> None:
 
 
 def test_unknown_keys_are_named(alice: Scope, file: Path) -> None:
-    file.write_text(json.dumps({"definitions": [{"colour": 1, **ARRAY[1], "cli": {**ARRAY[1]["cli"], "shell": {}}}], "v": 1}))
+    file.write_text(
+        json.dumps({"definitions": [{"colour": 1, **ARRAY[1], "cli": {**ARRAY[1]["cli"], "shell": {}}}], "v": 1})
+    )
     (warning,) = alice.connectors.import_local(file).warnings
     assert warning.endswith("nobody knows them: v, connectors[0].colour, connectors[0].cli.shell")
     file.write_text(json.dumps([{"id": "x"} | {f"k{n}": n for n in range(30)}]))
@@ -128,7 +152,7 @@ def test_from_the_workspace(alice: Scope, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_missing_file(alice: Scope, tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="no file .*nothing.json; give the path of a file with connectors"):
+    with pytest.raises(NotFound, match=r"no file .*nothing\.json; give the path of a file with connectors"):
         alice.connectors.import_local(tmp_path / "nothing.json")
     with pytest.raises(Unavailable, match="can't be read"):
         alice.connectors.import_local(tmp_path)
@@ -162,7 +186,7 @@ WRONG: list[tuple[str, type[Invalid], str]] = [
     ('[{"http": {"defaultHeaders": {"a": 1}}}]', InvalidCommand, "defaultHeaders.a is not valid: a text is needed"),
     ('[{"http": {"defaultHeaders": {"a": "1", "a": "2"}}}]', InvalidCommand, "defaultHeaders.a is not valid: it comes"),
     ('[{"name": "a", "type": "cli"}]', InvalidCommand, r"connectors\[0\].cli.command"),
-    ('[{"name": "a", "type": "cli", "timeoutMs": 99999999999999999999, "cli": {"command": "x"}}]', InvalidCommand, "2⁶³"),
+    ('[{"name": "a", "type": "cli", "timeoutMs": 99999999999999999999}]', InvalidCommand, "2⁶³"),
     ('[{"name": "\\ud800"}]', InvalidCommand, "lone surrogate"),
 ]  # fmt: skip
 
@@ -209,7 +233,7 @@ def test_as_any_command(alice: Scope, file: Path) -> None:
 
 
 async def test_under_aio(tmp_path: Path, file: Path) -> None:
-    file.write_text(json.dumps(ARRAY))
+    file.write_text(json.dumps(ARRAY))  # noqa: ASYNC240 - before anything else runs
     async with aio.open(tmp_path / "s") as store:
         await store.scope("alice").connectors.import_local(file)
         assert list(await store.scope("alice").connectors.get()) == ALL
@@ -234,7 +258,9 @@ VALUES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["name", "type", "http", "cli", "auth", "defaultHeaders", "clientSecret", "connectors", "a"]),
+            st.sampled_from(
+                ["name", "type", "http", "cli", "auth", "defaultHeaders", "clientSecret", "connectors", "a"]
+            ),
             inner,
             max_size=4,
         )

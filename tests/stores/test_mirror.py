@@ -6,7 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,9 @@ def failing() -> object:
     raise OSError(28, "No space left on device")
 
 
-def test_nothing_is_mirrored_unless_somebody_says_where(alice: Scope, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nothing_is_mirrored_unless_somebody_says_where(
+    alice: Scope, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("TREERING_HOME", str(tmp_path))
     assert alice.connectors.save_draft(HTTP).warnings == ()
     assert list(tmp_path.glob("*.json")) == []
@@ -358,7 +360,7 @@ def test_home_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 @pytest.fixture
-def operations(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def operations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is done on the disk, in order."""
     done: list[str] = []
 
@@ -371,7 +373,7 @@ def operations(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     for name in ("fsync", "replace", "link"):
         monkeypatch.setattr(os, name, noting(name, getattr(os, name)))
-    yield done
+    return done
 
 
 def test_it_is_synced_before_and_after_it_is_put_in_place(local: LocalWorkspace, operations: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Secrets: references alone. In clear one stands in no block, journal row, receipt, error, repr, traceback or pickle."""
+"""Secrets: references alone. In clear one is in no block, journal row, receipt, error, repr, traceback or pickle."""
 
 import dataclasses
 import logging
@@ -52,7 +52,9 @@ def test_a_name_that_does_not_tell(name: str) -> None:
     assert HttpConnector(default_headers={name: "x"}).default_headers[name] == "x"
 
 
-@pytest.mark.parametrize("given", [PLANTED, "", "env:", "env:9a", "env:a b", "file:", "file: ", "ENV:A", "vault:x", "\ud800"])
+@pytest.mark.parametrize(
+    "given", [PLANTED, "", "env:", "env:9a", "env:a b", "file:", "file: ", "ENV:A", "vault:x", "\ud800"]
+)
 def test_no_reference(given: str) -> None:
     for make in (lambda: Secret(given), lambda: ConnectorAuth(client_secret=given)):  # type: ignore[arg-type]
         with pytest.raises(InvalidCommand) as caught:
@@ -206,8 +208,8 @@ def test_what_is_resolved_is_in_no_byte_of_the_store(tmp_path: Path, caplog: pyt
             assert search.http is not None
             assert secrets.resolve_all(search.http.default_headers)["Authorization"] == PLANTED
         for refused in ({"Authorization": PLANTED}, {"X-Token": Secret.stored(PLANTED)}):
+            part = Smuggler(base_url="https://a.example", default_headers=refused)
             with pytest.raises(InvalidCommand):
-                part = Smuggler(base_url="https://a.example", default_headers=refused)
                 alice.connectors.save([Connector(name="x", type="http", http=part)], command_id="refused")
         with alice.commit("turn") as c:
             c.connectors.save_draft(None)

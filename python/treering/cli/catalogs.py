@@ -101,7 +101,9 @@ def catalog_app(plural: str, what: str, key: str, example: str) -> typer.Typer:
 
         folder = LocalWorkspace(workspace)
         if folder.read(f"{plural}.json") is None:
-            raise CommandError(f"no {plural}.json in {folder.path}", f"treering {plural} save FILE takes any other file")
+            raise CommandError(
+                f"no {plural}.json in {folder.path}", f"treering {plural} save FILE takes any other file"
+            )
         store = _store(context, plural)
         _say(plural, store, store.import_local(folder.path / f"{plural}.json"), as_json)
 

@@ -1,8 +1,9 @@
 """Catalogs as JSON: what people keep in `connectors.json` and `roles.json`, what a draft's mirror and `--json` show.
 
-Promises: keys are read whatever their case and underscores (`baseUrl`, `base_url`, `BASEURL`), written in camelCase, and
-what was written is read back as it was; an error says where in the file and what is needed, never what stands there: it
-may be a secret. Unknown keys are named, not taken. Never: a rule of a catalog is judged here; its decider does that.
+Promises: keys are read whatever their case and underscores (`baseUrl`, `base_url`, `BASEURL`), written in camelCase,
+and what was written is read back as it was; an error says where in the file and what is needed, never what stands
+there: it may be a secret. Unknown keys are named, not taken. Never: a rule of a catalog is judged here; its decider
+does that.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Final, TypeVar
 
 from treering.errors import Invalid, InvalidCommand, LimitExceeded
@@ -46,16 +47,17 @@ def items_of(data: bytes, cls: type[T], *, plural: str, key: str, source: str) -
             ((name, inner),) = wrapped
             unknown += [_told(other) for other, _ in given if other != name]
             given = inner
+    rows: list[tuple[str, Any, str]] = []
     if isinstance(given, _Object):
         rows = [(f"{plural}[{_told(name)!r}]", one, name) for name, one in given]
     elif isinstance(given, list):
-        rows = [(f"{plural}[{place}]", one, None) for place, one in enumerate(given)]
+        rows = [(f"{plural}[{place}]", one, "") for place, one in enumerate(given)]
     else:
         raise Invalid(f"{source}: an array of {plural}, or an object with them by {key}, is needed, not {_what(given)}")
     items = []
     for at, one, name in rows:
         made = _of(cls, one, at, source, unknown)
-        if name is not None and not getattr(made, key).strip():
+        if name and not getattr(made, key).strip():
             made = dataclasses.replace(made, **{key: name})  # type: ignore[type-var]
         items.append(made)
     return items, unknown
@@ -110,7 +112,7 @@ def _many(inner: Any) -> bool:
 def _of(cls: type[T], given: Any, at: str, source: str, unknown: list[str]) -> T:
     if not isinstance(given, _Object):
         raise _wrong(at, "an object", given, source)
-    known = _fields(cls)
+    known = _fields(typing.cast(Hashable, cls))
     values: dict[str, Any] = {}
     for name, value in given:
         field = known.get(_folded(name))
@@ -127,7 +129,10 @@ def _of(cls: type[T], given: Any, at: str, source: str, unknown: list[str]) -> T
         field_name, rule = error.attributes["field"], error.attributes["rule"]
         shown = error.attributes["value"]
     raise InvalidCommand(
-        f"{source}: {at}.{field_name} {shown!r} is not valid: {rule}", field=f"{at}.{field_name}", value=shown, rule=rule
+        f"{source}: {at}.{field_name} {shown!r} is not valid: {rule}",
+        field=f"{at}.{field_name}",
+        value=shown,
+        rule=rule,
     )
 
 
@@ -194,7 +199,7 @@ def _text_or_secret(name: str, given: Any, at: str, source: str) -> str | Secret
 
 
 @functools.cache
-def _fields(cls: type) -> dict[str, tuple[str, Any]]:
+def _fields(cls: Any) -> dict[str, tuple[str, Any]]:
     """Name and type of each field, by its key."""
     hints = typing.get_type_hints(cls)
     return {_folded(field.name): (field.name, hints[field.name]) for field in dataclasses.fields(cls)}

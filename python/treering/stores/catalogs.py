@@ -92,7 +92,9 @@ class CatalogKind:
         workspace = home.workspace or LocalWorkspace()
         data = workspace.read(self.file)
         if data is None:
-            raise NotFound(f"no {self.file} in {workspace!r}; give the path of a file with {self.plural}", which=self.file)
+            raise NotFound(
+                f"no {self.file} in {workspace!r}; give the path of a file with {self.plural}", which=self.file
+            )
         return self.file, data
 
 

@@ -15,8 +15,8 @@ from treering.stores.receipt import Receipt
 
 
 class ConnectorsStore(ActorStore):
-    """The connectors of a scope: a catalog that is saved as a whole, and a draft of one of them beside it. `.version` is
-    that of both."""
+    """The connectors of a scope: a catalog that is saved as a whole, and a draft of one of them beside it. `.version`
+    is that of both."""
 
     __slots__ = ()
 
@@ -55,13 +55,13 @@ class ConnectorsStore(ActorStore):
     def save(
         self, items: Iterable[Connector], *, expected_version: int | None = None, command_id: str | None = None
     ) -> Op[Receipt[None]]:
-        """Returns the receipt; these are all connectors now, in this order, normalised. None at all is a catalog that is
-        there and empty. The draft stays. Unchanged if they are the same.
+        """Returns the receipt; these are all connectors now, in this order, normalised. None at all is a catalog that
+        is there and empty. The draft stays. Unchanged if they are the same.
 
         Errors:
-            InvalidCommand (`invalid-command`): one is not whole, holds a secret in clear, or two have one name; `field`, `value`, `rule`.
-            LimitExceeded (`limit-exceeded`): over 1,000 of them, 64 KiB of one, 512 KiB of all.
-            VersionConflict (`version-conflict`), CommandMismatch (`command-mismatch`): as everywhere.
+            InvalidCommand (`invalid-command`): one is not whole, holds a secret in clear, or two have one name;
+            `field`, `value`, `rule`. LimitExceeded (`limit-exceeded`): over 1,000 of them, 64 KiB of one, 512 KiB of
+            all. VersionConflict (`version-conflict`), CommandMismatch (`command-mismatch`): as everywhere.
         """
         return (yield from self._send(lambda core: CONNECTORS.saving(core, items), expected_version, command_id))
 
@@ -98,8 +98,8 @@ class ConnectorsStore(ActorStore):
 
     @read
     def mirror(self) -> None:
-        """Brings the draft's mirror in the workspace to what the draft is, as every verb on it does after its commit: for
-        an application that was killed in between.
+        """Brings the draft's mirror in the workspace to what the draft is, as every verb on it does after its commit:
+        for an application that was killed in between.
 
         Errors:
             Invalid (`invalid`): the scope has no workspace, see `Scope.with_workspace`.
@@ -115,10 +115,10 @@ class ConnectorsStore(ActorStore):
         expected_version: int | None = None,
         command_id: str | None = None,
     ) -> Op[Receipt[None]]:
-        """Returns the receipt; all connectors are now those of a file, or nothing happened. None is `connectors.json` of the
-        scope's workspace, else of `LocalWorkspace()`. The file is an array, an object of the connectors by their name, or an
-        object with one of these under "connectors" or "definitions"; the case of keys is ignored. Keys that nobody knows
-        are left out and stand in `warnings`.
+        """Returns the receipt; all connectors are now those of a file, or nothing happened. None is `connectors.json`
+        of the scope's workspace, else of `LocalWorkspace()`. The file is an array, an object of the connectors by
+        their name, or an object with one of these under "connectors" or "definitions"; the case of keys is ignored.
+        Keys that nobody knows are left out and stand in `warnings`.
 
         Errors:
             NotFound (`not-found`): the file is not there.

@@ -64,9 +64,7 @@ class Catalog(Listing[T_co], Generic[T_co, Draft_co]):
 
     __slots__ = ("draft", "exists")
 
-    def __init__(
-        self, items: Sequence[T_co], version: int, exists: bool = True, draft: Draft_co | None = None
-    ) -> None:
+    def __init__(self, items: Sequence[T_co], version: int, exists: bool = True, draft: Draft_co | None = None) -> None:
         super().__init__(items, version)
         self.exists: bool = exists
         """Whether it was ever saved; an empty one was, if this says so."""

@@ -1,9 +1,9 @@
 """The mirror of a draft in a workspace: a copy for whoever looks there, which follows the commit.
 
-Promises: it is what the store holds, read after the commit and looked at again after the write, so the one that comes last
-leaves the newest; one that fails costs a warning in the receipt, never the commit; a file that mirrors another scope's
-draft, or is none of ours, is left as it is. A process that is killed before it leaves the mirror of before: the command
-again, the next one on the draft, or `mirror()` brings it up to date.
+Promises: it is what the store holds, read after the commit and looked at again after the write, so the one that comes
+last leaves the newest; one that fails costs a warning in the receipt, never the commit; a file that mirrors another
+scope's draft, or is none of ours, is left as it is. A process that is killed before it leaves the mirror of before:
+the command again, the next one on the draft, or `mirror()` brings it up to date.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def attempt(home: Home, name: str, read: Callable[[], Any]) -> str | None:
         why = _bring(home, home.workspace, name, read)
     except Exception as error:  # whatever a workspace raises: what is committed stays so
         why = f"{type(error).__name__}: {error}"
-    return None if why is None else f"the draft is committed, but {name} in {home.workspace!r} does not mirror it: {why}"
+    return why and f"the draft is committed, but {name} in {home.workspace!r} does not mirror it: {why}"
 
 
 def _bring(home: Home, workspace: Workspace, name: str, read: Callable[[], Any]) -> str | None:

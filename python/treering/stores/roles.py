@@ -98,8 +98,8 @@ class RolesStore(ActorStore):
 
     @read
     def mirror(self) -> None:
-        """Brings the draft's mirror in the workspace to what the draft is, as every verb on it does after its commit: for
-        an application that was killed in between.
+        """Brings the draft's mirror in the workspace to what the draft is, as every verb on it does after its commit:
+        for an application that was killed in between.
 
         Errors:
             Invalid (`invalid`): the scope has no workspace, see `Scope.with_workspace`.

@@ -14,7 +14,11 @@ from treering.messages import Connector, Role
 
 def print_catalog(console: Console, items: "Sequence[Any]") -> None:
     """A row for each."""
-    headers = ("NAME", "TYPE", "ENABLED", "CALLS") if isinstance(items[0], Connector) else ("ID", "NAME", "MODEL", "CONNECTORS")
+    headers = (
+        ("NAME", "TYPE", "ENABLED", "CALLS")
+        if isinstance(items[0], Connector)
+        else ("ID", "NAME", "MODEL", "CONNECTORS")
+    )
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="faint")
     for number, header in enumerate(headers):
         table.add_column(header, no_wrap=number + 1 < len(headers))

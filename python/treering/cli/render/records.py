@@ -181,6 +181,16 @@ def state_record(state: "ActorState") -> Any:
     if isinstance(state, Catalog):
         items = [message_record(one) for one in state]
         return {"items": items, "exists": state.exists, "draft": message_record(state.draft)}
+
+    if isinstance(state, StoredState):
+        return {
+            "fields": state.fields,
+            "fields_version": state.fields_version,
+            "events": [event_record(event) for event in state.events],
+        }
+    if isinstance(state, Catalog):
+        items = [message_record(one) for one in state]
+        return {"items": items, "exists": state.exists, "draft": message_record(state.draft)}
     if isinstance(state, Messages):
         return {"conversation": message_record(state.conversation), "messages": [message_record(one) for one in state]}
     if isinstance(state, dict):
