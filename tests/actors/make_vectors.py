@@ -47,6 +47,11 @@ def valid() -> Iterator[tuple[str, page.Node]]:
         log[version] = made.cid
         if version in (3, 4, 6):
             yield f"version {version}: {'no jump' if version == 3 else f'a jump to version {page.jump(version)}'}", made
+    headers = {"Accept": {"text": "json"}, "Authorization": {"secret": {"reference": "env:TOKEN"}}}
+    http = {"base_url": "https://search.example", "allowed_methods": ["GET"], "default_headers": headers}
+    connector = {"name": "search", "type": "http", "enabled": True, "timeout_ms": 30_000, "http": http}
+    saved = {"connectors": [connector, {"name": "git", "type": "cli", "cli": {"command": "git"}}]}
+    yield "a catalog with a map and a secret", page.event(1, {}, page.typed("ConnectorsSaved", saved), **envelope(1))
     early = page.event(1, {}, page.typed("RoomRemoved", {"room_id": "täglich"}), event_id="e", at_ms=-1)
     yield "a time before 1970", early
     later = page.typed_bytes("treering.v1.NotThoughtOfYet", 2**63, b"\x0a\x01x")

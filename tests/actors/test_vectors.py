@@ -9,8 +9,8 @@ import pytest
 from multiformats import CID
 
 import treering
-from treering import Cid, codec
-from treering.messages import Conversation, Message, UserConfig
+from treering import Cid, Secret, codec
+from treering.messages import Connector, Conversation, HttpConnector, Message, Role, UserConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -96,6 +96,10 @@ def test_real_logs() -> None:
         scope.chats.append("kept", [Message(role="user", content=f"word {number}")])
     scope.workflows.upload("w", "W", "steps: []\n")
     scope.scripts.upload("s", "print()\n")
+    http = HttpConnector(base_url="https://search.example", default_headers={"b": "x", "a": Secret("env:A")})
+    scope.connectors.save([Connector(name="search", type="http", http=http)])
+    scope.connectors.save_draft(None)
+    scope.roles.save_draft(Role(id="coder"))
     scope.chats.save("gone", Conversation(title="secret"), [Message(role="user", content="text")])
     scope.chats.delete("gone")
     for number in range(20):
@@ -105,8 +109,8 @@ def test_real_logs() -> None:
         assert_by_the_page(store, scope.actor(info.kind, *info.parts))
         kinds.add(info.kind)
     assert kinds == {
-        "agent-registry", "chat", "chat-index", "participants", "script-storage", "user-config", "user-memory",
-        "workflow-storage",
+        "agent-registry", "chat", "chat-index", "connector-catalog", "participants", "role-catalog", "script-storage",
+        "user-config", "user-memory", "workflow-storage",
     }  # fmt: skip
     # The list was cut when a conversation was deleted, and the conversation's log begins with its tombstone.
     first = {

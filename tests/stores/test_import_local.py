@@ -151,6 +151,12 @@ def test_from_the_workspace(alice: Scope, tmp_path: Path, monkeypatch: pytest.Mo
     assert (list(alice.connectors.get()), list(alice.roles.get())) == (ALL, [ROLE])
 
 
+def test_a_workspace_that_can_not_be_read(alice: Scope, tmp_path: Path) -> None:
+    (tmp_path / "connectors.json").mkdir()
+    with pytest.raises(Unavailable, match=r"connectors\.json in <LocalWorkspace .* can't be read: Is a directory"):
+        alice.with_workspace(LocalWorkspace(tmp_path)).connectors.import_local()
+
+
 def test_a_missing_file(alice: Scope, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no file .*nothing\.json; give the path of a file with connectors"):
         alice.connectors.import_local(tmp_path / "nothing.json")

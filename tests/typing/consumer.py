@@ -104,7 +104,18 @@ async def served(path: Path) -> None:
 def needs_stores(stores: protocols.Stores) -> int:
     receipt = stores.memory.add("preference", "answers in French", expected_version=0)
     assert_type(receipt, treering.Receipt[messages.MemoryEntry])
+    assert_type(stores.connectors.get(), treering.Catalog[messages.Connector, messages.ConnectorDraft])
+    assert_type(stores.connectors.save([], command_id="turn"), treering.Receipt[None])
+    assert_type(stores.roles.save_draft(None), treering.Receipt[messages.RoleDraft])
     return stores.chats.append("c", []).version
+
+
+def headers_of(part: messages.HttpConnector) -> dict[str, str]:
+    messages.HttpConnector(default_headers={"Accept": "json", "Cookie": treering.Secret("env:COOKIE")})
+    messages.HttpConnector(default_headers={"Accept": 7})  # type: ignore[dict-item]
+    messages.ConnectorAuth(client_secret="hunter2")  # type: ignore[arg-type]
+    assert_type(part.auth, messages.ConnectorAuth | None)
+    return treering.secrets.resolve_all(part.default_headers)
 
 
 def what_has_the_stores(store: treering.Store, sleeper: aio.Store) -> None:
@@ -117,6 +128,8 @@ def what_has_the_stores(store: treering.Store, sleeper: aio.Store) -> None:
     assert_type(next(store.scope("alice").history()).event, treering.ActorEvent | None)
     assert_type(next(store.scope("alice").user_config.states(after=3)), messages.UserConfig)
     assert_type(next(store.scope("alice").chats.states("c")), treering.stores.Messages)
+    assert_type(store.scope("alice").with_workspace(treering.LocalWorkspace()), treering.Scope)
+    assert_type(store.scope("alice").roles.draft(), messages.RoleDraft | None)
     followed: protocols.Subscribable[treering.Listing[messages.MemoryEntry]] = store.scope("alice").memory
     assert_type(next(followed.states()), treering.Listing[messages.MemoryEntry])
 

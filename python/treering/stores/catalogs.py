@@ -89,8 +89,11 @@ class CatalogKind:
     def _file(self, home: Home, path: str | os.PathLike[str] | None) -> tuple[str, bytes]:
         if path is not None:
             return str(Path(path)), _bytes(Path(path), self.plural)
-        workspace = home.workspace or LocalWorkspace()
-        data = workspace.read(self.file)
+        workspace = LocalWorkspace() if home.workspace is None else home.workspace
+        try:
+            data = workspace.read(self.file)
+        except OSError as error:
+            raise Unavailable(f"{self.file} in {workspace!r} can't be read: {error.strerror or error}") from error
         if data is None:
             raise NotFound(
                 f"no {self.file} in {workspace!r}; give the path of a file with {self.plural}", which=self.file
