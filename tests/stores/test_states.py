@@ -12,7 +12,7 @@ from others import Start
 
 import treering
 from treering import Listing, NotFound, Scope, Store, aio
-from treering.messages import Conversation
+from treering.messages import Connector, Conversation, Role
 from treering.stores import Messages, protocols
 
 # For each store: its states, the read that they are like, and what a state of it is.
@@ -26,6 +26,8 @@ SUBSCRIPTIONS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]] = {
     "index": (lambda s, **o: s.chats.index_states(**o), lambda s: s.chats.index()),
     "workflows": (lambda s, **o: s.workflows.states(**o), lambda s: s.workflows.list()),
     "scripts": (lambda s, **o: s.scripts.states(**o), lambda s: s.scripts.list()),
+    "connectors": (lambda s, **o: s.connectors.states(**o), lambda s: s.connectors.get()),
+    "roles": (lambda s, **o: s.roles.states(**o), lambda s: s.roles.get()),
 }
 each = pytest.mark.parametrize("name", SUBSCRIPTIONS)
 
@@ -49,6 +51,10 @@ def write(scope: Any, name: str) -> None:
             scope.workflows.upload(f"w{number}", "n", "y")
         case "scripts":
             scope.scripts.upload(f"s{number}", "y")
+        case "connectors":
+            scope.connectors.save_draft(Connector(name=f"{number}"))
+        case "roles":
+            scope.roles.save([Role(id=f"{number}")])
 
 
 _numbers = itertools.count()
@@ -62,7 +68,9 @@ def same(state: Any, expected: Any) -> bool:
     return (
         type(state) is type(expected)
         and (state, state.version) == (expected, expected.version)
-        and getattr(state, "conversation", None) == getattr(expected, "conversation", None)
+        and all(
+            getattr(state, name, None) == getattr(expected, name, None) for name in ("conversation", "draft", "exists")
+        )
     )
 
 

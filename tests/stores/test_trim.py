@@ -209,6 +209,8 @@ ACTORS: list[tuple[str, tuple[str, ...], Callable[[Any, int], object]]] = [
     ("chat-index", (), lambda s, n: s.chats.append(f"c{n}", said("x"))),
     ("workflow-storage", (), lambda s, n: s.workflows.upload(f"{n}", "n", "y")),
     ("script-storage", (), lambda s, n: s.scripts.upload(f"{n}", "y")),
+    ("connector-catalog", (), lambda s, n: s.connectors.save_draft(Connector(name=f"{n}"))),
+    ("role-catalog", (), lambda s, n: s.roles.save([Role(id=f"{n}")])),
 ]
 
 
