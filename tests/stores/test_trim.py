@@ -18,6 +18,7 @@ from treering import (
     VersionConflict,
     testing,
 )
+from treering.messages import Connector, Role
 from treering.testing import Clock
 
 COUNT = 40
