@@ -172,26 +172,29 @@ def roles(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Role]:
 
 # The rules once more, in plain Python.
 
+WHITE = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+"""Unicode's white space. `str.strip` takes four control characters for some, too."""
+
 
 def normal_names(given: tuple[str, ...]) -> tuple[str, ...]:
     kept: dict[str, str] = {}
     for name in given:
-        if name.strip():
-            kept.setdefault(name.strip().lower(), name.strip())
+        if name.strip(WHITE):
+            kept.setdefault(name.strip(WHITE).lower(), name.strip(WHITE))
     return tuple(kept.values())
 
 
 def normal_values(given: Any) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name.strip()}
+    return {name: value for name, value in given.items() if name.strip(WHITE)}
 
 
 def normal_auth(auth: ConnectorAuth | None) -> ConnectorAuth | None:
     if auth is None:
         return None
     return ConnectorAuth(
-        type=auth.type.strip().lower(),
-        token_url=auth.token_url.strip(),
-        client_id=auth.client_id.strip(),
+        type=auth.type.strip(WHITE).lower(),
+        token_url=auth.token_url.strip(WHITE),
+        client_id=auth.client_id.strip(WHITE),
         client_secret=auth.client_secret,
         scope=auth.scope,
     )
@@ -200,14 +203,14 @@ def normal_auth(auth: ConnectorAuth | None) -> ConnectorAuth | None:
 def normal_connector(given: Connector) -> Connector:
     http, cli, mcp = given.http, given.cli, given.mcp
     return Connector(
-        name=given.name.strip(),
-        type=given.type.strip().lower(),
+        name=given.name.strip(WHITE),
+        type=given.type.strip(WHITE).lower(),
         enabled=given.enabled,
         timeout_ms=30_000 if given.timeout_ms <= 0 else min(max(given.timeout_ms, 100), 300_000),
         retry=min(max(given.retry, 0), 5),
         http=http
         and HttpConnector(
-            base_url=http.base_url.strip(),
+            base_url=http.base_url.strip(WHITE),
             allowed_methods=normal_names(tuple(method.upper() for method in http.allowed_methods)),
             allowed_paths=normal_names(http.allowed_paths),
             allowed_input_keys=normal_names(http.allowed_input_keys),
@@ -216,7 +219,7 @@ def normal_connector(given: Connector) -> Connector:
         ),
         cli=cli
         and CliConnector(
-            command=cli.command.strip(),
+            command=cli.command.strip(WHITE),
             fixed_arguments=cli.fixed_arguments,
             allowed_operations=normal_names(cli.allowed_operations),
             allowed_input_keys=normal_names(cli.allowed_input_keys),
@@ -225,14 +228,14 @@ def normal_connector(given: Connector) -> Connector:
         ),
         mcp=mcp
         and McpConnector(
-            server_name=mcp.server_name.strip(),
-            command=mcp.command.strip(),
-            url=mcp.url.strip(),
+            server_name=mcp.server_name.strip(WHITE),
+            command=mcp.command.strip(WHITE),
+            url=mcp.url.strip(WHITE),
             arguments=mcp.arguments,
             environment=normal_values(mcp.environment),
             additional_headers=normal_values(mcp.additional_headers),
             auth=normal_auth(mcp.auth),
-            default_tool=mcp.default_tool.strip(),
+            default_tool=mcp.default_tool.strip(WHITE),
             allowed_tools=normal_names(mcp.allowed_tools),
             allowed_input_keys=normal_names(mcp.allowed_input_keys),
         ),
@@ -240,10 +243,10 @@ def normal_connector(given: Connector) -> Connector:
 
 
 def normal_role(given: Role) -> Role:
-    id = given.id.strip()
+    id = given.id.strip(WHITE)
     return Role(
         id=id,
-        name=given.name.strip() or id,
+        name=given.name.strip(WHITE) or id,
         system_prompt=given.system_prompt,
         provider=given.provider,
         model=given.model,
