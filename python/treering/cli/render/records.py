@@ -168,19 +168,9 @@ def message_record(value: Any) -> Any:
 
 def state_record(state: "ActorState") -> Any:
     """A state: an object, a list, rooms by id; of a chat what is known of it, and its messages; of a catalog its items,
-    whether it was ever saved, and its draft; of a kind of somebody's own the fields that were stored last and the events
-    after."""
+    whether it was ever saved, and its draft; of a kind of somebody's own the fields that were stored last and the
+    events after."""
     from treering.stores import Catalog, Messages, StoredState
-
-    if isinstance(state, StoredState):
-        return {
-            "fields": state.fields,
-            "fields_version": state.fields_version,
-            "events": [event_record(event) for event in state.events],
-        }
-    if isinstance(state, Catalog):
-        items = [message_record(one) for one in state]
-        return {"items": items, "exists": state.exists, "draft": message_record(state.draft)}
 
     if isinstance(state, StoredState):
         return {
