@@ -105,7 +105,7 @@ impl Decide for Anew {
                     record: Vec::new(),
                 },
             }],
-            receipt: None,
+            ..Decided::default()
         })
     }
 }

@@ -279,7 +279,7 @@ impl<'t> Turn<'t> {
         Ok(Decided {
             blocks: blocks.into_blocks(&roots),
             moves,
-            receipt: None,
+            ..Decided::default()
         })
     }
 }

@@ -433,7 +433,7 @@ impl Due {
 
 impl RefValue {
     /// The same, however often it was moved.
-    fn is_like(&self, other: &Self) -> bool {
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.target == other.target && self.record == other.record
     }
 }

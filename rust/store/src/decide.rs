@@ -12,8 +12,10 @@ use treering_block::{Block, Cid};
 
 use crate::commit::{Commit, RefMove, RefValue};
 use crate::error::Result;
+use crate::journal::{JournalCommand, JournalEntry, JournalRow};
 use crate::ledger::Ledger;
 use crate::name::RefName;
+use crate::scope::lineage::{Lineage, read_lineage};
 
 /// The store as a decision sees it: with all that earlier requests of its batch did.
 pub trait View {
@@ -25,6 +27,10 @@ pub trait View {
     fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>>;
     /// Bytes of the blocks that the commit brings beside what is decided.
     fn brought(&self) -> u64;
+    /// Commits after a position; None if they are more than `limit`, or not all known.
+    fn commits_since(&mut self, position: u64, limit: usize) -> Result<Option<Vec<JournalEntry>>>;
+    /// What a scope was forked of.
+    fn lineage(&mut self, scope: &str) -> Result<Option<Lineage>>;
 }
 
 /// What is to be done, beside what the commit itself says.
@@ -36,6 +42,8 @@ pub struct Decided {
     pub moves: Vec<RefMove>,
     /// What the command leaves, in the place of what the commit says.
     pub receipt: Option<Vec<u8>>,
+    /// Receipts that it brings along, as [`Commit::receipts`].
+    pub receipts: Vec<JournalCommand>,
 }
 
 /// A decision that is made under the store's lock, once it is known that its command id is new. It must be quick.
@@ -62,6 +70,7 @@ pub(crate) fn joined(
     };
     joined.blocks.extend(decided.blocks);
     joined.moves.extend(decided.moves);
+    joined.receipts.extend(decided.receipts);
     if let (Some(command), Some(receipt)) = (&mut joined.command, decided.receipt) {
         command.receipt = receipt;
     }
@@ -86,5 +95,25 @@ impl View for Looking<'_> {
 
     fn brought(&self) -> u64 {
         self.brought
+    }
+
+    fn commits_since(&mut self, position: u64, limit: usize) -> Result<Option<Vec<JournalEntry>>> {
+        let newest = self.ledger.tip()?.head.position;
+        let count = newest.saturating_sub(position);
+        if count > limit as u64 {
+            return Ok(None);
+        }
+        let rows = self.ledger.commits_after(position, limit)?;
+        if rows.len() as u64 != count {
+            return Ok(None);
+        }
+        let entries = rows.iter().map(JournalRow::entry);
+        let entries: Vec<JournalEntry> = entries.collect::<Result<_>>()?;
+        let known = entries.iter().all(|entry| !entry.blank);
+        Ok(known.then_some(entries))
+    }
+
+    fn lineage(&mut self, scope: &str) -> Result<Option<Lineage>> {
+        read_lineage(scope, &mut |key| self.ledger.receipt(key))
     }
 }

@@ -183,6 +183,22 @@ pub enum StoreError {
         /// The first of them.
         names: Vec<String>,
     },
+    /// A scope that was to be made, and that there is.
+    #[error("scope {scope:?} is taken: {why}; nothing was written: choose another name")]
+    ScopeTaken {
+        /// The scope.
+        scope: String,
+        /// What it has.
+        why: &'static str,
+    },
+    /// A commit to a scope that a fork makes just now, or was to make when it was cut short.
+    #[error(
+        "scope {scope:?} is being made by a fork, which is not finished; wait for it, finish it (the same fork again) or discard it"
+    )]
+    BeingForked {
+        /// The scope.
+        scope: String,
+    },
     /// The caller did not want it any more.
     #[error("cancelled before it was done")]
     Cancelled,

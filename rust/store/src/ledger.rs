@@ -4,7 +4,8 @@
 //! earlier requests of the batch) before it writes anything of it, so a refused commit leaves no trace.
 //! Must never: do I/O of its own, read a clock, or answer a caller.
 //!
-//! Order of the questions: command id, leases, what is decided now, refs, presence. So a repeated command is answered from its
+//! Order of the questions: command id (in the scope, then in those that it was forked of), whether the scope is being
+//! made by a fork, leases, what is decided now, refs, presence. So a repeated command is answered from its
 //! receipt whatever became of its lease and refs since.
 
 use std::collections::HashMap;
@@ -19,6 +20,8 @@ use crate::error::{Result, StoreError};
 use crate::journal::{JournalCommand, JournalMove, JournalRow, encode_body};
 use crate::lease::{self, LeaseState};
 use crate::name::RefName;
+use crate::scope::forking::expect_made;
+use crate::scope::lineage::{Receipt, find_receipt};
 use crate::store::HOLD_MS;
 
 /// The newest commit.
@@ -32,7 +35,7 @@ pub struct Tip {
 
 /// What a backend offers to [`apply`] inside one transaction.
 ///
-/// Reads show what was written through the same ledger before. The first six methods write nothing.
+/// Reads show what was written through the same ledger before. The first seven methods write nothing.
 /// Any error of a later one means that the transaction must be rolled back as a whole.
 pub trait Ledger {
     /// The live ordinal of a block, in whatever tier it is.
@@ -41,14 +44,16 @@ pub trait Ledger {
     fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>>;
     /// The lease as stored (`held` = not released).
     fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>>;
-    /// The receipt under this key: (payload digest, receipt).
-    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>>;
+    /// The receipt under this key.
+    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<Receipt>>;
     /// A block's bytes, checked.
     ///
     /// Errors: `BlockNotFound`, `Corrupt`.
     fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>>;
     /// The newest commit.
     fn tip(&mut self) -> Result<Tip>;
+    /// Commits after a position, oldest first, at most `limit`; those that are still at hand.
+    fn commits_after(&mut self, position: u64, limit: usize) -> Result<Vec<JournalRow>>;
 
     /// Stores a block that is absent and returns its ordinal, which is greater than every one before.
     /// `links` are the ordinals of `block.links`, in that order.
@@ -62,7 +67,8 @@ pub trait Ledger {
     fn change_ref(&mut self, name: &RefName, version: u64, change: &Change) -> Result<()>;
     /// Stores the lease's new state.
     fn write_lease(&mut self, name: &RefName, state: &LeaseState) -> Result<()>;
-    /// Stores a receipt under [`Command::key`]; `address` says what it is gone with.
+    /// Stores a receipt under [`Command::key`], with the position of the commit, which follows [`Ledger::tip`]. `address`
+    /// says what it is gone with.
     fn insert_receipt(
         &mut self,
         key: &[u8; 32],
@@ -81,7 +87,7 @@ pub trait Ledger {
 /// A commit that stores no block, moves no ref and leaves no receipt writes no journal row; it still renews
 /// holds and leases. O(blocks + their links + moves) look-ups.
 ///
-/// Errors: those of [`Commit::check`]; `CommandMismatch`, `LeaseLost`, those of its decision, `RefMoved`,
+/// Errors: those of [`Commit::check`]; `CommandMismatch`, `BeingForked`, `LeaseLost`, those of its decision, `RefMoved`,
 /// `LinkMissing`, in this order; nothing is written then. Whatever the ledger itself answers is passed on.
 pub fn apply(commit: &Commit, ledger: &mut dyn Ledger, now_ms: i64) -> Result<Committed> {
     commit.check()?;
@@ -99,6 +105,7 @@ pub fn apply(commit: &Commit, ledger: &mut dyn Ledger, now_ms: i64) -> Result<Co
             ..Committed::default()
         });
     }
+    expect_made(commit, ledger)?;
     let leases = judge_leases(commit, ledger, now_ms)?;
     let joined;
     let commit = match &commit.decide {
@@ -140,8 +147,11 @@ fn earlier_receipt(command: Option<&Command>, ledger: &mut dyn Ledger) -> Result
     let Some(command) = command else {
         return Ok(None);
     };
-    match ledger.receipt(&command.key())? {
-        Some((payload, receipt)) if payload == command.payload => Ok(Some(receipt)),
+    let left = find_receipt(&command.address, &command.id, &mut |key| {
+        ledger.receipt(key)
+    })?;
+    match left {
+        Some(left) if left.payload == command.payload => Ok(Some(left.receipt)),
         Some(_) => Err(StoreError::CommandMismatch {
             id: command.id.clone(),
         }),

@@ -32,6 +32,7 @@ pub mod quarantine;
 pub mod reachable;
 pub mod repair;
 pub mod retention;
+pub mod scope;
 pub mod sealed;
 pub mod stats;
 pub mod store;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 
 use crate::clock::Clock;
-use crate::commit::{Address, Commit, Committed, RefValue, receipt_key};
+use crate::commit::{Address, Commit, Committed, RefValue};
 use crate::cursor::{Cursor, Head};
 use crate::embedded::fork;
 use crate::error::{Result, StoreError};
@@ -32,6 +32,8 @@ use crate::process::is_alive;
 use crate::quarantine::{self, Quarantined};
 use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
+use crate::scope::forking::{FORKING, hidden_by};
+use crate::scope::lineage::{Lineage, find_receipt, read_lineage};
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
@@ -173,7 +175,9 @@ impl Store for MemoryStore {
     }
 
     fn read_ref(&self, name: &RefName) -> Result<Option<RefValue>> {
-        Ok(self.open()?.state.refs.get(name).cloned())
+        let state = &self.open()?.state;
+        let hidden = hidden_by(name).is_some_and(|by| state.refs.contains_key(by.as_str()));
+        Ok(state.refs.get(name).filter(|_| !hidden).cloned())
     }
 
     fn list_refs(
@@ -186,6 +190,9 @@ impl Store for MemoryStore {
         check_scope(scope)?;
         check_kind(kind)?;
         let inner = self.open()?;
+        if kind != FORKING && inner.state.is_hidden(scope) {
+            return Ok(Vec::new());
+        }
         let prefix = listing_prefix(scope, kind);
         let first = match after {
             Some(name) if name.encoded() >= prefix.as_str() => Bound::Excluded(name.encoded()),
@@ -202,6 +209,9 @@ impl Store for MemoryStore {
     fn kinds(&self, scope: &str) -> Result<Vec<String>> {
         check_scope(scope)?;
         let inner = self.open()?;
+        if inner.state.is_hidden(scope) {
+            return Ok(vec![FORKING.to_owned()]);
+        }
         let mut kinds: Vec<String> = inner
             .state
             .refs
@@ -224,13 +234,20 @@ impl Store for MemoryStore {
             .collect();
         scopes.sort();
         scopes.dedup();
+        scopes.retain(|scope| !inner.state.is_hidden(scope));
         Ok(scopes)
     }
 
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
-        let inner = self.open()?;
-        let stored = inner.state.receipts.get(&receipt_key(address, command_id));
-        Ok(stored.map(|(_, command)| (command.payload, command.receipt.clone())))
+        let state = &self.open()?.state;
+        let left = find_receipt(address, command_id, &mut |key| Ok(state.left(key)))?;
+        Ok(left.map(|left| (left.payload, left.receipt)))
+    }
+
+    fn lineage(&self, scope: &str) -> Result<Option<Lineage>> {
+        check_scope(scope)?;
+        let state = &self.open()?.state;
+        read_lineage(scope, &mut |key| Ok(state.left(key)))
     }
 
     fn receipts(
@@ -244,9 +261,9 @@ impl Store for MemoryStore {
         let from = after.map_or(Bound::Unbounded, |key| Bound::Excluded(*key));
         let found = inner.state.receipts.range((from, Bound::Unbounded));
         Ok(found
-            .filter(|(_, (of, _))| of == scope)
+            .filter(|(_, (of, _, _))| of == scope)
             .take(limit)
-            .map(|(_, (_, command))| command.clone())
+            .map(|(_, (_, command, _))| command.clone())
             .collect())
     }
 

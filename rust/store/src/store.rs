@@ -17,6 +17,7 @@ use crate::name::RefName;
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
+use crate::scope::lineage::Lineage;
 use crate::stats::{Counters, StoreStats};
 use crate::ticket::Ticket;
 
@@ -109,7 +110,8 @@ pub trait Store: Send + Sync {
     /// Blocks with a greater ordinal than `after` (0: from the first), in ordinal order, at most `limit`.
     fn blocks(&self, after: u64, limit: usize) -> Result<Vec<BlockInfo>>;
 
-    /// The ref as it stands; None if it is absent. O(log n).
+    /// The ref as it stands; None if it is absent. O(log n). Of a scope that is being made by a fork nothing is seen,
+    /// here and in the four that follow, but the ref that says so ([`crate::scope::forking`]).
     fn read_ref(&self, name: &RefName) -> Result<Option<RefValue>>;
     /// Refs of one kind of a scope in the order of their encoded names, those after `after` (None: from
     /// the first), at most `limit`. A broken row is an `Err` in its place and hides no other.
@@ -130,8 +132,14 @@ pub trait Store: Send + Sync {
     /// Errors: `Invalid` for a scope that no ref can have.
     fn kinds(&self, scope: &str) -> Result<Vec<String>>;
 
-    /// The receipt stored under a command id: (payload digest, receipt). O(log n).
+    /// The receipt stored under a command id: (payload digest, receipt); that of a scope that this one was forked of, if
+    /// it was left before the fork ([`crate::scope::lineage`]). O(log n), for each of these scopes.
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>>;
+
+    /// What the scope was forked of; None if it was not. O(log n).
+    ///
+    /// Errors: `Invalid` for a scope that can't be; `Corrupt`.
+    fn lineage(&self, scope: &str) -> Result<Option<Lineage>>;
 
     /// Receipts of a scope in the order of their keys, those after `after` (None: from the first), at most
     /// `limit`. O(receipts of the store) to get through all of them.
@@ -226,7 +234,7 @@ pub trait Store: Send + Sync {
     ///
     /// Errors: those of a commit; what was mended in earlier rounds stays.
     fn repair(&self) -> Result<RepairReport>;
-    /// Every ref of every scope after `after` (None: from the first), in the order of the names as stored, at
+    /// Every ref of every scope, those that are being made too, after `after` (None: from the first), in the order of the names as stored, at
     /// most `limit`. A broken row is an `Err` in its place; bytes that no name has stand as `\xNN`.
     fn all_refs(
         &self,

@@ -51,6 +51,7 @@ impl Decide for Count {
             moves: vec![set(&at, expect, block.cid)],
             blocks: vec![block],
             receipt: Some(format!("counted {}", counted + 1).into_bytes()),
+            ..Decided::default()
         })
     }
 }

@@ -35,6 +35,7 @@ mod commands;
 mod commits;
 mod concurrency;
 mod decisions;
+mod forks;
 mod gc;
 mod journal;
 mod leases;
@@ -81,6 +82,7 @@ pub const THEMES: &[Theme] = &[
     concurrency::THEME,
     decisions::THEME,
     commands::THEME,
+    forks::THEME,
     journal::THEME,
     watching::THEME,
     leases::THEME,
@@ -119,11 +121,11 @@ pub fn theme(name: &str) -> &'static Theme {
 #[macro_export]
 macro_rules! conformance {
     ($backend:expr) => {
-        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, decisions, commands, journal, watching, leases, limits, gc, reopening, closing);
+        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, decisions, commands, forks, journal, watching, leases, limits, gc, reopening, closing);
 
         #[test]
         fn every_theme_runs() {
-            assert_eq!($crate::conformance::THEMES.len(), 14);
+            assert_eq!($crate::conformance::THEMES.len(), 15);
         }
     };
     ($backend:expr => $($theme:ident),+) => {

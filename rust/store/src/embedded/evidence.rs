@@ -24,6 +24,7 @@ use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::name::RefName;
 use crate::progress::Progress;
+use crate::scope::lineage::Receipt;
 use crate::tier::Tier;
 use crate::verify::{self, Broken, HoldRow, Visit};
 
@@ -314,10 +315,10 @@ impl Snapshot<'_> {
             after = Some(last.clone());
             for (_, row) in page {
                 visit(
-                    row.map(|(key, payload, receipt)| JournalCommand {
+                    row.map(|(key, left)| JournalCommand {
                         key,
-                        payload,
-                        receipt,
+                        payload: left.payload,
+                        receipt: left.receipt,
                     })
                     .map_err(Broken::from),
                 );
@@ -325,7 +326,7 @@ impl Snapshot<'_> {
         }
     }
 
-    pub(super) fn receipt(&self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
+    pub(super) fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>> {
         self.session.receipt_row(key)
     }
 

@@ -258,7 +258,7 @@ fn seeds() -> Vec<Vec<u8>> {
             vec![
                 blob(&[1; 32]),
                 text("main"),
-                blob(&[2; 32]),
+                blob(&[2; 40]),
                 blob(b"receipt"),
             ],
         ),
@@ -404,7 +404,7 @@ fn read(session: Session<'_>, layout: &Layout, row: &[Value]) -> Result<(), Stor
         }
         "ref" => {
             let (_, value) = session
-                .ref_rows("", "", false, 10)?
+                .ref_rows("", None, "", false, 10)?
                 .pop()
                 .ok_or_else(missing)?;
             assert_eq!(session.each_ref(&mut |_, _| Ok(())).is_ok(), value.is_ok());
@@ -421,10 +421,10 @@ fn read(session: Session<'_>, layout: &Layout, row: &[Value]) -> Result<(), Stor
         }
         "receipt" => {
             let (_, listed) = session.receipt_rows(None, 10)?.pop().ok_or_else(missing)?;
-            let (key, payload, receipt) = listed?;
-            assert_eq!(session.receipt_row(&key)?, Some((payload, receipt.clone())));
+            let (key, left) = listed?;
+            assert_eq!(session.receipt_row(&key)?, Some(left.clone()));
             session.conn.execute("DELETE FROM receipt", []).unwrap();
-            session.insert_receipt_row(&key, &text(1), &payload, &receipt)?;
+            session.insert_receipt_row(&key, &text(1), &left)?;
         }
         "hold" => {
             let (ordinal, scope, end) =

@@ -11,6 +11,7 @@ use super::session::Session;
 use crate::error::Result;
 use crate::lease::{Identity, LeaseState};
 use crate::name::RefName;
+use crate::scope::lineage::Receipt;
 
 fn receipt_check(key: &[u8], scope: &str, payload: &[u8], receipt: &[u8]) -> RowCheck {
     RowCheck::new(Table::Receipt)
@@ -40,8 +41,22 @@ fn lease_check(name: &str, state: &LeaseState) -> RowCheck {
         .int(i64::from(state.held))
 }
 
-/// A receipt as stored: key, payload digest, receipt.
-pub(super) type ReceiptRow = ([u8; 32], [u8; 32], Vec<u8>);
+/// A receipt as stored: key, and what was left.
+pub(super) type ReceiptRow = ([u8; 32], Receipt);
+
+/// The column `payload`: the digest, and the position of the commit (u64 little-endian). Earlier versions wrote the
+/// digest alone.
+pub(super) fn payload_column(payload: &[u8; 32], position: u64) -> Vec<u8> {
+    [payload.as_slice(), &position.to_le_bytes()].concat()
+}
+
+fn read_payload(column: &[u8]) -> Option<([u8; 32], u64)> {
+    let (payload, position) = column.split_first_chunk::<32>()?;
+    match position {
+        [] => Some((*payload, 0)),
+        position => Some((*payload, u64::from_le_bytes(position.try_into().ok()?))),
+    }
+}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -56,12 +71,19 @@ fn read_receipt(session: Session<'_>, row: &Row<'_>) -> Result<ReceiptRow> {
     let receipt: Vec<u8> = row.get(3).map_err(unread)?;
     let stored: Vec<u8> = row.get(4).map_err(unread)?;
     receipt_check(&key, &scope, &payload, &receipt).expect(&stored, hex(&key))?;
-    match (key.as_slice().try_into(), payload.as_slice().try_into()) {
-        (Ok(key), Ok(payload)) => Ok((key, payload, receipt)),
+    match (key.as_slice().try_into(), read_payload(&payload)) {
+        (Ok(key), Some((payload, position))) => Ok((
+            key,
+            Receipt {
+                payload,
+                receipt,
+                position,
+            },
+        )),
         _ => Err(corrupt(
             Table::Receipt,
             hex(&key),
-            "a digest has not 32 bytes",
+            "a digest has not 32 bytes, or a position not 8",
         )),
     }
 }
@@ -108,15 +130,13 @@ fn read_hold(session: Session<'_>, row: &Row<'_>) -> Result<(u64, String, i64)> 
 const LEASE_COLUMNS: &str = "SELECT name, token, owner, boot_id, pid_namespace, pid, start_time, expires_at_ms, held, chk FROM lease";
 
 impl Session<'_> {
-    /// (payload digest, receipt).
-    pub(super) fn receipt_row(self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
+    /// What was left under a key.
+    pub(super) fn receipt_row(self, key: &[u8; 32]) -> Result<Option<Receipt>> {
         let mut statement =
             self.prepared("SELECT key, scope, payload, receipt, chk FROM receipt WHERE key = ?1")?;
         let mut rows = statement.query([key]).map_err(|error| self.unread(error))?;
         match rows.next().map_err(|error| self.unread(error))? {
-            Some(row) => {
-                read_receipt(self, row).map(|(_, payload, receipt)| Some((payload, receipt)))
-            }
+            Some(row) => read_receipt(self, row).map(|(_, left)| Some(left)),
             None => Ok(None),
         }
     }
@@ -171,9 +191,9 @@ impl Session<'_> {
         self,
         key: &[u8; 32],
         scope: &str,
-        payload: &[u8; 32],
-        receipt: &[u8],
+        left: &Receipt,
     ) -> Result<()> {
+        let payload = payload_column(&left.payload, left.position);
         self.prepared(
             "INSERT INTO receipt(key, scope, payload, receipt, chk) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
@@ -181,8 +201,8 @@ impl Session<'_> {
             key,
             scope,
             payload,
-            receipt,
-            receipt_check(key, scope, payload, receipt).finish()
+            left.receipt,
+            receipt_check(key, scope, &payload, &left.receipt).finish()
         ])
         .map(drop)
         .map_err(|error| self.unwritten(error))

@@ -68,11 +68,12 @@ use treering_block::{Cid, CidPrefix};
 use self::block_rows::{BlockRow, Bytes, broken_bytes};
 use self::core::Core;
 use self::evidence::Snapshot;
+use self::housekeeping_rows::ReceiptRow;
 use self::queue::{OwedTicket, Reply, Request, Work};
 use self::session::Session;
 use self::unread::Unread;
 use crate::clock::Clock;
-use crate::commit::{Address, BLOB_BYTES_MIN, Commit, Durability, RefValue, receipt_key};
+use crate::commit::{Address, BLOB_BYTES_MIN, Commit, Durability, RefValue};
 use crate::cursor::{Cursor, Head};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
@@ -87,6 +88,8 @@ use crate::progress::Progress;
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
+use crate::scope::forking::FORKING;
+use crate::scope::lineage::{Lineage, find_receipt, read_lineage};
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::{Helper, PATIENCE, Ticket};
@@ -417,7 +420,7 @@ impl Store for EmbeddedStore {
     }
 
     fn read_ref(&self, name: &RefName) -> Result<Option<RefValue>> {
-        self.reading(|session| session.read_ref_row(name))
+        self.reading(|session| session.read_seen_ref_row(name))
     }
 
     fn list_refs(
@@ -435,7 +438,10 @@ impl Store for EmbeddedStore {
             Some(after) if after.encoded() >= prefix.as_str() => (after.encoded(), true),
             _ => (prefix.as_str(), false),
         };
-        let rows = self.reading(|session| session.ref_rows(&prefix, from, exclusive, limit))?;
+        let marker = (kind != FORKING).then(|| listing_prefix(scope, FORKING));
+        let rows = self.reading(|session| {
+            session.ref_rows(&prefix, marker.as_deref(), from, exclusive, limit)
+        })?;
         let named = rows
             .into_iter()
             .filter_map(|(name, value)| match RefName::parse(&name) {
@@ -451,7 +457,15 @@ impl Store for EmbeddedStore {
 
     fn kinds(&self, scope: &str) -> Result<Vec<String>> {
         check_scope(scope)?;
-        self.reading(|session| session.kinds_of(scope))
+        self.reading(|session| {
+            let kinds = session.kinds_of(scope)?;
+            let hidden = kinds.iter().any(|kind| kind == FORKING) && session.is_hidden(scope)?;
+            Ok(if hidden {
+                vec![FORKING.to_owned()]
+            } else {
+                kinds
+            })
+        })
     }
 
     fn scopes(&self) -> Result<Vec<String>> {
@@ -462,7 +476,9 @@ impl Store for EmbeddedStore {
             while let Some(name) = session.first_ref_from(&from)? {
                 let escaped = name.split('/').next().unwrap_or_default();
                 from = format!("{escaped}0");
-                if let Ok(name) = RefName::parse(&name) {
+                if let Ok(name) = RefName::parse(&name)
+                    && !session.is_hidden(name.scope())?
+                {
                     scopes.push(name.scope().to_owned());
                 }
             }
@@ -474,7 +490,15 @@ impl Store for EmbeddedStore {
     }
 
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
-        self.reading(|session| session.receipt_row(&receipt_key(address, command_id)))
+        let left = self.reading(|session| {
+            find_receipt(address, command_id, &mut |key| session.receipt_row(key))
+        })?;
+        Ok(left.map(|left| (left.payload, left.receipt)))
+    }
+
+    fn lineage(&self, scope: &str) -> Result<Option<Lineage>> {
+        check_scope(scope)?;
+        self.reading(|session| read_lineage(scope, &mut |key| session.receipt_row(key)))
     }
 
     fn receipts(
@@ -485,10 +509,10 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<JournalCommand>> {
         check_scope(scope)?;
         let rows = self.reading(|session| session.receipt_rows_of(scope, after, limit))?;
-        let command = |(key, payload, receipt)| JournalCommand {
+        let command = |(key, left): ReceiptRow| JournalCommand {
             key,
-            payload,
-            receipt,
+            payload: left.payload,
+            receipt: left.receipt,
         };
         Ok(rows.into_iter().map(command).collect())
     }

@@ -10,6 +10,7 @@ use super::session::Session;
 use crate::commit::RefValue;
 use crate::error::Result;
 use crate::name::{RefName, check_kind, listing_prefix};
+use crate::scope::forking::{FORKING, hidden_by};
 
 fn check(name: &str, version: i64, target: &[u8], position: i64, record: &[u8]) -> RowCheck {
     RowCheck::new(Table::Ref)
@@ -98,6 +99,32 @@ impl Session<'_> {
         Ok(self.read_ref_and_sum(name)?.map(|(value, _)| value))
     }
 
+    /// The same; None too if its scope is being made. One statement, so of one moment.
+    pub(super) fn read_seen_ref_row(self, name: &RefName) -> Result<Option<RefValue>> {
+        let mut statement = self.kept(
+            "SELECT name, version, target, position, chk, record FROM ref
+             WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM ref WHERE name = ?2)",
+        )?;
+        let mut rows = statement
+            .query(params![name.encoded(), hidden_by(name)])
+            .map_err(|error| self.unread(error))?;
+        match rows.next().map_err(|error| self.unread(error))? {
+            Some(row) => read_row(self, name.encoded(), row).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether nothing of the scope is seen but the ref that says so.
+    pub(super) fn is_hidden(self, scope: &str) -> Result<bool> {
+        self.has_ref_row(&listing_prefix(scope, FORKING))
+    }
+
+    fn has_ref_row(self, encoded: &str) -> Result<bool> {
+        self.kept("SELECT 1 FROM ref WHERE name = ?1")?
+            .exists([encoded])
+            .map_err(|error| self.unread(error))
+    }
+
     /// With what its row adds to the sum of all refs.
     pub(super) fn read_ref_and_sum(self, name: &RefName) -> Result<Option<(RefValue, u64)>> {
         let mut statement = self
@@ -159,20 +186,22 @@ impl Session<'_> {
     }
 
     /// Rows whose name is ≥ `from` (> if `exclusive`) and starts with `prefix`, in name order: each name
-    /// as stored, each value on its own.
+    /// as stored, each value on its own. None while there is a ref of the name `hidden_by`.
     pub(super) fn ref_rows(
         self,
         prefix: &str,
+        hidden_by: Option<&str>,
         from: &str,
         exclusive: bool,
         limit: usize,
     ) -> Result<Vec<(String, Result<RefValue>)>> {
         let mut statement = self.prepared(
             "SELECT name, version, target, position, chk, record FROM ref
-             WHERE name >= ?1 AND (?2 = 0 OR name > ?1) ORDER BY name LIMIT ?3",
+             WHERE name >= ?1 AND (?2 = 0 OR name > ?1)
+             AND NOT EXISTS (SELECT 1 FROM ref WHERE name = ?4) ORDER BY name LIMIT ?3",
         )?;
         let mut rows = statement
-            .query(params![from, exclusive, limit_sql(limit)])
+            .query(params![from, exclusive, limit_sql(limit), hidden_by])
             .map_err(|error| self.unread(error))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {

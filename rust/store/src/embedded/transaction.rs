@@ -25,6 +25,7 @@ use crate::journal::JournalRow;
 use crate::lease::LeaseState;
 use crate::ledger::{Ledger, Tip};
 use crate::name::RefName;
+use crate::scope::lineage::Receipt;
 use crate::tier::Tier;
 
 pub(super) struct Transaction<'c> {
@@ -330,7 +331,7 @@ impl Ledger for Transaction<'_> {
         self.session.lease_row(name)
     }
 
-    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
+    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<Receipt>> {
         self.session.receipt_row(key)
     }
 
@@ -351,6 +352,11 @@ impl Ledger for Transaction<'_> {
     fn tip(&mut self) -> Result<Tip> {
         self.expect_tip()?;
         Ok(self.tip)
+    }
+
+    fn commits_after(&mut self, position: u64, limit: usize) -> Result<Vec<JournalRow>> {
+        // What is sealed meanwhile is not at hand: under the lock no file is read.
+        self.session.unsealed_rows(position, limit)
     }
 
     fn insert_block(&mut self, block: &Block, links: &[u64]) -> Result<u64> {
@@ -432,7 +438,13 @@ impl Ledger for Transaction<'_> {
         payload: &[u8; 32],
         receipt: &[u8],
     ) -> Result<()> {
-        self.writing(|session| session.insert_receipt_row(key, address.scope(), payload, receipt))
+        let left = Receipt {
+            payload: *payload,
+            receipt: receipt.to_vec(),
+            // As for a ref: the journal's row follows.
+            position: self.tip.head.position.saturating_add(1),
+        };
+        self.writing(|session| session.insert_receipt_row(key, address.scope(), &left))
     }
 
     fn insert_hold(&mut self, scope: &str, ordinal: u64, expires_at_ms: i64) -> Result<()> {

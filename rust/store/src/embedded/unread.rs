@@ -15,6 +15,7 @@ use crate::findings::VerifyReport;
 use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::name::RefName;
+use crate::scope::lineage::Receipt;
 use crate::verify::{BlockRow, Evidence, HoldRow, Visit};
 
 thread_local! {
@@ -101,7 +102,7 @@ impl Evidence for Snapshot<'_> {
         self.unread.note(Self::receipts(self, visit))
     }
 
-    fn receipt(&self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
+    fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>> {
         self.unread.note(Self::receipt(self, key))
     }
 

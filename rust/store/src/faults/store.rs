@@ -26,6 +26,7 @@ use crate::name::RefName;
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
+use crate::scope::lineage::Lineage;
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
@@ -254,6 +255,11 @@ impl Store for FaultyStore {
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         self.read()?;
         self.inner.receipt(address, command_id)
+    }
+
+    fn lineage(&self, scope: &str) -> Result<Option<Lineage>> {
+        self.read()?;
+        self.inner.lineage(scope)
     }
 
     fn receipts(

@@ -12,7 +12,7 @@ struct Book {
     blocks: Vec<(Cid, Vec<u64>)>,
     refs: HashMap<RefName, RefValue>,
     leases: HashMap<RefName, LeaseState>,
-    receipts: HashMap<[u8; 32], ([u8; 32], Vec<u8>)>,
+    receipts: HashMap<[u8; 32], Receipt>,
     holds: HashMap<(String, u64), i64>,
     journal: Vec<JournalRow>,
 }
@@ -31,8 +31,12 @@ impl Ledger for Book {
     fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>> {
         Ok(self.leases.get(name).cloned())
     }
-    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
+    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<Receipt>> {
         Ok(self.receipts.get(key).cloned())
+    }
+    fn commits_after(&mut self, position: u64, limit: usize) -> Result<Vec<JournalRow>> {
+        let later = self.journal.iter().filter(|row| row.position > position);
+        Ok(later.take(limit).cloned().collect())
     }
     fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>> {
         Err(StoreError::BlockNotFound(*cid))
@@ -85,7 +89,12 @@ impl Ledger for Book {
         payload: &[u8; 32],
         receipt: &[u8],
     ) -> Result<()> {
-        self.receipts.insert(*key, (*payload, receipt.to_vec()));
+        let left = Receipt {
+            payload: *payload,
+            receipt: receipt.to_vec(),
+            position: self.journal.len() as u64 + 1,
+        };
+        self.receipts.insert(*key, left);
         Ok(())
     }
     fn insert_hold(&mut self, scope: &str, ordinal: u64, expires_at_ms: i64) -> Result<()> {

@@ -12,6 +12,7 @@ use crate::findings::VerifyReport;
 use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::name::RefName;
+use crate::scope::lineage::Receipt;
 use crate::verify::{BlockRow, Evidence, HoldRow, Visit};
 
 impl Evidence for State {
@@ -67,17 +68,14 @@ impl Evidence for State {
     }
 
     fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()> {
-        for (_, command) in self.receipts.values() {
+        for (_, command, _) in self.receipts.values() {
             visit(Ok(command.clone()));
         }
         Ok(())
     }
 
-    fn receipt(&self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
-        Ok(self
-            .receipts
-            .get(key)
-            .map(|(_, command)| (command.payload, command.receipt.clone())))
+    fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>> {
+        Ok(self.left(key))
     }
 
     fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()> {

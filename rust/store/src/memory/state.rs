@@ -13,7 +13,9 @@ use crate::gc::{Bitmap, Figured, Learned};
 use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::ledger::{Ledger, Tip};
-use crate::name::RefName;
+use crate::name::{RefName, listing_prefix};
+use crate::scope::forking::FORKING;
+use crate::scope::lineage::Receipt;
 use crate::stats::StoreStats;
 
 /// A block and what it links to.
@@ -41,8 +43,8 @@ pub(super) struct State {
     pub(super) start: Tip,
     /// Those after it, without a gap.
     pub(super) journal: VecDeque<JournalRow>,
-    /// By key, each with its scope.
-    pub(super) receipts: BTreeMap<[u8; 32], (String, JournalCommand)>,
+    /// By key, each with its scope and the commit that left it.
+    pub(super) receipts: BTreeMap<[u8; 32], (String, JournalCommand, u64)>,
     /// (held ordinal, scope) → end.
     pub(super) holds: BTreeMap<(u64, String), i64>,
     pub(super) leases: HashMap<RefName, LeaseState>,
@@ -68,6 +70,22 @@ impl State {
     /// Whether a block with this ordinal is there.
     pub(super) fn has_ordinal(&self, ordinal: u64) -> bool {
         self.blocks.contains_key(&ordinal) && !self.dead.contains(ordinal)
+    }
+
+    /// The receipt under a key.
+    pub(super) fn left(&self, key: &[u8; 32]) -> Option<Receipt> {
+        let (_, command, position) = self.receipts.get(key)?;
+        Some(Receipt {
+            payload: command.payload,
+            receipt: command.receipt.clone(),
+            position: *position,
+        })
+    }
+
+    /// Whether nothing of the scope is seen but the ref that says so.
+    pub(super) fn is_hidden(&self, scope: &str) -> bool {
+        let marker = listing_prefix(scope, FORKING);
+        self.refs.contains_key(marker.as_str())
     }
 
     pub(super) fn head(&self) -> Head {
@@ -172,11 +190,8 @@ impl Ledger for State {
         Ok(self.leases.get(name).cloned())
     }
 
-    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>> {
-        Ok(self
-            .receipts
-            .get(key)
-            .map(|(_, command)| (command.payload, command.receipt.clone())))
+    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<Receipt>> {
+        Ok(self.left(key))
     }
 
     fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>> {
@@ -189,6 +204,13 @@ impl Ledger for State {
             head: row.head(),
             at_ms: row.at_ms,
         }))
+    }
+
+    fn commits_after(&mut self, position: u64, limit: usize) -> Result<Vec<JournalRow>> {
+        if position < self.start.head.position {
+            return Ok(Vec::new());
+        }
+        Ok(self.journal_after(position).take(limit).cloned().collect())
     }
 
     fn insert_block(&mut self, block: &Block, links: &[u64]) -> Result<u64> {
@@ -238,8 +260,9 @@ impl Ledger for State {
             payload: *payload,
             receipt: receipt.to_vec(),
         };
+        let position = self.head().position.saturating_add(1);
         self.receipts
-            .insert(*key, (address.scope().to_owned(), command));
+            .insert(*key, (address.scope().to_owned(), command, position));
         Ok(())
     }
 

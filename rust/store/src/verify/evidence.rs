@@ -14,6 +14,7 @@ use crate::findings::VerifyReport;
 use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::name::RefName;
+use crate::scope::lineage::Receipt;
 
 /// A row that can not be read as what was written: which one, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +86,8 @@ pub trait Evidence {
     }
     /// Every receipt, in any order.
     fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()>;
-    /// The receipt under a key: (payload digest, receipt).
-    fn receipt(&self, key: &[u8; 32]) -> Result<Option<([u8; 32], Vec<u8>)>>;
+    /// The receipt under a key.
+    fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>>;
     /// Every hold, in any order.
     fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()>;
     /// Every lease, as stored, in any order.

@@ -7,6 +7,7 @@ use super::mends::Mend;
 use super::one_byte::mend_row;
 use super::raw::{Cell, RawRow, each_row, row_at};
 use super::totals::ONE_BYTE;
+use crate::embedded::housekeeping_rows::payload_column;
 use crate::embedded::row_check::Table;
 use crate::embedded::session::Session;
 use crate::error::Result;
@@ -17,20 +18,26 @@ use crate::store::HOLD_MS;
 /// The mend of a receipt that is not what its commit left; None if it is.
 pub(super) fn receipt(
     session: Session<'_>,
+    position: u64,
     scope: &str,
     left: &JournalCommand,
 ) -> Result<Option<Mend>> {
-    let after = RawRow::new(
-        Table::Receipt,
-        vec![
-            Cell::Blob(left.key.to_vec()),
-            Cell::text(scope),
-            Cell::Blob(left.payload.to_vec()),
-            Cell::Blob(left.receipt.clone()),
-        ],
-    );
+    let row = |payload: Vec<u8>| {
+        RawRow::new(
+            Table::Receipt,
+            vec![
+                Cell::Blob(left.key.to_vec()),
+                Cell::text(scope),
+                Cell::Blob(payload),
+                Cell::Blob(left.receipt.clone()),
+            ],
+        )
+    };
+    let after = row(payload_column(&left.payload, position));
     let before = row_at(session, Table::Receipt, after.key())?;
-    if before.as_ref() == Some(&after) {
+    // Earlier versions did not note the position.
+    let earlier = row(left.payload.to_vec());
+    if before.as_ref() == Some(&after) || before.as_ref() == Some(&earlier) {
         return Ok(None);
     }
     Ok(Some(Mend::row(

@@ -292,8 +292,8 @@ fn look_at_blocks(
 fn from_journal(session: Session<'_>, mends: &mut Vec<Mend>) -> Result<History> {
     let mut keys = HashSet::new();
     let mut receipts = Vec::new();
-    let history = history::read_history(session, mends, &mut |_, scope, left| {
-        receipts.extend(housekeeping::receipt(session, scope, &left)?);
+    let history = history::read_history(session, mends, &mut |position, scope, left| {
+        receipts.extend(housekeeping::receipt(session, position, scope, &left)?);
         keys.insert(left.key);
         Ok(())
     })?;

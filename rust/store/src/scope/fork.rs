@@ -1,0 +1,538 @@
+//! A whole scope under another name: every ref with its record, and no block.
+//!
+//! Up to [`FORK_AT_ONCE_REFS_MAX`] refs are one commit. More are copied in several to a scope that nobody sees yet
+//! (`forking.rs`), while others write: what moved in the origin meanwhile is in the journal, and follows. The last commit
+//! copies what is left, and the scope is there. Either way the fork is the origin as it was at ONE moment, that of its
+//! last commit, which is decided when its turn comes: with what the origin is then.
+//! Promises: a crash leaves nothing that is seen; versions of refs count anew; leases and holds stay behind, receipts
+//! are found through the lineage. Must never: write to a scope that has refs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::forking::{self, Making};
+use super::lineage::Lineage;
+use super::refs::{self, renamed};
+use crate::commit::{
+    Address, COMMIT_MOVES_MAX, Change, Command, Commit, Durability, Expect, RefMove, RefValue,
+};
+use crate::cursor::Cursor;
+use crate::decide::{Decide, Decided, View};
+use crate::error::{Result, StoreError};
+use crate::name::{RefName, check_scope};
+use crate::progress::{Progress, Stage};
+use crate::store::Store;
+
+/// A scope of at most so many refs is forked in one commit.
+pub const FORK_AT_ONCE_REFS_MAX: usize = 10_000;
+/// Commits that the last one of a fork looks at, under the lock: those that came since the origin was read.
+const LATE_COMMITS_MAX: usize = 1_024;
+/// Commits of the journal that are read at a time.
+const PAGE: usize = 1_024;
+/// Times that a fork begins anew because what it read is gone, or the journal does not say what moved.
+const TRIES: u32 = 16;
+
+/// How a scope is forked.
+#[derive(Clone, Debug)]
+pub struct ForkOptions {
+    /// What makes a retry safe, in the scope that is made.
+    pub command_id: Option<String>,
+    /// What the answer promises.
+    pub durability: Durability,
+    /// Scopes of at most so many refs are forked in one commit; [`FORK_AT_ONCE_REFS_MAX`], less in tests.
+    pub at_once: usize,
+}
+
+impl Default for ForkOptions {
+    fn default() -> Self {
+        Self {
+            command_id: None,
+            durability: Durability::Durable,
+            at_once: FORK_AT_ONCE_REFS_MAX,
+        }
+    }
+}
+
+/// What a fork did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forked {
+    /// Refs that the new scope began with.
+    pub refs: u64,
+    /// The commit with which it was there.
+    pub position: u64,
+    /// It was done before, under the same command id: nothing was written now.
+    pub replayed: bool,
+}
+
+/// Forks `from` as `to`. O(refs), no block is written or read.
+///
+/// Errors: `ScopeTaken` if `to` has refs, or was forked of something before; `Invalid` for names that can't be, or are
+/// the same; `LimitExceeded` for a ref whose name is too long there, or a fork of too many forks; `LeaseHeld` while
+/// somebody else makes `to`; `CommandMismatch`; `Corrupt` for a broken ref of the origin; `Cancelled`, and those of a
+/// commit: what was written until then is hidden, and the next fork of `from` to `to` goes on from there.
+pub fn fork(
+    store: &dyn Store,
+    from: &str,
+    to: &str,
+    options: &ForkOptions,
+    progress: &Progress,
+) -> Result<Forked> {
+    check_scope(from)?;
+    check_scope(to)?;
+    if from == to {
+        return Err(StoreError::Invalid {
+            what: "scope to fork to",
+            value: to.to_owned(),
+            rule: "it is the one that is forked".into(),
+        });
+    }
+    let forking = Fork {
+        store,
+        from,
+        to,
+        options,
+        progress,
+        command: command(from, to, options.command_id.as_deref()),
+    };
+    if forking.was_done()? {
+        return forking.replayed();
+    }
+    let began_ms = store.now_ms();
+    for _ in 0..TRIES {
+        match forking.once() {
+            // What was read of the origin is gone since, or what came meanwhile is too much, or not known.
+            Err(
+                StoreError::Refused | StoreError::LinkMissing { .. } | StoreError::CursorExpired(_),
+            ) => {}
+            answer => return answer,
+        }
+    }
+    Err(StoreError::LockTimeout {
+        waited_ms: u64::try_from(store.now_ms().saturating_sub(began_ms)).unwrap_or(0),
+        holder: format!("writers of scope {from:?}, who left no pause"),
+    })
+}
+
+fn command(from: &str, to: &str, id: Option<&str>) -> Option<Command> {
+    let mut payload = blake3::Hasher::new_derive_key("treering v1 command payload");
+    for text in ["fork scope", from] {
+        payload.update(&(text.len() as u64).to_le_bytes());
+        payload.update(text.as_bytes());
+    }
+    Some(Command {
+        address: Address::Scope(to.to_owned()),
+        id: id?.to_owned(),
+        payload: *payload.finalize().as_bytes(),
+        // An empty list: the lineage says the rest.
+        receipt: vec![0x80],
+    })
+}
+
+struct Fork<'f> {
+    store: &'f dyn Store,
+    from: &'f str,
+    to: &'f str,
+    options: &'f ForkOptions,
+    progress: &'f Progress,
+    command: Option<Command>,
+}
+
+impl Fork<'_> {
+    fn was_done(&self) -> Result<bool> {
+        let Some(command) = &self.command else {
+            return Ok(false);
+        };
+        match self.store.receipt(&command.address, &command.id)? {
+            Some((payload, _)) if payload == command.payload => Ok(true),
+            Some(_) => Err(StoreError::CommandMismatch {
+                id: command.id.clone(),
+            }),
+            None => Ok(false),
+        }
+    }
+
+    fn replayed(&self) -> Result<Forked> {
+        let lineage = self.store.lineage(self.to)?;
+        let nearest = lineage
+            .as_ref()
+            .and_then(|lineage| lineage.ancestors.first());
+        Ok(Forked {
+            refs: lineage.as_ref().map_or(0, |lineage| lineage.refs),
+            position: nearest.map_or(0, |nearest| nearest.until),
+            replayed: true,
+        })
+    }
+
+    fn once(&self) -> Result<Forked> {
+        self.progress.enter(Stage::Search, 0)?;
+        if self.store.read_ref(&forking::marker(self.to)?)?.is_some() {
+            return self.in_steps();
+        }
+        // What comes after this moment is met in the journal.
+        let since = self.store.head()?.cursor();
+        self.expect_free()?;
+        let refs = self.origin()?;
+        if refs.len() > self.options.at_once {
+            return self.in_steps();
+        }
+        self.progress.enter(Stage::Refs, refs.len() as u64)?;
+        self.finish(refs, since, None)
+    }
+
+    /// Errors: `ScopeTaken`.
+    fn expect_free(&self) -> Result<()> {
+        let forked = self.store.lineage(self.to)?.is_some();
+        if forked || !self.store.kinds(self.to)?.is_empty() {
+            return Err(self.taken(forked));
+        }
+        Ok(())
+    }
+
+    fn taken(&self, forked: bool) -> StoreError {
+        StoreError::ScopeTaken {
+            scope: self.to.to_owned(),
+            why: if forked {
+                "it was forked of another scope before"
+            } else {
+                "it has refs"
+            },
+        }
+    }
+
+    /// The origin's refs by the name that they get. One that is too long is found before anything is written.
+    fn origin(&self) -> Result<BTreeMap<RefName, RefValue>> {
+        let mut found = BTreeMap::new();
+        refs::each_ref(self.store, self.from, &mut |name, value| {
+            self.progress.go_on()?;
+            found.insert(renamed(&name, self.to)?, value);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// More than one commit takes.
+    fn in_steps(&self) -> Result<Forked> {
+        let owner = format!("forking {}", self.from);
+        let making = Making::take(self.store, self.to, &owner)?;
+        self.begin(&making)?;
+        let since = self.store.head()?.cursor();
+        let refs = self.origin()?;
+        let mut there = refs::all_hidden(self.store, self.to)?;
+        there.remove(&forking::marker(self.to)?);
+        self.progress.enter(Stage::Refs, refs.len() as u64)?;
+        self.progress.add(there.len().min(refs.len()) as u64)?;
+        making.move_refs(self.to, difference(&refs, &there), self.progress)?;
+        self.finish(refs, since, Some(&making))
+    }
+
+    /// Sees to it that the scope is hidden, and that what it has is of this origin.
+    fn begin(&self, making: &Making<'_>) -> Result<()> {
+        let marker = forking::marker(self.to)?;
+        if let Some(value) = self.store.read_ref(&marker)? {
+            if forking::origin(self.to, &value)? == self.from {
+                return Ok(());
+            }
+            making.clear(self.to)?;
+        }
+        let since = self.store.head()?.position;
+        self.expect_free()?;
+        // The marker points at what the scope will keep anyway.
+        let mut first = None;
+        for kind in self.store.kinds(self.from)? {
+            let page = self.store.list_refs(self.from, &kind, None, 1)?;
+            if let Some((_, value)) = page.into_iter().next() {
+                first = Some(value?);
+                break;
+            }
+        }
+        let ticket = self.store.submit(Commit {
+            scope: self.to.to_owned(),
+            leases: vec![making.token()],
+            decide: Some(Arc::new(Begin {
+                to: self.to.to_owned(),
+                since,
+                step: RefMove {
+                    name: marker,
+                    expect: Expect::Absent,
+                    change: Change::Set {
+                        target: first.ok_or(StoreError::Refused)?.target,
+                        record: forking::record(self.from)?,
+                    },
+                },
+            })),
+            durability: Durability::Relaxed,
+            ..Commit::default()
+        });
+        ticket.wait().map(drop)
+    }
+
+    /// Follows the origin until little comes, and then makes the commit with which the fork is there. `refs`: what it
+    /// was at `since`, by the names in the fork. `making`: they are copied already.
+    fn finish(
+        &self,
+        mut refs: BTreeMap<RefName, RefValue>,
+        mut since: Cursor,
+        making: Option<&Making<'_>>,
+    ) -> Result<Forked> {
+        loop {
+            let late = self.store.head()?.position.saturating_sub(since.position);
+            if late <= LATE_COMMITS_MAX as u64 / 4 {
+                break;
+            }
+            let mut steps = Vec::new();
+            for name in self.moved_since(&mut since)? {
+                let value = self.store.read_ref(&name)?;
+                let step = adjusted(renamed(&name, self.to)?, value, &mut refs);
+                steps.extend(step);
+            }
+            if let Some(making) = making {
+                making.move_refs(self.to, steps, self.progress)?;
+            }
+        }
+        let finish = Arc::new(Finish {
+            from: self.from.to_owned(),
+            to: self.to.to_owned(),
+            since: since.position,
+            refs,
+            copied: making.is_some(),
+            outcome: Mutex::default(),
+        });
+        let ticket = self.store.submit(Commit {
+            scope: self.to.to_owned(),
+            leases: making.map(Making::token).into_iter().collect(),
+            command: self.command.clone(),
+            decide: Some(finish.clone()),
+            durability: self.options.durability,
+            ..Commit::default()
+        });
+        let committed = match ticket.wait() {
+            Err(StoreError::Refused) => {
+                return Err(match finish.outcome() {
+                    Some(Outcome::Taken { forked }) => self.taken(forked),
+                    _ => StoreError::Refused,
+                });
+            }
+            answer => answer?,
+        };
+        if committed.replay.is_some() {
+            return self.replayed();
+        }
+        let refs = match finish.outcome() {
+            Some(Outcome::Done { refs }) => refs,
+            _ => 0,
+        };
+        if making.is_none() {
+            // Done is done, whoever does not want it any more.
+            drop(self.progress.add(refs));
+        }
+        Ok(Forked {
+            refs,
+            position: committed.position,
+            replayed: false,
+        })
+    }
+
+    /// Refs of the origin that later commits moved; `since` is where the journal ends then.
+    ///
+    /// Errors: `Refused` where not all commits are known.
+    fn moved_since(&self, since: &mut Cursor) -> Result<BTreeSet<RefName>> {
+        let mut moved = BTreeSet::new();
+        loop {
+            let page = self.store.journal(Some(since), PAGE)?;
+            let Some(last) = page.last() else {
+                return Ok(moved);
+            };
+            *since = last.cursor();
+            for entry in page {
+                if entry.blank {
+                    return Err(StoreError::Refused);
+                }
+                if entry.scope == self.from {
+                    moved.extend(entry.moves.into_iter().map(|step| step.name));
+                }
+            }
+        }
+    }
+}
+
+/// The moves that make of `there` what `wanted` is.
+fn difference(
+    wanted: &BTreeMap<RefName, RefValue>,
+    there: &BTreeMap<RefName, RefValue>,
+) -> Vec<RefMove> {
+    let set = wanted.iter().filter(|(name, value)| {
+        let like = |there: &RefValue| there.is_like(value);
+        !there.get(*name).is_some_and(like)
+    });
+    let gone = there.keys().filter(|name| !wanted.contains_key(*name));
+    let set = set.map(|(name, value)| step(name.clone(), Some(value)));
+    set.chain(gone.map(|name| step(name.clone(), None)))
+        .collect()
+}
+
+/// Notes what a ref became, and the move that makes it so; None if it is so.
+fn adjusted(
+    name: RefName,
+    value: Option<RefValue>,
+    refs: &mut BTreeMap<RefName, RefValue>,
+) -> Option<RefMove> {
+    let step = step(name.clone(), value.as_ref());
+    let before = match value.clone() {
+        Some(value) => refs.insert(name, value),
+        None => refs.remove(&name),
+    };
+    let same = match (before, value) {
+        (Some(before), Some(value)) => before.is_like(&value),
+        (None, None) => true,
+        _ => false,
+    };
+    (!same).then_some(step)
+}
+
+/// Nobody else writes to a scope that is being made, or it is decided that there is nothing.
+fn step(name: RefName, value: Option<&RefValue>) -> RefMove {
+    RefMove {
+        name,
+        expect: Expect::Any,
+        change: match value {
+            Some(value) => Change::Set {
+                target: value.target,
+                record: value.record.clone(),
+            },
+            None => Change::Delete,
+        },
+    }
+}
+
+/// Refs of the two scopes that commits after `since` moved.
+///
+/// Errors: `Refused` where there are too many, or they are not all known.
+fn late(
+    view: &mut dyn View,
+    since: u64,
+    from: &str,
+    to: &str,
+) -> Result<(BTreeSet<RefName>, BTreeSet<RefName>)> {
+    let (mut origin, mut own) = (BTreeSet::new(), BTreeSet::new());
+    let entries = view.commits_since(since, LATE_COMMITS_MAX)?;
+    for entry in entries.ok_or(StoreError::Refused)? {
+        let names = entry.moves.into_iter().map(|step| step.name);
+        if entry.scope == from {
+            origin.extend(names);
+        } else if entry.scope == to {
+            own.extend(names);
+        }
+    }
+    Ok((origin, own))
+}
+
+/// The marker is set if the scope still is nobody's.
+#[derive(Debug)]
+struct Begin {
+    to: String,
+    since: u64,
+    step: RefMove,
+}
+
+impl Decide for Begin {
+    fn decide(&self, view: &mut dyn View, _: i64) -> Result<Decided> {
+        let (_, own) = late(view, self.since, "", &self.to)?;
+        for name in own {
+            if view.read_ref(&name)?.is_some() {
+                return Err(StoreError::Refused);
+            }
+        }
+        Ok(Decided {
+            moves: vec![self.step.clone()],
+            ..Decided::default()
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Done { refs: u64 },
+    Taken { forked: bool },
+}
+
+/// The fork is there, with what the origin is now.
+#[derive(Debug)]
+struct Finish {
+    from: String,
+    to: String,
+    /// Commits up to there are in `refs`.
+    since: u64,
+    /// By the names in the fork.
+    refs: BTreeMap<RefName, RefValue>,
+    /// They are in the hidden scope; else they are to be copied now.
+    copied: bool,
+    outcome: Mutex<Option<Outcome>>,
+}
+
+impl Finish {
+    fn outcome(&self) -> Option<Outcome> {
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end<T>(&self, outcome: Outcome, answer: Result<T>) -> Result<T> {
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        answer
+    }
+
+    fn taken<T>(&self, forked: bool) -> Result<T> {
+        self.end(Outcome::Taken { forked }, Err(StoreError::Refused))
+    }
+}
+
+impl Decide for Finish {
+    fn decide(&self, view: &mut dyn View, at_ms: i64) -> Result<Decided> {
+        if view.lineage(&self.to)?.is_some() {
+            return self.taken(true);
+        }
+        let (origin, own) = late(view, self.since, &self.from, &self.to)?;
+        for name in own {
+            if !self.copied && view.read_ref(&name)?.is_some() {
+                return self.taken(false);
+            }
+        }
+        let mut changed = BTreeMap::new();
+        for name in origin {
+            changed.insert(renamed(&name, &self.to)?, view.read_ref(&name)?);
+        }
+        let mut count = self.refs.len() as u64;
+        for (name, value) in &changed {
+            match (self.refs.contains_key(name), value.is_some()) {
+                (true, false) => count = count.saturating_sub(1),
+                (false, true) => count = count.saturating_add(1),
+                _ => {}
+            }
+        }
+        let mut moves = Vec::new();
+        if self.copied {
+            let all = changed.into_iter();
+            moves.extend(all.map(|(name, value)| step(name, value.as_ref())));
+            moves.push(step(forking::marker(&self.to)?, None));
+        } else {
+            let same = self.refs.iter();
+            let same = same.filter(|(name, _)| !changed.contains_key(*name));
+            moves.extend(same.map(|(name, value)| step(name.clone(), Some(value))));
+            let new = changed
+                .iter()
+                .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+            moves.extend(new.map(|(name, value)| step(name.clone(), Some(value))));
+        }
+        if moves.len() > COMMIT_MOVES_MAX {
+            return Err(StoreError::Refused);
+        }
+        let before = view.lineage(&self.from)?;
+        let lineage = Lineage::of_fork(&self.from, before, at_ms, count)?;
+        self.end(
+            Outcome::Done { refs: count },
+            Ok(Decided {
+                moves,
+                receipts: vec![lineage.receipt(&self.to)],
+                ..Decided::default()
+            }),
+        )
+    }
+}

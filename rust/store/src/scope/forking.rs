@@ -1,0 +1,248 @@
+//! Scopes that are being made: a fork of many refs takes several commits, and nobody sees it before the last.
+//!
+//! A scope that has a ref of kind [`FORKING`] is being made. Of all its refs only this one is seen, and commits to it
+//! are refused but those under its lease. The last commit of a fork takes it away, and all refs are there at once.
+//! Promises: what a crash leaves is seen by nobody. The next fork to that name goes on where it was, or clears it away;
+//! [`discard`] clears it away for good. Until then it keeps blocks as every ref does.
+//! Must never: hide a scope that anybody wrote to.
+
+use treering_block::{Event, Ipld, Reader, cbor};
+
+use super::refs;
+use crate::commit::{Change, Commit, Durability, Expect, LeaseToken, RefMove, RefValue};
+use crate::error::{Result, StoreError};
+use crate::lease::Lease;
+use crate::ledger::Ledger;
+use crate::name::{RefName, listing_prefix};
+use crate::progress::Progress;
+use crate::store::Store;
+
+/// The kind of the ref that says that its scope is being made.
+pub const FORKING: &str = "forking";
+
+/// Ref moves in one commit of a fork that takes several: far below the limit, so that other writers wait for none.
+const COMMIT_REFS_MAX: usize = 2_000;
+
+/// The ref that says that `scope` is being made.
+///
+/// Errors: `LimitExceeded` for a scope whose name leaves no room for it.
+pub(super) fn marker(scope: &str) -> Result<RefName> {
+    RefName::new(scope, FORKING, [""; 0])
+}
+
+/// The encoded name of the ref that hides this one while it is there; None for that ref itself.
+pub(crate) fn hidden_by(name: &RefName) -> Option<String> {
+    (name.kind() != FORKING).then(|| listing_prefix(name.scope(), FORKING))
+}
+
+/// Refuses a commit to a scope that is being made, unless it makes it.
+///
+/// Errors: `BeingForked`; the ledger's.
+pub(crate) fn expect_made(commit: &Commit, ledger: &mut dyn Ledger) -> Result<()> {
+    // One whose marker's name would be too long is never being made.
+    let Ok(marker) = marker(&commit.scope) else {
+        return Ok(());
+    };
+    if ledger.read_ref(&marker)?.is_none() || commit.leases.iter().any(|lease| lease.name == marker)
+    {
+        return Ok(());
+    }
+    Err(StoreError::BeingForked {
+        scope: commit.scope.clone(),
+    })
+}
+
+/// What stands beside the marker: of which scope the fork is.
+pub(crate) fn record(from: &str) -> Result<Vec<u8>> {
+    cbor::encode(&Ipld::String(from.to_owned()))
+        .map_err(|refused| StoreError::Block(refused.into()))
+}
+
+/// Of which scope the fork is that a marker stands for.
+pub(super) fn origin(scope: &str, marker: &RefValue) -> Result<String> {
+    let mut input = Reader::new(&marker.record);
+    let from = match input.next() {
+        Ok(Event::Str(from)) => from.to_owned(),
+        _ => String::new(),
+    };
+    if from.is_empty() || input.finish().is_err() {
+        return Err(StoreError::Corrupt {
+            what: "ref",
+            which: format!("{scope}/{FORKING}/"),
+            detail: "it does not say of which scope the fork is".into(),
+        });
+    }
+    Ok(from)
+}
+
+/// The right to make a scope: one at a time, a killed holder's is taken over. Given back when it is dropped.
+pub(super) struct Making<'s> {
+    store: &'s dyn Store,
+    lease: Lease,
+}
+
+impl<'s> Making<'s> {
+    /// Errors: `LeaseHeld` while somebody alive makes it.
+    pub fn take(store: &'s dyn Store, scope: &str, owner: &str) -> Result<Self> {
+        let mut end = owner.len().min(crate::lease::OWNER_BYTES_MAX);
+        while !owner.is_char_boundary(end) {
+            end -= 1;
+        }
+        let owner = owner.get(..end).unwrap_or_default();
+        let lease = store.lease_acquire(&marker(scope)?, owner)?;
+        Ok(Self { store, lease })
+    }
+
+    pub fn token(&self) -> LeaseToken {
+        LeaseToken {
+            name: self.lease.name.clone(),
+            token: self.lease.token,
+        }
+    }
+
+    /// Moves refs of the hidden scope, a few at a time.
+    pub fn move_refs(&self, scope: &str, moves: Vec<RefMove>, progress: &Progress) -> Result<()> {
+        for some in moves.chunks(COMMIT_REFS_MAX) {
+            self.commit(scope, some.to_vec())?;
+            progress.add(some.len() as u64)?;
+        }
+        Ok(())
+    }
+
+    /// Not synced: the last commit of a fork is, and that syncs what it rests on.
+    fn commit(&self, scope: &str, moves: Vec<RefMove>) -> Result<()> {
+        let ticket = self.store.submit(Commit {
+            scope: scope.to_owned(),
+            moves,
+            leases: vec![self.token()],
+            durability: Durability::Relaxed,
+            ..Commit::default()
+        });
+        ticket.wait().map(drop)
+    }
+
+    /// Takes away what is there of a scope that is being made; the marker last.
+    pub fn clear(&self, scope: &str) -> Result<u64> {
+        let marker = marker(scope)?;
+        let mut names: Vec<RefName> = refs::all_hidden(self.store, scope)?.into_keys().collect();
+        names.retain(|name| *name != marker);
+        let count = names.len() as u64;
+        let deletion = |name| RefMove {
+            name,
+            expect: Expect::Any,
+            change: Change::Delete,
+        };
+        let moves = names.into_iter().map(deletion).collect();
+        self.move_refs(scope, moves, &Progress::default())?;
+        self.commit(scope, vec![deletion(marker)])?;
+        Ok(count)
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        // What can't be given back is taken over: of a dead holder at once.
+        drop(self.store.lease_release(&self.lease));
+    }
+}
+
+/// A fork that is not finished: it is under way, or was cut short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The scope that it is to be.
+    pub scope: String,
+    /// The scope that it is of.
+    pub from: String,
+    /// Who makes it now; None if nobody does.
+    pub holder: Option<String>,
+    /// Refs that are there already.
+    pub refs: u64,
+}
+
+/// Forks that are not finished, by name. O(refs of the store).
+///
+/// Errors: `Corrupt` for one whose marker can't be read; the store's.
+pub fn unfinished(store: &dyn Store) -> Result<Vec<Unfinished>> {
+    const PAGE: usize = 1024;
+    let mut found = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.all_refs(after.as_deref(), PAGE)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(found);
+        };
+        after = Some(last.clone());
+        for (name, value) in page {
+            let Ok(name) = RefName::parse(&name) else {
+                continue;
+            };
+            if name.kind() != FORKING || !name.parts().is_empty() {
+                continue;
+            }
+            let lease = store.lease_state(&name)?;
+            let scope = name.scope().to_owned();
+            found.push(Unfinished {
+                from: origin(&scope, &value?)?,
+                holder: lease.filter(|lease| lease.held).map(|lease| lease.owner),
+                refs: (refs::all_hidden(store, &scope)?.len() as u64).saturating_sub(1),
+                scope,
+            });
+        }
+    }
+}
+
+/// Takes away what a fork that was cut short left; how many refs. O(refs of the store's that are there).
+///
+/// Errors: `Invalid` if the scope is not being made; `LeaseHeld` while somebody alive makes it; those of a commit: what
+/// is left then is hidden still.
+pub fn discard(store: &dyn Store, scope: &str) -> Result<u64> {
+    let refused = || StoreError::Invalid {
+        what: "fork to discard",
+        value: scope.to_owned(),
+        rule: "no fork of that name is unfinished".into(),
+    };
+    if store.read_ref(&marker(scope)?)?.is_none() {
+        return Err(refused());
+    }
+    let making = Making::take(store, scope, "discarding a fork")?;
+    // Finished by somebody meanwhile: then it is a scope like others.
+    if store.read_ref(&marker(scope)?)?.is_none() {
+        return Err(refused());
+    }
+    making.clear(scope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_says_of_which_scope() {
+        let value = |record| RefValue {
+            version: 1,
+            target: treering_block::Cid::of_raw(b"x"),
+            record,
+        };
+        let made = value(record("a/b").unwrap());
+        assert_eq!(origin("x", &made).unwrap(), "a/b");
+        for broken in [
+            vec![],
+            vec![0x60],
+            vec![0],
+            [&made.record[..], &[0]].concat(),
+        ] {
+            assert!(origin("x", &value(broken)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_ref_is_hidden_by_the_marker_of_its_own_scope() {
+        let name = |scope: &str, kind: &str| RefName::new(scope, kind, ["x"]).unwrap();
+        let marker = marker("a b").unwrap();
+        assert_eq!(
+            hidden_by(&name("a b", "thread")).as_deref(),
+            Some(marker.encoded())
+        );
+        assert_eq!(hidden_by(&marker), None);
+    }
+}
