@@ -59,6 +59,7 @@ from treering.errors import (
     VersionConflict,
     WrongStatus,
 )
+from treering.forks import Ancestor, Lineage, UnfinishedFork
 from treering.gc import GcReport
 from treering.holds import Hold
 from treering.interchange import Exported, Imported, OnConflict
@@ -114,6 +115,7 @@ __all__ = [
     "AgentsStore",
     "AlreadyExists",
     "Ambiguous",
+    "Ancestor",
     "BackupReport",
     "BlockInfo",
     "Blocks",
@@ -159,6 +161,7 @@ __all__ = [
     "LeaseHeld",
     "LeaseLost",
     "LimitExceeded",
+    "Lineage",
     "Listing",
     "LlmPreferencesStore",
     "LocalWorkspace",
@@ -217,6 +220,7 @@ __all__ = [
     "Threads",
     "TreeringError",
     "Unavailable",
+    "UnfinishedFork",
     "UserConfigStore",
     "Vector",
     "VerifyReport",

@@ -65,10 +65,12 @@ __all__ = [
     "decode",
     "decode_message",
     "diff",
+    "discard_fork",
     "discard_refs",
     "encode",
     "encode_message",
     "export_car",
+    "fork_scope",
     "from_dag_json",
     "import_car",
     "is_ancestor",
@@ -82,7 +84,9 @@ __all__ = [
     "repair",
     "restore",
     "restore_refs",
+    "scope_lineage",
     "to_dag_json",
+    "unfinished_forks",
 ]
 
 _T = TypeVar("_T")
@@ -371,6 +375,10 @@ def list_projections(
     stores: StoresCore, after: str | None, limit: int, /
 ) -> builtins.list[tuple[str, int, int, int, str | None]]: ...
 
+def fork_scope(stores: StoresCore, name: str, command_id: str | None) -> Work: ...
+def scope_lineage(stores: StoresCore) -> dict[str, Any] | None: ...
+def unfinished_forks(stores: StoresCore) -> builtins.list[dict[str, Any]]: ...
+def discard_fork(stores: StoresCore) -> int: ...
 @final
 class Watch:
     """Waits for commits of any process."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from treering._calls import Chunks, read, stream
-from treering._core import Cid
+from treering._core import Cid, discard_fork, fork_scope
 from treering._family import SYNC, Family
-from treering._session import Address, Durability, Home
+from treering._session import Address, Durability, Home, home
+from treering.backup import Progress
+from treering.backup import finish as finished
 from treering.blocks import Blocks
 from treering.commit import Commit
 from treering.errors import Invalid
+from treering.forks import Lineage, lineage_of
 from treering.holds import Hold, held, take
 from treering.interchange import (
     Exported,
@@ -279,6 +282,65 @@ class Scope:
             False
         """
         return self._family.Commit(self._home, command_id)
+
+    @read
+    def fork(
+        self, name: str, *, command_id: str | None = None, progress: Callable[[Progress], None] | None = None
+    ) -> Scope:
+        """Returns a new scope that has all that this one has at this moment: threads, keys, pins, stores, read models,
+        projections. From then on each goes its own way. Durable as this scope's commits are.
+
+        No block is written or read: a scope of up to 10,000 refs is forked in one commit, O(refs). More are copied in
+        several, to a scope that nobody sees and nobody can write to before the last one; others write meanwhile, and
+        the fork is this scope as it is at that last commit. What was cut short is seen by nobody: the same fork again
+        goes on with it, one of another scope to that name begins anew, and `discard_fork` clears it away.
+
+        Thread ids, versions of actors and command ids stay: a command that was done here before the fork is answered
+        there too, and one that is done here later is unknown there. Leases and holds stay behind. A projection of
+        this scope's own actors goes on there with that scope's; one that follows other scopes follows them twice
+        from then on. `progress` is called about twenty times a second, by the thread that waits.
+
+        Errors:
+            AlreadyExists (`already-exists`): `name` has refs, or was forked of something before; `scope`.
+            Invalid (`invalid`): the name can't be, or is this scope's.
+            LimitExceeded (`limit-exceeded`): a ref's name is too long there; 64 forks of forks.
+            LeaseHeld (`lease-held`): somebody makes that scope just now.
+            CommandMismatch (`command-mismatch`): the command id came before in `name`, with another origin.
+            Corrupt (`corrupt`): a ref of this scope is broken.
+
+        Example:
+            >>> import treering
+            >>> alice = treering.memory().scope("alice")
+            >>> _ = alice.memory.add("preference", "answers in French")
+            >>> trial = alice.fork("alice-trial")
+            >>> _ = trial.memory.clear()
+            >>> len(alice.memory.get()), len(trial.memory.get())
+            (1, 0)
+        """
+        finished(fork_scope(self._home.stores, name, command_id), progress)
+        there = home(self._home.session, name, self._home.durability)
+        causation = self._home.causation_id
+        return self._family.Scope(replace(there, principal=self._home.principal, causation_id=causation))
+
+    @read
+    def lineage(self) -> Lineage | None:
+        """Returns what this scope was forked of, and when; None if it was not.
+
+        Errors:
+            Corrupt (`corrupt`): what the fork left can't be read.
+        """
+        return lineage_of(self._home.stores)
+
+    @read
+    def discard_fork(self) -> int:
+        """Returns how many refs were cleared away of a fork to this name that was cut short; `store.unfinished_forks`
+        lists them. Nothing else is touched: a fork that is finished is a scope like any other.
+
+        Errors:
+            Invalid (`invalid`): no fork to this name is unfinished.
+            LeaseHeld (`lease-held`): somebody makes it just now.
+        """
+        return discard_fork(self._home.stores)
 
     @read
     def export(

@@ -15,6 +15,7 @@ from treering._session import Durability, Location, Session, home, memory_sessio
 from treering.backup import BackupReport, CopyReport, Progress, finish, path_text
 from treering.blocks import Blocks
 from treering.errors import Closed, Invalid
+from treering.forks import UnfinishedFork, unfinished
 from treering.gc import GcReport
 from treering.holds import Hold, held, take
 from treering.journal import (
@@ -109,6 +110,15 @@ class Store:
     def scopes(self) -> list[str]:
         """Returns the names of the scopes that hold something, in order."""
         return self._session.core.scopes()
+
+    @read
+    def unfinished_forks(self) -> list[UnfinishedFork]:
+        """Returns forks of whole scopes that are under way or were cut short, by name. O(refs of the store).
+
+        Nobody sees their scopes, but they keep blocks as every ref does: the same fork again finishes one,
+        `store.scope(name).discard_fork()` clears it away.
+        """
+        return unfinished(home(self._session, MAIN, self._session.durability).stores)
 
     @read
     def reachable(self, roots: Iterable[Cid]) -> Reachable:

@@ -8,6 +8,11 @@ use treering_store::{RefName, StoreError};
 
 use crate::error::Result;
 
+/// Whether a ref is an actor's read model: made of its log, and made anew if it is lost.
+pub fn is_read_model(name: &RefName) -> bool {
+    name.kind().ends_with(READ_MODEL)
+}
+
 /// The address of one actor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {

@@ -22,13 +22,14 @@ mod projection;
 mod read;
 mod rebuild;
 mod receipt;
+mod side_by_side;
 mod source;
 pub mod stores;
 mod tail;
 mod turn;
 mod verify;
 
-pub use address::Address;
+pub use address::{Address, is_read_model};
 pub use dispatch::{Answer, Command, Dispatcher, Done, Operation};
 pub use error::{ActorError, Result};
 pub use follow::Following;
@@ -41,5 +42,6 @@ pub use projection::{
 };
 pub use read::{Reader, steadily};
 pub use receipt::{DROPPED_IDS_MAX, Receipt};
+pub use side_by_side::{Apart, Changed, SideBySide, side_by_side};
 pub use tail::TRIM_EVENTS_MAX;
 pub use turn::{Envelope, HISTORY_EVENTS_MAX, Turn};

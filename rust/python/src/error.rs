@@ -310,6 +310,12 @@ fn of_store(error: StoreError) -> Raised {
         StoreError::Closed => raised("Closed"),
         StoreError::Diverged { path, .. } => raised("Diverged").text("path", path),
         StoreError::RefsTaken { names, .. } => raised("Diverged").texts("refs", names),
+        StoreError::ScopeTaken { scope, .. } => raised("AlreadyExists").text("scope", scope),
+        StoreError::BeingForked { scope } => raised("Conflict").text("scope", scope),
+        StoreError::MomentExpired { scope, oldest_ms } => raised("CursorExpired")
+            .text("scope", scope)
+            .number("oldest_at_ms", u64::try_from(oldest_ms).unwrap_or(0)),
+        StoreError::CollectedSince { scope, .. } => raised("HistoryTrimmed").text("scope", scope),
         StoreError::Cancelled => raised("Unavailable"),
         StoreError::ForkedProcess => raised("ForkedProcess"),
         StoreError::Io {

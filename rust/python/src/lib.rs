@@ -28,6 +28,7 @@ mod own;
 mod pending;
 mod projection;
 mod refs;
+mod scopes;
 mod states;
 mod step;
 mod store;
@@ -71,6 +72,10 @@ mod _core {
     use crate::projection::{ProjectedCore, ProjectionCore, SearchCore, list_projections};
     #[pymodule_export]
     use crate::refs::{all_refs, discard_refs, quarantine, quarantined, repair, restore_refs};
+    #[pymodule_export]
+    use crate::scopes::{
+        diff_scopes, discard_fork, fork_scope, scope_at, scope_lineage, unfinished_forks,
+    };
     #[pymodule_export]
     use crate::states::StatesCore;
     #[pymodule_export]

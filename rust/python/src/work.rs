@@ -1,4 +1,4 @@
-//! `Work`: something that takes long (a backup, a restore, a copy), on a thread of its own.
+//! `Work`: something that takes long (a backup, a restore, a copy, a fork of a scope), on a thread of its own.
 //!
 //! Promises: that thread never attaches to Python, so it waits for nobody who waits for it (a fork holds
 //! the GIL until it ends); waiting releases the GIL and honours signals every 50 ms; work that nobody waits
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use treering_store::scope::Forked;
 use treering_store::{BackupReport, CopyReport, Progress, StoreError};
 
 use crate::convert::Count;
@@ -23,6 +24,7 @@ const SLICE: Duration = Duration::from_millis(50);
 pub enum Answer {
     Backup(BackupReport),
     Copy(CopyReport),
+    Fork(Forked),
 }
 
 /// Work that goes on elsewhere.
@@ -152,6 +154,11 @@ fn report<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyDict>>
             ] {
                 object.set_item(name, figure)?;
             }
+        }
+        Answer::Fork(forked) => {
+            object.set_item("refs", forked.refs)?;
+            object.set_item("position", forked.position)?;
+            object.set_item("replayed", forked.replayed)?;
         }
     }
     Ok(object)

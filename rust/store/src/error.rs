@@ -199,6 +199,24 @@ pub enum StoreError {
         /// The scope.
         scope: String,
     },
+    /// A moment from before what the journal keeps.
+    #[error(
+        "scope {scope:?} can't be shown as it was then: the journal is kept from {oldest_ms} ms on; ask for a later moment, or restore a backup of that time"
+    )]
+    MomentExpired {
+        /// The scope.
+        scope: String,
+        /// The earliest moment that can be asked for, Unix milliseconds.
+        oldest_ms: i64,
+    },
+    /// Something of a past moment that is not kept any more.
+    #[error("{what} of scope {scope:?} as it was then is not kept any more: a collection took it")]
+    CollectedSince {
+        /// The scope.
+        scope: String,
+        /// What is gone.
+        what: String,
+    },
     /// The caller did not want it any more.
     #[error("cancelled before it was done")]
     Cancelled,

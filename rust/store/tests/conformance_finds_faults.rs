@@ -124,6 +124,9 @@ impl Store for Faulty {
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         self.0.receipt(address, command_id)
     }
+    fn lineage(&self, scope: &str) -> Result<Option<treering_store::scope::Lineage>> {
+        self.0.lineage(scope)
+    }
     fn receipts(
         &self,
         scope: &str,

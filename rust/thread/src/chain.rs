@@ -159,6 +159,14 @@ pub fn common_ancestor_of(store: &dyn Store, a: &Cid, b: &Cid) -> Result<Option<
     Ok(Some((a.number, a.cid)))
 }
 
+/// The number of a step, 0 for a start.
+///
+/// # Errors
+/// As for [`is_ancestor`].
+pub fn number_of(store: &dyn Store, cid: &Cid) -> Result<u64> {
+    Ok(place(store, cid)?.1.map_or(0, |step| step.number))
+}
+
 /// The start of a node's chain, and the step if it is one.
 fn place(store: &dyn Store, cid: &Cid) -> Result<(Cid, Option<Step>)> {
     match read_node(store, cid)? {

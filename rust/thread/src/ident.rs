@@ -10,7 +10,8 @@ use ulid::Ulid;
 use crate::error::{Result, ThreadError, within};
 use crate::limits::{ID_PREFIX_MIN, KEY_BYTES_MAX};
 
-pub(crate) const THREAD: &str = "thread";
+/// The kind of a thread's ref.
+pub const THREAD: &str = "thread";
 pub(crate) const THREAD_KEY: &str = "thread-key";
 pub(crate) const THREAD_FAILED: &str = "thread-failed";
 

@@ -72,7 +72,8 @@ pub(crate) fn decode_one(bytes: &[u8]) -> Result<Receipt> {
     }
 }
 
-fn read(bytes: &[u8]) -> Option<Vec<Receipt>> {
+/// The same; None for one that is not of threads alone.
+pub(crate) fn read(bytes: &[u8]) -> Option<Vec<Receipt>> {
     let mut input = Reader::new(bytes);
     let Event::Array(count) = input.next().ok()? else {
         return None;

@@ -1,11 +1,12 @@
 //! Which sources of a projection are behind: by what the journal says has moved, or by comparing all of them.
 //!
 //! Promises: a search ends; it finds every source that had more, when the search began, than the projection has seen.
-//! The journal only makes it quicker: a cursor that is lost, expired or of another history, and a commit that was given
-//! up, mean comparing.
+//! The journal only makes it quicker: a cursor that is lost, expired or of another history, a commit that was given up,
+//! and a scope that was hidden while a fork made it, mean comparing.
 
 use std::collections::HashSet;
 
+use treering_store::scope::FORKING;
 use treering_store::{Cursor, JournalEntry, RefName, StoreError};
 
 use super::{Projected, Projection};
@@ -97,7 +98,9 @@ impl Projection {
         if let Place::Journal(cursor) = search.place {
             let (until, _) = search.until;
             if cursor.position < until {
-                if let Some(entries) = self.commits(&cursor, until)? {
+                if let Some(entries) = self.commits(&cursor, until)?
+                    && !self.appeared(&entries)
+                {
                     return self.moved(search, &entries, now).map(Some);
                 }
                 search.place = Place::Compare(0, None);
@@ -128,6 +131,16 @@ impl Projection {
         entries.retain(|entry| entry.position <= until);
         let known = !entries.is_empty() && entries.iter().all(|entry| !entry.blank);
         Ok(known.then_some(entries))
+    }
+
+    /// Whether a scope that is followed was hidden until one of these commits: what moved in it before was not seen.
+    fn appeared(&self, entries: &[JournalEntry]) -> bool {
+        let mut moves = entries.iter().flat_map(|entry| &entry.moves);
+        moves.any(|step| {
+            let name = &step.name;
+            let followed = |(scope, _): &(String, String)| scope == name.scope();
+            name.kind() == FORKING && step.target.is_none() && self.sources.iter().any(followed)
+        })
     }
 
     fn moved(

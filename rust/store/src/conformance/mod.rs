@@ -41,6 +41,7 @@ mod journal;
 mod leases;
 mod limits;
 mod material;
+mod past;
 mod prefixes;
 mod refs;
 mod reopening;
@@ -84,6 +85,7 @@ pub const THEMES: &[Theme] = &[
     commands::THEME,
     forks::THEME,
     journal::THEME,
+    past::THEME,
     watching::THEME,
     leases::THEME,
     limits::THEME,
@@ -121,11 +123,11 @@ pub fn theme(name: &str) -> &'static Theme {
 #[macro_export]
 macro_rules! conformance {
     ($backend:expr) => {
-        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, decisions, commands, forks, journal, watching, leases, limits, gc, reopening, closing);
+        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, decisions, commands, forks, journal, past, watching, leases, limits, gc, reopening, closing);
 
         #[test]
         fn every_theme_runs() {
-            assert_eq!($crate::conformance::THEMES.len(), 15);
+            assert_eq!($crate::conformance::THEMES.len(), 16);
         }
     };
     ($backend:expr => $($theme:ident),+) => {

@@ -45,17 +45,24 @@ fn lease_check(name: &str, state: &LeaseState) -> RowCheck {
 pub(super) type ReceiptRow = ([u8; 32], Receipt);
 
 /// The column `payload`: the digest, and the position of the commit (u64 little-endian). Earlier versions wrote the
-/// digest alone.
+/// digest alone, which is position 0.
 pub(super) fn payload_column(payload: &[u8; 32], position: u64) -> Vec<u8> {
-    [payload.as_slice(), &position.to_le_bytes()].concat()
+    match position {
+        0 => payload.to_vec(),
+        position => [payload.as_slice(), &position.to_le_bytes()].concat(),
+    }
 }
 
 fn read_payload(column: &[u8]) -> Option<([u8; 32], u64)> {
     let (payload, position) = column.split_first_chunk::<32>()?;
-    match position {
-        [] => Some((*payload, 0)),
-        position => Some((*payload, u64::from_le_bytes(position.try_into().ok()?))),
-    }
+    let position = match position {
+        [] => 0,
+        position => match u64::from_le_bytes(position.try_into().ok()?) {
+            0 => return None,
+            position => position,
+        },
+    };
+    Some((*payload, position))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -83,7 +90,7 @@ fn read_receipt(session: Session<'_>, row: &Row<'_>) -> Result<ReceiptRow> {
         _ => Err(corrupt(
             Table::Receipt,
             hex(&key),
-            "a digest has not 32 bytes, or a position not 8",
+            "a digest has not 32 bytes, or a position is none",
         )),
     }
 }

@@ -19,6 +19,46 @@ pub fn renamed(name: &RefName, scope: &str) -> Result<RefName> {
     RefName::new(scope, name.kind(), name.parts().to_vec())
 }
 
+/// The refs of one kind of a scope, one by one in the order of their names.
+pub struct Pages<'s> {
+    store: &'s dyn Store,
+    scope: &'s str,
+    kind: &'s str,
+    page: std::vec::IntoIter<(RefName, Result<RefValue>)>,
+    after: Option<RefName>,
+}
+
+impl<'s> Pages<'s> {
+    /// From the first on.
+    pub fn new(store: &'s dyn Store, scope: &'s str, kind: &'s str) -> Self {
+        Self {
+            store,
+            scope,
+            kind,
+            page: Vec::new().into_iter(),
+            after: None,
+        }
+    }
+
+    /// The next one; None at the end.
+    ///
+    /// Errors: `Corrupt` for one that is broken.
+    pub fn next_ref(&mut self) -> Result<Option<(RefName, RefValue)>> {
+        if self.page.len() == 0 {
+            let after = self.after.as_ref();
+            self.page = self
+                .store
+                .list_refs(self.scope, self.kind, after, PAGE)?
+                .into_iter();
+        }
+        let Some((name, value)) = self.page.next() else {
+            return Ok(None);
+        };
+        self.after = Some(name.clone());
+        Ok(Some((name, value?)))
+    }
+}
+
 /// Each ref of a scope that is seen, kind by kind.
 ///
 /// Errors: `Corrupt` for the first that is broken; those of `visit`.
@@ -28,14 +68,9 @@ pub fn each_ref(
     visit: &mut dyn FnMut(RefName, RefValue) -> Result<()>,
 ) -> Result<()> {
     for kind in store.kinds(scope)? {
-        let mut after: Option<RefName> = None;
-        loop {
-            let page = store.list_refs(scope, &kind, after.as_ref(), PAGE)?;
-            let Some((last, _)) = page.last() else { break };
-            after = Some(last.clone());
-            for (name, value) in page {
-                visit(name, value?)?;
-            }
+        let mut pages = Pages::new(store, scope, &kind);
+        while let Some((name, value)) = pages.next_ref()? {
+            visit(name, value)?;
         }
     }
     Ok(())

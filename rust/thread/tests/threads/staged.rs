@@ -165,6 +165,9 @@ impl Store for Staged {
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         self.inner.receipt(address, command_id)
     }
+    fn lineage(&self, scope: &str) -> Result<Option<treering_store::scope::Lineage>> {
+        self.inner.lineage(scope)
+    }
     fn receipts(
         &self,
         scope: &str,
