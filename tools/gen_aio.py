@@ -25,6 +25,7 @@ CLASSES = {
     "lease": ["Lease"],
     "map": ["Map"],
     "own.handle": ["OwnActor"],
+    "past_scope": ["PastScope"],
     "pins": ["Pins"],
     "projections": ["Projection"],
     "refs": ["Refs"],

@@ -68,10 +68,13 @@ from treering.lease import Lease
 from treering.map import Map
 from treering.nodes import ContentNode, StartNode, StateNode
 from treering.own import Actor, ActorContext, OwnActor, StateAt, upcast
+from treering.past_scope import GoneRef, PastScope
 from treering.pins import Pins
 from treering.projections import Projection, ProjectionInfo, ProjectionReport, ProjectionView
 from treering.refs import Quarantined, QuarantinedRef, Refs, RefState
 from treering.scope import Scope
+from treering.scope_diff import ChangedRef, ScopeDiff, ScopeRef
+from treering.scope_verify import ScopeVerifyReport
 from treering.scoped import Scoped
 from treering.secrets import Secret
 from treering.settings import Settings
@@ -120,6 +123,7 @@ __all__ = [
     "BlockInfo",
     "Blocks",
     "Catalog",
+    "ChangedRef",
     "ChatsStore",
     "Cid",
     "Closed",
@@ -148,6 +152,7 @@ __all__ = [
     "ForkedProcess",
     "Gap",
     "GcReport",
+    "GoneRef",
     "HeadMoved",
     "HistoryTrimmed",
     "Hold",
@@ -178,6 +183,7 @@ __all__ = [
     "Overtaken",
     "OwnActor",
     "ParticipantsStore",
+    "PastScope",
     "Pins",
     "Poisoned",
     "Progress",
@@ -196,7 +202,10 @@ __all__ = [
     "Repair",
     "RolesStore",
     "Scope",
+    "ScopeDiff",
     "ScopeEvent",
+    "ScopeRef",
+    "ScopeVerifyReport",
     "Scoped",
     "ScriptsStore",
     "SealReport",

@@ -65,6 +65,7 @@ __all__ = [
     "decode",
     "decode_message",
     "diff",
+    "diff_scopes",
     "discard_fork",
     "discard_refs",
     "encode",
@@ -84,9 +85,11 @@ __all__ = [
     "repair",
     "restore",
     "restore_refs",
+    "scope_at",
     "scope_lineage",
     "to_dag_json",
     "unfinished_forks",
+    "verify_scope",
 ]
 
 _T = TypeVar("_T")
@@ -374,11 +377,27 @@ class SearchCore: ...
 def list_projections(
     stores: StoresCore, after: str | None, limit: int, /
 ) -> builtins.list[tuple[str, int, int, int, str | None]]: ...
-
 def fork_scope(stores: StoresCore, name: str, command_id: str | None) -> Work: ...
 def scope_lineage(stores: StoresCore) -> dict[str, Any] | None: ...
 def unfinished_forks(stores: StoresCore) -> builtins.list[dict[str, Any]]: ...
 def discard_fork(stores: StoresCore) -> int: ...
+def verify_scope(stores: StoresCore) -> dict[str, Any]: ...
+
+# (a handle on the store as it was, position, time, what is gone as (kind, parts, whether it was collected))
+def scope_at(
+    core: Core, scope: str, at_ms: int | None, cursor: str | None
+) -> tuple[Core, int, int, builtins.list[tuple[str, builtins.list[str], bool]]]: ...
+
+# (only in the first, only in the second, changed as (kind, parts, (left, right, common)), how many are the same)
+def diff_scopes(
+    left: StoresCore, right: StoresCore
+) -> tuple[
+    builtins.list[tuple[str, builtins.list[str]]],
+    builtins.list[tuple[str, builtins.list[str]]],
+    builtins.list[tuple[str, builtins.list[str], tuple[int, int, int | None] | None]],
+    int,
+]: ...
+
 @final
 class Watch:
     """Waits for commits of any process."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from treering.lease import Lease
     from treering.map import Map
     from treering.own.handle import OwnActor
+    from treering.past_scope import PastScope
     from treering.pins import Pins
     from treering.projections import Projection
     from treering.refs import Refs
@@ -53,6 +54,7 @@ class Family:
     MemoryStore: type[MemoryStore]
     OwnActor: type[OwnActor[Any, Any, Any]]
     ParticipantsStore: type[ParticipantsStore]
+    PastScope: type[PastScope]
     Pins: type[Pins]
     Projection: type[Projection[Any]]
     Refs: type[Refs]

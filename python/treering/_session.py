@@ -62,6 +62,11 @@ class Session:
             )
         return self.location
 
+    @property
+    def origin(self) -> Session:
+        """The opening that this one shows the past of; itself."""
+        return self
+
     def same_store(self, other: Session) -> bool:
         if self.core is other.core:
             return True

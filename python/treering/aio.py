@@ -19,6 +19,7 @@ from treering import commit as _commit
 from treering import holds as _holds
 from treering import lease as _lease
 from treering import map as _map
+from treering import past_scope as _past_scope
 from treering import pins as _pins
 from treering import projections as _projections
 from treering import refs as _refs
@@ -62,6 +63,7 @@ __all__ = [
     "Opening",
     "OwnActor",
     "ParticipantsStore",
+    "PastScope",
     "Pins",
     "Projection",
     "Refs",
@@ -88,6 +90,7 @@ Hold = _ASYNC.Hold = derive(_holds.Hold)
 Lease = _ASYNC.Lease = derive(_lease.Lease)
 Map = _ASYNC.Map = derive(_map.Map, _MapCore)
 OwnActor = _ASYNC.OwnActor = derive(_own.OwnActor)
+PastScope = _ASYNC.PastScope = derive(_past_scope.PastScope)
 Pins = _ASYNC.Pins = derive(_pins.Pins)
 Projection = _ASYNC.Projection = derive(_projections.Projection)
 Refs = _ASYNC.Refs = derive(_refs.Refs)

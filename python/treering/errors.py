@@ -169,7 +169,10 @@ class HeadMoved(Conflict):
 
 
 class AlreadyExists(Conflict):
-    """Catch this when a key may be taken; `get_or_start` answers the thread instead. An import raises it too."""
+    """Catch this when a key may be taken; `get_or_start` answers the thread instead. An import raises it too.
+
+    So does a fork to a scope that there is: then it has `scope` instead of these.
+    """
 
     kind = "already-exists"
 
@@ -300,7 +303,10 @@ class NewerSchema(TreeringError):
 
 
 class HistoryTrimmed(TreeringError):
-    """Catch this when you ask for old versions: they were trimmed. `oldest` is the first that is left."""
+    """Catch this when you ask for old versions: they were trimmed. `oldest` is the first that is left.
+
+    Or when you look at a scope as it was: what you ask for was collected since.
+    """
 
     kind = "history-trimmed"
 
@@ -338,7 +344,10 @@ class EventRefused(TreeringError):
 
 
 class CursorExpired(TreeringError):
-    """Catch this in a journal reader that was away for long: what came after its cursor is not kept."""
+    """Catch this in a journal reader that was away for long: what came after its cursor is not kept.
+
+    Or when you ask for a scope as it was before that: `oldest_at_ms` says how far back it goes.
+    """
 
     kind = "cursor-expired"
 

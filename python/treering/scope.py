@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, ClassVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from treering._calls import Chunks, read, stream
 from treering._core import Cid, discard_fork, fork_scope
@@ -32,6 +33,8 @@ from treering.own.rules import Actor, Command, Event, State
 from treering.pins import Pins
 from treering.projections import Projection, ProjectionInfo, View
 from treering.projections import listed as listed_projections
+from treering.scope_diff import ScopeDiff, diff_of
+from treering.scope_verify import ScopeVerifyReport, verified
 from treering.stores.actor import ActorHandle, ActorInfo, ScopeEvent, listed, newest_first
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
@@ -44,6 +47,9 @@ from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
 from treering.thread import Thread
 from treering.threads import Threads
 from treering.workspace import Workspace
+
+if TYPE_CHECKING:
+    from treering.past_scope import PastScope
 
 
 class Scope:
@@ -321,6 +327,82 @@ class Scope:
         there = home(self._home.session, name, self._home.durability)
         causation = self._home.causation_id
         return self._family.Scope(replace(there, principal=self._home.principal, causation_id=causation))
+
+    @read
+    def at(self, moment: datetime | str) -> PastScope:
+        """Returns this scope as it was at a moment (with its zone), or after the commit of a journal cursor: its
+        threads, stores, pins and projections are read as ever, and whatever writes raises `ReadOnly`.
+
+        It is the state after the newest commit of the store that is not later; a moment to come is now. What was
+        collected since is listed in `gone` (a deleted thread, an actor whose history was cut off), and raises
+        `HistoryTrimmed` where it is asked for; nothing is kept by looking at it, so a collection may take more
+        meanwhile. O(commits that are kept of the journal); states are folded from the logs, O(events) where their
+        snapshot of then is gone.
+
+        Errors:
+            CursorExpired (`cursor-expired`): the moment is from before what is kept of the journal; `oldest_at_ms` is
+            the earliest that can be asked for. A backup of that time, restored elsewhere, has it.
+            CursorLost (`cursor-lost`): the cursor is not one of this store.
+            Invalid (`invalid`): a time without a zone.
+
+        Example:
+            >>> import treering
+            >>> store = treering.memory()
+            >>> alice = store.scope("alice")
+            >>> _ = alice.memory.add("preference", "answers in French")
+            >>> before = list(store.journal())[-1].cursor
+            >>> _ = alice.memory.clear()
+            >>> [entry.content for entry in alice.at(before).memory.get()]
+            ['answers in French']
+        """
+        return self._family.PastScope(self._home, moment)
+
+    @read
+    def diff(self, other: Scope) -> ScopeDiff:
+        """Returns what tells this scope from another one of the same store: what only one has, and where threads and
+        actors went apart. Either may be a scope as it was, of `at`.
+
+        Read models are left out: they are made of the logs. O(refs of both); nothing that is the same costs a block,
+        of what differs the newest entries are read, and O(log n) to the last that is common.
+
+        Errors:
+            Invalid (`invalid`): `other` is of another store.
+            Corrupt (`corrupt`): a ref, or a block that is needed, can't be read.
+
+        Example:
+            >>> import treering
+            >>> alice = treering.memory().scope("alice")
+            >>> _ = alice.memory.add("preference", "answers in French")
+            >>> trial = alice.fork("trial")
+            >>> _ = trial.memory.clear()
+            >>> print(alice.diff(trial))
+            ~ user-memory: 1 here, 2 there; common: 1
+            0 the same
+        """
+        if not isinstance(
+            other, Scope | self._family.Scope | self._family.PastScope
+        ):  # a caller without a type checker
+            raise TypeError(f"diff takes a scope, as store.scope(name) gives it, not {other!r}")
+        if not self._home.session.origin.same_store(other._home.session.origin):
+            raise Invalid(f"{other!r} is of another store: nothing tells what the two have in common")
+        return diff_of(self._home.stores, other._home.stores)
+
+    @read
+    def verify(self) -> ScopeVerifyReport:
+        """Returns what of this scope was checked, and what is wrong; true if nothing is.
+
+        Every block that its refs reach is hashed again; steps, jumps and records of threads, every event, read models
+        (against what the events make) and projections are checked. Whatever is wrong is a finding, and hides no
+        other. `store.verify` checks rows and journal too, and all scopes. O(blocks reached).
+
+        Example:
+            >>> import treering
+            >>> alice = treering.memory().scope("alice")
+            >>> _ = alice.memory.add("preference", "answers in French")
+            >>> print(alice.verify())
+            ok: 1 refs, 1 blocks, 0 threads, 0 steps, 1 actors, 1 events, 0 projections
+        """
+        return verified(self._home.stores)
 
     @read
     def lineage(self) -> Lineage | None:

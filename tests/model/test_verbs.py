@@ -33,6 +33,9 @@ NOT_PLAYED = {
     "Scope.with_workspace": "the stores' own: tests/stores/test_mirror.py plays it",
     "Store.unfinished_forks": "whole scopes: tests/scopes plays it",
     "Scope.fork": "whole scopes: tests/scopes plays it, against plain models",
+    "Scope.at": "whole scopes: tests/scopes plays it",
+    "Scope.diff": "whole scopes: tests/scopes plays it",
+    "Scope.verify": "whole scopes: tests/scopes plays it",
     "Scope.lineage": "whole scopes: tests/scopes plays it",
     "Scope.discard_fork": "whole scopes: tests/scopes plays it",
     "Scope.actor": "the stores' own: tests/cli/test_actors.py and tests/upgrade/test_actors.py play it",
@@ -47,6 +50,7 @@ NOT_PLAYED = {
 }
 CLASSES_NOT_PLAYED = {
     "ActorHandle": "tests/cli/test_actors.py, tests/actors and tests/upgrade/test_actors.py play it",
+    "PastScope": "tests/scopes plays it",
     "Map": "tests/collections plays it against a dict",
     "OwnActor": "tests/own_actors plays it against a plain fold",
     "Projection": "tests/projections plays it against a plain fold",

@@ -1,4 +1,4 @@
-"""What the tests of whole scopes share: a store of each kind on a clock of its own, and processes that end with them."""
+"""What the tests of whole scopes share: a store of each kind on a clock of its own, processes that end with them."""
 
 import sys
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 import treering
 from treering import testing
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "stores"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "processes"))
 from others import Other, Start

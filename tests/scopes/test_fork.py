@@ -103,9 +103,7 @@ def test_a_fork_and_its_origin_are_two_models(on_disk: bool, data: st.DataObject
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         clock = testing.Clock()
-        opened = (
-            testing.open(home / "s", clock=clock, durability="relaxed") if on_disk else testing.memory(clock=clock)
-        )
+        opened = testing.open(home / "s", clock=clock, durability="relaxed") if on_disk else testing.memory(clock=clock)
         store = stack.enter_context(opened)
         worlds: dict[str, list[Model]] = {"s0": [model() for model in MODELS]}
         for _ in range(data.draw(st.integers(2, 4), label="forks") + 1):

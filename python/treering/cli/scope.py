@@ -1,11 +1,11 @@
-"""`treering scope …`: which scopes there are, what is in one, and what happened there."""
+"""`treering scope …`: which scopes there are, what is in one, what happened there; all of one at once."""
 
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from treering.cli.exits import CommandError
+from treering.cli import whole_scope
 from treering.cli.opening import Opening, opening
 from treering.cli.options import AsJson, examples
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 scope_app: Final = typer.Typer(
     name="scope",
-    help="Scopes: what each holds, and what happened in it.",
+    help="Scopes: what each holds, what happened in it; fork, compare and check a whole one.",
     no_args_is_help=True,
     epilog=examples(
         "treering scope list",
@@ -111,7 +111,11 @@ def history(
 
 
 def _scope(chosen: Opening, name: str) -> "Scope":
-    store = chosen.store()
-    if name not in store.scopes():
-        raise CommandError(f"no scope {name}", "treering scope list shows the scopes there are")
-    return store.scope(name)
+    return whole_scope.named(chosen.store(), name)
+
+
+scope_app.command("fork", epilog=whole_scope.FORK)(whole_scope.fork)
+scope_app.command("diff", epilog=whole_scope.DIFF)(whole_scope.diff)
+scope_app.command("verify", epilog=whole_scope.VERIFY)(whole_scope.verify)
+scope_app.command("unfinished", epilog=whole_scope.UNFINISHED)(whole_scope.unfinished)
+scope_app.command("discard", epilog=whole_scope.DISCARD)(whole_scope.discard)

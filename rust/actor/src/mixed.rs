@@ -52,7 +52,8 @@ impl Mixed {
     /// Another operation, behind the others.
     pub fn add(&mut self, verb: Verb) {
         let Verb { operation, payload } = verb;
-        self.payload.text(operation.address().log().encoded());
+        // Without the scope: a fork of it repeats the command in its own.
+        self.payload.text(operation.address().log().unscoped());
         self.payload
             .maybe(operation.expected_version(), |payload, version| {
                 payload.number(version);

@@ -75,6 +75,7 @@ mod _core {
     #[pymodule_export]
     use crate::scopes::{
         diff_scopes, discard_fork, fork_scope, scope_at, scope_lineage, unfinished_forks,
+        verify_scope,
     };
     #[pymodule_export]
     use crate::states::StatesCore;

@@ -10,11 +10,12 @@ use treering_actor::{Apart, is_read_model, side_by_side};
 use treering_store::scope::{
     AsOf, ForkOptions, Lineage, Lost, Moment, Unfinished, discard, fork, unfinished,
 };
-use treering_store::{RefName, Store};
+use treering_store::{RefName, Store, VerifyReport, scope};
+use treering_thread::verify_threads_of;
 
 use crate::convert::{Signed, Text};
 use crate::error::Result;
-use crate::store::Core;
+use crate::store::{Core, report_object};
 use crate::stores::StoresCore;
 use crate::work::{Answer, PyWork};
 
@@ -158,4 +159,19 @@ pub fn diff_scopes(
     });
     let changed = changed.collect();
     Ok((names(found.left), names(found.right), changed, found.same))
+}
+
+/// Checks the refs of a scope, all that they reach, and its threads: as `Core.verify`.
+#[pyfunction]
+#[pyo3(signature = (stores))]
+pub fn verify_scope<'py>(py: Python<'py>, stores: &StoresCore) -> Result<Bound<'py, PyDict>> {
+    let stores = stores.stores();
+    let report = py.detach(|| {
+        let reader = stores.reader();
+        let (store, mut report) = (reader.store(), VerifyReport::default());
+        scope::verify_scope(&**store, stores.scope(), &mut report);
+        verify_threads_of(&**store, stores.scope(), &mut report);
+        report
+    });
+    Ok(report_object(py, &report)?)
 }

@@ -139,6 +139,12 @@ impl RefName {
     pub fn encoded(&self) -> &str {
         &self.0.encoded
     }
+
+    /// The encoded name without its scope: `kind/part/part`, the same in every scope.
+    pub fn unscoped(&self) -> &str {
+        let encoded = self.encoded();
+        encoded.split_once('/').map_or(encoded, |(_, rest)| rest)
+    }
 }
 
 /// What the encoded name of every ref of this kind and scope starts with, and no other's.
@@ -293,7 +299,9 @@ mod tests {
             RefName::parse(name.encoded()).unwrap().parts(),
             ["x y", "..", "é%"]
         );
+        assert_eq!(name.unscoped(), "thread/x%20y/../%C3%A9%25");
         let bare = RefName::new("main", "catalog", [""; 0]).unwrap();
+        assert_eq!(bare.unscoped(), "catalog/");
         assert_eq!(bare.encoded(), "main/catalog/");
         assert_eq!(RefName::parse("main/catalog/").unwrap(), bare);
     }

@@ -57,5 +57,5 @@ pub use pending::{Outcome, Pending};
 pub use step::Step;
 pub use thread::Thread;
 pub use threads::Threads;
-pub use verify::verify_threads;
+pub use verify::{verify_threads, verify_threads_of};
 pub use walk::{Back, Steps};

@@ -43,18 +43,26 @@ struct Seen {
 ///
 /// Reads each state node once; each content too when a block is broken. Memory: about 150 bytes a step.
 pub fn verify_threads(store: &dyn Store, report: &mut VerifyReport) {
+    match store.scopes() {
+        Ok(scopes) => verify_scopes(store, &scopes, report),
+        Err(error) => report.find(Check::Ref, "scopes", error.to_string()),
+    }
+}
+
+/// The same of one scope.
+pub fn verify_threads_of(store: &dyn Store, scope: &str, report: &mut VerifyReport) {
+    verify_scopes(store, &[scope.to_owned()], report);
+}
+
+fn verify_scopes(store: &dyn Store, scopes: &[String], report: &mut VerifyReport) {
     let mut chains = Chains::new(store, about_blocks(report).into_keys().collect());
     let mut threads = Vec::new();
-    let scopes = match store.scopes() {
-        Ok(scopes) => scopes,
-        Err(error) => return report.find(Check::Ref, "scopes", error.to_string()),
-    };
     for scope in scopes {
         let first = threads.len();
-        check_scope(store, &scope, &mut chains, &mut threads, report);
+        check_scope(store, scope, &mut chains, &mut threads, report);
         keys::check(
             store,
-            &scope,
+            scope,
             threads.get(first..).unwrap_or_default(),
             report,
         );

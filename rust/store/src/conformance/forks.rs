@@ -101,6 +101,7 @@ fn at_once() -> ForkOptions {
 fn in_steps() -> ForkOptions {
     ForkOptions {
         at_once: 3,
+        at_a_time: 4,
         ..at_once()
     }
 }

@@ -56,8 +56,7 @@ pub fn diff_scopes(
                 (None, None) => break,
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                // Within a kind the encoded names differ in what stands behind the scope alone.
-                (Some((one, _)), Some((other, _))) => rest(one, left.1).cmp(rest(other, right.1)),
+                (Some((one, _)), Some((other, _))) => one.unscoped().cmp(other.unscoped()),
             };
             let here = if order.is_le() { one.take() } else { None };
             let there = if order.is_ge() { other.take() } else { None };
@@ -86,12 +85,4 @@ pub fn diff_scopes(
         }
     }
     Ok(found)
-}
-
-/// What stands behind the scope in an encoded name.
-fn rest<'n>(name: &'n RefName, scope: &str) -> &'n str {
-    let bytes = crate::name::listing_prefix(scope, "").len();
-    name.encoded()
-        .get(bytes.saturating_sub(1)..)
-        .unwrap_or_default()
 }

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::forking::{self, Making};
+use super::forking::{self, AT_A_TIME, Making};
 use super::lineage::Lineage;
 use super::refs::{self, renamed};
 use crate::commit::{
@@ -41,6 +41,8 @@ pub struct ForkOptions {
     pub durability: Durability,
     /// Scopes of at most so many refs are forked in one commit; [`FORK_AT_ONCE_REFS_MAX`], less in tests.
     pub at_once: usize,
+    /// Else so many refs are copied by a commit: far below the limit, so that other writers wait for none.
+    pub at_a_time: usize,
 }
 
 impl Default for ForkOptions {
@@ -49,6 +51,7 @@ impl Default for ForkOptions {
             command_id: None,
             durability: Durability::Durable,
             at_once: FORK_AT_ONCE_REFS_MAX,
+            at_a_time: AT_A_TIME,
         }
     }
 }
@@ -181,11 +184,13 @@ impl Fork<'_> {
 
     /// Errors: `ScopeTaken`.
     fn expect_free(&self) -> Result<()> {
-        let forked = self.store.lineage(self.to)?.is_some();
-        if forked || !self.store.kinds(self.to)?.is_empty() {
-            return Err(self.taken(forked));
+        if !self.store.kinds(self.to)?.is_empty() {
+            return Err(self.taken(false));
         }
-        Ok(())
+        match self.store.lineage(self.to)? {
+            Some(_) => Err(self.taken(true)),
+            None => Ok(()),
+        }
     }
 
     fn taken(&self, forked: bool) -> StoreError {
@@ -213,7 +218,7 @@ impl Fork<'_> {
     /// More than one commit takes.
     fn in_steps(&self) -> Result<Forked> {
         let owner = format!("forking {}", self.from);
-        let making = Making::take(self.store, self.to, &owner)?;
+        let making = Making::take(self.store, self.to, &owner, self.options.at_a_time)?;
         self.begin(&making)?;
         let since = self.store.head()?.cursor();
         let refs = self.origin()?;

@@ -20,8 +20,8 @@ use crate::store::Store;
 /// The kind of the ref that says that its scope is being made.
 pub const FORKING: &str = "forking";
 
-/// Ref moves in one commit of a fork that takes several: far below the limit, so that other writers wait for none.
-const COMMIT_REFS_MAX: usize = 2_000;
+/// Ref moves in one commit of a fork that takes several.
+pub(super) const AT_A_TIME: usize = 2_000;
 
 /// The ref that says that `scope` is being made.
 ///
@@ -79,18 +79,24 @@ pub(super) fn origin(scope: &str, marker: &RefValue) -> Result<String> {
 pub(super) struct Making<'s> {
     store: &'s dyn Store,
     lease: Lease,
+    /// Ref moves in one commit.
+    at_a_time: usize,
 }
 
 impl<'s> Making<'s> {
     /// Errors: `LeaseHeld` while somebody alive makes it.
-    pub fn take(store: &'s dyn Store, scope: &str, owner: &str) -> Result<Self> {
+    pub fn take(store: &'s dyn Store, scope: &str, owner: &str, at_a_time: usize) -> Result<Self> {
         let mut end = owner.len().min(crate::lease::OWNER_BYTES_MAX);
         while !owner.is_char_boundary(end) {
             end -= 1;
         }
         let owner = owner.get(..end).unwrap_or_default();
         let lease = store.lease_acquire(&marker(scope)?, owner)?;
-        Ok(Self { store, lease })
+        Ok(Self {
+            store,
+            lease,
+            at_a_time: at_a_time.max(1),
+        })
     }
 
     pub fn token(&self) -> LeaseToken {
@@ -102,7 +108,7 @@ impl<'s> Making<'s> {
 
     /// Moves refs of the hidden scope, a few at a time.
     pub fn move_refs(&self, scope: &str, moves: Vec<RefMove>, progress: &Progress) -> Result<()> {
-        for some in moves.chunks(COMMIT_REFS_MAX) {
+        for some in moves.chunks(self.at_a_time) {
             self.commit(scope, some.to_vec())?;
             progress.add(some.len() as u64)?;
         }
@@ -204,7 +210,7 @@ pub fn discard(store: &dyn Store, scope: &str) -> Result<u64> {
     if store.read_ref(&marker(scope)?)?.is_none() {
         return Err(refused());
     }
-    let making = Making::take(store, scope, "discarding a fork")?;
+    let making = Making::take(store, scope, "discarding a fork", AT_A_TIME)?;
     // Finished by somebody meanwhile: then it is a scope like others.
     if store.read_ref(&marker(scope)?)?.is_none() {
         return Err(refused());

@@ -10,7 +10,7 @@ use crate::name::RefName;
 use crate::store::Store;
 
 /// Refs read at a time.
-const PAGE: usize = 1024;
+pub(super) const PAGE: usize = 1024;
 
 /// The same name in another scope.
 ///
