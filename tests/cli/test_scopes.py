@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import treering
+from treering.messages import Message
 
 from .conftest import Cli
 
@@ -19,7 +20,9 @@ def store(tmp_path: Path) -> Path:
         alice = opened.scope("alice")
         alice.memory.add("preference", "answers in French")
         alice.threads.start("fix", key="ticket-812").append("coder", "yes")
-        alice.pins.add("a\x1b[2Jb", opened.put(b"x"))
+        alice.workflows.upload("w", "", "a: 1")
+        alice.pins.add("kept", opened.put(b"x"))
+        alice.chats.append("a\x1b[2Jb", [Message(role="user", content="hello")])
     return path
 
 
@@ -38,13 +41,13 @@ def parsed(cli: Cli, *arguments: str) -> Any:
 @pytest.mark.usefixtures("store")
 class TestScopes:
     def test_fork(self, cli: Cli) -> None:
-        assert said(cli, "scope", "fork", "alice", "bob") == "forked alice as bob: 4 refs\n"
+        assert said(cli, "scope", "fork", "alice", "bob") == "forked alice as bob: 7 refs\n"
         assert parsed(cli, "scope", "fork", "alice", "carol", "--command-id", "1") == {
             "scope": "carol",
             "of": "alice",
-            "refs": 4,
+            "refs": 7,
         }
-        assert said(cli, "scope", "fork", "alice", "carol", "--command-id", "1") == "forked alice as carol: 4 refs\n"
+        assert said(cli, "scope", "fork", "alice", "carol", "--command-id", "1") == "forked alice as carol: 7 refs\n"
         assert [row["name"] for row in parsed(cli, "scope", "list")] == ["alice", "bob", "carol"]
 
     def test_refusals(self, cli: Cli) -> None:
@@ -61,28 +64,31 @@ class TestScopes:
 
     def test_diff(self, cli: Cli, store: Path) -> None:
         cli("scope", "fork", "alice", "bob")
-        assert said(cli, "scope", "diff", "alice", "bob") == "4 the same\n"
+        assert said(cli, "scope", "diff", "alice", "bob") == "7 the same\n"
         with treering.open(store) as opened:
             bob = opened.scope("bob")
             bob.memory.clear()
-            bob.pins.rm("a\x1b[2Jb")
+            bob.pins.rm("kept")
+            bob.chats.append("a\x1b[2Jb", [Message(role="user", content="again")])
             bob.threads.get("ticket-812").append("coder", "no")
         assert said(cli, "scope", "diff", "alice", "bob") == (
-            "+ pin/a␛[2Jb\n"
+            "+ pin/kept\n"
+            "~ chat/a␛[2Jb: 1 here, 2 there; common: 1\n"
+            "~ chat-index: 1 here, 2 there; common: 1\n"
             "~ thread/ULID: 1 here, 2 there; common: 1\n"
             "~ user-memory: 1 here, 2 there; common: 1\n"
-            "1 the same\n"
+            "2 the same\n"
         )  # fmt: skip
         found = parsed(cli, "scope", "diff", "bob", "alice")
-        assert found["right"] == [{"kind": "pin", "parts": ["a\x1b[2Jb"]}]
-        assert found["changed"][1] == {"kind": "user-memory", "parts": [], "left": 2, "right": 1, "common": 1}
-        assert (found["left"], found["same"]) == ([], 1)
+        assert found["right"] == [{"kind": "pin", "parts": ["kept"]}]
+        assert found["changed"][0] == {"kind": "chat", "parts": ["a\x1b[2Jb"], "left": 2, "right": 1, "common": 1}
+        assert (found["left"], found["same"]) == ([], 2)
 
     def test_verify(self, cli: Cli) -> None:
-        line = "ok: 4 refs, 5 blocks, 1 threads, 1 steps, 1 actors, 1 events, 0 projections\n"
-        assert said(cli, "scope", "verify", "alice") == line
+        line = "ok: 7 refs, … blocks, 1 threads, 1 steps, 4 actors, 4 events, 0 projections\n"
+        assert re.sub(r"\d+ blocks", "… blocks", said(cli, "scope", "verify", "alice")) == line
         found = parsed(cli, "scope", "verify", "alice")
-        assert (found["ok"], found["refs"], found["events"], found["findings"]) == (True, 4, 1, [])
+        assert (found["ok"], found["refs"], found["events"], found["findings"]) == (True, 7, 4, [])
 
     def test_unfinished(self, cli: Cli) -> None:
         done = cli("scope", "unfinished")

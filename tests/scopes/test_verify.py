@@ -19,7 +19,7 @@ def test_a_sound_scope(store: Store) -> None:
     report = alice.verify()
     assert report.ok
     assert report
-    assert (report.threads, report.steps) == (3, 3)
+    assert (report.threads, report.steps) == (3, 2)
     assert (report.actors, report.projections) == (len(list(alice.actors())), 1)
     assert report.events == sum(info.events for info in alice.actors())
     assert report.blocks < store.verify().blocks

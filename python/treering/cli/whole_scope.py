@@ -45,7 +45,7 @@ def fork(
     from treering.cli.render.backup import watching
     from treering.cli.render.console import say
 
-    store = opening(context).store()
+    store = opening(context).store(write=True)
     with watching(f"forking {name}") as progress:
         lineage = named(store, name).fork(new, command_id=command_id, progress=progress).lineage()
     refs = 0 if lineage is None else lineage.refs
@@ -107,5 +107,5 @@ def discard(
     """Clear away what a fork that was cut short left. A scope that there is, is never touched."""
     from treering.cli.render.console import say
 
-    refs = opening(context).store().scope(name).discard_fork()
+    refs = opening(context).store(write=True).scope(name).discard_fork()
     say(f"discarded {refs} refs of a fork to {name}", {"scope": name, "refs": refs}, as_json)

@@ -37,6 +37,8 @@ pub struct Mixed {
     dispatcher: Dispatcher,
     operations: Vec<Operation>,
     payload: Payload,
+    /// As versions before forks of scopes made it: with the scope's name.
+    earlier: Payload,
 }
 
 impl Mixed {
@@ -46,19 +48,25 @@ impl Mixed {
             dispatcher,
             operations: Vec::new(),
             payload: Payload::new("operations"),
+            earlier: Payload::new("operations"),
         }
     }
 
     /// Another operation, behind the others.
     pub fn add(&mut self, verb: Verb) {
         let Verb { operation, payload } = verb;
-        // Without the scope: a fork of it repeats the command in its own.
-        self.payload.text(operation.address().log().unscoped());
-        self.payload
-            .maybe(operation.expected_version(), |payload, version| {
+        let log = operation.address().log();
+        // Without the scope: in a fork of it the same command is the same.
+        for (whole, name) in [
+            (&mut self.payload, log.unscoped()),
+            (&mut self.earlier, log.encoded()),
+        ] {
+            whole.text(name);
+            whole.maybe(operation.expected_version(), |payload, version| {
                 payload.number(version);
             });
-        self.payload.bytes(&payload.finish());
+            whole.bytes(&payload.finish());
+        }
         self.operations.push(operation);
     }
 
@@ -87,7 +95,11 @@ impl Mixed {
             decision: self.dispatcher.decision(self.operations, envelope)?,
             newest: Mutex::default(),
         });
-        batch.accompany(deciding.clone(), &self.payload.finish());
+        batch.accompany(
+            deciding.clone(),
+            &self.payload.finish(),
+            &self.earlier.finish(),
+        );
         let pending = batch.commit(command_id.as_deref(), durability)?;
         Ok(pending.then(move |answer| Outcome::Done(deciding.answered(answer, count))))
     }

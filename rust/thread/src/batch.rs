@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use treering_block::{Block, Cid, Encoded};
 use treering_store::commit::Address;
-use treering_store::{Decide, Durability, RefMove};
+use treering_store::{Decide, Durability, RefMove, StoreError};
 
 use crate::append::prepare_all;
 use crate::args::{ForkArgs, ForkAt, StartArgs, StepArgs};
@@ -128,6 +128,8 @@ pub struct Batch {
     payload: Payload,
     now_ms: i64,
     companion: Option<Arc<dyn Companion>>,
+    /// The digest that earlier versions left with the same command.
+    earlier: Option<[u8; 32]>,
 }
 
 impl Batch {
@@ -142,6 +144,7 @@ impl Batch {
             payload: Payload::new("batch"),
             now_ms,
             companion: None,
+            earlier: None,
         }
     }
 
@@ -399,10 +402,34 @@ impl Batch {
         cid
     }
 
-    /// What else is decided in the same commit; `payload` is the digest of what the caller gave for it.
-    pub fn accompany(&mut self, companion: Arc<dyn Companion>, payload: &[u8; 32]) {
+    /// What else is decided in the same commit; `payload` is the digest of what the caller gave for it, `earlier` the one
+    /// that earlier versions made of the same.
+    pub fn accompany(
+        &mut self,
+        companion: Arc<dyn Companion>,
+        payload: &[u8; 32],
+        earlier: &[u8; 32],
+    ) {
+        let mut before = self.payload.clone();
+        before.text("with").bytes(earlier);
+        self.earlier = Some(before.finish());
         self.payload.text("with").bytes(payload);
         self.companion = Some(companion);
+    }
+
+    /// What the first commit under that command id left.
+    fn first(&self, command: &CommandKey) -> Result<Option<Vec<u8>>> {
+        let store = &**self.threads.store();
+        match (command.first(store), self.earlier) {
+            (Err(StoreError::CommandMismatch { .. }), Some(payload)) => {
+                let earlier = CommandKey {
+                    payload,
+                    ..command.clone()
+                };
+                Ok(earlier.first(store)?)
+            }
+            (first, _) => Ok(first?),
+        }
     }
 
     fn line(&self, draft: Draft) -> Result<&Line> {
@@ -425,11 +452,8 @@ impl Batch {
             id: id.to_owned(),
             payload: self.payload.finish(),
         });
-        if let Some(bytes) = command
-            .as_ref()
-            .map(|command| command.first(&**self.threads.store()))
-            .transpose()?
-            .flatten()
+        if let Some(command) = &command
+            && let Some(bytes) = self.first(command)?
         {
             return Ok(Pending::done(landing::replayed(&self, &bytes)));
         }

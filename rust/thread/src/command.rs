@@ -5,6 +5,7 @@ use treering_store::commit::Address;
 use treering_store::{Command, Store, StoreError};
 
 /// What the caller gave, field by field: never clock, random ids or heads, which differ on a retry.
+#[derive(Clone)]
 pub struct Payload(blake3::Hasher);
 
 impl Payload {
