@@ -302,15 +302,16 @@ class Scope:
         goes on with it, one of another scope to that name begins anew, and `discard_fork` clears it away.
 
         Thread ids, versions of actors and command ids stay: a command that was done here before the fork is answered
-        there too, and one that is done here later is unknown there. Leases and holds stay behind. A projection of
-        this scope's own actors goes on there with that scope's; one that follows other scopes follows them twice
-        from then on. `progress` is called about twenty times a second, by the thread that waits.
+        there too, and one that is done here later is unknown there. Leases, holds and what is in quarantine stay
+        behind. A projection of this scope's own actors goes on there with that scope's; one that follows other scopes
+        is one of two from then on. `progress` is called about twenty times a second, by the thread that waits.
 
         Errors:
             AlreadyExists (`already-exists`): `name` has refs, or was forked of something before; `scope`.
             Invalid (`invalid`): the name can't be, or is this scope's.
             LimitExceeded (`limit-exceeded`): a ref's name is too long there; 64 forks of forks.
             LeaseHeld (`lease-held`): somebody makes that scope just now.
+            Conflict (`conflict`): this scope itself is being made by a fork.
             CommandMismatch (`command-mismatch`): the command id came before in `name`, with another origin.
             Corrupt (`corrupt`): a ref of this scope is broken.
 

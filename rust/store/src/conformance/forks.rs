@@ -29,6 +29,8 @@ cases!("forks":
     one_at_a_time_makes_a_scope,
     a_fork_is_of_one_moment_whoever_writes_meanwhile,
     nothing_is_forked_as_nothing,
+    what_is_in_quarantine_stays_behind,
+    a_scope_that_is_being_made_is_not_forked,
 );
 
 fn name(scope: &str, kind: &str, part: &str) -> RefName {
@@ -595,4 +597,29 @@ fn nothing_is_forked_as_nothing(backend: &dyn Backend) {
     let bob = Address::Scope("bob".into());
     assert!(store.receipt(&bob, "1").unwrap().is_some());
     assert_sound(&*store);
+}
+
+fn what_is_in_quarantine_stays_behind(backend: &dyn Backend) {
+    let store = fresh(backend);
+    alice(&*store);
+    let entry = name("alice", crate::quarantine::QUARANTINE, "7");
+    done(
+        &*store,
+        commit("alice", vec![set(&entry, raw("leaf").cid, "")]),
+    );
+    for (to, options) in [("bob", at_once()), ("carol", in_steps())] {
+        assert_eq!(forked(&*store, "alice", to, &options).refs, 13);
+        assert_eq!(version(&*store, &renamed(&entry, to).unwrap()), 0);
+    }
+}
+
+fn a_scope_that_is_being_made_is_not_forked(backend: &dyn Backend) {
+    let store = fresh(backend);
+    alice(&*store);
+    cut_short(&*store, "alice", "bob", 5);
+    for options in [at_once(), in_steps()] {
+        let error = refused(&*store, "bob", "carol", &options);
+        assert!(matches!(error, StoreError::BeingForked { .. }), "{error:?}");
+    }
+    assert_eq!(store.scopes().unwrap(), ["alice"]);
 }

@@ -5,12 +5,12 @@
 //! copies what is left, and the scope is there. Either way the fork is the origin as it was at ONE moment, that of its
 //! last commit, which is decided when its turn comes: with what the origin is then.
 //! Promises: a crash leaves nothing that is seen; versions of refs count anew; leases and holds stay behind, receipts
-//! are found through the lineage. Must never: write to a scope that has refs.
+//! are found through the lineage, what is in quarantine is the origin's alone. Must never: write to a scope that has refs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::forking::{self, AT_A_TIME, Making};
+use super::forking::{self, AT_A_TIME, FORKING, Making};
 use super::lineage::Lineage;
 use super::refs::{self, renamed};
 use crate::commit::{
@@ -21,6 +21,7 @@ use crate::decide::{Decide, Decided, View};
 use crate::error::{Result, StoreError};
 use crate::name::{RefName, check_scope};
 use crate::progress::{Progress, Stage};
+use crate::quarantine::QUARANTINE;
 use crate::store::Store;
 
 /// A scope of at most so many refs is forked in one commit.
@@ -69,7 +70,7 @@ pub struct Forked {
 
 /// Forks `from` as `to`. O(refs), no block is written or read.
 ///
-/// Errors: `ScopeTaken` if `to` has refs, or was forked of something before; `Invalid` for names that can't be, or are
+/// Errors: `BeingForked` if `from` itself is being made; `ScopeTaken` if `to` has refs, or was forked of something before; `Invalid` for names that can't be, or are
 /// the same; `LimitExceeded` for a ref whose name is too long there, or a fork of too many forks; `LeaseHeld` while
 /// somebody else makes `to`; `CommandMismatch`; `Corrupt` for a broken ref of the origin; `Cancelled`, and those of a
 /// commit: what was written until then is hidden, and the next fork of `from` to `to` goes on from there.
@@ -87,6 +88,11 @@ pub fn fork(
             what: "scope to fork to",
             value: to.to_owned(),
             rule: "it is the one that is forked".into(),
+        });
+    }
+    if store.read_ref(&forking::marker(from)?)?.is_some() {
+        return Err(StoreError::BeingForked {
+            scope: from.to_owned(),
         });
     }
     let forking = Fork {
@@ -209,7 +215,9 @@ impl Fork<'_> {
         let mut found = BTreeMap::new();
         refs::each_ref(self.store, self.from, &mut |name, value| {
             self.progress.go_on()?;
-            found.insert(renamed(&name, self.to)?, value);
+            if goes_along(&name) {
+                found.insert(renamed(&name, self.to)?, value);
+            }
             Ok(())
         })?;
         Ok(found)
@@ -353,11 +361,17 @@ impl Fork<'_> {
                     return Err(StoreError::Refused);
                 }
                 if entry.scope == self.from {
-                    moved.extend(entry.moves.into_iter().map(|step| step.name));
+                    let names = entry.moves.into_iter().map(|step| step.name);
+                    moved.extend(names.filter(goes_along));
                 }
             }
         }
     }
+}
+
+/// What is in quarantine goes back to the names that it had, which are those of the origin: it stays there.
+fn goes_along(name: &RefName) -> bool {
+    name.kind() != QUARANTINE && name.kind() != FORKING
 }
 
 /// The moves that make of `there` what `wanted` is.
@@ -423,7 +437,7 @@ fn late(
     for entry in entries.ok_or(StoreError::Refused)? {
         let names = entry.moves.into_iter().map(|step| step.name);
         if entry.scope == from {
-            origin.extend(names);
+            origin.extend(names.filter(goes_along));
         } else if entry.scope == to {
             own.extend(names);
         }
@@ -493,6 +507,9 @@ impl Decide for Finish {
     fn decide(&self, view: &mut dyn View, at_ms: i64) -> Result<Decided> {
         if view.lineage(&self.to)?.is_some() {
             return self.taken(true);
+        }
+        if view.read_ref(&forking::marker(&self.from)?)?.is_some() {
+            return Err(StoreError::Refused);
         }
         let (origin, own) = late(view, self.since, &self.from, &self.to)?;
         for name in own {
