@@ -207,8 +207,9 @@ fn expect_beginning<K: Kind>(
 mod tests {
     use std::sync::Arc;
 
+    use treering_store::scope::Lineage;
     use treering_store::{
-        Commit, Decide as _, Durability, MemoryStore, RefName, RefValue, Store, View,
+        Commit, Decide as _, Durability, JournalEntry, MemoryStore, RefName, RefValue, Store, View,
     };
 
     use super::*;
@@ -233,6 +234,18 @@ mod tests {
 
         fn brought(&self) -> u64 {
             0
+        }
+
+        fn commits_since(
+            &mut self,
+            _: u64,
+            _: usize,
+        ) -> Result<Option<Vec<JournalEntry>>, StoreError> {
+            Ok(None)
+        }
+
+        fn lineage(&mut self, scope: &str) -> Result<Option<Lineage>, StoreError> {
+            self.0.lineage(scope)
         }
     }
 

@@ -94,7 +94,7 @@ impl AsOf {
             .into_iter()
             .map(|(name, known)| (name, known.value))
             .collect();
-        if refs.keys().any(|name| is_marker(name)) {
+        if refs.keys().any(is_marker) {
             // Nothing of it was seen then.
             refs.clear();
         }
