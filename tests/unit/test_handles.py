@@ -9,8 +9,20 @@ from typing import Any
 
 import pytest
 
-from treering import Closed, Invalid, NotFound
-from treering._core import FORMAT, VERSION, BatchCore, Cid, Core, ThreadCore
+from treering import Closed, Invalid, NotFound, ReadOnly
+from treering._core import (
+    FORMAT,
+    VERSION,
+    BatchCore,
+    Cid,
+    Core,
+    ThreadCore,
+    diff_scopes,
+    fork_scope,
+    scope_at,
+    scope_lineage,
+    unfinished_forks,
+)
 
 
 @pytest.fixture(params=["memory", "directory"])
@@ -192,3 +204,32 @@ def test_content_of_every_kind(core: Core) -> None:
         assert type(found["payload"]) is type(said)
         assert {name: core.get(cid) for name, cid in found["artifacts"].items()} == {"f": b"1", "g": "é".encode()}
         assert (found["refs"], written.meta, written.at_ms) == ([link], {"m": 1}, 7)
+
+
+def test_a_scope_as_it_was_is_a_core_of_its_own(core: Core) -> None:
+    stores = core.stores("alice", "relaxed", 50, 500, "", "")
+    core.threads("alice", "relaxed").pin_add("p", core.put(b"x", "alice", "relaxed").wait()).wait()
+    past, position, at_ms, gone = scope_at(core, "alice", None, None)
+    assert (position, gone) == (2, [])
+    assert at_ms > 0
+    then = past.stores("alice", "relaxed", 50, 500, "", "")
+    assert diff_scopes(stores, then) == ([], [], [], 1)
+    with pytest.raises(ReadOnly):
+        past.put(b"y", "alice", "relaxed").wait()
+    # Closing it closes nothing.
+    past.close()
+    assert core.scopes() == ["alice"]
+    assert scope_at(core, "alice", 0, None)[1:] == (0, 0, [])
+
+
+def test_work_is_waited_for_in_slices(core: Core) -> None:
+    stores = core.stores("alice", "relaxed", 50, 500, "", "")
+    work = fork_scope(stores, "bob", None)
+    while (done := work.wait(50)) is None:
+        pass
+    assert done == {"refs": 0, "position": 1, "replayed": False}
+    lineage = scope_lineage(core.stores("bob", "relaxed", 50, 500, "", ""))
+    assert lineage is not None
+    assert (lineage["ancestors"], lineage["refs"]) == ([("alice", 1)], 0)
+    assert scope_lineage(stores) is None
+    assert unfinished_forks(stores) == []
