@@ -554,7 +554,12 @@ fn a_fork_is_of_one_moment_whoever_writes_meanwhile(backend: &dyn Backend) {
                 }
             });
         }
-        for nth in 0..6 {
+        for nth in 0..12 {
+            // They are at it, and not only about to be.
+            let begun = store.head().unwrap().position;
+            while store.head().unwrap().position < begun + 5 {
+                std::thread::yield_now();
+            }
             let options = if nth % 2 == 0 { at_once() } else { in_steps() };
             forked(&*store, "alice", &format!("fork {nth}"), &options);
         }
@@ -585,7 +590,7 @@ fn a_fork_is_of_one_moment_whoever_writes_meanwhile(backend: &dyn Backend) {
             forks += 1;
         }
     }
-    assert_eq!(forks, 6);
+    assert_eq!(forks, 12);
     assert_sound(&*store);
 }
 
