@@ -207,12 +207,12 @@ def test_content_of_every_kind(core: Core) -> None:
 
 
 def test_a_scope_as_it_was_is_a_core_of_its_own(core: Core) -> None:
-    stores = core.stores("alice", "relaxed", 50, 500, "", "")
+    stores = core.stores("alice", "relaxed", 50, 500, "", "", None)
     core.threads("alice", "relaxed").pin_add("p", core.put(b"x", "alice", "relaxed").wait()).wait()
     past, position, at_ms, gone = scope_at(core, "alice", None, None)
     assert (position, gone) == (2, [])
     assert at_ms > 0
-    then = past.stores("alice", "relaxed", 50, 500, "", "")
+    then = past.stores("alice", "relaxed", 50, 500, "", "", None)
     assert diff_scopes(stores, then) == ([], [], [], 1)
     with pytest.raises(ReadOnly):
         past.put(b"y", "alice", "relaxed").wait()
@@ -223,12 +223,12 @@ def test_a_scope_as_it_was_is_a_core_of_its_own(core: Core) -> None:
 
 
 def test_work_is_waited_for_in_slices(core: Core) -> None:
-    stores = core.stores("alice", "relaxed", 50, 500, "", "")
+    stores = core.stores("alice", "relaxed", 50, 500, "", "", None)
     work = fork_scope(stores, "bob", None)
     while (done := work.wait(50)) is None:
         pass
     assert done == {"refs": 0, "position": 1, "replayed": False}
-    lineage = scope_lineage(core.stores("bob", "relaxed", 50, 500, "", ""))
+    lineage = scope_lineage(core.stores("bob", "relaxed", 50, 500, "", "", None))
     assert lineage is not None
     assert (lineage["ancestors"], lineage["refs"]) == ([("alice", 1)], 0)
     assert scope_lineage(stores) is None

@@ -1,12 +1,15 @@
 //! Whole scopes under another name: what a fork has, what it shares, and what nobody sees before it is there.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use super::material::{assert_sound, command, done, fresh, node, put, raw, refusal, version};
 use super::{Backend, cases};
 use crate::commit::{Address, Change, Commit, Expect, LeaseToken, RefMove, RefValue};
 use crate::error::StoreError;
+use crate::faults::{Call, Fault, Faults, FaultyStore};
 use crate::name::RefName;
 use crate::progress::Progress;
 use crate::scope::refs::{all, renamed};
@@ -526,6 +529,10 @@ fn one_at_a_time_makes_a_scope(backend: &dyn Backend) {
 fn a_fork_is_of_one_moment_whoever_writes_meanwhile(backend: &dyn Backend) {
     let store = fresh(backend);
     alice(&*store);
+    let faults = Faults::default();
+    let pause = Fault::Slow(Duration::from_millis(1));
+    faults.plan(Call::Read, pause, 1, None).unwrap();
+    let slow = FaultyStore::new(Arc::clone(&store), faults);
     let stop = AtomicBool::new(false);
     std::thread::scope(|threads| {
         for writer in 0..2 {
@@ -555,13 +562,9 @@ fn a_fork_is_of_one_moment_whoever_writes_meanwhile(backend: &dyn Backend) {
             });
         }
         for nth in 0..12 {
-            // They are at it, and not only about to be.
-            let begun = store.head().unwrap().position;
-            while store.head().unwrap().position < begun + 5 {
-                std::thread::yield_now();
-            }
             let options = if nth % 2 == 0 { at_once() } else { in_steps() };
-            forked(&*store, "alice", &format!("fork {nth}"), &options);
+            // Whoever forks is slow: at each look of his they have written on.
+            forked(&slow, "alice", &format!("fork {nth}"), &options);
         }
         stop.store(true, Relaxed);
     });
