@@ -558,6 +558,8 @@ fn a_fork_is_of_one_moment_whoever_writes_meanwhile(backend: &dyn Backend) {
                         ..set(&comes, target, "")
                     });
                     done(&**store, commit("alice", moves));
+                    // Some commits for each of his looks, and not as many as he gives up for.
+                    std::thread::sleep(Duration::from_micros(300));
                 }
             });
         }

@@ -287,7 +287,8 @@ impl Fork<'_> {
         mut since: Cursor,
         making: Option<&Making<'_>>,
     ) -> Result<Forked> {
-        loop {
+        // Writers who are faster than these rounds are met by the last commit, which is refused then.
+        for _ in 0..TRIES {
             let late = self.store.head()?.position.saturating_sub(since.position);
             if late <= LATE_COMMITS_MAX as u64 / 4 {
                 break;
