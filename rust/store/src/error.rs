@@ -217,6 +217,14 @@ pub enum StoreError {
         /// What is gone.
         what: String,
     },
+    /// A write to a scope whose erase has begun and not ended.
+    #[error(
+        "scope {scope:?} is being erased; nothing was written: wait for the erase, or finish one that was cut short (erase, vacuum)"
+    )]
+    BeingErased {
+        /// The scope.
+        scope: String,
+    },
     /// The caller did not want it any more.
     #[error("cancelled before it was done")]
     Cancelled,

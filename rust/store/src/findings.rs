@@ -63,6 +63,8 @@ pub struct VerifyReport {
     pub commits: u64,
     /// Those of them whose bodies were lost and given up: known, and no finding.
     pub blank_commits: u64,
+    /// Those whose bodies are gone with the scope that they were about, and the commits that erased them.
+    pub erased_commits: u64,
     /// Command receipts that could be read.
     pub receipts: u64,
     /// Threads looked at; 0 unless the thread layer has added its checks.

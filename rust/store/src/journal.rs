@@ -7,7 +7,9 @@
 //! themselves; leases and holds are housekeeping and are not history.
 //!
 //! A body that is lost may be given up: what then stands in its place says its digest, with a check of its own,
-//! so that the chain goes on and the loss is told from damage ([`blank_body`]).
+//! so that the chain goes on and the loss is told from damage ([`blank_body`]). The body of a scope that was erased is
+//! replaced in the same way, by another sign: of that commit it is known that it was about nothing else
+//! ([`erased_body`]).
 //!
 //! Promises: one commit has one body; `chain` fixes everything before it.
 //! Must never: depend on a backend, or accept a body that it would not have written.
@@ -59,6 +61,8 @@ pub struct JournalEntry {
     pub receipts: Vec<JournalCommand>,
     /// Its body was lost and given up, or all of it was, with the journal's end: what it did is not known any more, here an empty scope and nothing.
     pub blank: bool,
+    /// It is blank because its scope was erased: it moved no ref of any other.
+    pub erased: bool,
     /// BLAKE3 of the encoded body; zeros where nothing of the commit is known.
     pub body_digest: [u8; 32],
     /// See [`Head::chain`].
@@ -117,6 +121,15 @@ impl JournalRow {
         Self::after(previous, at_ms, blank_body(position, &[0; 32]))
     }
 
+    /// The row without what it says: its digest, chain and time stay.
+    #[must_use]
+    pub fn erased(self) -> Self {
+        Self {
+            body: erased_body(self.position, &self.body_digest),
+            ..self
+        }
+    }
+
     /// The head of the journal that ends with this row.
     pub fn head(&self) -> Head {
         Head {
@@ -153,7 +166,7 @@ impl JournalRow {
     ///
     /// Errors: `Corrupt` when the body is not one that [`encode_body`] or [`blank_body`] writes.
     pub fn entry(&self) -> Result<JournalEntry> {
-        if blanked(self.position, &self.body).is_some() {
+        if let Some((_, erased)) = blanked(self.position, &self.body) {
             return Ok(JournalEntry {
                 position: self.position,
                 at_ms: self.at_ms,
@@ -162,6 +175,7 @@ impl JournalRow {
                 command: None,
                 receipts: Vec::new(),
                 blank: true,
+                erased,
                 body_digest: self.body_digest,
                 chain: self.chain,
             });
@@ -184,6 +198,7 @@ impl JournalRow {
             command,
             receipts,
             blank: false,
+            erased: false,
             body_digest: self.body_digest,
             chain: self.chain,
         })
@@ -193,27 +208,47 @@ impl JournalRow {
 /// Begins what stands in the place of a body; no DAG-CBOR begins so.
 const BLANK: u8 = 0xff;
 const BLANK_CONTEXT: &str = "treering v1 blank journal body";
+/// The same of a scope that was erased.
+const ERASED: u8 = 0xfe;
+const ERASED_CONTEXT: &str = "treering v1 erased journal body";
 
 /// What stands in the place of a body that is given up: 0xff, its digest, and the first 16 bytes of BLAKE3 in
 /// derive_key mode of position (u64 LE) and digest.
 pub fn blank_body(position: u64, body_digest: &[u8; 32]) -> Vec<u8> {
-    let mut hasher = blake3::Hasher::new_derive_key(BLANK_CONTEXT);
+    stand_in(BLANK, BLANK_CONTEXT, position, body_digest)
+}
+
+/// What stands in the place of the body of a commit whose scope was erased: as [`blank_body`], with 0xfe and a context of
+/// its own.
+pub fn erased_body(position: u64, body_digest: &[u8; 32]) -> Vec<u8> {
+    stand_in(ERASED, ERASED_CONTEXT, position, body_digest)
+}
+
+fn stand_in(sign: u8, context: &'static str, position: u64, body_digest: &[u8; 32]) -> Vec<u8> {
+    let mut hasher = blake3::Hasher::new_derive_key(context);
     hasher.update(&position.to_le_bytes());
     hasher.update(body_digest);
     let mut check = [0; 16];
     hasher.finalize_xof().fill(&mut check);
-    [&[BLANK], body_digest.as_slice(), &check].concat()
+    [&[sign], body_digest.as_slice(), &check].concat()
 }
 
-/// The digest of the body in whose place this stands; None for anything that [`blank_body`] did not write.
-fn blanked(position: u64, body: &[u8]) -> Option<[u8; 32]> {
-    let digest = body.strip_prefix(&[BLANK])?.first_chunk::<32>()?;
-    (blank_body(position, digest) == body).then_some(*digest)
+/// The digest of the body in whose place this stands, and whether it was erased; None for anything that [`blank_body`]
+/// and [`erased_body`] did not write.
+fn blanked(position: u64, body: &[u8]) -> Option<([u8; 32], bool)> {
+    let (sign, rest) = body.split_first()?;
+    let digest = rest.first_chunk::<32>()?;
+    let (written, erased) = match *sign {
+        BLANK => (blank_body(position, digest), false),
+        ERASED => (erased_body(position, digest), true),
+        _ => return None,
+    };
+    (written == body).then_some((*digest, erased))
 }
 
 /// BLAKE3 of a commit's body; of a blank one what it was.
 pub fn digest_of_body(position: u64, body: &[u8]) -> [u8; 32] {
-    blanked(position, body).unwrap_or_else(|| *blake3::hash(body).as_bytes())
+    blanked(position, body).map_or_else(|| *blake3::hash(body).as_bytes(), |(digest, _)| digest)
 }
 
 /// BLAKE3(previous chain ‖ position u64 LE ‖ time i64 LE ‖ body digest).
@@ -554,6 +589,32 @@ mod tests {
             longer.push(0);
             assert!(decode_body(&longer).is_err());
         }
+    }
+
+    #[test]
+    fn an_erased_body_keeps_its_digest_and_says_nothing_else() {
+        let first = JournalRow::after(&Head::default(), 10, encoded(&sample()));
+        let erased = first.clone().erased();
+        assert_eq!(erased.head(), first.head());
+        assert!(erased.faults(&Head::default()).is_empty());
+        assert_eq!(JournalRow::after(&Head::default(), 10, erased.body.clone()), erased);
+        let entry = erased.entry().unwrap();
+        assert!(entry.blank && entry.erased && entry.moves.is_empty() && entry.scope.is_empty());
+        assert_eq!(entry.body_digest, first.body_digest);
+        // Once more, or after it was given up: the same.
+        assert_eq!(erased.clone().erased(), erased);
+        let lost = JournalRow::lost(&Head::default(), 10);
+        assert!(!lost.entry().unwrap().erased);
+        // At another place, or with a bit less, it is no such body.
+        for at in 0..erased.body.len() {
+            let mut broken = erased.clone();
+            broken.body[at] ^= 1;
+            let told = broken.entry().is_ok_and(|entry| entry.erased);
+            assert!(!told && !broken.faults(&Head::default()).is_empty(), "byte {at}");
+        }
+        let mut moved = erased;
+        moved.position = 2;
+        assert!(moved.entry().is_err());
     }
 
     #[test]

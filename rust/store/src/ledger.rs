@@ -4,8 +4,8 @@
 //! earlier requests of the batch) before it writes anything of it, so a refused commit leaves no trace.
 //! Must never: do I/O of its own, read a clock, or answer a caller.
 //!
-//! Order of the questions: command id (in the scope, then in those that it was forked of), whether the scope is being
-//! made by a fork, leases, what is decided now, refs, presence. So a repeated command is answered from its
+//! Order of the questions: whether the scope is being erased, command id (in the scope, then in those that it was forked
+//! of), whether the scope is being made by a fork, leases, what is decided now, refs, presence. So a repeated command is answered from its
 //! receipt whatever became of its lease and refs since.
 
 use std::collections::HashMap;
@@ -54,6 +54,10 @@ pub trait Ledger {
     fn tip(&mut self) -> Result<Tip>;
     /// Commits after a position, oldest first, at most `limit`; those that are still at hand.
     fn commits_after(&mut self, position: u64, limit: usize) -> Result<Vec<JournalRow>>;
+    /// Errors: `BeingErased` for a scope of which an erase has begun, and not ended.
+    fn expect_not_erasing(&mut self, _scope: &str) -> Result<()> {
+        Ok(())
+    }
 
     /// Stores a block that is absent and returns its ordinal, which is greater than every one before.
     /// `links` are the ordinals of `block.links`, in that order.
@@ -87,10 +91,11 @@ pub trait Ledger {
 /// A commit that stores no block, moves no ref and leaves no receipt writes no journal row; it still renews
 /// holds and leases. O(blocks + their links + moves) look-ups.
 ///
-/// Errors: those of [`Commit::check`]; `CommandMismatch`, `BeingForked`, `LeaseLost`, those of its decision, `RefMoved`,
+/// Errors: those of [`Commit::check`]; `BeingErased`, `CommandMismatch`, `BeingForked`, `LeaseLost`, those of its decision, `RefMoved`,
 /// `LinkMissing`, in this order; nothing is written then. Whatever the ledger itself answers is passed on.
 pub fn apply(commit: &Commit, ledger: &mut dyn Ledger, now_ms: i64) -> Result<Committed> {
     commit.check()?;
+    ledger.expect_not_erasing(&commit.scope)?;
     let tip = ledger.tip()?;
     let at_ms = if tip.head.position == 0 {
         now_ms

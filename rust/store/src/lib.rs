@@ -15,6 +15,7 @@ pub mod copy;
 pub mod cursor;
 pub mod decide;
 pub mod embedded;
+pub mod erasure;
 pub mod error;
 #[cfg(feature = "testing")]
 pub mod faults;
@@ -38,6 +39,7 @@ pub mod stats;
 pub mod store;
 pub mod ticket;
 pub mod tier;
+pub mod vacuum;
 pub mod verify;
 
 pub use clock::Clock;
@@ -52,6 +54,7 @@ pub use embedded::{
     BackupOptions, BackupReport, Disk, DiskLayer, EmbeddedStore, FileOp, OpenOptions, Verdict,
     restore,
 };
+pub use erasure::{EraseOptions, Erased, ErasedFigures, Erasure};
 pub use error::{Result, StoreError};
 pub use findings::{Check, Finding, VerifyReport};
 pub use gc::{Collection, GcOptions, GcReport};
@@ -71,3 +74,4 @@ pub use stats::{Counters, StoreStats};
 pub use store::{BlockInfo, Hold, Store};
 pub use ticket::Ticket;
 pub use tier::Tier;
+pub use vacuum::Vacuumed;

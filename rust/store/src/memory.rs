@@ -4,6 +4,7 @@
 //! ticket is answered before `submit` returns.
 //! Must never: call out (a ticket's callback, a waiting watcher) while it holds its lock.
 
+mod erasing;
 mod evidence;
 mod gc;
 mod state;
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::commit::{Address, Commit, Committed, RefValue};
 use crate::cursor::{Cursor, Head};
 use crate::embedded::fork;
+use crate::erasure::{self, EraseOptions, Erased, Erasure};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
@@ -37,6 +39,7 @@ use crate::scope::lineage::{Lineage, find_receipt, read_lineage};
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
+use crate::vacuum::Vacuumed;
 use crate::verify;
 use state::State;
 
@@ -303,6 +306,29 @@ impl Store for MemoryStore {
             commits,
             ..ExpireReport::default()
         })
+    }
+
+    fn erase(&self, scope: &str, options: &EraseOptions) -> Result<Erased> {
+        erasure::check(scope, options)?;
+        let erased = self.open()?.state.erase(scope, options, self.clock.now_ms())?;
+        if !(options.dry_run || erased.replayed) {
+            self.ring();
+        }
+        Ok(erased)
+    }
+
+    fn erasures(&self) -> Result<Vec<Erasure>> {
+        Ok(self.open()?.state.erasures.clone())
+    }
+
+    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]> {
+        check_scope(scope)?;
+        Ok(self.open()?.state.digest_of(scope))
+    }
+
+    fn vacuum(&self) -> Result<Vacuumed> {
+        drop(self.open()?);
+        Ok(Vacuumed::default())
     }
 
     fn give_up_commit(&self, position: u64) -> Result<()> {

@@ -7,6 +7,7 @@ use treering_block::{Cid, CidPrefix};
 
 use crate::commit::{Address, Commit, RefValue};
 use crate::cursor::{Cursor, Head};
+use crate::erasure::{EraseOptions, Erased, Erasure};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions, GcReport};
@@ -20,6 +21,7 @@ use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::scope::lineage::Lineage;
 use crate::stats::{Counters, StoreStats};
 use crate::ticket::Ticket;
+use crate::vacuum::Vacuumed;
 
 /// How long a put that nothing links to yet is kept from garbage collection (24 h).
 pub const HOLD_MS: i64 = 24 * 60 * 60 * 1000;
@@ -175,6 +177,28 @@ pub trait Store: Send + Sync {
     /// Errors: `Invalid` for a commit that can be read or mended, is sealed or absent, or whose digest the chain
     /// does not prove.
     fn give_up_commit(&self, position: u64) -> Result<()>;
+    /// Erases a whole scope: its refs, leases, holds, the receipts of its commands, and what its commits say in the
+    /// journal; digest and chain of each stay. Readers see the scope whole or not at all; commits to it are refused
+    /// (`BeingErased`) until all is gone, and may begin it anew then, with old command ids as new ones. Blocks go with the
+    /// next collection, but for those that others hold. A note of it stays (see [`crate::erasure`]). Durable; the write
+    /// lock is held once for O(refs of the scope), else for small pieces. O(journal + blocks + links).
+    ///
+    /// Errors: `Invalid` for a scope that no ref can have, or an empty command id; `Corrupt` for a ref, receipt, hold,
+    /// commit or link that can't be read: nothing was changed then. Those of a commit, and `LockTimeout` while a backup
+    /// copies files: the scope may be gone then, and the next erase of any scope, vacuum, or opening finishes it.
+    fn erase(&self, scope: &str, options: &EraseOptions) -> Result<Erased>;
+    /// The notes of all erasures, the oldest first.
+    fn erasures(&self) -> Result<Vec<Erasure>>;
+    /// What stands for a scope in these notes.
+    ///
+    /// Errors: `Invalid` for a scope that no ref can have.
+    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]>;
+    /// Gives all free pages back to the system, empties the log, and finishes what erases have left. What was deleted and
+    /// collected before is in no file of the store then, if the report says that it is complete. The write lock is held
+    /// for small pieces. In memory nothing happens.
+    ///
+    /// Errors: those of a commit; what could not be done because of others is in the report.
+    fn vacuum(&self) -> Result<Vacuumed>;
     /// What of the journal is kept, and where.
     fn journal_extent(&self) -> Result<JournalExtent>;
     /// The end of the journal: write it down elsewhere to prove later that all up to it is unmodified.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 use treering_store::conformance::{Backend, run, theme};
 use treering_store::{
-    Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, Expect, ExpireBefore,
+    Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, EraseOptions, Erased, Erasure, Expect, ExpireBefore,
     ExpireReport, GcOptions, Head, Hold, JournalCommand, JournalEntry, JournalExtent, Lease,
     LeaseState, Listening, MemoryStore, Quarantined, RefName, RefValue, RepairReport, Result,
-    SealReport, Store, StoreStats, Ticket, VerifyReport, Wake,
+    SealReport, Store, StoreStats, Ticket, Vacuumed, VerifyReport, Wake,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -149,6 +149,22 @@ impl Store for Faulty {
     fn expire_journal(&self, before: &ExpireBefore) -> Result<ExpireReport> {
         self.0.expire_journal(before)
     }
+    fn erase(&self, scope: &str, options: &EraseOptions) -> Result<Erased> {
+        self.0.erase(scope, options)
+    }
+
+    fn erasures(&self) -> Result<Vec<Erasure>> {
+        self.0.erasures()
+    }
+
+    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]> {
+        self.0.digest_of_scope(scope)
+    }
+
+    fn vacuum(&self) -> Result<Vacuumed> {
+        self.0.vacuum()
+    }
+
     fn journal_extent(&self) -> Result<JournalExtent> {
         self.0.journal_extent()
     }

@@ -35,6 +35,7 @@ mod commands;
 mod commits;
 mod concurrency;
 mod decisions;
+mod erasure;
 mod forks;
 mod gc;
 mod journal;
@@ -90,6 +91,7 @@ pub const THEMES: &[Theme] = &[
     leases::THEME,
     limits::THEME,
     gc::THEME,
+    erasure::THEME,
     reopening::THEME,
     closing::THEME,
 ];
@@ -123,11 +125,11 @@ pub fn theme(name: &str) -> &'static Theme {
 #[macro_export]
 macro_rules! conformance {
     ($backend:expr) => {
-        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, decisions, commands, forks, journal, past, watching, leases, limits, gc, reopening, closing);
+        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, decisions, commands, forks, journal, past, watching, leases, limits, gc, erasure, reopening, closing);
 
         #[test]
         fn every_theme_runs() {
-            assert_eq!($crate::conformance::THEMES.len(), 16);
+            assert_eq!($crate::conformance::THEMES.len(), 17);
         }
     };
     ($backend:expr => $($theme:ident),+) => {

@@ -408,6 +408,7 @@ impl Committer {
         owner: &str,
         now_ms: i64,
     ) -> Result<Lease> {
+        ledger.expect_not_erasing(name.scope())?;
         let stored = ledger.lease(&name)?;
         let state = lease::grant(stored, &name, owner, &self.identity, now_ms, is_alive)?;
         ledger.write_lease(&name, &state)?;

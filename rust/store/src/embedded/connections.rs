@@ -81,6 +81,8 @@ pub(super) struct Known {
     pub(super) tip: Option<Tip>,
     /// Blocks that were stored or looked up lately.
     pub(super) recent: RecentBlocks,
+    /// Scopes that are being erased.
+    pub(super) erasing: Vec<String>,
     /// Nothing of it can be lost to a power failure any more.
     pub(super) on_disk: bool,
 }

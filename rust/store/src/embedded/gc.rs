@@ -115,7 +115,8 @@ impl View for Moment<'_> {
                 }
                 previous = row.head();
                 let entry = row.entry()?;
-                if entry.blank {
+                // An erased scope has no refs any more.
+                if entry.blank && !entry.erased {
                     return Err(expired(position));
                 }
                 for target in entry.moves.iter().filter_map(|moved| moved.target) {

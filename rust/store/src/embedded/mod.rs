@@ -16,6 +16,8 @@ mod core;
 mod dead_rows;
 mod directory;
 mod disk;
+mod erasing;
+mod erasure_rows;
 mod evidence;
 mod file_system;
 mod files_lock;
@@ -31,6 +33,7 @@ mod links_codec;
 mod lock;
 mod manifest_rows;
 mod options;
+mod page_gaps;
 mod queue;
 mod recent_blocks;
 mod ref_rows;
@@ -75,6 +78,7 @@ use self::unread::Unread;
 use crate::clock::Clock;
 use crate::commit::{Address, BLOB_BYTES_MIN, Commit, Durability, RefValue};
 use crate::cursor::{Cursor, Head};
+use crate::erasure::{EraseOptions, Erased, Erasure};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
@@ -93,6 +97,7 @@ use crate::scope::lineage::{Lineage, find_receipt, read_lineage};
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::{Helper, PATIENCE, Ticket};
+use crate::vacuum::Vacuumed;
 use crate::verify;
 pub use backup::{BackupOptions, BackupReport, restore};
 pub use disk::{Disk, DiskLayer, FileOp, Verdict};
@@ -116,12 +121,16 @@ impl EmbeddedStore {
     /// `Corrupt`, `DiskFull`, `Io`.
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self> {
         let core = registry::open(path.as_ref(), options)?;
-        Ok(Self {
+        let store = Self {
             core,
             lock_wait: options.lock_wait,
             callers_wait: options.callers_wait,
             closed: AtomicBool::new(false),
-        })
+        };
+        if store.may_write() && options.mend {
+            store.finish_left();
+        }
+        Ok(store)
     }
 
     /// Bytes `offset .. offset + length` of a block, as far as there are, checked. Of a large block only
@@ -533,6 +542,23 @@ impl Store for EmbeddedStore {
         self.give_up_body(position)
     }
 
+    fn erase(&self, scope: &str, options: &EraseOptions) -> Result<Erased> {
+        self.erase_scope(scope, options)
+    }
+
+    fn erasures(&self) -> Result<Vec<Erasure>> {
+        self.reading(|session| session.erasures())
+    }
+
+    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]> {
+        check_scope(scope)?;
+        self.reading(|session| session.digest_of(scope))
+    }
+
+    fn vacuum(&self) -> Result<Vacuumed> {
+        self.give_all_back()
+    }
+
     fn journal_extent(&self) -> Result<JournalExtent> {
         self.extent()
     }
@@ -626,6 +652,7 @@ impl Store for EmbeddedStore {
         check_scope(scope)?;
         let (scope, cid) = (scope.to_owned(), *cid);
         self.in_transaction(Durability::Durable, move |transaction| {
+            transaction.expect_not_erasing(&scope)?;
             let ordinal =
                 Ledger::ordinal(transaction, &cid)?.ok_or(StoreError::BlockNotFound(cid))?;
             transaction.insert_hold(&scope, ordinal, until_ms)?;

@@ -5,7 +5,7 @@
 //! the journal starts and deletes the rows that name the files; then the files are removed.
 //! Promises: whatever stops it, at any point, each kept commit can be read, from one place. A file that no
 //! row names is what a crash leaves; it is removed a day later.
-//! Must never: write over a file, or use a name twice.
+//! Must never: write over a file, use a name twice, or bring back what an erase took from the rows meanwhile.
 
 use std::fs;
 use std::io;
@@ -37,12 +37,15 @@ const KEEP_MIN: u64 = 1;
 struct Piece {
     before: Head,
     rows: Vec<JournalRow>,
+    /// Another one now: a scope was erased since, or blocks were collected.
+    generation: u64,
 }
 
 impl EmbeddedStore {
     pub(super) fn seal_old(&self, keep: u64) -> Result<SealReport> {
         let core = self.writable()?;
         let keep = keep.max(KEEP_MIN);
+        self.finish_erasing(self.lock_wait)?;
         let mut report = SealReport::default();
         loop {
             let piece = core.shared.connections.reading(|session| {
@@ -56,10 +59,10 @@ impl EmbeddedStore {
                 break;
             };
             core.shared.keep_room_for_deletions()?;
-            write_file(&core.shared.root, &core.shared.disk, &file, &bytes)?;
-            let row = file.clone();
+            write_sealed(&core.shared.root, &core.shared.disk, &file, &bytes)?;
+            let (row, generation) = (file.clone(), piece.generation);
             let sealed = self.in_transaction(Durability::Durable, move |transaction| {
-                replace_rows(transaction, &row)
+                replace_rows(transaction, &row, generation)
             });
             match sealed {
                 Ok(true) => {
@@ -67,13 +70,16 @@ impl EmbeddedStore {
                     report.commits += file.commits();
                     report.bytes += file.bytes;
                 }
-                // Somebody else sealed them meanwhile.
-                Ok(false) => remove_file(core, &file),
+                // Somebody else sealed them meanwhile, or they may not be what they were.
+                Ok(false) => {
+                    remove_sealed(core, &file);
+                    self.finish_erasing(self.lock_wait)?;
+                }
                 Err(StoreError::CommitUnknown { why }) => {
                     return Err(StoreError::CommitUnknown { why });
                 }
                 Err(error) => {
-                    remove_file(core, &file);
+                    remove_sealed(core, &file);
                     return Err(error);
                 }
             }
@@ -93,7 +99,7 @@ impl EmbeddedStore {
         let alone = core.shared.may_remove_files();
         for file in &expired {
             if alone.is_some() {
-                remove_file(core, file);
+                remove_sealed(core, file);
             }
             report.files += 1;
             report.commits += file.commits();
@@ -157,6 +163,7 @@ impl Shared {
 /// The oldest rows of the table, as many as one file takes, but not the newest `keep`; in one snapshot, so that
 /// the head before them is of the same moment.
 fn next_piece(session: Session<'_>, keep: u64) -> Result<Piece> {
+    let generation = session.gc_generation()?;
     let newest = session.position()?.saturating_sub(keep);
     let mut rows = Vec::new();
     let (mut bytes, mut after) = (0, 0);
@@ -184,14 +191,25 @@ fn next_piece(session: Session<'_>, keep: u64) -> Result<Piece> {
         position: before,
         chain,
     };
-    Ok(Piece { before, rows })
+    Ok(Piece {
+        before,
+        rows,
+        generation,
+    })
 }
 
 /// Under the write lock. False: the rows are not the oldest of the table any more.
-fn replace_rows(transaction: &mut Transaction<'_>, file: &SealedFile) -> Result<bool> {
+fn replace_rows(
+    transaction: &mut Transaction<'_>,
+    file: &SealedFile,
+    generation: u64,
+) -> Result<bool> {
     let session = transaction.session();
     let oldest = session.unsealed_rows(0, 1)?.into_iter().next();
-    let still = oldest.is_some_and(|row| row.position == file.first)
+    // An erase that began before the rows were read may have changed them since.
+    let same = session.gc_generation()? == generation && session.erasing()?.is_empty();
+    let still = same
+        && oldest.is_some_and(|row| row.position == file.first)
         && session.unsealed_chain_at(file.last)? == Some(file.after)
         && session.position()? > file.last;
     if !still {
@@ -257,7 +275,7 @@ fn expire_rows(
 }
 
 /// On disk, with its name. Errors: `DiskFull`, `Io`; nothing is left behind then.
-fn write_file(root: &Path, disk: &Disk, file: &SealedFile, bytes: &[u8]) -> Result<()> {
+pub(super) fn write_sealed(root: &Path, disk: &Disk, file: &SealedFile, bytes: &[u8]) -> Result<()> {
     let folder = root.join(FOLDER);
     let path = folder.join(file.name());
     let written = disk
@@ -276,7 +294,7 @@ fn write_file(root: &Path, disk: &Disk, file: &SealedFile, bytes: &[u8]) -> Resu
     })
 }
 
-fn remove_file(core: &Core, file: &SealedFile) {
+pub(super) fn remove_sealed(core: &Core, file: &SealedFile) {
     let path = core.shared.root.join(FOLDER).join(file.name());
     if let Err(error) = core.shared.disk.remove(&path)
         && error.kind() != io::ErrorKind::NotFound

@@ -1,17 +1,25 @@
 //! Giving the room of deleted rows back to the system.
 //!
 //! SQLite keeps the pages of deleted rows for later ones. After a collection the pages at the file's end are
-//! moved into those holes, a few milliseconds at a time, and the file is cut at the next checkpoint.
+//! moved into those holes, a few milliseconds at a time, and the file is cut at the next checkpoint. A vacuum does so
+//! until no page is free, and sees to it that the log is empty.
 //! Must never: hold the write lock for longer than a small transaction.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::EmbeddedStore;
+use super::blob::{digest_and_time, without_tree_suffix};
 use super::core::Shared;
+use super::directory::LOG;
 use super::gc::TransactionWork;
 use super::session::Session;
+use super::sqlite_error::io_error;
+use crate::commit::Durability;
 use crate::error::Result;
+use crate::vacuum::Vacuumed;
 
 /// One transaction moves pages for no longer than this …
 const TIME_MAX: Duration = Duration::from_millis(2);
@@ -21,6 +29,8 @@ const PAGES_MAX: i64 = 1024;
 const FREE_PAGES_MIN: i64 = 256;
 /// … or this part of the database, if that is more.
 const FREE_PART: i64 = 16;
+/// See `docs/format.md`.
+const PAGE_BYTES: u64 = 4096;
 
 impl Shared {
     /// One small transaction, which `in_transaction` has done. False: what is free now is what is left for
@@ -54,12 +64,104 @@ impl Shared {
     }
 }
 
+/// Who waits until nobody reads from the log looks this often …
+const LOG_RETRY: Duration = Duration::from_millis(10);
+/// … for no longer than this, or than the handle waits for locks.
+const LOG_WAIT_MAX: Duration = Duration::from_secs(2);
+
+impl EmbeddedStore {
+    /// See [`crate::store::Store::vacuum`].
+    pub(super) fn give_all_back(&self) -> Result<Vacuumed> {
+        let shared = &self.writable()?.shared;
+        self.finish_erasing(self.lock_wait)?;
+        let before = self.file_bytes();
+        // What others free meanwhile is theirs to give back: it ends.
+        let mut pages = self.reading(free_pages)?;
+        while pages > 0 {
+            let left = self.in_freeing_transaction(Durability::Relaxed, |transaction| {
+                let mut left = 0;
+                transaction.writing(|session| {
+                    give_back(session, PAGES_MAX)?;
+                    left = free_pages(session)?;
+                    Ok(())
+                })?;
+                Ok(left)
+            })?;
+            pages = left.min(pages - 1);
+        }
+        let (started, wait) = (Instant::now(), self.lock_wait.min(LOG_WAIT_MAX));
+        loop {
+            shared.checkpoint_due.store(true, Relaxed);
+            // The log is moved behind the answer of the first, and before the second.
+            for _ in 0..2 {
+                self.in_freeing_transaction(Durability::Relaxed, |_| Ok(()))?;
+            }
+            if self.log_bytes() == 0 || started.elapsed() >= wait {
+                break;
+            }
+            std::thread::sleep(LOG_RETRY);
+        }
+        shared.reserve.make_again();
+        let (database_bytes, log_bytes) = (self.database_bytes(), self.log_bytes());
+        Ok(Vacuumed {
+            freed_bytes: before.saturating_sub(self.file_bytes()),
+            database_bytes,
+            free_bytes: self.reading(free_pages)?.cast_unsigned().saturating_mul(PAGE_BYTES),
+            log_bytes,
+            files_left: self.unnamed_files()?,
+            dead_blocks: self.reading(|session| {
+                let rows = session.number("SELECT count(*) FROM graph")?.cast_unsigned();
+                Ok(rows.saturating_sub(session.totals()?.blocks))
+            })?,
+        })
+    }
+
+    fn database_bytes(&self) -> u64 {
+        bytes_of(self.core.shared.connections.database())
+    }
+
+    fn log_bytes(&self) -> u64 {
+        bytes_of(&self.core.shared.root.join(LOG))
+    }
+
+    fn file_bytes(&self) -> u64 {
+        self.database_bytes().saturating_add(self.log_bytes())
+    }
+
+    /// Files of large blocks without a row.
+    fn unnamed_files(&self) -> Result<u64> {
+        let shared = &self.core.shared;
+        let listed = shared.blobs.list();
+        let mut unnamed = 0;
+        for (file, _) in listed.map_err(|error| io_error("list", &shared.root, error))? {
+            let name = without_tree_suffix(&file);
+            if name != file {
+                continue;
+            }
+            let named = match digest_and_time(name) {
+                Some((digest, _)) => self.reading(|session| session.names_file(&digest, name))?,
+                None => false,
+            };
+            unnamed += u64::from(!named);
+        }
+        Ok(unnamed)
+    }
+}
+
+fn bytes_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |about| about.len())
+}
+
 /// Free pages beyond those that are kept.
 fn spare_pages(session: Session<'_>) -> Result<i64> {
-    let free = session.number("PRAGMA freelist_count")?;
+    let free = free_pages(session)?;
     let pages = session.number("PRAGMA page_count")?;
     let kept = FREE_PAGES_MIN.max(pages / FREE_PART);
     Ok(free.saturating_sub(kept).max(0))
+}
+
+fn free_pages(session: Session<'_>) -> Result<i64> {
+    session.number("PRAGMA freelist_count")
 }
 
 /// SQLite moves one page with each row that this statement gives.

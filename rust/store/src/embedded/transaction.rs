@@ -13,15 +13,17 @@ use treering_block::{Block, Cid, Codec};
 use super::blob::BlobFiles;
 use super::block_rows::Bytes;
 use super::connections::Known;
+use super::erasure_rows::Erasing;
 use super::gc::Moment;
 use super::manifest_rows::Totals;
 use super::recent_blocks::RecentBlocks;
 use super::repair::newest_commit_told;
 use super::session::Session;
 use crate::commit::{Address, BLOB_BYTES_MIN, Change, RefValue};
+use crate::erasure::Erasure;
 use crate::error::{Result, StoreError};
 use crate::gc::Figures;
-use crate::journal::JournalRow;
+use crate::journal::{JournalRow, erased_body};
 use crate::lease::LeaseState;
 use crate::ledger::{Ledger, Tip};
 use crate::name::RefName;
@@ -38,6 +40,8 @@ pub(super) struct Transaction<'c> {
     /// Why the newest commit can not be read: no commit may follow it and nothing may be collected.
     tip_fault: Option<StoreError>,
     recent: RecentBlocks,
+    /// Scopes that are being erased.
+    erasing: Vec<String>,
     /// Nothing was written here, and what was before is on disk.
     on_disk: bool,
     /// Files of this request's large blocks.
@@ -66,6 +70,7 @@ impl<'c> Transaction<'c> {
             totals,
             tip,
             recent,
+            erasing,
             on_disk,
         } = match known {
             Some(known) => known,
@@ -73,6 +78,7 @@ impl<'c> Transaction<'c> {
                 totals: session.totals()?,
                 tip: None,
                 recent: RecentBlocks::default(),
+                erasing: scopes_of(session.erasing()?),
                 on_disk: false,
             },
         };
@@ -93,6 +99,7 @@ impl<'c> Transaction<'c> {
             tip,
             tip_fault,
             recent,
+            erasing,
             on_disk,
             files: HashMap::new(),
             refs: HashMap::new(),
@@ -153,6 +160,7 @@ impl<'c> Transaction<'c> {
             totals: self.totals,
             tip: self.tip_fault.is_none().then_some(self.tip),
             recent: self.recent,
+            erasing: self.erasing,
             on_disk: self.on_disk,
         }
     }
@@ -197,6 +205,36 @@ impl<'c> Transaction<'c> {
     pub(super) fn recount_refs(&mut self) {
         self.totals.refs_sum = None;
         self.refs.clear();
+    }
+
+    /// The refs of a scope are gone, which added so much to the sum of all.
+    pub(super) fn refs_erased(&mut self, scope: &str, sum: u64) {
+        if let Some(all) = &mut self.totals.refs_sum {
+            *all = all.wrapping_sub(sum);
+        }
+        self.refs.clear();
+        if !self.erasing.iter().any(|erasing| erasing == scope) {
+            self.erasing.push(scope.to_owned());
+        }
+    }
+
+    /// An erase has ended.
+    pub(super) fn read_erasing(&mut self) -> Result<()> {
+        self.erasing = scopes_of(self.session.erasing()?);
+        Ok(())
+    }
+
+    /// The commit of an erasure: says nothing but the digest of its note, which gets place and time.
+    pub(super) fn append_erasure(&mut self, note: &mut Erasure, now_ms: i64) -> Result<()> {
+        let tip = Ledger::tip(self)?;
+        note.position = tip.head.position.saturating_add(1);
+        note.at_ms = if tip.head.position == 0 {
+            now_ms
+        } else {
+            now_ms.max(tip.at_ms)
+        };
+        let body = erased_body(note.position, &note.body_digest());
+        self.append_journal(&JournalRow::after(&tip.head, note.at_ms, body))
     }
 
     /// A row of the journal was written anew, or what is told of its end.
@@ -306,7 +344,20 @@ fn lost_end(end: u64, told: u64) -> StoreError {
     }
 }
 
+fn scopes_of(erasing: Vec<Erasing>) -> Vec<String> {
+    erasing.into_iter().map(|erasing| erasing.scope).collect()
+}
+
 impl Ledger for Transaction<'_> {
+    fn expect_not_erasing(&mut self, scope: &str) -> Result<()> {
+        if self.erasing.iter().any(|erasing| erasing == scope) {
+            return Err(StoreError::BeingErased {
+                scope: scope.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     fn ordinal(&mut self, cid: &Cid) -> Result<Option<u64>> {
         if let Some(ordinal) = self.recent.ordinal(cid) {
             return Ok(Some(ordinal));

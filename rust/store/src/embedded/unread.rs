@@ -10,6 +10,7 @@ use treering_block::Cid;
 use super::evidence::Snapshot;
 use crate::commit::RefValue;
 use crate::cursor::Head;
+use crate::erasure::Erasure;
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::journal::{JournalCommand, JournalRow};
@@ -88,6 +89,15 @@ impl Evidence for Snapshot<'_> {
 
     fn newest_commit_told(&self) -> Result<u64> {
         self.unread.note(Self::newest_commit_told(self))
+    }
+
+    fn erasing(&self) -> Result<Vec<String>> {
+        let erasing = self.unread.note(self.session.erasing())?;
+        Ok(erasing.into_iter().map(|erasing| erasing.scope).collect())
+    }
+
+    fn erasures(&self) -> Result<Vec<Erasure>> {
+        self.unread.note(self.session.erasures())
     }
 
     fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()> {

@@ -10,8 +10,9 @@
 //! SQLite goes back over them, reads each and writes its header anew, the commit's own last. No page
 //! follows such a header, so it is never kept back.
 //!
-//! Promises: the bytes are those that SQLite wrote, in its order; whatever else it does with the log
-//! finds them there; an error of a late write is answered by the call that needed it done.
+//! Promises: the bytes are those that SQLite wrote, in its order, but for what no row has in a page of the database
+//! ([`page_gaps`]); whatever else it does with the log finds them there; an error of a late write is answered by the
+//! call that needed it done.
 //! Never: it keeps bytes back across an fsync or past the end of a commit.
 
 use std::ffi::{CString, c_char, c_int, c_void};
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::ffi;
 
 use super::disk::{Disk, FileOp, parent};
+use super::page_gaps;
 use super::tally::{FileKind, Tally};
 use super::unread;
 
@@ -150,6 +152,8 @@ struct ShimFile {
     names_due: bool,
     /// None of a temporary file.
     path: Option<PathBuf>,
+    /// The database is, or will be with what is written next, as long as this.
+    database_bytes: u64,
 }
 
 /// Bytes of the log that SQLite has written and the file has not.
@@ -360,6 +364,7 @@ unsafe extern "C" fn open(
             data_sync: None,
             written_to: 0,
             path,
+            database_bytes: 0,
             names_due: create
                 && (kind == FileKind::Log || flags & ffi::SQLITE_OPEN_MAIN_JOURNAL != 0),
             data_sync_due: kind == FileKind::Log && cfg!(target_os = "linux"),
@@ -465,7 +470,7 @@ pass_file!(real_file_size, xFileSize, (out: *mut ffi::sqlite3_int64) -> c_int, f
 pass_file!(lock, xLock, (level: c_int) -> c_int, ffi::SQLITE_IOERR_LOCK);
 pass_file!(unlock, xUnlock, (level: c_int) -> c_int, ffi::SQLITE_IOERR_UNLOCK);
 pass_file!(check_reserved_lock, xCheckReservedLock, (out: *mut c_int) -> c_int, ffi::SQLITE_IOERR_CHECKRESERVEDLOCK);
-pass_file!(file_control, xFileControl, (op: c_int, arg: *mut c_void) -> c_int, ffi::SQLITE_NOTFOUND);
+pass_file!(real_file_control, xFileControl, (op: c_int, arg: *mut c_void) -> c_int, ffi::SQLITE_NOTFOUND);
 pass_file!(sector_size, xSectorSize, () -> c_int, 4096);
 pass_file!(device_characteristics, xDeviceCharacteristics, () -> c_int, 0);
 pass_file!(real_shm_map, xShmMap, (page: c_int, size: c_int, extend: c_int, out: *mut *mut c_void) -> c_int, ffi::SQLITE_IOERR_SHMMAP);
@@ -492,8 +497,25 @@ unsafe extern "C" fn write(
     // SAFETY: SQLite gives `bytes` bytes at `from`.
     let written = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), length) };
     if shim.kind != FileKind::Log {
+        let place = u64::try_from(offset).unwrap_or(0);
+        if shim.database_bytes == 0 {
+            // SAFETY: as above; the real file's length, and `shim` of before is used on.
+            let mut there = 0;
+            unsafe { real_file_size(file, &raw mut there) };
+            shim.database_bytes = u64::try_from(there).unwrap_or(u64::MAX);
+        }
+        let end = place.saturating_add(length as u64);
+        shim.database_bytes = shim.database_bytes.max(end);
+        let can_tell = shim.kind == FileKind::Main
+            && shim.database_bytes < page_gaps::DATABASE_BYTES_MAX;
+        let clean = if can_tell {
+            page_gaps::cleaned(written, place)
+        } else {
+            None
+        };
         let (context, path) = (shim.context, shim.path.as_deref());
-        // SAFETY: the same call, passed on.
+        let written = clean.as_deref().unwrap_or(written);
+        // SAFETY: the same call, passed on, with as many bytes.
         return unsafe { write_through(file, context, path, written, offset) };
     }
     if !shim.gathered.continues_at(offset) {
@@ -510,6 +532,25 @@ unsafe extern "C" fn write(
         unsafe { flush(file) }
     } else {
         ffi::SQLITE_OK
+    }
+}
+
+/// A checkpoint says how long the database will be before it writes the first page of it.
+unsafe extern "C" fn file_control(
+    file: *mut ffi::sqlite3_file,
+    op: c_int,
+    arg: *mut c_void,
+) -> c_int {
+    // SAFETY: SQLite calls on a file that `open` opened, and gives an i64 with this operation; the same call, passed on.
+    unsafe {
+        if op == ffi::SQLITE_FCNTL_SIZE_HINT && !arg.is_null() {
+            let hint = u64::try_from(*arg.cast::<ffi::sqlite3_int64>()).unwrap_or(0);
+            let shim = shim_file(file);
+            if shim.database_bytes > 0 || hint >= page_gaps::DATABASE_BYTES_MAX {
+                shim.database_bytes = shim.database_bytes.max(hint);
+            }
+        }
+        real_file_control(file, op, arg)
     }
 }
 

@@ -16,6 +16,7 @@ use super::plan::{Call, Fault, Faults};
 use super::relay::Relay;
 use crate::commit::{Address, Commit, RefValue};
 use crate::cursor::{Cursor, Head};
+use crate::erasure::{EraseOptions, Erased, Erasure};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions, GcReport};
@@ -30,6 +31,7 @@ use crate::scope::lineage::Lineage;
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
+use crate::vacuum::Vacuumed;
 
 /// What an injected time-out says it waited.
 const WAITED_MS: u64 = 30_000;
@@ -287,6 +289,24 @@ impl Store for FaultyStore {
 
     fn give_up_commit(&self, position: u64) -> Result<()> {
         self.inner.give_up_commit(position)
+    }
+
+    fn erase(&self, scope: &str, options: &EraseOptions) -> Result<Erased> {
+        self.change(|| self.inner.erase(scope, options))
+    }
+
+    fn erasures(&self) -> Result<Vec<Erasure>> {
+        self.read()?;
+        self.inner.erasures()
+    }
+
+    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]> {
+        self.read()?;
+        self.inner.digest_of_scope(scope)
+    }
+
+    fn vacuum(&self) -> Result<Vacuumed> {
+        self.change(|| self.inner.vacuum())
     }
 
     fn journal_extent(&self) -> Result<JournalExtent> {

@@ -15,7 +15,7 @@ pub use bitmap::{Bitmap, PAGE_BYTES, PAGE_ORDINALS, page_contains, page_of};
 pub use collection::{Collection, Phase};
 pub use ground::{Change, Changes, Figures, Ground, Purged, View};
 pub use learned::{Figured, Learned, SHARE_PERCENT, is_much};
-pub use mark::{GraphPage, mark};
+pub use mark::{GraphPage, mark, missing};
 
 /// How to collect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

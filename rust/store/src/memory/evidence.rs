@@ -7,6 +7,7 @@ use treering_block::Cid;
 use super::state::State;
 use crate::commit::RefValue;
 use crate::cursor::Head;
+use crate::erasure::Erasure;
 use crate::error::Result;
 use crate::findings::VerifyReport;
 use crate::journal::{JournalCommand, JournalRow};
@@ -47,6 +48,10 @@ impl Evidence for State {
 
     fn next_ordinal(&self) -> Result<u64> {
         Ok(self.last_ordinal.saturating_add(1))
+    }
+
+    fn erasures(&self) -> Result<Vec<Erasure>> {
+        Ok(self.erasures.clone())
     }
 
     fn journal_start(&self) -> Result<Head> {

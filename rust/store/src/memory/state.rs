@@ -5,9 +5,11 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use treering_block::{Block, Cid, Codec};
+use ulid::Ulid;
 
 use crate::commit::{Address, Change, RefValue};
 use crate::cursor::{Cursor, Head};
+use crate::erasure::Erasure;
 use crate::error::{Result, StoreError};
 use crate::gc::{Bitmap, Figured, Learned};
 use crate::journal::{JournalCommand, JournalRow};
@@ -48,6 +50,10 @@ pub(super) struct State {
     /// (held ordinal, scope) → end.
     pub(super) holds: BTreeMap<(u64, String), i64>,
     pub(super) leases: HashMap<RefName, LeaseState>,
+    /// Notes of scopes that are gone.
+    pub(super) erasures: Vec<Erasure>,
+    /// Tells its scopes from those of other stores; made with the first note.
+    pub(super) store_id: Option<Ulid>,
 }
 
 impl State {

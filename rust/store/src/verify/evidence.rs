@@ -9,6 +9,7 @@ use treering_block::Cid;
 
 use crate::commit::RefValue;
 use crate::cursor::Head;
+use crate::erasure::Erasure;
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::journal::{JournalCommand, JournalRow};
@@ -77,6 +78,14 @@ pub trait Evidence {
     /// The newest commit that anything but the journal's rows speaks of; 0 where nothing does.
     fn newest_commit_told(&self) -> Result<u64> {
         Ok(0)
+    }
+    /// Scopes of which an erase has begun, and not ended.
+    fn erasing(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+    /// Notes of erasures.
+    fn erasures(&self) -> Result<Vec<Erasure>> {
+        Ok(Vec::new())
     }
     /// Every ref, in any order: name, version, target, record.
     fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()>;

@@ -18,6 +18,8 @@ pub(super) struct Replayed {
     /// None for a ref that was removed last.
     refs: BTreeMap<RefName, Option<Stands>>,
     commands: u64,
+    /// Scopes that are being erased.
+    erasing: Vec<String>,
     /// Whether every commit could be read: otherwise a difference proves nothing.
     whole: bool,
     /// Whether it begins with the first commit of all.
@@ -40,6 +42,7 @@ pub(super) fn check_journal(
     let mut replayed = Replayed {
         refs: BTreeMap::new(),
         commands: 0,
+        erasing: Vec::new(),
         whole: true,
         from_the_first: true,
     };
@@ -52,6 +55,18 @@ pub(super) fn check_journal(
         );
         Head::default()
     });
+    let mut notes = BTreeMap::new();
+    let told = evidence.erasures().and_then(|notes| Ok((notes, evidence.erasing()?)));
+    match told {
+        Ok((told, erasing)) => {
+            notes.extend(told.into_iter().map(|note| (note.position, note)));
+            replayed.erasing = erasing;
+        }
+        Err(error) => {
+            replayed.whole = false;
+            report.find(Check::Manifest, "erasures", Broken::from(error).detail);
+        }
+    }
     replayed.from_the_first = start.position == 0;
     let mut previous = start;
     let mut last_at_ms = i64::MIN;
@@ -81,6 +96,12 @@ pub(super) fn check_journal(
             );
         }
         last_at_ms = row.at_ms;
+        if let Some(note) = notes.get(&row.position)
+            && note.body_digest() != row.body_digest
+        {
+            let detail = "the note of an erasure is not the one that this commit left";
+            report.find(Check::Journal, which.as_str(), detail);
+        }
         previous = row.head();
         if since.is_some_and(|since| since.position == row.position) {
             chain_at_since = Some(row.chain);
@@ -161,13 +182,18 @@ fn replay(
             return;
         }
     };
-    if entry.blank {
+    if entry.erased {
+        report.erased_commits += 1;
+    } else if entry.blank {
         // What was before it may have been moved or removed by it: what follows is judged by itself.
         replayed.refs.clear();
         replayed.from_the_first = false;
         report.blank_commits += 1;
     }
-    for moved in entry.moves {
+    // What an erase that is not finished has not come to yet.
+    let going = replayed.erasing.contains(&entry.scope);
+    let moves = if going { Vec::new() } else { entry.moves };
+    for moved in moves {
         let expected = match replayed.refs.get(&moved.name) {
             Some(Some(stands)) => Some(stands.version.saturating_add(1)),
             Some(None) => Some(1),
@@ -202,6 +228,9 @@ fn replay(
     }
     for command in entry.command.iter().chain(&entry.receipts) {
         replayed.commands += 1;
+        if going {
+            continue;
+        }
         let which = which.as_str();
         match evidence.receipt(&command.key) {
             Ok(Some(left))

@@ -7,10 +7,10 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 use treering_store::commit::Address;
 use treering_store::{
-    BlockInfo, Check, Collection, Commit, Counters, Cursor, ExpireBefore, ExpireReport, Finding,
+    BlockInfo, Check, Collection, Commit, Counters, Cursor, EraseOptions, Erased, Erasure, ExpireBefore, ExpireReport, Finding,
     GcOptions, Head, Hold, JournalCommand, JournalEntry, JournalExtent, Lease, LeaseState,
     Listening, MemoryStore, Quarantined, RefName, RefValue, RepairReport, Result, SealReport,
-    Store, StoreError, StoreStats, Ticket, VerifyReport, Wake,
+    Store, StoreError, StoreStats, Ticket, Vacuumed, VerifyReport, Wake,
 };
 
 #[derive(Default)]
@@ -188,6 +188,22 @@ impl Store for Staged {
     fn expire_journal(&self, before: &ExpireBefore) -> Result<ExpireReport> {
         self.inner.expire_journal(before)
     }
+    fn erase(&self, scope: &str, options: &EraseOptions) -> Result<Erased> {
+        self.inner.erase(scope, options)
+    }
+
+    fn erasures(&self) -> Result<Vec<Erasure>> {
+        self.inner.erasures()
+    }
+
+    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]> {
+        self.inner.digest_of_scope(scope)
+    }
+
+    fn vacuum(&self) -> Result<Vacuumed> {
+        self.inner.vacuum()
+    }
+
     fn journal_extent(&self) -> Result<JournalExtent> {
         self.inner.journal_extent()
     }

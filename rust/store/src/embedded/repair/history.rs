@@ -172,6 +172,11 @@ pub(super) fn read_history(
         history: &mut history,
         previous: None,
         mends,
+        erasing: session
+            .erasing()?
+            .into_iter()
+            .map(|erasing| erasing.scope)
+            .collect(),
     };
     // Each row is judged with the one after it at hand: that one's chain proves this one's.
     let mut waiting: Option<RawCommit> = None;
@@ -256,6 +261,8 @@ struct Reading<'a> {
     /// The head before the row that comes, if it is proved; None before the first row.
     previous: Option<Option<Head>>,
     mends: &'a mut Vec<Mend>,
+    /// Scopes that are being erased: nothing of them comes back.
+    erasing: Vec<String>,
 }
 
 impl Reading<'_> {
@@ -307,8 +314,12 @@ impl Reading<'_> {
             self.history.last_gap = row.position;
             return Ok(());
         };
-        if entry.blank {
+        if entry.blank && !entry.erased {
             self.history.last_gap = row.position;
+        }
+        // What an erase that is not finished has not come to yet.
+        if self.erasing.contains(&entry.scope) {
+            return Ok(());
         }
         for moved in entry.moves {
             match (moved.target, moved.record) {
