@@ -52,9 +52,9 @@ pub use cursor::{Cursor, Head};
 pub use decide::{Decide, Decided, View};
 pub use embedded::{
     BackupOptions, BackupReport, Disk, DiskLayer, EmbeddedStore, FileOp, OpenOptions, Verdict,
-    restore,
+    restore, restore_erased,
 };
-pub use erasure::{EraseOptions, Erased, ErasedFigures, Erasure};
+pub use erasure::{EraseOptions, Erased, ErasedFigures, Erasure, Erasures};
 pub use error::{Result, StoreError};
 pub use findings::{Check, Finding, VerifyReport};
 pub use gc::{Collection, GcOptions, GcReport};

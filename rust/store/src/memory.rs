@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::commit::{Address, Commit, Committed, RefValue};
 use crate::cursor::{Cursor, Head};
 use crate::embedded::fork;
-use crate::erasure::{self, EraseOptions, Erased, Erasure};
+use crate::erasure::{self, EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
@@ -317,13 +317,12 @@ impl Store for MemoryStore {
         Ok(erased)
     }
 
-    fn erasures(&self) -> Result<Vec<Erasure>> {
-        Ok(self.open()?.state.erasures.clone())
-    }
-
-    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]> {
-        check_scope(scope)?;
-        Ok(self.open()?.state.digest_of(scope))
+    fn erasures(&self) -> Result<Erasures> {
+        let state = &mut self.open()?.state;
+        Ok(Erasures {
+            store_id: state.id(),
+            notes: state.erasures.clone(),
+        })
     }
 
     fn vacuum(&self) -> Result<Vacuumed> {

@@ -7,7 +7,7 @@ use treering_block::{Cid, CidPrefix};
 
 use crate::commit::{Address, Commit, RefValue};
 use crate::cursor::{Cursor, Head};
-use crate::erasure::{EraseOptions, Erased, Erasure};
+use crate::erasure::{EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions, GcReport};
@@ -188,11 +188,7 @@ pub trait Store: Send + Sync {
     /// copies files: the scope may be gone then, and the next erase of any scope, vacuum, or opening finishes it.
     fn erase(&self, scope: &str, options: &EraseOptions) -> Result<Erased>;
     /// The notes of all erasures, the oldest first.
-    fn erasures(&self) -> Result<Vec<Erasure>>;
-    /// What stands for a scope in these notes.
-    ///
-    /// Errors: `Invalid` for a scope that no ref can have.
-    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]>;
+    fn erasures(&self) -> Result<Erasures>;
     /// Gives all free pages back to the system, empties the log, and finishes what erases have left. What was deleted and
     /// collected before is in no file of the store then, if the report says that it is complete. The write lock is held
     /// for small pieces. In memory nothing happens.

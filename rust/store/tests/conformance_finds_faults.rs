@@ -7,7 +7,7 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 use treering_store::conformance::{Backend, run, theme};
 use treering_store::{
-    Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, EraseOptions, Erased, Erasure, Expect, ExpireBefore,
+    Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, EraseOptions, Erased, Erasures, Expect, ExpireBefore,
     ExpireReport, GcOptions, Head, Hold, JournalCommand, JournalEntry, JournalExtent, Lease,
     LeaseState, Listening, MemoryStore, Quarantined, RefName, RefValue, RepairReport, Result,
     SealReport, Store, StoreStats, Ticket, Vacuumed, VerifyReport, Wake,
@@ -153,12 +153,8 @@ impl Store for Faulty {
         self.0.erase(scope, options)
     }
 
-    fn erasures(&self) -> Result<Vec<Erasure>> {
+    fn erasures(&self) -> Result<Erasures> {
         self.0.erasures()
-    }
-
-    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]> {
-        self.0.digest_of_scope(scope)
     }
 
     fn vacuum(&self) -> Result<Vacuumed> {

@@ -45,13 +45,13 @@ const RETRY: Duration = Duration::from_millis(5);
 
 /// What is left of a scope behind its refs.
 #[derive(Default)]
-struct Left {
-    receipts: Vec<[u8; 32]>,
-    holds: Vec<u64>,
+pub(super) struct Left {
+    pub(super) receipts: Vec<[u8; 32]>,
+    pub(super) holds: Vec<u64>,
     /// Its commits in the table …
-    commits: Vec<u64>,
+    pub(super) commits: Vec<u64>,
     /// … and in sealed files: these, and how many.
-    files: Vec<SealedFile>,
+    pub(super) files: Vec<SealedFile>,
     sealed_commits: u64,
 }
 
@@ -114,10 +114,7 @@ impl EmbeddedStore {
     /// What would go, and who else reaches it. Errors: `Corrupt` for what can't be read, and might be the scope's.
     fn look_at_scope(&self, scope: &str) -> Result<(ErasedFigures, Vec<String>)> {
         let shared = &self.usable()?.shared;
-        let reader = shared.connections.read()?;
-        let session = reader.session();
-        session.run("BEGIN", "read")?;
-        let looked = (|| {
+        let look = |session: Session<'_>| {
             let left = find_left(session, scope, u64::MAX)?;
             let mut holds = Vec::new();
             let mut after = (0, String::new());
@@ -149,10 +146,15 @@ impl EmbeddedStore {
                 ..left.figures()
             };
             Ok((figures, held.held_by))
-        })();
-        // Ends a read; if it fails, the connection is not used again.
-        drop(session.run("ROLLBACK", "read"));
-        looked
+        };
+        self.unless_expired_meanwhile(|session| {
+            session.run("BEGIN", "read")?;
+            let looked = look(session);
+            // Ends a read; if it fails, the connection is not used again.
+            drop(session.run("ROLLBACK", "read"));
+            let sound = !matches!(looked, Err(StoreError::Corrupt { .. }));
+            Ok((looked, sound))
+        })?
     }
 
     /// Strips what erases have begun, this handle's or others'. Errors: `LockTimeout` while somebody copies files;
@@ -240,7 +242,7 @@ impl EmbeddedStore {
         })
     }
 
-    fn in_one_read<T>(&self, work: impl FnOnce(Session<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn in_one_read<T>(&self, work: impl FnOnce(Session<'_>) -> Result<T>) -> Result<T> {
         let reader = self.usable()?.shared.connections.read()?;
         let session = reader.session();
         session.run("BEGIN", "read")?;
@@ -355,7 +357,7 @@ impl Left {
 
 /// What is left of a scope up to that commit, but for refs and leases. O(journal + receipts of the store). Errors:
 /// `Corrupt` for the first row that can't be read.
-fn find_left(session: Session<'_>, scope: &str, until: u64) -> Result<Left> {
+pub(super) fn find_left(session: Session<'_>, scope: &str, until: u64) -> Result<Left> {
     let mut left = Left::default();
     let mut after = None;
     loop {
@@ -400,7 +402,7 @@ fn find_left(session: Session<'_>, scope: &str, until: u64) -> Result<Left> {
 }
 
 /// Whether the commit was about this scope. Errors: `Corrupt` where that can't be told.
-fn is_of(row: &JournalRow, scope: &str) -> Result<bool> {
+pub(super) fn is_of(row: &JournalRow, scope: &str) -> Result<bool> {
     if digest_of_body(row.position, &row.body) != row.body_digest {
         return Err(StoreError::Corrupt {
             what: "journal row",
@@ -413,7 +415,7 @@ fn is_of(row: &JournalRow, scope: &str) -> Result<bool> {
 }
 
 /// The commits of a file without what those of the scope said.
-fn without_scope(rows: Vec<JournalRow>, scope: &str) -> Result<Vec<JournalRow>> {
+pub(super) fn without_scope(rows: Vec<JournalRow>, scope: &str) -> Result<Vec<JournalRow>> {
     let strip = |row: JournalRow| {
         Ok(if is_of(&row, scope)? {
             row.erased()

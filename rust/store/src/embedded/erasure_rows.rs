@@ -9,7 +9,7 @@ use ulid::Ulid;
 use super::manifest_rows::{STORE_ID, check};
 use super::row_check::{Table, corrupt};
 use super::session::Session;
-use crate::erasure::{Erasure, digest_of_scope, names_of};
+use crate::erasure::{Erasure, Erasures, digest_of_scope, names_of};
 use crate::error::Result;
 use crate::journal::JournalRow;
 use crate::name::RefName;
@@ -32,6 +32,17 @@ impl Session<'_> {
     /// What tells this store's scopes from those of others.
     pub(super) fn digest_of(self, scope: &str) -> Result<[u8; 32]> {
         Ok(digest_of_scope(&self.read_manifest(STORE_ID)?, scope))
+    }
+
+    /// The store's id and all notes.
+    pub(super) fn all_erasures(self) -> Result<Erasures> {
+        let store_id = self.read_manifest(STORE_ID)?;
+        Ok(Erasures {
+            store_id: store_id
+                .try_into()
+                .map_err(|_| corrupt(Table::Manifest, STORE_ID, "it has not 16 bytes"))?,
+            notes: self.erasures()?,
+        })
     }
 
     /// All notes, the oldest first. Errors: `Corrupt` for one that is broken.

@@ -78,7 +78,7 @@ use self::unread::Unread;
 use crate::clock::Clock;
 use crate::commit::{Address, BLOB_BYTES_MIN, Commit, Durability, RefValue};
 use crate::cursor::{Cursor, Head};
-use crate::erasure::{EraseOptions, Erased, Erasure};
+use crate::erasure::{EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
@@ -99,7 +99,7 @@ use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::{Helper, PATIENCE, Ticket};
 use crate::vacuum::Vacuumed;
 use crate::verify;
-pub use backup::{BackupOptions, BackupReport, restore};
+pub use backup::{BackupOptions, BackupReport, restore, restore_erased};
 pub use disk::{Disk, DiskLayer, FileOp, Verdict};
 pub use options::OpenOptions;
 pub use schema::FORMAT;
@@ -546,13 +546,8 @@ impl Store for EmbeddedStore {
         self.erase_scope(scope, options)
     }
 
-    fn erasures(&self) -> Result<Vec<Erasure>> {
-        self.reading(|session| session.erasures())
-    }
-
-    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]> {
-        check_scope(scope)?;
-        self.reading(|session| session.digest_of(scope))
+    fn erasures(&self) -> Result<Erasures> {
+        self.in_one_read(|session| session.all_erasures())
     }
 
     fn vacuum(&self) -> Result<Vacuumed> {

@@ -10,9 +10,12 @@
 //! Promises: a reader sees the scope whole or not at all; nothing of another scope changes. Must never: make what was
 //! erased come back from the journal, a backup that is brought up to date, or a receipt.
 
-pub mod held;
+pub(crate) mod held;
+pub mod notes;
 
 use ulid::Ulid;
+
+pub use notes::Erasures;
 
 use crate::commit::COMMAND_ID_BYTES_MAX;
 use crate::error::{Result, StoreError};
@@ -67,9 +70,9 @@ pub struct Erased {
 pub struct Erasure {
     /// Tells it from all others.
     pub id: Ulid,
-    /// The commit with which the scope was gone.
+    /// The commit with which the scope was gone; 0 where it went from a copy, which has no such commit.
     pub position: u64,
-    /// Its time, Unix milliseconds.
+    /// When it was gone in the store, Unix milliseconds.
     pub at_ms: i64,
     /// [`digest_of_scope`].
     pub scope: [u8; 32],

@@ -16,7 +16,7 @@ use super::plan::{Call, Fault, Faults};
 use super::relay::Relay;
 use crate::commit::{Address, Commit, RefValue};
 use crate::cursor::{Cursor, Head};
-use crate::erasure::{EraseOptions, Erased, Erasure};
+use crate::erasure::{EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions, GcReport};
@@ -295,14 +295,9 @@ impl Store for FaultyStore {
         self.change(|| self.inner.erase(scope, options))
     }
 
-    fn erasures(&self) -> Result<Vec<Erasure>> {
+    fn erasures(&self) -> Result<Erasures> {
         self.read()?;
         self.inner.erasures()
-    }
-
-    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]> {
-        self.read()?;
-        self.inner.digest_of_scope(scope)
     }
 
     fn vacuum(&self) -> Result<Vacuumed> {

@@ -10,9 +10,8 @@ use crate::journal::{JournalRow, erased_body};
 use crate::ledger::Ledger;
 
 impl State {
-    pub(super) fn digest_of(&mut self, scope: &str) -> [u8; 32] {
-        let store_id = self.store_id.get_or_insert_with(Ulid::generate);
-        digest_of_scope(&store_id.to_bytes(), scope)
+    pub(super) fn id(&mut self) -> [u8; 16] {
+        self.store_id.get_or_insert_with(Ulid::generate).to_bytes()
     }
 
     pub(super) fn erase(
@@ -21,7 +20,7 @@ impl State {
         options: &EraseOptions,
         now_ms: i64,
     ) -> Result<Erased> {
-        let digest = self.digest_of(scope);
+        let digest = digest_of_scope(&self.id(), scope);
         let command = options
             .command_id
             .as_deref()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 use treering_store::commit::Address;
 use treering_store::{
-    BlockInfo, Check, Collection, Commit, Counters, Cursor, EraseOptions, Erased, Erasure, ExpireBefore, ExpireReport, Finding,
+    BlockInfo, Check, Collection, Commit, Counters, Cursor, EraseOptions, Erased, Erasures, ExpireBefore, ExpireReport, Finding,
     GcOptions, Head, Hold, JournalCommand, JournalEntry, JournalExtent, Lease, LeaseState,
     Listening, MemoryStore, Quarantined, RefName, RefValue, RepairReport, Result, SealReport,
     Store, StoreError, StoreStats, Ticket, Vacuumed, VerifyReport, Wake,
@@ -192,12 +192,8 @@ impl Store for Staged {
         self.inner.erase(scope, options)
     }
 
-    fn erasures(&self) -> Result<Vec<Erasure>> {
+    fn erasures(&self) -> Result<Erasures> {
         self.inner.erasures()
-    }
-
-    fn digest_of_scope(&self, scope: &str) -> Result<[u8; 32]> {
-        self.inner.digest_of_scope(scope)
     }
 
     fn vacuum(&self) -> Result<Vacuumed> {

@@ -12,6 +12,7 @@ use rusqlite::types::Value;
 use treering_block::Cid;
 
 use super::database::drop_dead;
+use super::erasures;
 use super::files;
 use super::rows::{Copied, copy_rows};
 use super::sealed;
@@ -157,6 +158,8 @@ struct Update<'m> {
 
 impl Update<'_> {
     fn run(&mut self, options: &BackupOptions) -> Result<()> {
+        let erased = erasures::new_in(self.moment.session, self.copy)?;
+        self.report.erased_scopes = erasures::apply(self.copy, self.target, &erased)?;
         let came = self.blocks()?;
         let dropped = self.bury()?;
         if self.before.blocks + came > self.moment.totals.blocks + dropped {
@@ -176,6 +179,7 @@ impl Update<'_> {
         sealed::name(self.moment, self.copy)?;
         let touched = self.commits()?;
         self.holds()?;
+        self.copy.delete_all_erasing()?;
         self.rows("manifest", "", &[])?;
         self.report.files = files.files;
         self.report.copied_bytes = self.copied.bytes + files.bytes + sealed;
@@ -192,7 +196,8 @@ impl Update<'_> {
                 continue;
             }
             for row in session.sealed_commits(&file)? {
-                if !row.entry()?.blank {
+                let entry = row.entry()?;
+                if !entry.blank || entry.erased {
                     continue;
                 }
                 let before = row.position.saturating_sub(1);
@@ -317,7 +322,7 @@ impl Update<'_> {
                 }
                 previous = row.head();
                 let entry = row.entry()?;
-                if entry.blank {
+                if entry.blank && !entry.erased {
                     return Err(given_up(row.position));
                 }
                 moved.extend(

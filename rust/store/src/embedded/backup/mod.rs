@@ -8,6 +8,7 @@
 //! is something else.
 
 mod database;
+mod erasures;
 mod files;
 mod increment;
 mod rows;
@@ -30,6 +31,7 @@ use super::options::OpenOptions;
 use super::session::Session;
 use super::unread::Unread;
 use crate::cursor::Head;
+use crate::erasure::{Erasure, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::progress::{Progress, Stage};
@@ -66,6 +68,8 @@ pub struct BackupReport {
     pub files: u64,
     /// Bytes that were copied: pages or rows of the database, and files.
     pub copied_bytes: u64,
+    /// Scopes that were in it, and went because the store, or the notes that were given, say that they were erased.
+    pub erased_scopes: u64,
     /// Blocks of the backup that were read again and hashed.
     pub checked_blocks: u64,
     /// How long it took, in milliseconds.
@@ -101,7 +105,9 @@ impl EmbeddedStore {
             Found::Store => self.at_one_moment(|moment| {
                 increment::bring_up_to_date(moment, &target, options, progress)
             }),
-            Found::Nothing => self.at_one_moment(|moment| first_copy(moment, &target, progress)),
+            Found::Nothing => {
+                self.at_one_moment(|moment| first_copy(moment, &target, &[], progress))
+            }
         }?;
         report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report)
@@ -146,6 +152,22 @@ pub fn restore(
     options: &OpenOptions,
     progress: &Progress,
 ) -> Result<BackupReport> {
+    let nothing = Erasures::default();
+    restore_erased(backup, path, options, &nothing, progress)
+}
+
+/// The same without the scopes that were erased in the store since the backup was made: `erased` is what the store
+/// says, or a file of its notes; one without notes may be of any store. They are gone before there is a store to be
+/// opened, and their notes are in it.
+///
+/// Errors: as for [`restore`]; `Diverged` for notes of another store.
+pub fn restore_erased(
+    backup: impl AsRef<Path>,
+    path: impl AsRef<Path>,
+    options: &OpenOptions,
+    erased: &Erasures,
+    progress: &Progress,
+) -> Result<BackupReport> {
     let started = Instant::now();
     let options = OpenOptions {
         create: false,
@@ -161,7 +183,15 @@ pub fn restore(
         &options.disk,
         options.lock_wait,
     )?;
-    let mut report = source.at_one_moment(|moment| first_copy(moment, &target, progress))?;
+    let of = source.erasures()?.store_id;
+    if !erased.notes.is_empty() && erased.store_id != of {
+        return Err(StoreError::Diverged {
+            path: source.location(),
+            why: "the notes of what was erased are of another store; nothing was restored".into(),
+        });
+    }
+    let mut report =
+        source.at_one_moment(|moment| first_copy(moment, &target, &erased.notes, progress))?;
     target.drop_marker()?;
     report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
@@ -205,7 +235,12 @@ impl<'c> Moment<'c> {
 }
 
 /// Copies everything into a directory that has no database yet; its last act is to name that.
-fn first_copy(moment: &Moment<'_>, target: &Target, progress: &Progress) -> Result<BackupReport> {
+fn first_copy(
+    moment: &Moment<'_>,
+    target: &Target,
+    erased: &[Erasure],
+    progress: &Progress,
+) -> Result<BackupReport> {
     target.clear()?;
     let mut report = BackupReport {
         head: moment.head,
@@ -233,11 +268,31 @@ fn first_copy(moment: &Moment<'_>, target: &Target, progress: &Progress) -> Resu
             detail: format!("its copy is not sound, so there is no new backup: {why}"),
         });
     }
+    report.erased_scopes = without(new.session(), target, erased)?;
     target.remove_unnamed_files(new.session());
     sealed::remove_unnamed(new.session(), target);
     new.finish()?;
     target.name_database()?;
     Ok(report)
+}
+
+/// Takes out what these notes mean, and keeps them. How many scopes went.
+fn without(copy: Session<'_>, target: &Target, erased: &[Erasure]) -> Result<u64> {
+    let new = erasures::not_in(erased.to_vec(), copy)?;
+    if new.is_empty() {
+        return Ok(0);
+    }
+    copy.run("BEGIN IMMEDIATE", "write")?;
+    let stripped = erasures::apply(copy, target, &new)?;
+    for note in new {
+        // The commit is the store's, not this history's.
+        copy.write_erasure(&Erasure {
+            position: 0,
+            ..note
+        })?;
+    }
+    copy.run("COMMIT", "write")?;
+    Ok(stripped)
 }
 
 /// Reads what was copied, and everything if `whole`: blocks are hashed, links, rows and the chain checked. Errors:

@@ -1,0 +1,133 @@
+//! What was erased in the store goes from a copy of it: from a backup that is brought up to date, and from a store that is
+//! restored from a backup of before.
+//!
+//! A note says no name, so every name that the copy knows is asked. The copy's own rows and files are stripped, in the
+//! transaction that the copy is made in: nobody sees it before.
+//! Promises: what is left of a copy is what an erase leaves of a store. Must never: touch a scope that no note means.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::target::Target;
+use crate::embedded::erasing::{Left, find_left, is_of, without_scope};
+use crate::embedded::retention::write_sealed;
+use crate::embedded::session::Session;
+use crate::erasure::Erasure;
+use crate::error::Result;
+use crate::journal::JournalRow;
+use crate::name::RefName;
+use crate::sealed::SealedFile;
+
+/// Rows read at a time.
+const PAGE: usize = 256;
+
+/// Notes of the store that the copy has not.
+pub(super) fn new_in(store: Session<'_>, copy: Session<'_>) -> Result<Vec<Erasure>> {
+    not_in(store.erasures()?, copy)
+}
+
+/// Those of these notes that the copy has not.
+pub(super) fn not_in(notes: Vec<Erasure>, copy: Session<'_>) -> Result<Vec<Erasure>> {
+    let there: HashSet<_> = copy.erasures()?.into_iter().map(|note| note.id).collect();
+    let new = notes.into_iter().filter(|note| !there.contains(&note.id));
+    Ok(new.collect())
+}
+
+/// Strips the copy of the scopes that these notes mean; how many it had. In a transaction of the copy. Its own
+/// notes are not written here.
+pub(super) fn apply(copy: Session<'_>, target: &Target, notes: &[Erasure]) -> Result<u64> {
+    if notes.is_empty() {
+        return Ok(0);
+    }
+    let meant: HashSet<[u8; 32]> = notes.iter().map(|note| note.scope).collect();
+    let mut stripped = 0;
+    for scope in scopes_of(copy)? {
+        if meant.contains(&copy.digest_of(&scope)?) {
+            strip(copy, target, &scope)?;
+            stripped += 1;
+        }
+    }
+    Ok(stripped)
+}
+
+/// Every name of a scope that stands anywhere in the copy. O(copy without its blocks).
+fn scopes_of(copy: Session<'_>) -> Result<BTreeSet<String>> {
+    let mut scopes = BTreeSet::new();
+    copy.each_ref(&mut |name, _| {
+        scopes.insert(RefName::parse(name)?.scope().to_owned());
+        Ok(())
+    })?;
+    for table in ["receipt", "hold"] {
+        let mut statement = copy.prepared(&format!("SELECT DISTINCT scope FROM {table}"))?;
+        let named = statement
+            .query_map([], |row| row.get(0))
+            .and_then(Iterator::collect::<rusqlite::Result<Vec<String>>>)
+            .map_err(|error| copy.unread(error))?;
+        scopes.extend(named);
+    }
+    let mut note = |row: &JournalRow| -> Result<()> {
+        let entry = row.entry()?;
+        if !entry.blank {
+            scopes.insert(entry.scope);
+        }
+        Ok(())
+    };
+    for file in copy.sealed_files()? {
+        copy.sealed_commits(&file?)?.iter().try_for_each(&mut note)?;
+    }
+    let mut after = 0;
+    loop {
+        let page = copy.unsealed_rows(after, PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok(scopes);
+        };
+        after = last.position;
+        page.iter().try_for_each(&mut note)?;
+    }
+}
+
+fn strip(copy: Session<'_>, target: &Target, scope: &str) -> Result<()> {
+    let Left {
+        receipts,
+        holds,
+        commits,
+        files,
+        ..
+    } = find_left(copy, scope, u64::MAX)?;
+    let sum = copy.refs_sum_of(scope)?;
+    copy.delete_refs_of(scope)?;
+    let mut totals = copy.totals()?;
+    totals.refs_sum = totals.refs_sum.map(|all| all.wrapping_sub(sum));
+    copy.write_totals(totals)?;
+    for key in receipts {
+        copy.delete_receipt_row(&key, scope)?;
+    }
+    for ordinal in holds {
+        copy.delete_hold(ordinal, scope)?;
+    }
+    for position in commits {
+        for row in copy.unsealed_rows(position.saturating_sub(1), 1)? {
+            if row.position == position && is_of(&row, scope)? {
+                copy.write_body(&row.erased())?;
+            }
+        }
+    }
+    for file in files {
+        strip_sealed(copy, target, &file, scope)?;
+    }
+    Ok(())
+}
+
+/// The new file is on disk before the row that names it is committed; the old one goes with those that no row names.
+fn strip_sealed(
+    copy: Session<'_>,
+    target: &Target,
+    file: &SealedFile,
+    scope: &str,
+) -> Result<()> {
+    let rows = without_scope(copy.sealed_commits(file)?, scope)?;
+    if let Some((new, bytes)) = SealedFile::seal(&file.head_before(), &rows)? {
+        write_sealed(target.root(), target.disk(), &new, &bytes)?;
+        copy.write_sealed_file(&new)?;
+    }
+    Ok(())
+}
