@@ -83,7 +83,8 @@ fn live(store: &dyn Store, acts: std::ops::Range<u64>) {
     put_large(store, SCOPE, "MARK");
     put_large(store, "bob", "stay");
     let leased = RefName::new(SCOPE, "thread", ["MARKpart1"]).unwrap();
-    store.lease_acquire(&leased, "MARKowner").unwrap();
+    let leased = store.lease_acquire(&leased, "MARKowner").unwrap();
+    store.lease_release(&leased).unwrap();
 }
 
 fn erase(store: &dyn Store) -> Erased {

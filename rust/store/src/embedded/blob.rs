@@ -96,6 +96,18 @@ impl BlobFiles {
         }
     }
 
+    /// What was removed stays so, whatever fails. At most 256 folders. Errors: `Io`.
+    pub(super) fn sync_folders(&self) -> Result<()> {
+        let failed = |error| io_error("sync", &self.root, error);
+        for folder in fs::read_dir(&self.root).map_err(failed)? {
+            let folder = folder.map_err(failed)?;
+            if folder.file_type().map_err(failed)?.is_dir() {
+                self.disk.sync_directory(&folder.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The whole block, checked. Errors: `Corrupt`, `Io`.
     pub(super) fn read(&self, row: &BlockRow) -> Result<Arc<[u8]>> {
         let bytes = self.read_unchecked(row)?;

@@ -340,7 +340,9 @@ impl EmbeddedStore {
                 }
             }
         }
-        Ok(())
+        // One that comes back with a power failure would have no row that tells of it.
+        let synced = shared.disk.sync_directory(&folder);
+        synced.map_err(|error| io_error("sync", &folder, error))
     }
 }
 

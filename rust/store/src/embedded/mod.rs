@@ -127,7 +127,7 @@ impl EmbeddedStore {
             callers_wait: options.callers_wait,
             closed: AtomicBool::new(false),
         };
-        if store.may_write() && options.mend {
+        if store.may_write() {
             store.finish_left();
         }
         Ok(store)

@@ -101,6 +101,12 @@ impl EmbeddedStore {
             }
             std::thread::sleep(LOG_RETRY);
         }
+        // A power failure brings back neither what stood in the log, nor a file.
+        let log = shared.root.join(LOG);
+        shared
+            .sync_log()
+            .map_err(|error| io_error("sync", &log, error))?;
+        shared.blobs.sync_folders()?;
         shared.reserve.make_again();
         let (database_bytes, log_bytes) = (self.database_bytes(), self.log_bytes());
         Ok(Vacuumed {
