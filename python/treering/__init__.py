@@ -22,6 +22,7 @@ from treering.blocks import BlockInfo, Blocks
 from treering.commit import Commit, CommitReceipt, CommitThreads, StepDraft, ThreadDraft
 from treering.context import END_ROLE, START_ROLE, Context
 from treering.diff import Diff
+from treering.erasure import Erased, Erasure, Vacuumed
 from treering.errors import (
     AlreadyExists,
     Ambiguous,
@@ -102,6 +103,7 @@ from treering.stores import (
 )
 from treering.thread import Status, Thread
 from treering.threads import Threads
+from treering.stores.trimming import ScopeTrimmed, TrimmedActor
 from treering.vector import Vector
 from treering.verify import Finding, Repair, VerifyReport
 from treering.workspace import LocalWorkspace, Workspace
@@ -144,6 +146,8 @@ __all__ = [
     "DiskFull",
     "Diverged",
     "Durability",
+    "Erased",
+    "Erasure",
     "EventRefused",
     "ExpireReport",
     "Exported",
@@ -206,6 +210,7 @@ __all__ = [
     "ScopeEvent",
     "ScopeRef",
     "ScopeVerifyReport",
+    "ScopeTrimmed",
     "Scoped",
     "ScriptsStore",
     "SealReport",
@@ -228,9 +233,11 @@ __all__ = [
     "ThreadDraft",
     "Threads",
     "TreeringError",
+    "TrimmedActor",
     "Unavailable",
     "UnfinishedFork",
     "UserConfigStore",
+    "Vacuumed",
     "Vector",
     "VerifyReport",
     "VersionConflict",

@@ -53,6 +53,8 @@ class BackupReport:
     """Large blocks that were copied; they are among `blocks`."""
     copied_bytes: int
     """Bytes that were copied, of the database and of files."""
+    erased_scopes: int
+    """Scopes that went because they were erased in the store since."""
     checked_blocks: int
     """Blocks of the backup that were read again and hashed."""
     duration_ms: int
@@ -83,6 +85,8 @@ def restore(
     backup: str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
+    erasures: str | os.PathLike[str] | None = None,
+    as_it_is: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> BackupReport:
     """Returns what was restored: a store in the directory `path`, made of the backup, checked like one.
@@ -91,8 +95,14 @@ def restore(
     same directory as before. One that is cut short can't be opened; restoring again makes it anew. Leases are
     not restored. `backup` may be a store's directory, too. O(backup).
 
+    Scopes that were erased since the backup was made are left out, before there is a store. Who says so is the store that
+    it is of, which is looked for where it was, or `erasures`: that store's directory, a newer backup or copy of it, or
+    a file that `Store.export_erasures` wrote. `as_it_is` restores what the backup has, whatever was erased since.
+
     Errors:
-        Invalid (`invalid`): `backup` is no store, or there is something in `path`.
+        Invalid (`invalid`): `backup` is no store, or there is something in `path`; the store of the backup is not where
+            it was, and neither `erasures` nor `as_it_is` is given.
+        Diverged (`diverged`): `erasures` are of another store.
         Corrupt (`corrupt`): the backup is not sound.
         DiskFull (`disk-full`), Unavailable (`unavailable`): the store can't be written.
 
@@ -107,7 +117,9 @@ def restore(
         ...         len(store.threads.list())
         1
     """
-    return BackupReport(**finish(_core.restore(path_text(backup), path_text(path), _LOCK_WAIT_MS), progress))
+    known = None if erasures is None else path_text(erasures)
+    work = _core.restore(path_text(backup), path_text(path), _LOCK_WAIT_MS, known, as_it_is)
+    return BackupReport(**finish(work, progress))
 
 
 def finish(work: Work, progress: Callable[[Progress], None] | None) -> dict[str, Any]:

@@ -43,7 +43,9 @@ class JournalEntry:
     cursor: str
     """Where to go on from: `store.journal(after=entry.cursor)`. Opaque."""
     blank: bool = False
-    """What it did was lost and given up (`store.give_up_commit`): `moves` is empty."""
+    """What it did was lost and given up (`store.give_up_commit`), or erased: `moves` is empty."""
+    erased: bool = False
+    """It was about a scope that was erased, or erased it."""
 
     @property
     def at(self) -> datetime:
@@ -51,7 +53,7 @@ class JournalEntry:
         return when(self.at_ms)
 
     def __repr__(self) -> str:
-        moves = "given up" if self.blank else ", ".join(map(str, self.moves)) or "blocks only"
+        moves = "erased" if self.erased else "given up" if self.blank else ", ".join(map(str, self.moves)) or "blocks only"
         return f"<JournalEntry {self.position} {moves}>"
 
 
@@ -140,4 +142,4 @@ def moment_ms(moment: datetime) -> int:
 def entry(row: dict[str, Any]) -> JournalEntry:
     """Returns a journal entry from the core's terms."""
     moves = tuple(Move(m["scope"], m["kind"], tuple(m["name"]), m["version"], m["target"]) for m in row["moves"])
-    return JournalEntry(row["position"], row["at_ms"], moves, row["cursor"], row["blank"])
+    return JournalEntry(row["position"], row["at_ms"], moves, row["cursor"], row["blank"], row["erased"])

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from treering._calls import Chunks, read, stream
+from treering._calls import Chunks, Op, read, stream, verb
 from treering._core import Cid, discard_fork, fork_scope
 from treering._family import SYNC, Family
 from treering._session import Address, Durability, Home, home
@@ -16,6 +16,7 @@ from treering.backup import Progress
 from treering.backup import finish as finished
 from treering.blocks import Blocks
 from treering.commit import Commit
+from treering.erasure import Erased, erase
 from treering.errors import Invalid
 from treering.forks import Lineage, lineage_of
 from treering.holds import Hold, held, take
@@ -43,6 +44,7 @@ from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
 from treering.stores.roles import RolesStore
 from treering.stores.sources import ScriptsStore, WorkflowsStore
+from treering.stores.trimming import ScopeTrimmed, trim
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
 from treering.thread import Thread
 from treering.threads import Threads
@@ -266,6 +268,63 @@ class Scope:
         One that has ended is listed until a collection removes it. O(holds of all scopes).
         """
         yield from held(self._family, self._home.session, self.name)
+
+    @verb
+    def trim(
+        self, *, keep: int | None = None, before: datetime | None = None, dry_run: bool = False
+    ) -> Op[ScopeTrimmed]:
+        """Returns what was cut off of the histories of all actors of the scope, by one rule; with `dry_run` what would be.
+
+        `keep` the newest so many events of each actor (0: only what it is), or `before` a moment (with its zone): what
+        each was then can still be asked, as can what came after. What the actors are stays. One commit for each actor
+        that has something to cut off; one that can't be trimmed is named, and keeps no other from it. Cut short, the
+        same call again goes on. Threads have no history that can be cut off: their steps are what they are. The blocks
+        go with the next `Store.gc`. For good. O(actors), and O(what is kept) of those that are trimmed.
+
+        Errors:
+            Invalid (`invalid`): not exactly one of `keep` and `before`, or a time without a zone.
+            Unavailable (`unavailable`): the store can't be written; those before are trimmed.
+
+        Example:
+            >>> import treering
+            >>> alice = treering.memory().scope("alice")
+            >>> for number in range(10):
+            ...     _ = alice.memory.add("context", f"fact {number}")
+            >>> alice.trim(keep=3).dropped, len(alice.memory.get())
+            (7, 10)
+        """
+        return (yield from trim(self._home, keep, before, dry_run))
+
+    @read
+    def erase(self, command_id: str | None = None, *, dry_run: bool = False) -> Erased:
+        """Returns what was erased: the whole scope, for good, durable. With `dry_run` what would be.
+
+        Every thread, actor, pin and projection of the scope goes, with its keys, holds, leases and command receipts, and
+        what its commits say in the journal: their digests stay, so `verify` proves the journal as before. Readers see
+        the scope whole or not at all. The name may be used again, and old command ids are new then. Blocks go with the
+        next `Store.gc`, but for those that other scopes reach: `held_by` names them. `Store.vacuum` then gives back
+        what is left in free room. What was copied elsewhere (another store, an exported file) is not touched; a
+        backup follows when it is brought up to date. A note stays, without the name: `Store.erasures`.
+
+        The same `command_id` again erases nothing and answers as the first did, also where the name is used again. One
+        that is interrupted is finished by the next erase, vacuum or opening; until then the scope takes no commit
+        (`Conflict`). O(journal + blocks); others wait for O(refs of the scope) at most.
+
+        Errors:
+            Corrupt (`corrupt`): a ref, receipt, hold, commit or link can't be read, so that nobody knows whether it is
+                the scope's: nothing was changed.
+            LockTimeout (`lock-timeout`): a backup copies files. The scope may be gone, and the rest waits for the next.
+            LimitExceeded (`limit-exceeded`), Invalid (`invalid`): of the command id.
+
+        Example:
+            >>> import treering
+            >>> store = treering.memory()
+            >>> alice = store.scope("alice")
+            >>> _ = alice.memory.add("preference", "answers in French")
+            >>> alice.erase().refs, store.scopes()
+            (1, [])
+        """
+        return erase(self._home.session.core, self.name, command_id, dry_run)
 
     def commit(self, command_id: str | None = None) -> Commit:
         """Returns a context manager: what is done through it is written in one commit, or not at all.

@@ -14,6 +14,7 @@ from treering._family import SYNC, Family
 from treering._session import Durability, Location, Session, home, memory_session, open_session
 from treering.backup import BackupReport, CopyReport, Progress, finish, path_text
 from treering.blocks import Blocks
+from treering.erasure import Erasure, Vacuumed, notes, vacuumed, write_notes
 from treering.errors import Closed, Invalid
 from treering.forks import UnfinishedFork, unfinished
 from treering.gc import GcReport
@@ -186,6 +187,51 @@ class Store:
                 absent, or its digest and chain are damaged, too.
         """
         self._session.core.give_up_commit(position)
+
+    @read
+    def vacuum(self) -> Vacuumed:
+        """Returns what was given back: free pages go to the system, and the log is emptied, durable.
+
+        After `gc`, nothing of what was deleted is in the store's files then, if the answer is `complete` (true).
+        What others keep it from is in the answer: the log can't be emptied while another process reads from it. Others
+        write meanwhile; each piece holds the write lock for some milliseconds. It finishes erases that were cut
+        short. In memory nothing happens. O(free pages).
+
+        Errors:
+            Unavailable (`unavailable`): the disk fails; ReadOnly (`read-only`).
+
+        Example:
+            >>> import treering
+            >>> bool(treering.memory().vacuum())
+            True
+        """
+        return vacuumed(self._session.core)
+
+    @read
+    def erasures(self, scope: str | None = None) -> tuple[Erasure, ...]:
+        """Returns the notes of scopes that were erased, the oldest first; those of one name, if it is given.
+
+        A note has no name: who knows a name can ask for it. O(notes).
+
+        Example:
+            >>> import treering
+            >>> store = treering.memory()
+            >>> _ = store.scope("alice").erase()
+            >>> len(store.erasures()), len(store.erasures("alice")), len(store.erasures("bob"))
+            (1, 1, 0)
+        """
+        return notes(self._session.core, scope)
+
+    @read
+    def export_erasures(self, path: str | os.PathLike[str]) -> None:
+        """Writes these notes to a file, for `treering.restore(…, erasures=path)` where this store is gone by then.
+
+        The file appears whole; one that is there is replaced.
+
+        Errors:
+            Unavailable (`unavailable`): it can't be written.
+        """
+        write_notes(self._session.core, path)
 
     @feed
     def watch(self, after: str | None = None) -> Feed[JournalEntry]:

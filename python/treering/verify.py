@@ -54,6 +54,8 @@ class VerifyReport:
     commits: int
     blank_commits: int
     """Those of them whose bodies were lost and given up: known, and no finding."""
+    erased_commits: int
+    """Those whose bodies went with the scope that they were about, and the commits that erased them."""
     receipts: int
     threads: int
     steps: int
@@ -72,7 +74,8 @@ class VerifyReport:
 
     def __str__(self) -> str:
         blank = f" ({self.blank_commits} given up)" if self.blank_commits else ""
-        checked = f"{self.blocks} blocks, {self.refs} refs, {self.commits} commits{blank}, {self.steps} steps"
+        erased = f" ({self.erased_commits} erased)" if self.erased_commits else ""
+        checked = f"{self.blocks} blocks, {self.refs} refs, {self.commits} commits{blank}{erased}, {self.steps} steps"
         if self.ok:
             return f"ok: {checked}"
         return "\n".join([f"{len(self.findings)} findings in {checked}", *map(str, self.findings)])

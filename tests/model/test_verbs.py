@@ -45,6 +45,11 @@ NOT_PLAYED = {
     "Commit.own": "own actors: tests/own_actors/test_commit.py plays it",
     "Scope.projection": "projections: tests/projections plays it, against a plain fold too",
     "Scope.projections": "projections: tests/projections plays it",
+    "Scope.erase": "tests/erasure plays it",
+    "Scope.trim": "tests/erasure plays it",
+    "Store.erasures": "tests/erasure plays it",
+    "Store.export_erasures": "tests/erasure plays it",
+    "Store.vacuum": "tests/erasure plays it",
     "Blocks.vector": "collections: tests/collections plays it",
     "Blocks.map": "collections: tests/collections plays it",
 }

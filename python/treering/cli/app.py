@@ -22,6 +22,7 @@ from treering.cli import (
     ref,
     scope,
     stats,
+    vacuum,
     verify,
 )
 from treering.cli.exits import UsageError, complain, explain, is_bare
@@ -85,6 +86,7 @@ app.add_typer(ref.ref_app)
 app.add_typer(pin.pin_app)
 app.add_typer(hold.hold_app)
 app.command("gc", epilog=gc.EPILOG)(gc.gc)
+app.command("vacuum", epilog=vacuum.EPILOG)(vacuum.vacuum)
 app.add_typer(journal_app)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("stats", epilog=stats.EPILOG)(stats.stats)

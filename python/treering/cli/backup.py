@@ -15,6 +15,7 @@ BACKUP_EPILOG: Final = examples(
 )
 RESTORE_EPILOG: Final = examples(
     "treering restore /mnt/disk/state ./state",
+    "treering restore /mnt/disk/state ./state --erasures ./erasures",
 )
 
 
@@ -49,15 +50,26 @@ def backup(
 def restore(
     backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="The backup's directory.")],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Where the store goes; absent or empty.")],
+    erasures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Who says which scopes were erased since: a store's directory, or what `scope erased --export` wrote. "
+            "Else the store that the backup is of.",
+        ),
+    ] = None,
+    as_it_is: Annotated[
+        bool, typer.Option("--as-it-is", help="Restore what the backup has, whatever was erased since.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a store of a backup, in a directory that is absent or empty."""
+    """Make a store of a backup, in a directory that is absent or empty. Scopes that were erased since are left out."""
     import treering
     from treering.cli.render.backup import backup_record, print_restored, watching
     from treering.cli.render.console import out, print_json
 
     with watching(f"restoring {backup}") as progress:
-        report = treering.restore(backup, path, progress=progress)
+        report = treering.restore(backup, path, erasures=erasures, as_it_is=as_it_is, progress=progress)
     if as_json:
         print_json(backup_record(report))
     else:

@@ -1,11 +1,15 @@
 """`treering scope …`: which scopes there are, what is in one, what happened there; all of one at once."""
 
+import sys
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from treering.cli import whole_scope
+from treering.cli.exits import CommandError
+from treering.cli.moments import moment
 from treering.cli.opening import Opening, opening
 from treering.cli.options import AsJson, examples
 
@@ -14,12 +18,14 @@ if TYPE_CHECKING:
 
 scope_app: Final = typer.Typer(
     name="scope",
-    help="Scopes: what each holds, what happened in it; fork, compare and check a whole one.",
+    help="Scopes: what each holds, what happened in it; fork, compare, check, trim and erase a whole one.",
     no_args_is_help=True,
     epilog=examples(
         "treering scope list",
         "treering scope show alice",
         "treering scope history alice --last 5",
+        "treering scope trim alice --before 90d",
+        "treering scope erase alice --dry-run",
     ),
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A scope.")]
@@ -110,8 +116,136 @@ def history(
         print_scope_event(console, event)
 
 
-def _scope(chosen: Opening, name: str) -> "Scope":
-    return whole_scope.named(chosen.store(), name)
+@scope_app.command(
+    "erase",
+    epilog=examples(
+        "treering scope erase alice --dry-run",
+        "treering scope erase alice",
+        "treering scope erase alice --yes --command-id request-812 --json",
+    ),
+)
+def erase(
+    context: typer.Context,
+    name: Name,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Change nothing; say what would go.")] = False,
+    command_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="What makes a retry safe: the same id erases once.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a whole scope, for good: threads, actors, pins, projections, receipts, and what the journal says of it.
+
+    Its blocks go with the next gc, but for those that other scopes hold; vacuum then gives back the free room.
+    """
+    store = opening(context).store(write=not dry_run)
+    scope = store.scope(name)
+    if not (yes or dry_run):
+        if not sys.stdin.isatty():
+            raise CommandError("nothing was erased; nobody is there to ask", "pass --yes, or --dry-run to look first")
+        if not typer.confirm(f"Erase {name} ({scope.erase(dry_run=True)}), for good?", err=True):
+            raise typer.Abort
+    erased = scope.erase(command_id, dry_run=dry_run)
+    if as_json:
+        from treering.cli.render.console import print_json
+        from treering.cli.render.erasing import erased_record
+
+        print_json(erased_record(erased, dry_run))
+        return
+    from treering.cli.render.console import out
+    from treering.cli.render.erasing import print_erased
+
+    print_erased(out(), name, erased, dry_run)
+
+
+@scope_app.command(
+    "trim",
+    epilog=examples(
+        "treering scope trim alice --keep 100 --dry-run",
+        "treering scope trim alice --before 90d --yes",
+        "treering scope trim alice --keep 0 --yes --json",
+    ),
+)
+def trim(
+    context: typer.Context,
+    name: Name,
+    keep: Annotated[
+        int | None, typer.Option(min=0, metavar="EVENTS", help="Keep the newest so many events of each actor.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Keep what came after a day (UTC) or an age (90d, 12h).")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Change nothing; say what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cut off the history of all actors of a scope, for good. What they are stays, and threads keep all their steps."""
+    if (keep is None) == (before is None):
+        raise typer.BadParameter("say what is kept: one of --keep and --before", param_hint="--keep")
+    until = None if before is None else moment(before, "day or age")
+    chosen = opening(context)
+    scope = _scope(chosen, name, write=not dry_run)
+    if not (yes or dry_run):
+        if not sys.stdin.isatty():
+            raise CommandError("nothing was cut off; nobody is there to ask", "pass --yes, or --dry-run to look first")
+        plan = scope.trim(keep=keep, before=until, dry_run=True)
+        if not typer.confirm(f"Forget {plan.dropped:,} versions of {len(plan.actors):,} actors, for good?", err=True):
+            raise typer.Abort
+    done = scope.trim(keep=keep, before=until, dry_run=dry_run)
+    from treering.cli.render.erasing import print_trimmed, trimmed_record
+
+    if as_json:
+        from treering.cli.render.console import print_json
+
+        print_json(trimmed_record(done, dry_run))
+    else:
+        from treering.cli.render.console import err, out
+
+        print_trimmed(out(), err(), done, dry_run)
+    if done.refused:
+        raise typer.Exit(1)
+
+
+@scope_app.command(
+    "erased",
+    epilog=examples(
+        "treering scope erased",
+        "treering scope erased alice --json",
+        "treering scope erased --export erasures",
+    ),
+)
+def erased(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Only erasures of this name; notes don't say names.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all notes to a file, for treering restore --erasures.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the notes that erased scopes left: when, and how much went."""
+    store = opening(context).store()
+    if export is not None:
+        store.export_erasures(export)
+    notes = store.erasures(name)
+    from treering.cli.render.erasing import note_record, print_notes
+
+    if as_json:
+        from treering.cli.render.console import print_json_array
+
+        print_json_array(map(note_record, notes))
+        return
+    from treering.cli.render.console import err, out
+
+    if notes:
+        print_notes(out(), notes)
+    else:
+        err().print("nothing was erased", style="faint")
+
+
+def _scope(chosen: Opening, name: str, *, write: bool = False) -> "Scope":
+    return whole_scope.named(chosen.store(write=write), name)
 
 
 scope_app.command("fork", epilog=whole_scope.FORK)(whole_scope.fork)

@@ -316,6 +316,7 @@ fn of_store(error: StoreError) -> Raised {
             .text("scope", scope)
             .number("oldest_at_ms", u64::try_from(oldest_ms).unwrap_or(0)),
         StoreError::CollectedSince { scope, .. } => raised("HistoryTrimmed").text("scope", scope),
+        StoreError::BeingErased { scope } => raised("Conflict").text("scope", scope),
         StoreError::Cancelled => raised("Unavailable"),
         StoreError::ForkedProcess => raised("ForkedProcess"),
         StoreError::Io {

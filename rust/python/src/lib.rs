@@ -17,6 +17,7 @@ mod collection;
 mod convert;
 mod decode;
 mod encode;
+mod erasing;
 mod error;
 mod head;
 mod journal;
@@ -62,6 +63,8 @@ mod _core {
     use crate::codec::{collect_links, decode, encode, from_dag_json, to_dag_json};
     #[pymodule_export]
     use crate::collection::{MapCore, VectorCore};
+    #[pymodule_export]
+    use crate::erasing::{erase_scope, erasures, erasures_file, vacuum};
     #[pymodule_export]
     use crate::messages::{decode_message, encode_message};
     #[pymodule_export]

@@ -15,7 +15,7 @@ use treering_actor::stores::user_config::Defaults;
 use treering_block::{Block, BlockError, Cid, CidPrefix, Codec, Reader};
 use treering_store::{
     BackupOptions, Commit, CopyOptions, Counters, Cursor, EmbeddedStore, Head, JournalEntry,
-    MemoryStore, OpenOptions, Store, StoreError, StoreStats, VerifyReport, Version, copy,
+    MemoryStore, OpenOptions, Store, StoreError, StoreStats, VerifyReport, Version, copy, restore_erased,
 };
 use treering_thread::content::{read_content_node, read_payload};
 use treering_thread::{Content, Threads, verify_threads};
@@ -27,6 +27,7 @@ use crate::convert::{
     ByteString, Count, DurabilityName, OurCid, Text, bytes_object, our_cids, value_object,
 };
 use crate::decode::{DecodeError, decode};
+use crate::erasing::erased;
 use crate::error::{CoreError, Result};
 use crate::head;
 use crate::journal::{Before, extent_object};
@@ -532,14 +533,21 @@ impl Core {
 
 /// Makes a store of a backup, in a directory that is absent or empty.
 #[pyfunction]
-#[pyo3(signature = (backup, path, lock_wait_ms))]
-pub fn restore(backup: Text, path: Text, lock_wait_ms: Count) -> Result<PyWork> {
+#[pyo3(signature = (backup, path, lock_wait_ms, erasures, as_it_is))]
+pub fn restore(
+    backup: Text,
+    path: Text,
+    lock_wait_ms: Count,
+    erasures: Option<Text>,
+    as_it_is: bool,
+) -> Result<PyWork> {
     let options = OpenOptions {
         lock_wait: Duration::from_millis(lock_wait_ms.0),
         ..OpenOptions::default()
     };
     PyWork::start(move |progress| {
-        let report = treering_store::restore(&*backup, &*path, &options, progress)?;
+        let erased = erased(&backup, &options, erasures.as_deref(), as_it_is)?;
+        let report = restore_erased(&*backup, &*path, &options, &erased, progress)?;
         Ok(Answer::Backup(report))
     })
 }
@@ -591,6 +599,7 @@ fn entry_object<'py>(py: Python<'py>, entry: &JournalEntry) -> PyResult<Bound<'p
     object.set_item("at_ms", entry.at_ms)?;
     object.set_item("moves", moves)?;
     object.set_item("blank", entry.blank)?;
+    object.set_item("erased", entry.erased)?;
     object.set_item("cursor", place.cursor().to_string())?;
     Ok(object)
 }
@@ -603,6 +612,7 @@ pub fn report_object<'py>(py: Python<'py>, report: &VerifyReport) -> PyResult<Bo
         refs,
         commits,
         blank_commits,
+        erased_commits,
         receipts,
         threads,
         steps,
@@ -625,6 +635,7 @@ pub fn report_object<'py>(py: Python<'py>, report: &VerifyReport) -> PyResult<Bo
         ("refs", refs),
         ("commits", commits),
         ("blank_commits", blank_commits),
+        ("erased_commits", erased_commits),
         ("receipts", receipts),
         ("threads", threads),
         ("steps", steps),

@@ -115,6 +115,7 @@ fn report<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyDict>>
                 removed_blocks,
                 files,
                 copied_bytes,
+                erased_scopes,
                 checked_blocks,
                 duration_ms,
             } = report;
@@ -127,6 +128,7 @@ fn report<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyDict>>
                 ("removed_blocks", removed_blocks),
                 ("files", files),
                 ("copied_bytes", copied_bytes),
+                ("erased_scopes", erased_scopes),
                 ("checked_blocks", checked_blocks),
                 ("duration_ms", duration_ms),
             ] {

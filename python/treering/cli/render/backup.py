@@ -67,13 +67,16 @@ def print_backup(console: Console, report: "BackupReport") -> None:
         line = f"{'brought up to date' if report.incremental else 'backed up'}: {_copied(report)}"
         if report.removed_blocks:
             line += f"; {count(report.removed_blocks, 'collected block')} removed"
+        if report.erased_scopes:
+            line += f"; {count(report.erased_scopes, 'erased scope')} removed"
     console.print(f"{line}; {count(report.checked_blocks, 'block')} checked")
     _print_head(console, report)
 
 
 def print_restored(console: Console, report: "BackupReport") -> None:
     """One line of what was restored, one of what proves it."""
-    console.print(f"restored: {_copied(report)}; {count(report.checked_blocks, 'block')} checked")
+    left_out = f"; {count(report.erased_scopes, 'erased scope')} left out" if report.erased_scopes else ""
+    console.print(f"restored: {_copied(report)}; {count(report.checked_blocks, 'block')} checked{left_out}")
     _print_head(console, report)
 
 

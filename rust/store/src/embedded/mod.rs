@@ -99,7 +99,7 @@ use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::{Helper, PATIENCE, Ticket};
 use crate::vacuum::Vacuumed;
 use crate::verify;
-pub use backup::{BackupOptions, BackupReport, restore, restore_erased};
+pub use backup::{BackupOptions, BackupReport, erased_since, restore, restore_erased};
 pub use disk::{Disk, DiskLayer, FileOp, Verdict};
 pub use options::OpenOptions;
 pub use schema::FORMAT;

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use treering_block::Cid;
 
-use self::target::{Found, Target};
+use self::target::{Found, Target, source_of};
 use super::EmbeddedStore;
 use super::blob::BlobFiles;
 use super::directory::{BACKUP, FILES_LOCK, RESTORE};
@@ -195,6 +195,29 @@ pub fn restore_erased(
     target.drop_marker()?;
     report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
+}
+
+/// What was erased since a backup was made, as the store says that it is of: the one at the place that the backup notes,
+/// if it is there and the same. A directory that is a store, and no backup, says itself what it knows. None: nobody
+/// says.
+///
+/// Errors: those of opening `backup`.
+pub fn erased_since(backup: impl AsRef<Path>, options: &OpenOptions) -> Result<Option<Erasures>> {
+    let options = OpenOptions {
+        create: false,
+        read_only: true,
+        ..options.clone()
+    };
+    let backup = backup.as_ref();
+    let known = EmbeddedStore::open(backup, &options)?.erasures()?;
+    if !backup.join(BACKUP).exists() {
+        return Ok(Some(known));
+    }
+    let Some(source) = source_of(backup) else {
+        return Ok(None);
+    };
+    let told = EmbeddedStore::open(source, &options).and_then(|store| store.erasures());
+    Ok(told.ok().filter(|told| told.store_id == known.store_id))
 }
 
 /// One moment of the store that is copied.

@@ -31,6 +31,8 @@ use rusqlite::{Connection, OpenFlags};
 
 const MARKER_TEXT_BACKUP: &str = "A backup of a treering store. Open it for reading, or make a store of it with `treering restore`.\n";
 const MARKER_TEXT_RESTORE: &str = "A treering store that is being restored from a backup.\n";
+/// Before the directory of the store that a backup is of, in its marker.
+const MARKER_SOURCE: &str = "of ";
 /// KiB, negative by SQLite's rule.
 const CACHE_KIB: i64 = -32_768;
 
@@ -82,7 +84,7 @@ impl Target {
         let directory = Directory::at(root);
         if !directory.root().join(marker).exists() {
             refuse_used(&directory, marker)?;
-            mark(&directory, marker, disk)?;
+            mark(&directory, marker, source, disk)?;
         }
         let lock = WriteLock::open(&directory.lock(), disk)?;
         wait_for(&lock, wait)?;
@@ -244,6 +246,13 @@ impl Open {
     }
 }
 
+/// The store that a backup was first made of, by its marker; None where there is none, or it does not say so.
+pub(super) fn source_of(backup: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(backup.join(BACKUP)).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(MARKER_SOURCE));
+    line.map(PathBuf::from)
+}
+
 /// Errors: `Invalid` for a directory with anything in it.
 fn refuse_used(directory: &Directory, marker: &str) -> Result<()> {
     let root = directory.root();
@@ -274,12 +283,12 @@ fn refused(marker: &str, root: &Path, why: &str) -> StoreError {
 }
 
 /// From here on an unfinished directory is told from an empty one.
-fn mark(directory: &Directory, marker: &str, disk: &Disk) -> Result<()> {
+fn mark(directory: &Directory, marker: &str, source: &Path, disk: &Disk) -> Result<()> {
     let path = directory.root().join(marker);
     let text = if marker == BACKUP {
-        MARKER_TEXT_BACKUP
+        format!("{MARKER_TEXT_BACKUP}{MARKER_SOURCE}{}\n", source.display())
     } else {
-        MARKER_TEXT_RESTORE
+        MARKER_TEXT_RESTORE.to_owned()
     };
     let mut how = File::options();
     how.write(true).create(true).truncate(true);
