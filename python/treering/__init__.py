@@ -101,9 +101,9 @@ from treering.stores import (
     UserConfigStore,
     WorkflowsStore,
 )
+from treering.stores.trimming import ScopeTrimmed, TrimmedActor
 from treering.thread import Status, Thread
 from treering.threads import Threads
-from treering.stores.trimming import ScopeTrimmed, TrimmedActor
 from treering.vector import Vector
 from treering.verify import Finding, Repair, VerifyReport
 from treering.workspace import LocalWorkspace, Workspace

@@ -95,9 +95,10 @@ def restore(
     same directory as before. One that is cut short can't be opened; restoring again makes it anew. Leases are
     not restored. `backup` may be a store's directory, too. O(backup).
 
-    Scopes that were erased since the backup was made are left out, before there is a store. Who says so is the store that
-    it is of, which is looked for where it was, or `erasures`: that store's directory, a newer backup or copy of it, or
-    a file that `Store.export_erasures` wrote. `as_it_is` restores what the backup has, whatever was erased since.
+    Scopes that were erased since the backup was made are left out, before there is a store. Who says so is the store
+    that it is of, which is looked for where it was, or `erasures`: that store's directory, a newer backup or copy of
+    it, or a file that `Store.export_erasures` wrote. `as_it_is` restores what the backup has, whatever was erased
+    since.
 
     Errors:
         Invalid (`invalid`): `backup` is no store, or there is something in `path`; the store of the backup is not where

@@ -17,7 +17,6 @@ from treering.errors import Unavailable
 from treering.step import when
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erased:
     """What `Scope.erase` took away; of a dry run: what it would."""

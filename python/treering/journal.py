@@ -53,7 +53,9 @@ class JournalEntry:
         return when(self.at_ms)
 
     def __repr__(self) -> str:
-        moves = "erased" if self.erased else "given up" if self.blank else ", ".join(map(str, self.moves)) or "blocks only"
+        moves = (
+            "erased" if self.erased else "given up" if self.blank else ", ".join(map(str, self.moves)) or "blocks only"
+        )
         return f"<JournalEntry {self.position} {moves}>"
 
 

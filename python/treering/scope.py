@@ -273,7 +273,7 @@ class Scope:
     def trim(
         self, *, keep: int | None = None, before: datetime | None = None, dry_run: bool = False
     ) -> Op[ScopeTrimmed]:
-        """Returns what was cut off of the histories of all actors of the scope, by one rule; with `dry_run` what would be.
+        """Returns what was cut off of the histories of all actors of the scope; with `dry_run` what would be.
 
         `keep` the newest so many events of each actor (0: only what it is), or `before` a moment (with its zone): what
         each was then can still be asked, as can what came after. What the actors are stays. One commit for each actor
@@ -299,12 +299,12 @@ class Scope:
     def erase(self, command_id: str | None = None, *, dry_run: bool = False) -> Erased:
         """Returns what was erased: the whole scope, for good, durable. With `dry_run` what would be.
 
-        Every thread, actor, pin and projection of the scope goes, with its keys, holds, leases and command receipts, and
-        what its commits say in the journal: their digests stay, so `verify` proves the journal as before. Readers see
-        the scope whole or not at all. The name may be used again, and old command ids are new then. Blocks go with the
-        next `Store.gc`, but for those that other scopes reach: `held_by` names them. `Store.vacuum` then gives back
-        what is left in free room. What was copied elsewhere (another store, an exported file) is not touched; a
-        backup follows when it is brought up to date. A note stays, without the name: `Store.erasures`.
+        Every thread, actor, pin and projection of the scope goes, with its keys, holds, leases and command receipts,
+        and what its commits say in the journal: their digests stay, so `verify` proves the journal as before. Readers
+        see the scope whole or not at all. The name may be used again, and old command ids are new then. Blocks go
+        with the next `Store.gc`, but for those that other scopes reach: `held_by` names them. `Store.vacuum` then
+        gives back what is left in free room. What was copied elsewhere (another store, an exported file) is not
+        touched; a backup follows when it is brought up to date. A note stays, without the name: `Store.erasures`.
 
         The same `command_id` again erases nothing and answers as the first did, also where the name is used again. One
         that is interrupted is finished by the next erase, vacuum or opening; until then the scope takes no commit

@@ -1,6 +1,8 @@
 """`treering scope erase`, `scope erased`, `vacuum`, and a restore after that."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,16 @@ import treering
 from .conftest import Cli
 
 pytestmark = pytest.mark.usefixtures("store")
+
+
+READS = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("BEGIN")
+database.execute("SELECT count(*) FROM ref").fetchall()
+print("reading", flush=True)
+sys.stdin.readline()
+"""
 
 
 def parsed(cli: Cli, *arguments: str) -> Any:
@@ -74,17 +86,17 @@ def test_vacuum(cli: Cli) -> None:
 
 
 def test_what_keeps_a_vacuum_is_said(cli: Cli, store: Path) -> None:
-    import sqlite3
-
-    reader = sqlite3.connect(store / "store.db", isolation_level=None)
     with treering.open(store) as opened:
         opened.threads.start("more")
-        reader.executescript("BEGIN; SELECT count(*) FROM ref")
-        reader.execute("SELECT count(*) FROM ref").fetchall()
-        opened.threads.start("more")
-        done = cli("vacuum")
-        reader.execute("ROLLBACK")
-    reader.close()
+        reader = subprocess.Popen(
+            [sys.executable, "-c", READS, str(store / "store.db")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        with reader:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == b"reading\n"
+            opened.threads.start("more")
+            done = cli("vacuum")
+            reader.communicate(b"\n")
     assert done.code == 1
     assert "of the log stay" in done.err
 

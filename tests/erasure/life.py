@@ -7,32 +7,37 @@ from treering.messages import Conversation, Message, UserConfig
 
 SCOPE = "SCOPEMARK"
 MARKS = (
-    "SCOPEMARK", "KEYMARK", "PROMPTMARK", "CONTENTMARK", "LONGMARK", "METAMARK", "FIELDMARK", "ARTIFACTMARK", "FILEMARK",
-    "COMMANDMARK", "LABELMARK", "ERRORMARK", "SUMMARYMARK", "PINMARK", "BLOCKMARK", "TITLEMARK", "CHATMARK",
-    "MESSAGEMARK", "THINKINGMARK", "MEMORYMARK", "CATEGORYMARK", "AGENTMARK", "TYPEMARK", "ROOMMARK", "DISPLAYMARK",
-    "CONFIGMARK", "WORKFLOWMARK", "SOURCEMARK", "SCRIPTMARK", "PROJECTIONMARK", "VIEWMARK", "PRINCIPALMARK", "CAUSEMARK",
-    "WORKERMARK", "NOWMARK", "GONEMARK", "MAPMARK", "BATCHMARK",
+    "SCOPEMARK", "KEYMARK", "PROMPTMARK", "CONTENTMARK", "LONGMARK", "METAMARK", "FIELDMARK", "ARTIFACTMARK",
+    "FILEMARK", "COMMANDMARK", "LABELMARK", "ERRORMARK", "SUMMARYMARK", "PINMARK", "BLOCKMARK", "TITLEMARK",
+    "CHATMARK", "MESSAGEMARK", "THINKINGMARK", "MEMORYMARK", "CATEGORYMARK", "AGENTMARK", "TYPEMARK",
+    "ROOMMARK", "DISPLAYMARK", "CONFIGMARK", "WORKFLOWMARK", "SOURCEMARK", "SCRIPTMARK", "PROJECTIONMARK",
+    "VIEWMARK", "PRINCIPALMARK", "CAUSEMARK", "WORKERMARK", "NOWMARK", "GONEMARK", "MAPMARK", "BATCHMARK",
 )  # fmt: skip
 
 
-def live(store: treering.Store, name: str = SCOPE, swap: str | None = None, times: int = 1) -> None:
-    """Does everything once, in that scope; `swap` takes the place of `MARK` in all texts, so that others can do the same."""
+def live(store: treering.Store, name: str = SCOPE, swap: str | None = None, number: int = 0) -> None:
+    """Does everything once, in that scope; `swap` takes the place of `MARK` in all texts, for another scope;
+    `number` tells one time from another."""
 
     def said(text: str) -> str:
         return text if swap is None else text.replace("MARK", swap)
 
     scope = store.scope(name).on_behalf_of(said("PRINCIPALMARK"), causation_id=said("CAUSEMARK"))
-    for number in range(times):
-        _threads(scope, said, number)
-        _stores(scope, said, number)
+    _threads(scope, said, number)
+    _stores(scope, said, number)
 
 
 def _threads(scope: treering.Scope, said: Any, number: int) -> None:
     thread = scope.threads.start(
-        said("WORKFLOWMARK"), prompt=said("PROMPTMARK"), key=said(f"KEYMARK-{number}"), labels={said("LABELMARK"): said("LABELMARK")},
+        said("WORKFLOWMARK"),
+        prompt=said("PROMPTMARK"),
+        key=said(f"KEYMARK-{number}"),
+        labels={said("LABELMARK"): said("LABELMARK")},
         command_id=said(f"COMMANDMARK-{number}"),
-    )  # fmt: skip
-    thread.append(said("planner"), said("CONTENTMARK"), meta={said("FIELDMARK"): said("METAMARK")}, command_id=said("COMMANDMARK"))
+    )
+    thread.append(
+        said("planner"), said("CONTENTMARK"), meta={said("FIELDMARK"): said("METAMARK")}, command_id=said("COMMANDMARK")
+    )
     thread.append("coder", said("LONGMARK ") * 2_000)
     large = said("FILEMARK ").encode() * 40_000
     thread.append("coder", "files", artifacts={said("ARTIFACTMARK.txt"): large})
@@ -50,14 +55,13 @@ def _threads(scope: treering.Scope, said: Any, number: int) -> None:
     leased = scope.threads.start("leased")
     with leased.lease(said("WORKERMARK")):
         leased.append("coder", said("NOWMARK"))
-    scope.blocks.put(scope.blocks.map({said("MAPMARK"): said("MAPMARK")}).root)
+    leased.append("coder", {"map": treering.Map({said("MAPMARK"): said("MAPMARK")})})
 
 
 def _stores(scope: treering.Scope, said: Any, number: int) -> None:
     chat = said(f"CHATMARK-{number}")
-    scope.chats.save(
-        chat, Conversation(title=said("TITLEMARK")), [Message(role="user", content=said("MESSAGEMARK"), thinking=said("THINKINGMARK"))]
-    )  # fmt: skip
+    first = Message(role="user", content=said("MESSAGEMARK"), thinking=said("THINKINGMARK"))
+    scope.chats.save(chat, Conversation(title=said("TITLEMARK")), [first])
     for _ in range(20):
         scope.chats.append(chat, [Message(role="user", content=said("MESSAGEMARK again"))])
     scope.memory.add(said("CATEGORYMARK"), said("MEMORYMARK"), source="explicit", command_id=said("COMMANDMARK"))

@@ -24,6 +24,7 @@ def found(root: Path, texts: Iterable[str]) -> list[str]:
 
 def _forms(text: str) -> Iterator[bytes]:
     yield text.encode()
+    yield text.lower().encode()
     yield text.encode("utf-16-le")
     yield text.encode().hex().encode()
 

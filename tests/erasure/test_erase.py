@@ -5,6 +5,7 @@ import pickle
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,16 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> treering.Store:
     return treering.memory() if request.param == "memory" else treering.open(tmp_path / "state")
 
 
+def shown(scope: treering.Scope) -> Any:
+    threads = [(thread.id, thread.status, [step.cid for step in thread]) for thread in scope.threads.list()]
+    return threads, list(scope.memory.get()), list(scope.history()), list(scope.pins.list()), list(scope.holds())
+
+
 def test_a_scope_goes_whole_and_nothing_else_does(store: treering.Store) -> None:
     live(store)
     live(store, "bob", swap="stay")
     bob = store.scope("bob")
-    before = [thread.record() for thread in bob.threads.list()], list(bob.memory.get()), list(bob.history())
+    before = shown(bob)
     thread = store.scope(SCOPE).threads.get("KEYMARK-0")
     plan = store.scope(SCOPE).erase(dry_run=True)
     assert store.scopes() == [SCOPE, "bob"]
@@ -42,7 +48,7 @@ def test_a_scope_goes_whole_and_nothing_else_does(store: treering.Store) -> None
     assert (alice.memory.get().version, alice.user_config.get().default_model) == (0, "")
     with pytest.raises(treering.NotFound):
         thread.refresh()
-    assert ([thread.record() for thread in bob.threads.list()], list(bob.memory.get()), list(bob.history())) == before
+    assert shown(bob) == before
     report = store.verify()
     assert report.ok
     assert report.erased_commits == erased.commits + 1

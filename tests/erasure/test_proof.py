@@ -32,9 +32,9 @@ def opened(path: Path) -> treering.Store:
 def lived(path: Path) -> treering.Store:
     """Two scopes whose rows lie side by side, a part of the journal sealed."""
     store = opened(path)
-    for _ in range(3):
-        live(store)
-        live(store, "bob", swap="stay")
+    for number in range(3):
+        live(store, number=number)
+        live(store, "bob", swap="stay", number=number)
         store.seal_journal(keep=20)
     return store
 
@@ -80,7 +80,7 @@ def test_the_scanner_finds_what_is_planted_in_each_place(path: Path) -> None:
     for file in files:
         whole = file.read_bytes()
         name = str(file.relative_to(path))
-        for planted in ("PLANTED".encode(), "PLANTED".encode("utf-16-le"), b"PLANTED".hex().encode()):
+        for planted in (b"PLANTED", "PLANTED".encode("utf-16-le"), b"PLANTED".hex().encode()):
             file.write_bytes(whole + b" " + planted)
             if name.startswith("journal/"):
                 packed = zlib.compressobj(wbits=-15)

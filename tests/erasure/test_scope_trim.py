@@ -68,7 +68,7 @@ def test_before_a_moment(tmp_path: Path) -> None:
         alice = store.scope("alice")
         for number in range(10):
             alice.memory.add("context", f"fact {number}")
-            clock.advance(hours=1)
+            clock.advance(3_600_000)
         moment = datetime.fromtimestamp((alice.memory.history()[3].at_ms + 1) / 1000).astimezone()
         then = [entry.content for entry in alice.memory.at(moment)]
         assert alice.trim(before=moment, dry_run=True).dropped == alice.trim(before=moment).dropped > 0
@@ -76,10 +76,17 @@ def test_before_a_moment(tmp_path: Path) -> None:
         assert alice.trim(before=moment).actors == ()
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{}, {"keep": 1, "before": datetime.now().astimezone()}, {"keep": -1}, {"keep": True}, {"before": 3}, {"before": datetime(2026, 1, 1)}],
-)  # fmt: skip
+WRONG: list[dict[str, Any]] = [
+    {},
+    {"keep": 1, "before": datetime.now().astimezone()},
+    {"keep": -1},
+    {"keep": True},
+    {"before": 3},
+    {"before": datetime(2026, 1, 1)},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_bad_input(store: treering.Store, wrong: dict[str, Any]) -> None:
     lived(store.scope("alice"), 3)
     with pytest.raises(treering.Invalid):
@@ -103,9 +110,7 @@ def test_one_that_is_broken_keeps_no_other_from_it(tmp_path: Path) -> None:
         head = store.scope("alice").actor("user-memory").info().head
         assert head is not None
     with sqlite3.connect(path / "store.db") as database:
-        changed = database.execute(
-            "UPDATE block SET payload = x'00' WHERE digest = ?", (bytes(head)[-32:],)
-        )
+        changed = database.execute("UPDATE block SET payload = x'00' WHERE digest = ?", (bytes(head)[-32:],))
         assert changed.rowcount == 1
     database.close()
     with treering.open(path) as store:
@@ -120,7 +125,7 @@ def test_cut_short_it_goes_on(tmp_path: Path) -> None:
     with testing.open(tmp_path / "state", disk=disk) as store:
         alice = store.scope("alice")
         lived(alice)
-        disk.fail("sync", after=2, lasting=False)
+        disk.fail("sync", nth=3)
         with pytest.raises(treering.Unavailable):
             alice.trim(keep=1)
     with treering.open(tmp_path / "state") as store:

@@ -109,11 +109,11 @@ pub fn erased(
     options: &OpenOptions,
     by: Option<&str>,
     as_it_is: bool,
-) -> treering_store::Result<Erasures> {
+) -> treering_store::Result<Option<Erasures>> {
     match by {
-        Some(path) => read(path, options),
-        None if as_it_is => Ok(Erasures::default()),
-        None => erased_since(backup, options)?.ok_or_else(|| StoreError::Invalid {
+        Some(path) => read(path, options).map(Some),
+        None if as_it_is => Ok(None),
+        None => erased_since(backup, options)?.map(Some).ok_or_else(|| StoreError::Invalid {
             what: "restore of",
             value: backup.to_owned(),
             rule: "its store is not where it was, so nobody says which scopes were erased since; give erasures= (a \

@@ -15,7 +15,8 @@ use treering_actor::stores::user_config::Defaults;
 use treering_block::{Block, BlockError, Cid, CidPrefix, Codec, Reader};
 use treering_store::{
     BackupOptions, Commit, CopyOptions, Counters, Cursor, EmbeddedStore, Head, JournalEntry,
-    MemoryStore, OpenOptions, Store, StoreError, StoreStats, VerifyReport, Version, copy, restore_erased,
+    MemoryStore, OpenOptions, Store, StoreError, StoreStats, VerifyReport, Version, copy,
+    restore_erased,
 };
 use treering_thread::content::{read_content_node, read_payload};
 use treering_thread::{Content, Threads, verify_threads};
@@ -547,7 +548,7 @@ pub fn restore(
     };
     PyWork::start(move |progress| {
         let erased = erased(&backup, &options, erasures.as_deref(), as_it_is)?;
-        let report = restore_erased(&*backup, &*path, &options, &erased, progress)?;
+        let report = restore_erased(&*backup, &*path, &options, erased.as_ref(), progress)?;
         Ok(Answer::Backup(report))
     })
 }

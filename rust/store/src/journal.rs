@@ -597,7 +597,10 @@ mod tests {
         let erased = first.clone().erased();
         assert_eq!(erased.head(), first.head());
         assert!(erased.faults(&Head::default()).is_empty());
-        assert_eq!(JournalRow::after(&Head::default(), 10, erased.body.clone()), erased);
+        assert_eq!(
+            JournalRow::after(&Head::default(), 10, erased.body.clone()),
+            erased
+        );
         let entry = erased.entry().unwrap();
         assert!(entry.blank && entry.erased && entry.moves.is_empty() && entry.scope.is_empty());
         assert_eq!(entry.body_digest, first.body_digest);
@@ -610,7 +613,10 @@ mod tests {
             let mut broken = erased.clone();
             broken.body[at] ^= 1;
             let told = broken.entry().is_ok_and(|entry| entry.erased);
-            assert!(!told && !broken.faults(&Head::default()).is_empty(), "byte {at}");
+            assert!(
+                !told && !broken.faults(&Head::default()).is_empty(),
+                "byte {at}"
+            );
         }
         let mut moved = erased;
         moved.position = 2;

@@ -310,7 +310,10 @@ impl Store for MemoryStore {
 
     fn erase(&self, scope: &str, options: &EraseOptions) -> Result<Erased> {
         erasure::check(scope, options)?;
-        let erased = self.open()?.state.erase(scope, options, self.clock.now_ms())?;
+        let erased = self
+            .open()?
+            .state
+            .erase(scope, options, self.clock.now_ms())?;
         if !(options.dry_run || erased.replayed) {
             self.ring();
         }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 use treering_store::conformance::{Backend, run, theme};
 use treering_store::{
-    Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, EraseOptions, Erased, Erasures, Expect, ExpireBefore,
-    ExpireReport, GcOptions, Head, Hold, JournalCommand, JournalEntry, JournalExtent, Lease,
-    LeaseState, Listening, MemoryStore, Quarantined, RefName, RefValue, RepairReport, Result,
-    SealReport, Store, StoreStats, Ticket, Vacuumed, VerifyReport, Wake,
+    Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, EraseOptions, Erased,
+    Erasures, Expect, ExpireBefore, ExpireReport, GcOptions, Head, Hold, JournalCommand,
+    JournalEntry, JournalExtent, Lease, LeaseState, Listening, MemoryStore, Quarantined, RefName,
+    RefValue, RepairReport, Result, SealReport, Store, StoreStats, Ticket, Vacuumed, VerifyReport,
+    Wake,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]

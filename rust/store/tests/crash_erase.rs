@@ -155,14 +155,22 @@ fn sound(store: &dyn Store) -> Result<(), String> {
 
 /// A store after a crash: it opens, is sound, is in one of these states; and from there the deeds that are left lead to
 /// the end, where nothing of the scope is in any file.
-fn check(directory: &Path, options: &OpenOptions, allowed: &[String], from: usize) -> Result<(), String> {
+fn check(
+    directory: &Path,
+    options: &OpenOptions,
+    allowed: &[String],
+    from: usize,
+) -> Result<(), String> {
     let text = |error: StoreError| error.to_string();
     let store = EmbeddedStore::open(directory, options).map_err(text)?;
     sound(&store)?;
     let found = picture(&store).map_err(text)?;
     let at = allowed.iter().position(|picture| *picture == found);
     let Some(at) = at else {
-        return Err(format!("it is in none of {} states: {found}", allowed.len()));
+        return Err(format!(
+            "it is in none of {} states: {found}",
+            allowed.len()
+        ));
     };
     for deed in &DEEDS[from + at..] {
         act(&store, *deed).map_err(|error| format!("{deed:?}: {error}"))?;
@@ -181,7 +189,12 @@ fn at_the_end(store: &EmbeddedStore, directory: &Path) -> Result<(), String> {
     sound(store)?;
     let mut left = find(directory, VICTIM);
     // A file of a block that a crash left without its row stays for a day, and a vacuum says so.
-    if store.vacuum().map_err(|error| error.to_string())?.files_left > 0 {
+    if store
+        .vacuum()
+        .map_err(|error| error.to_string())?
+        .files_left
+        > 0
+    {
         left.retain(|place| !place.starts_with("blobs/"));
     }
     if left.is_empty() {
@@ -218,7 +231,10 @@ fn live(forget: bool) -> Lived {
     }
     at_the_end(&store, &path).unwrap();
     drop(store);
-    let differ = pictures.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let differ = pictures
+        .windows(2)
+        .filter(|pair| pair[0] != pair[1])
+        .count();
     assert!(differ >= 12, "{differ}");
     Lived {
         trace: recorder.trace(),
@@ -226,7 +242,12 @@ fn live(forget: bool) -> Lived {
     }
 }
 
-fn after_power_failure(image: &Image, loss: Loss, allowed: &[String], from: usize) -> Result<(), String> {
+fn after_power_failure(
+    image: &Image,
+    loss: Loss,
+    allowed: &[String],
+    from: usize,
+) -> Result<(), String> {
     let into = tempfile::tempdir().unwrap();
     image.materialise(loss, into.path()).unwrap();
     std::fs::create_dir_all(into.path().join(ABOVE)).unwrap();
@@ -238,7 +259,10 @@ fn after_power_failure(image: &Image, loss: Loss, allowed: &[String], from: usiz
 fn fail_everywhere(lived: &Lived) -> (usize, Vec<String>) {
     let (mut image, mut least, mut most) = (Image::new(), 0, 0);
     let (mut crashes, mut faults) = (0, Vec::new());
-    let begun = lived.trace.iter().position(|event| *event == Event::Mark(0));
+    let begun = lived
+        .trace
+        .iter()
+        .position(|event| *event == Event::Mark(0));
     for (at, event) in lived.trace.iter().enumerate() {
         image.apply(event);
         if let Event::Mark(mark) = event {
@@ -251,7 +275,12 @@ fn fail_everywhere(lived: &Lived) -> (usize, Vec<String>) {
             continue;
         }
         let seed = at as u64 * 10;
-        for loss in [Loss::All, Loss::Nothing, Loss::Random(seed), Loss::Torn(seed + 1)] {
+        for loss in [
+            Loss::All,
+            Loss::Nothing,
+            Loss::Random(seed),
+            Loss::Torn(seed + 1),
+        ] {
             crashes += 1;
             let allowed = &lived.pictures[least..=most];
             if let Err(why) = after_power_failure(&image, loss, allowed, least) {
@@ -265,7 +294,12 @@ fn fail_everywhere(lived: &Lived) -> (usize, Vec<String>) {
 #[test]
 fn the_power_fails_anywhere() {
     let (crashes, faults) = fail_everywhere(&live(false));
-    assert!(faults.is_empty(), "{} of {crashes}: {}", faults.len(), faults[0]);
+    assert!(
+        faults.is_empty(),
+        "{} of {crashes}: {}",
+        faults.len(),
+        faults[0]
+    );
     assert!(crashes > 200, "{crashes}");
 }
 
@@ -310,13 +344,18 @@ fn live_with_failure(pictures: &[String], n: u64, wrong: Wrong, lasting: bool) -
                 let found = picture(&store).unwrap();
                 let state = pictures[at..=at + 1].iter().position(|one| *one == found);
                 assert!(state.is_some(), "{when}: {found}");
-                if state == Some(1) && pictures[at] != pictures[at + 1] && !matches!(deed, Erase(_)) {
+                if state == Some(1) && pictures[at] != pictures[at + 1] && !matches!(deed, Erase(_))
+                {
                     break;
                 }
             }
         }
         if tries > 0 {
-            assert_eq!(picture(&store).unwrap(), pictures[at + 1], "{deed:?}, {wrong:?} at {n}");
+            assert_eq!(
+                picture(&store).unwrap(),
+                pictures[at + 1],
+                "{deed:?}, {wrong:?} at {n}"
+            );
         }
     }
     let failed = recorder.failed() > 0;
@@ -335,7 +374,12 @@ fn live_with_failure(pictures: &[String], n: u64, wrong: Wrong, lasting: bool) -
 /// The scope shows all of its refs or none, and the other one all of its.
 fn whole_or_gone(store: &EmbeddedStore, when: &str) {
     sound(store).unwrap_or_else(|why| panic!("{when}: {why}"));
-    let refs = |scope: &str| store.list_refs(scope, "thread", None, usize::MAX).unwrap().len();
+    let refs = |scope: &str| {
+        store
+            .list_refs(scope, "thread", None, usize::MAX)
+            .unwrap()
+            .len()
+    };
     let told = store.journal(None, usize::MAX).unwrap();
     let moved = |scope: &str| {
         let moved = told.iter().filter(|entry| entry.scope == scope);
@@ -458,7 +502,12 @@ fn a_process_is_killed_while_it_erases() {
     let mut midway = 0;
     for kill in 0..12u64 {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "erases_until_it_is_killed", "--nocapture"])
+            .args([
+                "--ignored",
+                "--exact",
+                "erases_until_it_is_killed",
+                "--nocapture",
+            ])
             .env(DIRECTORY, &path)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -466,7 +515,10 @@ fn a_process_is_killed_while_it_erases() {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // It has come to an erase; some moments later it is dead.
-        let said = lines.by_ref().map(|line| line.unwrap()).find(|line| line.contains(ROUND));
+        let said = lines
+            .by_ref()
+            .map(|line| line.unwrap())
+            .find(|line| line.contains(ROUND));
         assert!(said.is_some(), "the child ended");
         std::thread::sleep(Duration::from_micros(kill * 1700));
         child.kill().unwrap();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use embedded::{bytes, name, open, put};
 use treering_block::Block;
-use treering_store::{EmbeddedStore, Store, StoreError};
+use treering_store::{EmbeddedStore, EraseOptions, Store, StoreError};
 
 /// Runs `work` in a forked child and returns what it returned; 99 if it panicked.
 fn in_child(work: impl FnOnce() -> i32) -> i32 {
@@ -115,6 +115,41 @@ fn both_sides_of_a_fork() {
         let count = writing.join().unwrap();
         assert!(count > 0);
         assert_eq!(store.stats().unwrap().blocks, 1 + 4 + 10 + count);
+    });
+
+    // A fork while another thread erases, and waits for the writer's thread with the files to itself.
+    store.expect_slow_commits();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let erasing = scope.spawn(|| {
+            let mut count = 0;
+            while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                for number in 0..20 {
+                    let mut commit = put(vec![Block::raw(bytes(5000 + number, 100))]);
+                    commit.scope = "erased".into();
+                    store.submit(commit).wait().unwrap();
+                }
+                store.expect_slow_commits();
+                store.erase("erased", &EraseOptions::default()).unwrap();
+                count += 1;
+            }
+            count
+        });
+        let files = directory.path().join("blobs.lock").canonicalize().unwrap();
+        for _ in 0..40 {
+            let files = &files;
+            let kept = in_child(|| {
+                let open_files = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+                let is_lock = |file: std::path::PathBuf| file == *files;
+                let mut open_files = open_files.flatten();
+                i32::from(
+                    open_files.any(|entry| std::fs::read_link(entry.path()).is_ok_and(is_lock)),
+                )
+            });
+            assert_eq!(kept, 0, "the child keeps the files' lock");
+        }
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        assert!(erasing.join().unwrap() > 0);
     });
 
     // A child that keeps its copy of the lock file open would hold the lock for ever if the parent died.

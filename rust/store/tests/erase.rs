@@ -25,7 +25,13 @@ use treering_store::{
 
 /// What only the scope that is erased says, in each of its places.
 const MARKS: [&str; 7] = [
-    "MARKscope", "MARKpart", "MARKrecord", "MARKblock", "MARKlarge", "MARKreceipt", "MARKowner",
+    "MARKscope",
+    "MARKpart",
+    "MARKrecord",
+    "MARKblock",
+    "MARKlarge",
+    "MARKreceipt",
+    "MARKowner",
 ];
 const SCOPE: &str = "MARKscope";
 
@@ -41,8 +47,11 @@ fn act(store: &dyn Store, scope: &str, mark: &str, number: u64) -> Cid {
             expect: Expect::Any,
             change: Change::Set {
                 target: cid,
-                record: format!("{mark}record {number} {}", "y".repeat(number as usize * 7 % 400))
-                    .into_bytes(),
+                record: format!(
+                    "{mark}record {number} {}",
+                    "y".repeat(number as usize * 7 % 400)
+                )
+                .into_bytes(),
             },
         }],
         blocks: vec![block],
@@ -120,18 +129,27 @@ fn nothing_of_it_is_left_in_any_file() {
     live(&store, 400..600);
     let before = find_any(&path, &MARKS);
     for place in ["store.db", "store.db-wal", "journal/", "blobs/"] {
-        assert!(before.iter().any(|hit| hit.contains(place)), "{place}: {before:?}");
+        assert!(
+            before.iter().any(|hit| hit.contains(place)),
+            "{place}: {before:?}"
+        );
     }
     let noted = store.head().unwrap();
     let erased = erase(&store);
     assert_eq!(erased.figures.refs, 40);
-    assert_eq!((erased.figures.commits, erased.figures.receipts), (601, 600));
+    assert_eq!(
+        (erased.figures.commits, erased.figures.receipts),
+        (601, 600)
+    );
     clean(&store);
     assert_eq!(find_any(&path, &MARKS), Vec::<String>::new());
     assert!(!find(&path, "staypart").is_empty() && !find(&path, "staylarge").is_empty());
     assert_eq!(store.verify(Some(&noted)).unwrap().findings, []);
     let at = store.stats().unwrap();
-    assert_eq!((at.refs, at.receipts, at.holds, at.free_bytes), (40, 600, 1, 0));
+    assert_eq!(
+        (at.refs, at.receipts, at.holds, at.free_bytes),
+        (40, 600, 1, 0)
+    );
     drop(store);
     assert_eq!(find_any(&path, &MARKS), Vec::<String>::new());
     sound(&open(&path));
@@ -167,10 +185,24 @@ fn the_scanner_finds_what_is_planted_in_each_place() {
             }
         }
     }
-    for wanted in ["store.db", "store.db-wal", "reserve", "lock", "bell", "blobs.lock"] {
-        assert!(files.iter().any(|file| file.ends_with(wanted)), "{wanted} in {files:?}");
+    for wanted in [
+        "store.db",
+        "store.db-wal",
+        "reserve",
+        "lock",
+        "bell",
+        "blobs.lock",
+    ] {
+        assert!(
+            files.iter().any(|file| file.ends_with(wanted)),
+            "{wanted} in {files:?}"
+        );
     }
-    assert!(files.iter().any(|file| file.to_string_lossy().ends_with(".obao")));
+    assert!(
+        files
+            .iter()
+            .any(|file| file.to_string_lossy().ends_with(".obao"))
+    );
     for file in &files {
         let whole = std::fs::read(file).unwrap();
         let mut planted = whole.clone();
@@ -181,7 +213,11 @@ fn the_scanner_finds_what_is_planted_in_each_place() {
             planted.extend(miniz_oxide::deflate::compress_to_vec(&rows, 6));
             planted.extend([0; 32]);
             std::fs::write(file, &planted).unwrap();
-            assert!(look().contains(&format!("{name}, unpacked")), "{:?}", look());
+            assert!(
+                look().contains(&format!("{name}, unpacked")),
+                "{:?}",
+                look()
+            );
         } else {
             planted.extend(b"some PLANTED text");
             std::fs::write(file, &planted).unwrap();
@@ -208,7 +244,11 @@ fn rows_that_moved_leave_nothing() {
     let store = EmbeddedStore::open(&path, &quiet()).unwrap();
     for round in 0..6 {
         for number in 0..250 {
-            let scope = if (number * 7 + round) % 3 == 0 { SCOPE } else { "bob" };
+            let scope = if (number * 7 + round) % 3 == 0 {
+                SCOPE
+            } else {
+                "bob"
+            };
             let mark = if scope == SCOPE { "MARK" } else { "stay" };
             act(&store, scope, mark, number + round * 251);
         }
@@ -265,9 +305,15 @@ fn what_was_cut_short_is_unseen_refuses_commits_and_is_finished_by_the_next() {
             ..Commit::default()
         };
         let refused = store.submit(commit.clone()).wait().unwrap_err();
-        assert!(matches!(refused, StoreError::BeingErased { .. }), "{refused}");
+        assert!(
+            matches!(refused, StoreError::BeingErased { .. }),
+            "{refused}"
+        );
         let name = RefName::new(SCOPE, "thread", ["x"]).unwrap();
-        assert!(matches!(store.lease_acquire(&name, "x"), Err(StoreError::BeingErased { .. })));
+        assert!(matches!(
+            store.lease_acquire(&name, "x"),
+            Err(StoreError::BeingErased { .. })
+        ));
         let there = store.blocks(0, 1).unwrap()[0].cid;
         let held = store.extend_hold(SCOPE, &there, i64::MAX);
         assert!(matches!(held, Err(StoreError::BeingErased { .. })));
@@ -292,8 +338,16 @@ fn what_was_cut_short_is_unseen_refuses_commits_and_is_finished_by_the_next() {
             }
         };
         let note = store.erasures().unwrap().notes[0];
-        assert_eq!((note.position, note.figures.refs), (position, 40), "{finisher}");
-        assert_eq!((note.figures.commits, note.figures.receipts), (61, 60), "{finisher}");
+        assert_eq!(
+            (note.position, note.figures.refs),
+            (position, 40),
+            "{finisher}"
+        );
+        assert_eq!(
+            (note.figures.commits, note.figures.receipts),
+            (61, 60),
+            "{finisher}"
+        );
         clean(&store);
         assert_eq!(find_any(&path, &MARKS), Vec::<String>::new(), "{finisher}");
         store.submit(commit).wait().unwrap();
@@ -332,9 +386,11 @@ fn a_repair_does_not_bring_it_back_and_goes_on_for_others() {
         .execute("DELETE FROM ref WHERE name = 'bob/thread/staypart3'", [])
         .unwrap();
     assert_eq!(gone, 1);
-    db.execute_batch("DELETE FROM receipt WHERE rowid IS NULL OR key = (SELECT min(key) FROM receipt)")
-        .or_else(|_| db.execute_batch("DELETE FROM receipt WHERE key = (SELECT min(key) FROM receipt)"))
-        .unwrap();
+    db.execute_batch(
+        "DELETE FROM receipt WHERE rowid IS NULL OR key = (SELECT min(key) FROM receipt)",
+    )
+    .or_else(|_| db.execute_batch("DELETE FROM receipt WHERE key = (SELECT min(key) FROM receipt)"))
+    .unwrap();
     drop(db);
     let store = EmbeddedStore::open(&path, &quiet()).unwrap();
     assert_eq!(store.verify(None).unwrap().findings.len(), 2);
@@ -393,7 +449,10 @@ fn what_can_not_be_read_stops_it_before_anything_is_changed() {
         let store = EmbeddedStore::open(&broken, &quiet()).unwrap();
         let before = (store.head().unwrap(), store.stats().unwrap().refs);
         let refused = store.erase(SCOPE, &EraseOptions::default()).unwrap_err();
-        assert!(matches!(refused, StoreError::Corrupt { .. }), "{damage}: {refused}");
+        assert!(
+            matches!(refused, StoreError::Corrupt { .. }),
+            "{damage}: {refused}"
+        );
         assert_eq!((store.head().unwrap(), store.stats().unwrap().refs), before);
         assert!(store.erasures().unwrap().notes.is_empty());
         drop(store);
@@ -427,7 +486,9 @@ fn a_vacuum_says_what_keeps_it_from_being_whole() {
     store.vacuum().unwrap();
     // A reader of another process, in the middle of a read.
     let reader = rusqlite::Connection::open(path.join("store.db")).unwrap();
-    reader.execute_batch("BEGIN; SELECT count(*) FROM ref").unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM ref")
+        .unwrap();
     erase(&store);
     store.gc(&GcOptions::default()).unwrap();
     let kept = store.vacuum().unwrap();
@@ -500,23 +561,32 @@ fn an_older_backup_is_restored_without_what_was_erased_since() {
         }
         back_up(&store, &backup);
         erase(&store);
-        store.erase("never there", &EraseOptions::default()).unwrap();
+        store
+            .erase("never there", &EraseOptions::default())
+            .unwrap();
         let known = Erasures::from_bytes(&store.erasures().unwrap().to_bytes()).unwrap();
         drop(store);
-        let back = |to: &str, erased: &Erasures| {
+        let back = |to: &str, erased: Option<&Erasures>| {
             let to = home.path().join(to);
             let done = restore_erased(&backup, &to, &quiet(), erased, &Progress::default());
             done.map(|report| (report.erased_scopes, to))
         };
         // As it is: the scope is back.
-        let (gone, to) = back("as it is", &Erasures::default()).unwrap();
+        let (gone, to) = back("as it is", None).unwrap();
         assert_eq!((gone, open(&to).scopes().unwrap().len()), (0, 2));
         let other = Erasures {
             store_id: [9; 16],
             ..known.clone()
         };
-        assert!(matches!(back("other", &other), Err(StoreError::Diverged { .. })));
-        let (gone, to) = back("erased", &known).unwrap();
+        let empty = Erasures {
+            store_id: [9; 16],
+            notes: vec![],
+        };
+        for other in [other, empty] {
+            let refused = back("other", Some(&other));
+            assert!(matches!(refused, Err(StoreError::Diverged { .. })));
+        }
+        let (gone, to) = back("erased", Some(&known)).unwrap();
         assert_eq!(gone, 1);
         let store = EmbeddedStore::open(&to, &quiet()).unwrap();
         assert_eq!(store.scopes().unwrap(), ["bob"]);
@@ -532,7 +602,7 @@ fn an_older_backup_is_restored_without_what_was_erased_since() {
         assert_eq!(find_any(&backup, &MARKS), Vec::<String>::new());
         // Once more: nothing is left to be erased.
         drop(store);
-        let (gone, to) = back("again", &known).unwrap();
+        let (gone, to) = back("again", Some(&known)).unwrap();
         assert_eq!(gone, 0);
         sound(&open(&to));
     }
@@ -565,6 +635,9 @@ fn a_fork_by_hand_keeps_what_it_reaches() {
     // What the other says is the other's, and nothing else is left.
     assert!(store.has(&shared).unwrap());
     let path = home.path().join("state");
-    assert_eq!(find_any(&path, &["MARKscope", "MARKpart", "MARKreceipt"]), Vec::<String>::new());
+    assert_eq!(
+        find_any(&path, &["MARKscope", "MARKpart", "MARKreceipt"]),
+        Vec::<String>::new()
+    );
     assert_eq!(find(&path, "MARKblock"), ["store.db"]);
 }

@@ -65,7 +65,9 @@ def print_trimmed(console: Console, errors: Console, done: ScopeTrimmed, dry_run
     for actor in done.actors:
         name = one_line("/".join((actor.kind, *actor.parts)))
         if actor.refused is not None:
-            errors.print(f"{name}: left as it is: {one_line(actor.refused)}", markup=False, highlight=False, soft_wrap=True)
+            errors.print(
+                f"{name}: left as it is: {one_line(actor.refused)}", markup=False, highlight=False, soft_wrap=True
+            )
             continue
         line = f"{name}: {count(actor.dropped, 'version')} {cut}, its history begins after version {actor.oldest:,}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -80,7 +82,9 @@ def vacuumed_record(done: Vacuumed) -> dict[str, Any]:
 
 def print_vacuumed(console: Console, errors: Console, done: Vacuumed) -> None:
     """Prints what was given back, and what kept the rest."""
-    console.print(f"given back: {size(done.freed_bytes)}; the database has {size(done.database_bytes)}", highlight=False)
+    console.print(
+        f"given back: {size(done.freed_bytes)}; the database has {size(done.database_bytes)}", highlight=False
+    )
     for left, why in (
         (done.log_bytes, f"{size(done.log_bytes)} of the log stay: somebody reads from it; again later"),
         (done.free_bytes, f"{size(done.free_bytes)} are free again: others wrote meanwhile"),

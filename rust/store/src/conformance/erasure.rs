@@ -66,7 +66,9 @@ fn live(store: &dyn Store, scope: &str) {
             ..put([held])
         },
     );
-    store.lease_acquire(&of(scope, "thread"), "somebody").unwrap();
+    store
+        .lease_acquire(&of(scope, "thread"), "somebody")
+        .unwrap();
 }
 
 fn begun(backend: &dyn Backend) -> Arc<dyn Store> {
@@ -122,12 +124,18 @@ fn shown(store: &dyn Store, scope: &str) -> String {
         .map(|page| format!("{page:?}"))
         .collect();
     let journal: Vec<_> = store.journal(None, usize::MAX).unwrap();
-    let own: Vec<_> = journal.iter().filter(|entry| entry.scope == scope).collect();
+    let own: Vec<_> = journal
+        .iter()
+        .filter(|entry| entry.scope == scope)
+        .collect();
     format!(
         "{refs:?} {:?} {:?} {:?} {own:?}",
         store.receipts(scope, None, 99).unwrap(),
         store.holds(scope, 0, 99).unwrap(),
-        store.lease_state(&of(scope, "thread")).unwrap().map(|state| state.token),
+        store
+            .lease_state(&of(scope, "thread"))
+            .unwrap()
+            .map(|state| state.token),
     )
 }
 
@@ -156,7 +164,12 @@ fn the_journal_is_proved_as_before(backend: &dyn Backend) {
     assert_eq!(journal.len(), 11);
     for (before, after) in cursors.iter().zip(&journal) {
         assert_eq!(
-            (before.position, before.at_ms, before.body_digest, before.chain),
+            (
+                before.position,
+                before.at_ms,
+                before.body_digest,
+                before.chain
+            ),
             (after.position, after.at_ms, after.body_digest, after.chain)
         );
         assert_eq!(after.erased, before.scope == "alice");
@@ -228,13 +241,7 @@ fn what_others_reach_stays_and_is_told(backend: &dyn Backend) {
     // By a ref on a block that leads there, by a ref on the block itself, by a hold.
     let shared = raw("alice thread").cid;
     let above = node("above", &[node("between", &[shared]).cid]);
-    act(
-        &*store,
-        "carol",
-        "thread",
-        node("between", &[shared]),
-        "1",
-    );
+    act(&*store, "carol", "thread", node("between", &[shared]), "1");
     act(&*store, "carol", "thread", above, "2");
     done(
         &*store,
@@ -291,9 +298,15 @@ fn bad_input_is_refused(backend: &dyn Backend) {
     }
     let error = refused(&"x".repeat(2000), &EraseOptions::default());
     assert!(matches!(error, StoreError::LimitExceeded { .. }), "{error}");
-    assert!(matches!(refused("alice", &with_id("")), StoreError::Invalid { .. }));
+    assert!(matches!(
+        refused("alice", &with_id("")),
+        StoreError::Invalid { .. }
+    ));
     let long = with_id(&"x".repeat(257));
-    assert!(matches!(refused("alice", &long), StoreError::LimitExceeded { .. }));
+    assert!(matches!(
+        refused("alice", &long),
+        StoreError::LimitExceeded { .. }
+    ));
     assert!(store.erase("nobody", &with_id(&"x".repeat(256))).is_ok());
     assert_ne!(picture(&*store), before, "that one was done");
 }
@@ -309,13 +322,18 @@ fn a_collection_takes_the_rest(backend: &dyn Backend) {
     assert_sound(&*store);
     // What is left of it can not be named.
     let name = of("alice", "thread");
-    let lost = refusal(&*store, moving(set(&name, Expect::Absent, raw("alice thread").cid)));
+    let lost = refusal(
+        &*store,
+        moving(set(&name, Expect::Absent, raw("alice thread").cid)),
+    );
     assert!(matches!(lost, StoreError::LinkMissing { .. }), "{lost}");
 }
 
 fn scopes_that_look_alike_stay(backend: &dyn Backend) {
     let store = fresh(backend);
-    let alike = ["a", "a-", "a.", "a/", "a0", "a b", "A", "a%2F", "á", "a/thread", "0a"];
+    let alike = [
+        "a", "a-", "a.", "a/", "a0", "a b", "A", "a%2F", "á", "a/thread", "0a",
+    ];
     for scope in alike {
         live(&*store, scope);
     }
@@ -331,7 +349,9 @@ fn a_watcher_hears_of_it(backend: &dyn Backend) {
     let store = begun(backend);
     let head = store.head().unwrap();
     let erased = erase(&*store, "alice");
-    let heard = store.watch(head.position, std::time::Duration::ZERO).unwrap();
+    let heard = store
+        .watch(head.position, std::time::Duration::ZERO)
+        .unwrap();
     assert_eq!(heard, erased.position);
     let told = store.journal(Some(&head.cursor()), 9).unwrap();
     assert_eq!(told.len(), 1);

@@ -7,7 +7,7 @@
 //! Promises: whatever stops it behind Begin, the scope stays gone, takes no commit, and the next one goes on. A sealed
 //! file is on disk before the row that names it, and the old one is removed after. Deletions work on a full disk; a
 //! sealed file that is to be written anew needs room.
-//! Must never: touch a row or a body of another scope.
+//! Must never: touch a row or a body of another scope, or keep a fork waiting while it waits for the writer.
 
 use std::fs;
 use std::io;
@@ -18,7 +18,7 @@ use ulid::Ulid;
 use super::EmbeddedStore;
 use super::directory::FILES_LOCK;
 use super::erasure_rows::Erasing;
-use super::files_lock::{FilesLock, may_remove_files};
+use super::files_lock::{LongFilesLock, may_remove_files};
 use super::gc::Moment;
 use super::retention::{remove_sealed, write_sealed};
 use super::sealed_rows::FOLDER;
@@ -27,9 +27,7 @@ use super::sqlite_error::io_error;
 use super::transaction::Transaction;
 use crate::commit::Durability;
 use crate::erasure::held::held;
-use crate::erasure::{
-    self, EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command,
-};
+use crate::erasure::{self, EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command};
 use crate::error::{Result, StoreError};
 use crate::journal::{JournalRow, digest_of_body};
 use crate::ledger::Ledger;
@@ -186,14 +184,14 @@ impl EmbeddedStore {
     }
 
     /// Nobody copies files, or removes them. Errors: `LockTimeout`, `Io`.
-    pub(super) fn alone_with_files(&self, wait: Duration) -> Result<FilesLock> {
+    fn alone_with_files(&self, wait: Duration) -> Result<LongFilesLock> {
         let shared = &self.writable()?.shared;
         let path = shared.root.join(FILES_LOCK);
         let started = Instant::now();
         loop {
             let alone = may_remove_files(&path, &shared.disk);
             if let Some(alone) = alone.map_err(|error| io_error("lock", &path, error))? {
-                return Ok(alone);
+                return Ok(alone.for_long());
             }
             if started.elapsed() >= wait {
                 return Err(StoreError::LockTimeout {
@@ -205,7 +203,7 @@ impl EmbeddedStore {
         }
     }
 
-    fn strip(&self, erasing: &Erasing, alone: &FilesLock) -> Result<()> {
+    fn strip(&self, erasing: &Erasing, alone: &LongFilesLock) -> Result<()> {
         let (id, scope) = (erasing.id, erasing.scope.as_str());
         let left = self.in_one_read(|session| {
             let notes = session.erasures()?;
@@ -314,7 +312,7 @@ impl EmbeddedStore {
 
     /// Removes sealed files in whose place there is another one, or none any more. One that is being sealed now is of
     /// commits that no file has yet, or of somebody who finds that he came second.
-    pub(super) fn remove_replaced(&self, _alone: &FilesLock) -> Result<()> {
+    fn remove_replaced(&self, _alone: &LongFilesLock) -> Result<()> {
         let shared = &self.writable()?.shared;
         let folder = shared.root.join(FOLDER);
         let listed = match fs::read_dir(&folder) {
@@ -373,7 +371,8 @@ pub(super) fn find_left(session: Session<'_>, scope: &str, until: u64) -> Result
         let page = session.holds_of(scope, after, PAGE)?;
         let Some((last, _)) = page.last() else { break };
         after = *last;
-        left.holds.extend(page.into_iter().map(|(ordinal, _)| ordinal));
+        left.holds
+            .extend(page.into_iter().map(|(ordinal, _)| ordinal));
     }
     for file in session.sealed_files()? {
         let file = file?;

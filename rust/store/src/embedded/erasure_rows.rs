@@ -80,7 +80,10 @@ impl Session<'_> {
     }
 
     pub(super) fn delete_erasing(self, id: Ulid) -> Result<()> {
-        self.delete_manifest(&format!("{KEY_ERASING}{id}"), &format!("{KEY_ERASING}{id}0"))
+        self.delete_manifest(
+            &format!("{KEY_ERASING}{id}"),
+            &format!("{KEY_ERASING}{id}0"),
+        )
     }
 
     /// For a copy, which gets those of the store anew.
@@ -154,8 +157,7 @@ impl Session<'_> {
     /// What the refs of a scope add to the sum of all.
     pub(super) fn refs_sum_of(self, scope: &str) -> Result<u64> {
         let (first, end) = names_of(scope);
-        let mut statement =
-            self.prepared("SELECT chk FROM ref WHERE name >= ?1 AND name < ?2")?;
+        let mut statement = self.prepared("SELECT chk FROM ref WHERE name >= ?1 AND name < ?2")?;
         let mut rows = statement
             .query([&first, &end])
             .map_err(|error| self.unread(error))?;

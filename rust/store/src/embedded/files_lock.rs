@@ -5,7 +5,7 @@
 //! files are only removed by who holds it alone. Who can't have it leaves the files: no row names them, so
 //! the next collection finds and removes them. The kernel frees the lock when its holder dies.
 //!
-//! Must never: be held across a fork (the child would go on holding it), or keep a collection waiting.
+//! Must never: be held by a child (it would go on holding it), or keep a collection waiting.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use super::directory::is_read_only;
 use super::disk::Disk;
-use super::fork::{self, Inside};
+use super::fork::{self, Inside, LockFilePlace};
+use super::lock::descriptor;
 use super::sqlite_error::io_error;
 use crate::error::{Result, StoreError};
 
@@ -56,6 +57,35 @@ pub(super) fn keep_files(path: &Path, disk: &Disk, wait: Duration) -> Result<Opt
             });
         }
         std::thread::sleep(RETRY);
+    }
+}
+
+/// The same for work that waits for the writer in between: forks go on meanwhile, and a child closes its copy.
+pub(super) struct LongFilesLock {
+    // No child closes a descriptor that is somebody else's by then: its place is given back first.
+    place: Option<LockFilePlace>,
+    file: Option<File>,
+}
+
+impl FilesLock {
+    /// Errors: none; a process with more locks than places (256) may have a child that keeps this one.
+    pub(super) fn for_long(self) -> LongFilesLock {
+        let Self {
+            _file: file,
+            _inside,
+        } = self;
+        LongFilesLock {
+            place: Some(fork::register_lock_file(descriptor(&file))),
+            file: Some(file),
+        }
+    }
+}
+
+impl Drop for LongFilesLock {
+    fn drop(&mut self) {
+        let _inside = fork::enter();
+        drop(self.place.take());
+        drop(self.file.take());
     }
 }
 

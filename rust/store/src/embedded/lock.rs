@@ -193,7 +193,7 @@ struct Marks {
 }
 
 #[cfg(unix)]
-fn descriptor(file: &File) -> i32 {
+pub(super) fn descriptor(file: &File) -> i32 {
     std::os::fd::AsRawFd::as_raw_fd(file)
 }
 

@@ -128,7 +128,11 @@ mod tests {
         page[..FILE_HEADER].fill(13);
         let cleaned = cleaned(&page, 0).unwrap();
         assert_eq!(cleaned[..FILE_HEADER + 12], page[..FILE_HEADER + 12]);
-        assert!(cleaned[FILE_HEADER + 12..4000].iter().all(|byte| *byte == 0));
+        assert!(
+            cleaned[FILE_HEADER + 12..4000]
+                .iter()
+                .all(|byte| *byte == 0)
+        );
     }
 
     #[test]
@@ -137,6 +141,10 @@ mod tests {
         let maps: Vec<u64> = (1..2000).filter(|number| is_map(*number)).collect();
         assert_eq!(maps, [2, 822, 1642]);
         assert!(is_map(LOCK_PAGE));
-        assert_ne!((LOCK_PAGE - 2) % MAP_GROUP, 0, "else the next one would be the map");
+        assert_ne!(
+            (LOCK_PAGE - 2) % MAP_GROUP,
+            0,
+            "else the next one would be the map"
+        );
     }
 }

@@ -275,7 +275,12 @@ fn expire_rows(
 }
 
 /// On disk, with its name. Errors: `DiskFull`, `Io`; nothing is left behind then.
-pub(super) fn write_sealed(root: &Path, disk: &Disk, file: &SealedFile, bytes: &[u8]) -> Result<()> {
+pub(super) fn write_sealed(
+    root: &Path,
+    disk: &Disk,
+    file: &SealedFile,
+    bytes: &[u8],
+) -> Result<()> {
     let folder = root.join(FOLDER);
     let path = folder.join(file.name());
     let written = disk

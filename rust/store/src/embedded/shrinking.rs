@@ -112,11 +112,16 @@ impl EmbeddedStore {
         Ok(Vacuumed {
             freed_bytes: before.saturating_sub(self.file_bytes()),
             database_bytes,
-            free_bytes: self.reading(free_pages)?.cast_unsigned().saturating_mul(PAGE_BYTES),
+            free_bytes: self
+                .reading(free_pages)?
+                .cast_unsigned()
+                .saturating_mul(PAGE_BYTES),
             log_bytes,
             files_left: self.unnamed_files()?,
             dead_blocks: self.reading(|session| {
-                let rows = session.number("SELECT count(*) FROM graph")?.cast_unsigned();
+                let rows = session
+                    .number("SELECT count(*) FROM graph")?
+                    .cast_unsigned();
                 Ok(rows.saturating_sub(session.totals()?.blocks))
             })?,
         })

@@ -506,8 +506,8 @@ unsafe extern "C" fn write(
         }
         let end = place.saturating_add(length as u64);
         shim.database_bytes = shim.database_bytes.max(end);
-        let can_tell = shim.kind == FileKind::Main
-            && shim.database_bytes < page_gaps::DATABASE_BYTES_MAX;
+        let can_tell =
+            shim.kind == FileKind::Main && shim.database_bytes < page_gaps::DATABASE_BYTES_MAX;
         let clean = if can_tell {
             page_gaps::cleaned(written, place)
         } else {

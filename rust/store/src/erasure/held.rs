@@ -90,12 +90,7 @@ pub(crate) fn held(view: &mut dyn View, scope: &str, holds: Holds) -> Result<Hel
 }
 
 /// Marks what is linked to from what is marked, in both.
-fn spread(
-    view: &mut dyn View,
-    dead: &Bitmap,
-    own: &mut Bitmap,
-    others: &mut Bitmap,
-) -> Result<()> {
+fn spread(view: &mut dyn View, dead: &Bitmap, own: &mut Bitmap, others: &mut Bitmap) -> Result<()> {
     let mut below = view.next_ordinal()?;
     loop {
         let page = view.graph_down(below, PAGE, dead)?;

@@ -253,7 +253,9 @@ mod tests {
 
     #[test]
     fn the_names_of_a_scope_are_between_its_bounds_and_those_of_no_other() {
-        let scopes = ["a", "a-", "a/", "a b", "a0", "a.", "A", "ä", "a%2F", "~", "a/b"];
+        let scopes = [
+            "a", "a-", "a/", "a b", "a0", "a.", "A", "ä", "a%2F", "~", "a/b",
+        ];
         for scope in scopes {
             let (first, end) = names_of(scope);
             for other in scopes {

@@ -4,7 +4,9 @@ use ulid::Ulid;
 
 use super::state::State;
 use crate::erasure::held::held;
-use crate::erasure::{EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command, digest_of_scope};
+use crate::erasure::{
+    EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command, digest_of_scope,
+};
 use crate::error::Result;
 use crate::journal::{JournalRow, erased_body};
 use crate::ledger::Ledger;
@@ -40,10 +42,20 @@ impl State {
         }
         let count = |count: usize| count as u64;
         let figures = ErasedFigures {
-            refs: count(self.refs.keys().filter(|name| name.scope() == scope).count()),
+            refs: count(
+                self.refs
+                    .keys()
+                    .filter(|name| name.scope() == scope)
+                    .count(),
+            ),
             receipts: count(self.receipts.values().filter(|(of, _)| of == scope).count()),
             holds: count(self.holds.keys().filter(|(_, of)| of == scope).count()),
-            leases: count(self.leases.keys().filter(|name| name.scope() == scope).count()),
+            leases: count(
+                self.leases
+                    .keys()
+                    .filter(|name| name.scope() == scope)
+                    .count(),
+            ),
             commits: count(rows.len()),
             blocks: held.blocks,
             held_blocks: held.held_blocks,

@@ -56,7 +56,9 @@ pub(super) fn check_journal(
         Head::default()
     });
     let mut notes = BTreeMap::new();
-    let told = evidence.erasures().and_then(|notes| Ok((notes, evidence.erasing()?)));
+    let told = evidence
+        .erasures()
+        .and_then(|notes| Ok((notes, evidence.erasing()?)));
     match told {
         Ok((told, erasing)) => {
             notes.extend(told.into_iter().map(|note| (note.position, note)));

@@ -7,10 +7,11 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 use treering_store::commit::Address;
 use treering_store::{
-    BlockInfo, Check, Collection, Commit, Counters, Cursor, EraseOptions, Erased, Erasures, ExpireBefore, ExpireReport, Finding,
-    GcOptions, Head, Hold, JournalCommand, JournalEntry, JournalExtent, Lease, LeaseState,
-    Listening, MemoryStore, Quarantined, RefName, RefValue, RepairReport, Result, SealReport,
-    Store, StoreError, StoreStats, Ticket, Vacuumed, VerifyReport, Wake,
+    BlockInfo, Check, Collection, Commit, Counters, Cursor, EraseOptions, Erased, Erasures,
+    ExpireBefore, ExpireReport, Finding, GcOptions, Head, Hold, JournalCommand, JournalEntry,
+    JournalExtent, Lease, LeaseState, Listening, MemoryStore, Quarantined, RefName, RefValue,
+    RepairReport, Result, SealReport, Store, StoreError, StoreStats, Ticket, Vacuumed,
+    VerifyReport, Wake,
 };
 
 #[derive(Default)]

@@ -72,7 +72,9 @@ fn scopes_of(copy: Session<'_>) -> Result<BTreeSet<String>> {
         Ok(())
     };
     for file in copy.sealed_files()? {
-        copy.sealed_commits(&file?)?.iter().try_for_each(&mut note)?;
+        copy.sealed_commits(&file?)?
+            .iter()
+            .try_for_each(&mut note)?;
     }
     let mut after = 0;
     loop {
@@ -118,12 +120,7 @@ fn strip(copy: Session<'_>, target: &Target, scope: &str) -> Result<()> {
 }
 
 /// The new file is on disk before the row that names it is committed; the old one goes with those that no row names.
-fn strip_sealed(
-    copy: Session<'_>,
-    target: &Target,
-    file: &SealedFile,
-    scope: &str,
-) -> Result<()> {
+fn strip_sealed(copy: Session<'_>, target: &Target, file: &SealedFile, scope: &str) -> Result<()> {
     let rows = without_scope(copy.sealed_commits(file)?, scope)?;
     if let Some((new, bytes)) = SealedFile::seal(&file.head_before(), &rows)? {
         write_sealed(target.root(), target.disk(), &new, &bytes)?;

@@ -152,12 +152,11 @@ pub fn restore(
     options: &OpenOptions,
     progress: &Progress,
 ) -> Result<BackupReport> {
-    let nothing = Erasures::default();
-    restore_erased(backup, path, options, &nothing, progress)
+    restore_erased(backup, path, options, None, progress)
 }
 
 /// The same without the scopes that were erased in the store since the backup was made: `erased` is what the store
-/// says, or a file of its notes; one without notes may be of any store. They are gone before there is a store to be
+/// says, or a file of its notes; None for what the backup has. They are gone before there is a store to be
 /// opened, and their notes are in it.
 ///
 /// Errors: as for [`restore`]; `Diverged` for notes of another store.
@@ -165,7 +164,7 @@ pub fn restore_erased(
     backup: impl AsRef<Path>,
     path: impl AsRef<Path>,
     options: &OpenOptions,
-    erased: &Erasures,
+    erased: Option<&Erasures>,
     progress: &Progress,
 ) -> Result<BackupReport> {
     let started = Instant::now();
@@ -184,14 +183,14 @@ pub fn restore_erased(
         options.lock_wait,
     )?;
     let of = source.erasures()?.store_id;
-    if !erased.notes.is_empty() && erased.store_id != of {
+    if erased.is_some_and(|erased| erased.store_id != of) {
         return Err(StoreError::Diverged {
             path: source.location(),
             why: "the notes of what was erased are of another store; nothing was restored".into(),
         });
     }
-    let mut report =
-        source.at_one_moment(|moment| first_copy(moment, &target, &erased.notes, progress))?;
+    let notes = erased.map_or(&[][..], |erased| &erased.notes);
+    let mut report = source.at_one_moment(|moment| first_copy(moment, &target, notes, progress))?;
     target.drop_marker()?;
     report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)

@@ -249,7 +249,9 @@ impl Open {
 /// The store that a backup was first made of, by its marker; None where there is none, or it does not say so.
 pub(super) fn source_of(backup: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string(backup.join(BACKUP)).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(MARKER_SOURCE));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(MARKER_SOURCE));
     line.map(PathBuf::from)
 }
 
