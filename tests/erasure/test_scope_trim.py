@@ -70,9 +70,10 @@ def test_before_a_moment(tmp_path: Path) -> None:
             alice.memory.add("context", f"fact {number}")
             clock.advance(3_600_000)
         moment = datetime.fromtimestamp((list(alice.memory.history())[3].at_ms + 1) / 1000).astimezone()
-        then = [entry.content for entry in alice.memory.at(alice.memory.version_at(moment))]
+        version = alice.memory.version_at(moment)
+        then = [entry.content for entry in alice.memory.at(version)]
         assert alice.trim(before=moment, dry_run=True).dropped == alice.trim(before=moment).dropped > 0
-        assert [entry.content for entry in alice.memory.at(alice.memory.version_at(moment))] == then
+        assert [entry.content for entry in alice.memory.at(version)] == then
         assert alice.trim(before=moment).actors == ()
 
 
