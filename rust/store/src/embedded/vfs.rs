@@ -499,9 +499,12 @@ unsafe extern "C" fn write(
     if shim.kind != FileKind::Log {
         let place = u64::try_from(offset).unwrap_or(0);
         if shim.database_bytes == 0 {
-            // SAFETY: as above; the real file's length, and `shim` of before is used on.
             let mut there = 0;
-            unsafe { real_file_size(file, &raw mut there) };
+            // SAFETY: as above; the real file is asked, which knows nothing of `shim`.
+            let code = unsafe { real_file_size(file, &raw mut there) };
+            if code != ffi::SQLITE_OK {
+                return code;
+            }
             shim.database_bytes = u64::try_from(there).unwrap_or(u64::MAX);
         }
         let end = place.saturating_add(length as u64);
