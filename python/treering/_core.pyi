@@ -70,6 +70,9 @@ __all__ = [
     "discard_refs",
     "encode",
     "encode_message",
+    "erase_scope",
+    "erasures",
+    "erasures_file",
     "export_car",
     "fork_scope",
     "from_dag_json",
@@ -89,6 +92,7 @@ __all__ = [
     "scope_lineage",
     "to_dag_json",
     "unfinished_forks",
+    "vacuum",
     "verify_scope",
 ]
 

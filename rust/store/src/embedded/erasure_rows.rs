@@ -124,7 +124,7 @@ impl Session<'_> {
         let mut from = first;
         let mut count = 0;
         loop {
-            let page = self.ref_rows("", &from, count > 0, 1024)?;
+            let page = self.ref_rows("", None, &from, count > 0, 1024)?;
             if page.is_empty() {
                 return Ok(count);
             }

@@ -48,7 +48,7 @@ impl State {
                     .filter(|name| name.scope() == scope)
                     .count(),
             ),
-            receipts: count(self.receipts.values().filter(|(of, _)| of == scope).count()),
+            receipts: count(self.receipts.values().filter(|(of, ..)| of == scope).count()),
             holds: count(self.holds.keys().filter(|(_, of)| of == scope).count()),
             leases: count(
                 self.leases
@@ -81,7 +81,7 @@ impl State {
             figures,
         };
         self.refs.retain(|name, _| name.scope() != scope);
-        self.receipts.retain(|_, (of, _)| of != scope);
+        self.receipts.retain(|_, (of, ..)| of != scope);
         self.holds.retain(|(_, of), _| of != scope);
         self.leases.retain(|name, _| name.scope() != scope);
         for at in rows {
