@@ -48,7 +48,12 @@ impl State {
                     .filter(|name| name.scope() == scope)
                     .count(),
             ),
-            receipts: count(self.receipts.values().filter(|(of, ..)| of == scope).count()),
+            receipts: count(
+                self.receipts
+                    .values()
+                    .filter(|(of, ..)| of == scope)
+                    .count(),
+            ),
             holds: count(self.holds.keys().filter(|(_, of)| of == scope).count()),
             leases: count(
                 self.leases

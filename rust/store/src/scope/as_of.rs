@@ -20,6 +20,7 @@ use super::lineage::Lineage;
 use super::refs;
 use crate::commit::{Address, Commit, RefValue};
 use crate::cursor::{Cursor, Head};
+use crate::erasure::{EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
@@ -33,6 +34,7 @@ use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
+use crate::vacuum::Vacuumed;
 
 /// Commits read, and targets looked for, at a time.
 const PAGE: usize = 1_024;
@@ -448,6 +450,18 @@ impl Store for AsOf {
     }
 
     fn give_up_commit(&self, _: u64) -> Result<()> {
+        Err(REFUSED)
+    }
+
+    fn erase(&self, _: &str, _: &EraseOptions) -> Result<Erased> {
+        Err(REFUSED)
+    }
+
+    fn erasures(&self) -> Result<Erasures> {
+        self.inner.erasures()
+    }
+
+    fn vacuum(&self) -> Result<Vacuumed> {
         Err(REFUSED)
     }
 
