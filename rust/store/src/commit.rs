@@ -9,6 +9,7 @@ use crate::decide::Decide;
 use crate::error::{Result, StoreError};
 use crate::journal::JournalCommand;
 use crate::name::{RefName, check_scope};
+use crate::upload::Uploaded;
 
 /// At most this many bytes of blocks in one commit (64 MiB); files of their own do not count.
 pub const COMMIT_BYTES_MAX: u64 = 64 << 20;
@@ -166,6 +167,9 @@ pub struct Commit {
     pub scope: String,
     /// Blocks to store, as [`Block`]'s constructors made them; those that are present cost a look-up.
     pub blocks: Vec<Block>,
+    /// What [`crate::Store::upload`] has taken, for blocks, moves and holds of this commit to link to. One that nothing
+    /// of it needs, or that is there already, is not stored.
+    pub uploads: Vec<Arc<Uploaded>>,
     /// Refs to move.
     pub moves: Vec<RefMove>,
     /// Leases that must still be held.
@@ -199,6 +203,7 @@ impl Commit {
                 && self.moves.is_empty();
         }
         self.blocks.is_empty()
+            && self.uploads.is_empty()
             && self.holds.is_empty()
             && !self.moves.is_empty()
             && moves.all(|step| step.change == Change::Delete)

@@ -23,6 +23,7 @@ use crate::name::RefName;
 use crate::scope::forking::expect_made;
 use crate::scope::lineage::{Receipt, find_receipt};
 use crate::store::HOLD_MS;
+use crate::upload::{Content, Uploaded};
 
 /// The newest commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,24 @@ pub trait Ledger {
     /// The commit brings the bytes of a block that is there: where the stored ones are damaged or gone, and that can
     /// be seen cheaply, these take their place.
     fn bring_bytes(&mut self, _ordinal: u64, _block: &Block) -> Result<()> {
+        Ok(())
+    }
+    /// Stores what was uploaded and is absent, which links to nothing; its ordinal. It can be used: that was asked
+    /// before ([`Uploaded::expect_unused`]).
+    ///
+    /// Errors: `Invalid` for one that another store has taken.
+    fn insert_upload(&mut self, upload: &Arc<Uploaded>) -> Result<u64> {
+        match &upload.content {
+            Content::Here(block) => self.insert_block(block, &[]),
+            Content::Staged(_) => Err(StoreError::Invalid {
+                what: "upload",
+                value: upload.cid().to_string(),
+                rule: "another store has taken it".into(),
+            }),
+        }
+    }
+    /// The same of [`Ledger::bring_bytes`].
+    fn bring_upload(&mut self, _ordinal: u64, _upload: &Arc<Uploaded>) -> Result<()> {
         Ok(())
     }
     /// Sets or removes the ref. `version` is the one to store; 0 for a removal.
@@ -219,10 +238,19 @@ enum Place {
 
 /// Which blocks are new, and where everything is that they, moves and holds point at.
 struct Presence<'a> {
-    new: Vec<&'a Block>,
+    new: Vec<New<'a>>,
     /// Blocks of the commit that were there, under this ordinal.
-    there: Vec<(u64, &'a Block)>,
+    there: Vec<(u64, New<'a>)>,
     places: HashMap<Cid, Place>,
+    /// Stored if they are asked for.
+    offered: HashMap<Cid, &'a Arc<Uploaded>>,
+}
+
+/// Bytes that a commit brings.
+#[derive(Clone, Copy)]
+enum New<'a> {
+    Block(&'a Block),
+    Upload(&'a Arc<Uploaded>),
 }
 
 impl<'a> Presence<'a> {
@@ -232,21 +260,23 @@ impl<'a> Presence<'a> {
             new: Vec::new(),
             there: Vec::new(),
             places: HashMap::with_capacity(named.sum()),
+            offered: commit
+                .uploads
+                .iter()
+                .map(|upload| (upload.cid(), upload))
+                .collect(),
         };
         for block in &commit.blocks {
             if presence.find(&block.cid, ledger)? {
                 if let Some(Place::Here(ordinal)) = presence.places.get(&block.cid) {
-                    presence.there.push((*ordinal, block));
+                    presence.there.push((*ordinal, New::Block(block)));
                 }
                 continue;
             }
             for link in &block.links {
                 presence.demand(link, ledger, || format!("block {}", block.cid))?;
             }
-            presence
-                .places
-                .insert(block.cid, Place::New(presence.new.len()));
-            presence.new.push(block);
+            presence.add(block.cid, New::Block(block));
         }
         for step in &commit.moves {
             if let Change::Set { target, .. } = &step.change {
@@ -271,19 +301,36 @@ impl<'a> Presence<'a> {
         Ok(ordinal.is_some())
     }
 
+    fn add(&mut self, cid: Cid, new: New<'a>) {
+        self.places.insert(cid, Place::New(self.new.len()));
+        self.new.push(new);
+    }
+
     fn demand(
         &mut self,
         cid: &Cid,
         ledger: &mut dyn Ledger,
         from: impl FnOnce() -> String,
     ) -> Result<()> {
-        if self.find(cid, ledger)? {
-            Ok(())
-        } else {
-            Err(StoreError::LinkMissing {
+        let there = self.find(cid, ledger)?;
+        // Asked for once: whoever asks again finds it in its place.
+        match self.offered.remove(cid) {
+            Some(upload) if there => {
+                if let Some(Place::Here(ordinal)) = self.places.get(cid) {
+                    self.there.push((*ordinal, New::Upload(upload)));
+                }
+                Ok(())
+            }
+            Some(upload) => {
+                upload.expect_unused()?;
+                self.add(*cid, New::Upload(upload));
+                Ok(())
+            }
+            None if there => Ok(()),
+            None => Err(StoreError::LinkMissing {
                 from: from(),
                 link: *cid,
-            })
+            }),
         }
     }
 
@@ -317,16 +364,27 @@ fn book(
     let mut ordinals = Vec::with_capacity(presence.new.len());
     let mut links = Vec::new();
     let mut new_bytes = 0;
-    for block in &presence.new {
-        links.clear();
-        for link in &block.links {
-            links.push(presence.ordinal(link, &ordinals)?);
+    for new in &presence.new {
+        match new {
+            New::Block(block) => {
+                links.clear();
+                for link in &block.links {
+                    links.push(presence.ordinal(link, &ordinals)?);
+                }
+                ordinals.push(ledger.insert_block(block, &links)?);
+                new_bytes += block.bytes.len() as u64;
+            }
+            New::Upload(upload) => {
+                ordinals.push(ledger.insert_upload(upload)?);
+                new_bytes += upload.size();
+            }
         }
-        ordinals.push(ledger.insert_block(block, &links)?);
-        new_bytes += block.bytes.len() as u64;
     }
-    for (ordinal, block) in &presence.there {
-        ledger.bring_bytes(*ordinal, block)?;
+    for (ordinal, brought) in &presence.there {
+        match brought {
+            New::Block(block) => ledger.bring_bytes(*ordinal, block)?,
+            New::Upload(upload) => ledger.bring_upload(*ordinal, upload)?,
+        }
     }
     let mut journal_moves = Vec::with_capacity(moves.len());
     for Planned { step, version } in moves {

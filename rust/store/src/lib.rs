@@ -6,6 +6,7 @@
 //! What it must never do: know what a thread or an actor is, attach to Python, or run user code
 //! under its lock.
 
+pub mod blob_tree;
 pub mod clock;
 pub mod collections;
 pub mod commit;
@@ -40,6 +41,7 @@ pub mod store;
 pub mod ticket;
 pub mod tier;
 pub mod vacuum;
+pub mod upload;
 pub mod verify;
 
 pub use clock::Clock;
@@ -75,3 +77,4 @@ pub use store::{BlockInfo, Hold, Store};
 pub use ticket::Ticket;
 pub use tier::Tier;
 pub use vacuum::Vacuumed;
+pub use upload::{BlockReader, Upload, Uploaded};

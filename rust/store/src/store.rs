@@ -22,6 +22,7 @@ use crate::scope::lineage::Lineage;
 use crate::stats::{Counters, StoreStats};
 use crate::ticket::Ticket;
 use crate::vacuum::Vacuumed;
+use crate::upload::{BlockReader, Buffer, Held, Upload};
 
 /// How long a put that nothing links to yet is kept from garbage collection (24 h).
 pub const HOLD_MS: i64 = 24 * 60 * 60 * 1000;
@@ -82,10 +83,20 @@ pub trait Store: Send + Sync {
     ///
     /// Errors: as for [`Store::get`].
     fn range(&self, cid: &Cid, offset: u64, length: u64) -> Result<Vec<u8>> {
-        let whole = self.get(cid)?;
-        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
-        let range = place(offset)..place(offset.saturating_add(length));
-        Ok(whole.get(range).unwrap_or_default().to_vec())
+        self.reader(cid)?.read_at(offset, length)
+    }
+    /// A block to be read in pieces, for as long as the caller keeps it.
+    ///
+    /// Errors: as for [`Store::get`].
+    fn reader(&self, cid: &Cid) -> Result<Box<dyn BlockReader>> {
+        Ok(Box::new(Held(self.get(cid)?)))
+    }
+    /// Begins to take bytes of any length, to be brought by a commit ([`Commit::uploads`]) once all are here. What
+    /// is dropped before that leaves nothing; what a killed process leaves the next collection removes.
+    ///
+    /// Errors: `ReadOnly`, `DiskFull`, `Poisoned`, `Closed`.
+    fn upload(&self) -> Result<Box<dyn Upload>> {
+        Ok(Box::<Buffer>::default())
     }
     /// Which of `cids` are present, in their order. Present means that their row is there; bytes are not read.
     fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>>;

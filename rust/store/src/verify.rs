@@ -8,7 +8,7 @@ mod blocks;
 mod evidence;
 mod history;
 
-pub use evidence::{BlockRow, Broken, Evidence, HoldRow, Visit};
+pub use evidence::{BlockRow, Broken, Evidence, HoldRow, Stored, Visit};
 
 use crate::cursor::Head;
 use crate::error::Result;

@@ -638,7 +638,7 @@ fn a_file_or_its_tree() {
         let store = open(path);
         assert_eq!(store.get(&filled.large.cid).unwrap(), filled.large.bytes);
         assert_eq!(
-            store.get_range(&filled.large.cid, 290_000, 20_000).unwrap(),
+            store.range(&filled.large.cid, 290_000, 20_000).unwrap(),
             filled.large.bytes[290_000..]
         );
         assert_eq!((files(path, false).len(), files(path, true).len()), (1, 1));

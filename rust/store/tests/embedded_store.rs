@@ -296,19 +296,19 @@ fn ranges_of_large_and_small_blocks() {
         .wait()
         .unwrap();
     assert_eq!(
-        store.get_range(&large.cid, 500_000, 100).unwrap(),
+        store.range(&large.cid, 500_000, 100).unwrap(),
         &large.bytes[500_000..500_100]
     );
     assert_eq!(
-        store.get_range(&large.cid, 999_990, 100).unwrap(),
+        store.range(&large.cid, 999_990, 100).unwrap(),
         &large.bytes[999_990..]
     );
     assert_eq!(
-        store.get_range(&small.cid, 90, 100).unwrap(),
+        store.range(&small.cid, 90, 100).unwrap(),
         &small.bytes[90..]
     );
-    assert!(store.get_range(&small.cid, 200, 1).unwrap().is_empty());
-    let absent = store.get_range(&Cid::of_raw(b"absent"), 0, 1);
+    assert!(store.range(&small.cid, 200, 1).unwrap().is_empty());
+    let absent = store.range(&Cid::of_raw(b"absent"), 0, 1);
     assert!(matches!(absent, Err(StoreError::BlockNotFound(_))));
 }
 

@@ -46,6 +46,7 @@ mod past;
 mod prefixes;
 mod refs;
 mod reopening;
+mod uploads;
 mod watching;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -92,6 +93,7 @@ pub const THEMES: &[Theme] = &[
     limits::THEME,
     gc::THEME,
     erasure::THEME,
+    uploads::THEME,
     reopening::THEME,
     closing::THEME,
 ];
@@ -125,11 +127,11 @@ pub fn theme(name: &str) -> &'static Theme {
 #[macro_export]
 macro_rules! conformance {
     ($backend:expr) => {
-        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, decisions, commands, forks, journal, past, watching, leases, limits, gc, erasure, reopening, closing);
+        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, decisions, commands, forks, journal, past, watching, leases, limits, gc, erasure, uploads, reopening, closing);
 
         #[test]
         fn every_theme_runs() {
-            assert_eq!($crate::conformance::THEMES.len(), 17);
+            assert_eq!($crate::conformance::THEMES.len(), 18);
         }
     };
     ($backend:expr => $($theme:ident),+) => {

@@ -1,26 +1,32 @@
 //! Large blocks: one file each, with its BLAKE3 tree beside it.
 //!
-//! Promises: a file is on disk, with its directory entry, before its name leaves [`BlobFiles::write`]; a
-//! name is never used twice; reads are checked, of the whole file against the digest, of a range against
-//! the tree.
+//! Promises: a file is on disk, with its directory entry, before its name leaves this module; a name is never used
+//! twice; reads are checked, of the whole file against the digest, of a range against the tree.
 //! Never: a file that a row names is changed or removed.
+//!
+//! What a store keeps elsewhere than in its directory has its seam here: nothing else knows of paths of large blocks.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use treering_block::Block;
+use treering_block::limits::NODE_BYTES_MAX;
+use treering_block::{Block, Cid};
 use ulid::Ulid;
 
+use super::blob_file::BlobFile;
 use super::block_rows::{BlockRow, broken_bytes};
-use super::disk::Disk;
+use super::disk::{Disk, parent};
 use super::sqlite_error::io_error;
 use super::tally::Tally;
+use crate::blob_tree::{GROUP, Groups};
 use crate::error::Result;
 
+/// Where uploads under way lie, below `blobs/`.
+pub(super) const UPLOADS: &str = "uploads";
 /// Ends the name of a file's tree.
 const TREE_SUFFIX: &str = ".obao";
 
@@ -32,7 +38,7 @@ pub(super) struct BlobFiles {
     disk: Disk,
     /// Folders whose entry in the root is known to be on disk. That one is there tells nothing: whoever
     /// made it may have died, or failed, before its entry was synced.
-    synced: Arc<Mutex<HashSet<String>>>,
+    synced: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl BlobFiles {
@@ -48,11 +54,9 @@ impl BlobFiles {
     /// Writes a block's bytes and tree, and returns the name for its row. Errors: `DiskFull`, `Io`;
     /// nothing is left behind then.
     pub(super) fn write(&self, block: &Block) -> Result<String> {
-        let hex = hex(block.cid.digest());
-        let folder = hex.get(..2).unwrap_or_default();
-        let name = format!("{folder}/{hex}-{}", Ulid::generate());
+        let name = new_name(block.cid.digest());
         let path = self.root.join(&name);
-        let written = self.write_files(folder, &path, &block.bytes);
+        let written = self.write_files(&path, &block.bytes);
         if written.is_err() {
             self.remove(&name);
         }
@@ -60,25 +64,74 @@ impl BlobFiles {
         Ok(name)
     }
 
-    fn write_files(&self, folder: &str, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let (tree, _) = bao::encode::outboard(bytes);
-        let directory = self.root.join(folder);
-        if !self.folders_synced().contains(folder) {
-            self.disk.make_directory(&directory)?;
-            self.counted(self.disk.sync_directory(&self.root))?;
-            self.folders_synced().insert(folder.to_owned());
-        }
-        for (path, content) in [(path.to_owned(), bytes), (tree_path(path), &tree)] {
-            self.counted(self.disk.write_new(&path, content))?;
-        }
+    fn write_files(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut groups = Groups::default();
+        bytes.chunks(GROUP).for_each(|group| groups.push(group));
+        let directory = self.make_folder(path)?;
+        self.counted(self.disk.write_new(path, bytes))?;
+        self.write_tree(path, &groups, &mut |offset, into| {
+            let place = usize::try_from(offset).unwrap_or(usize::MAX);
+            let content = bytes.get(place..place.saturating_add(into.len()));
+            into.copy_from_slice(content.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        })?;
         self.counted(self.disk.sync_directory(&directory))
     }
 
-    fn folders_synced(&self) -> MutexGuard<'_, HashSet<String>> {
+    /// The folder of a file that is to be written, its own entry on disk.
+    pub(super) fn make_folder(&self, path: &Path) -> io::Result<PathBuf> {
+        let directory = parent(path).to_owned();
+        if !self.folders_synced().contains(&directory) {
+            self.disk.make_directory(&directory)?;
+            self.counted(self.disk.sync_directory(&self.root))?;
+            self.folders_synced().insert(directory.clone());
+        }
+        Ok(directory)
+    }
+
+    /// Writes the tree of a file that is there; `read` gives its content. On disk then, but for its name.
+    pub(super) fn write_tree(
+        &self,
+        path: &Path,
+        groups: &Groups,
+        read: &mut dyn FnMut(u64, &mut [u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let path = tree_path(path);
+        let mut file = self
+            .disk
+            .open(&path, File::options().write(true).create_new(true))?;
+        let mut at: u64 = 0;
+        // The upper nodes are many and small.
+        let mut together = Vec::new();
+        let mut put = |bytes: &mut Vec<u8>| {
+            let write = |bytes: &[u8]| file.write_all(bytes);
+            self.disk
+                .write(Some(&path), at, bytes, write, |error| error)?;
+            at = at.saturating_add(bytes.len() as u64);
+            bytes.clear();
+            Ok::<_, io::Error>(())
+        };
+        groups.tree(read, &mut |piece| {
+            together.extend_from_slice(piece);
+            if together.len() >= GROUP {
+                put(&mut together)?;
+            }
+            Ok(())
+        })?;
+        put(&mut together)?;
+        self.counted(self.disk.sync_opened(&path, &file))
+    }
+
+    /// Where a name below `blobs/` is.
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    fn folders_synced(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
         self.synced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn counted(&self, synced: io::Result<()>) -> io::Result<()> {
+    pub(super) fn counted(&self, synced: io::Result<()>) -> io::Result<()> {
         self.tally.blob_syncs.fetch_add(1, Relaxed);
         synced
     }
@@ -108,24 +161,18 @@ impl BlobFiles {
         Ok(())
     }
 
-    /// The whole block, checked. Errors: `Corrupt`, `Io`.
+    /// The whole block in memory, checked. Errors: `Corrupt`, `Io`.
     pub(super) fn read(&self, row: &BlockRow) -> Result<Arc<[u8]>> {
-        let bytes = self.read_unchecked(row)?;
-        if !row.cid.matches(&bytes) {
-            return Err(broken_bytes(&row.cid, "its file does not hash to it"));
-        }
-        Ok(bytes)
-    }
-
-    /// The whole file as it is.
-    pub(super) fn read_unchecked(&self, row: &BlockRow) -> Result<Arc<[u8]>> {
         let path = self.path_of(row)?;
         // The row's size bounds what is read: a file that grew is corrupt, not a way to take all memory.
         let mut bytes = Vec::new();
         let limit = row.size.saturating_add(1);
         let opened = self.disk.open_to_read(&path);
         match opened.and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
-            Ok(_) if bytes.len() as u64 == row.size => Ok(bytes.into()),
+            Ok(_) if row.cid.matches(&bytes) => Ok(bytes.into()),
+            Ok(_) if bytes.len() as u64 == row.size => {
+                Err(broken_bytes(&row.cid, "its file does not hash to it"))
+            }
             Ok(_) => Err(broken_bytes(
                 &row.cid,
                 &format!("its file {} has not its {} bytes", path.display(), row.size),
@@ -144,66 +191,75 @@ impl BlobFiles {
         about.is_ok_and(|about| about.is_ok_and(|about| about.len() == row.size))
     }
 
-    /// Bytes `offset..offset + length` as far as there are, checked against the tree; the rest of the
-    /// file is not read. O(length + log size). Errors: `Corrupt`, `Io`.
-    pub(super) fn read_range(&self, row: &BlockRow, offset: u64, length: u64) -> Result<Vec<u8>> {
-        let end = offset.saturating_add(length).min(row.size);
-        let length = end.saturating_sub(offset);
-        if length == 0 {
-            return Ok(Vec::new());
-        }
-        let path = self.path_of(row)?;
-        let tree_path = tree_path(&path);
-        let open = |path| {
-            let opened = self.disk.open_to_read(path);
-            opened.map_err(|error| io_error("open", path, error))
-        };
-        let (file, tree) = (open(&path)?, open(&tree_path)?);
-        let slice = bao::encode::SliceExtractor::new_outboard(file, tree, offset, length);
-        let root = bao::Hash::from(*row.cid.digest());
-        let mut bytes = Vec::new();
-        bao::decode::SliceDecoder::new(slice, &root, offset, length)
-            .read_to_end(&mut bytes)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => broken_bytes(
-                    &row.cid,
-                    &format!("its file does not match its tree: {error}"),
-                ),
-                // The device's failure is not the file's.
-                _ => io_error("read", &path, error),
-            })?;
-        if bytes.len() as u64 != length {
-            return Err(broken_bytes(&row.cid, "its file ends early"));
-        }
-        Ok(bytes)
+    /// The block's file, to be read in pieces. Errors: `Corrupt`, `Io`.
+    pub(super) fn open(&self, row: &BlockRow) -> Result<BlobFile> {
+        BlobFile::open(&self.disk, self.path_of(row)?, row)
     }
 
-    /// The bytes of a file of ours, whoever names it; None if it can't be read. Not checked.
+    /// The bytes of a file of ours, whoever names it, if they could be a node's; None if it can't be read, or has
+    /// more. Not checked.
+    pub(super) fn read_small(&self, name: &str) -> Option<Vec<u8>> {
+        digest_and_time(name)?;
+        let mut bytes = Vec::new();
+        let limit = NODE_BYTES_MAX as u64 + 1;
+        let file = File::open(self.root.join(name)).ok()?;
+        file.take(limit).read_to_end(&mut bytes).ok()?;
+        (bytes.len() <= NODE_BYTES_MAX).then_some(bytes)
+    }
+
+    /// The bytes of a file of ours, whoever names it; None if it can't be read. Not checked, and all in memory.
     pub(super) fn read_named(&self, name: &str) -> Option<Vec<u8>> {
         digest_and_time(name)?;
         fs::read(self.root.join(name)).ok()
     }
 
-    /// Whether the tree of a block whose bytes are right is theirs. Errors: `Corrupt`, `Io`.
-    pub(super) fn check_tree(&self, row: &BlockRow, bytes: &[u8]) -> Result<()> {
-        let path = tree_path(&self.path_of(row)?);
-        let tree = bao::encode::outboard(bytes).0;
-        let mut stored = Vec::new();
-        // No more than shows that it is longer.
-        let limit = (tree.len() as u64).saturating_add(1);
-        let opened = self.disk.open_to_read(&path);
-        match opened.and_then(|file| file.take(limit).read_to_end(&mut stored)) {
-            Ok(_) if stored == tree => Ok(()),
-            Ok(_) => Err(broken_bytes(
-                &row.cid,
-                &format!("the tree {} is not that of its file", path.display()),
-            )),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(broken_bytes(
-                &row.cid,
-                &format!("the tree {} is missing", path.display()),
-            )),
-            Err(error) => Err(io_error("read", &path, error)),
+    /// Digest and length of a file of ours, whoever names it, read piece by piece; None if it can't be read.
+    pub(super) fn hash(&self, name: &str) -> Option<([u8; 32], u64)> {
+        digest_and_time(name)?;
+        let mut file = self.disk.open_to_read(&self.root.join(name)).ok()?;
+        let mut hasher = blake3::Hasher::new();
+        let length = io::copy(&mut file, &mut hasher).ok()?;
+        Some((*hasher.finalize().as_bytes(), length))
+    }
+
+    /// Whether the row's file is its block, read piece by piece.
+    pub(super) fn is_whole(&self, row: &BlockRow) -> bool {
+        let hashed = row.file.as_deref().and_then(|name| self.hash(name));
+        hashed == Some((*row.cid.digest(), row.size))
+    }
+
+    /// A copy of a file of ours under a new name, with its tree. Errors: `Corrupt` unless it hashes to that digest;
+    /// `DiskFull`, `Io`; nothing is left behind then.
+    pub(super) fn copy(&self, from: &str, cid: &Cid) -> Result<String> {
+        let name = new_name(cid.digest());
+        let (source, path) = (self.root.join(from), self.root.join(&name));
+        let copied = self.copy_files(&source, &path);
+        match copied {
+            Ok(digest) if digest == *cid.digest() => return Ok(name),
+            _ => self.remove(&name),
         }
+        Err(match copied {
+            Ok(_) => broken_bytes(cid, "its file does not hash to it"),
+            Err(error) => io_error("copy", &source, error),
+        })
+    }
+
+    fn copy_files(&self, from: &Path, path: &Path) -> io::Result<[u8; 32]> {
+        let directory = self.make_folder(path)?;
+        let mut file = self.disk.open_to_read(from)?;
+        let mut groups = Groups::default();
+        let written = self.disk.write_pieces(path, |piece| {
+            let length = fill(&mut file, piece)?;
+            groups.push(piece.get(..length).unwrap_or_default());
+            Ok(length)
+        });
+        self.counted(written)?;
+        let copy = self.disk.open_to_read(path)?;
+        self.write_tree(path, &groups, &mut |offset, into| {
+            copy.read_exact_at(offset, into)
+        })?;
+        self.counted(self.disk.sync_directory(&directory))?;
+        Ok(groups.digest())
     }
 
     /// Where the row's file is. Errors: `Corrupt` for a name that is not of this block.
@@ -229,12 +285,12 @@ impl BlobFiles {
         }
     }
 
-    /// Every file below `blobs/` (trees too): name as in the rows, size.
+    /// Every file below `blobs/` (trees too) but for uploads under way: name as in the rows, size.
     pub(super) fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let mut found = Vec::new();
         for folder in fs::read_dir(&self.root)? {
             let folder = folder?;
-            if !folder.file_type()?.is_dir() {
+            if !folder.file_type()?.is_dir() || folder.file_name() == UPLOADS {
                 continue;
             }
             for file in fs::read_dir(folder.path())? {
@@ -276,14 +332,33 @@ pub(super) fn tree_path(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// A name for a new file of that digest.
+pub(super) fn new_name(digest: &[u8; 32]) -> String {
+    let hex = hex(digest);
+    let folder = hex.get(..2).unwrap_or_default();
+    format!("{folder}/{hex}-{}", Ulid::generate())
+}
+
+/// Fills `piece` as far as there is anything to read; how far.
+fn fill(file: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while let Some(rest) = piece.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(read) => length = length.saturating_add(read),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
 fn hex(digest: &[u8; 32]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use treering_block::Cid;
-
     use super::*;
     use crate::error::StoreError;
 
@@ -311,7 +386,7 @@ mod tests {
     fn whole_files_and_ranges_read_back() {
         let (_root, files, block, row) = sample();
         assert_eq!(files.read(&row).unwrap(), block.bytes);
-        files.check_tree(&row, &block.bytes).unwrap();
+        files.open(&row).unwrap().check().unwrap();
         for (offset, length) in [
             (0, 1),
             (0, 300_000),
@@ -325,18 +400,16 @@ mod tests {
             let expected = &block.bytes[offset.min(300_000)..end.max(offset.min(300_000))];
             assert_eq!(
                 files
-                    .read_range(&row, offset as u64, length as u64)
+                    .open(&row)
+                    .unwrap()
+                    .read(offset as u64, length as u64)
                     .unwrap(),
                 expected,
                 "{offset}+{length}"
             );
         }
-        assert!(
-            files
-                .read_range(&row, u64::MAX, u64::MAX)
-                .unwrap()
-                .is_empty()
-        );
+        let beyond = files.open(&row).unwrap().read(u64::MAX, u64::MAX);
+        assert!(beyond.unwrap().is_empty());
         // File, tree, their folder, and its own entry in `blobs`.
         assert_eq!(files.tally.counters().blob_syncs, 4);
     }
@@ -350,11 +423,11 @@ mod tests {
         fs::write(&path, &broken).unwrap();
         assert!(matches!(files.read(&row), Err(StoreError::Corrupt { .. })));
         assert!(matches!(
-            files.read_range(&row, 199_990, 20),
+            files.open(&row).unwrap().read(199_990, 20),
             Err(StoreError::Corrupt { .. })
         ));
         assert_eq!(
-            files.read_range(&row, 0, 100).unwrap(),
+            files.open(&row).unwrap().read(0, 100).unwrap(),
             &block.bytes[..100],
             "the rest is not touched"
         );

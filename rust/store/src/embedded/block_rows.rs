@@ -252,15 +252,15 @@ impl Session<'_> {
         }
     }
 
-    /// Stores a block whose bytes are `payload`, or in `file` if that is given.
+    /// Stores a block of that size whose bytes are these, or in `file` if that is given.
     pub(super) fn insert_block_row(
         self,
         ordinal: u64,
         cid: &Cid,
-        bytes: &[u8],
+        (bytes, size): (&[u8], u64),
         file: Option<&str>,
     ) -> Result<()> {
-        let (ordinal, size) = (to_sql(ordinal), to_sql(bytes.len() as u64));
+        let (ordinal, size) = (to_sql(ordinal), to_sql(size));
         let payload = if file.is_some() { None } else { Some(bytes) };
         self.kept(
             "INSERT INTO block(ordinal, key8, codec, digest, size, file, chk, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

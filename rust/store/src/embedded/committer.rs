@@ -22,6 +22,7 @@ use super::lock::WriteLock;
 use super::queue::{OwedTicket, Queue, Reply, Request, Work};
 use super::reserve::EARLY_LOG_BYTES;
 use super::session::Session;
+use super::staging::StagedFile;
 use super::tally::Phase;
 use super::transaction::Transaction;
 use crate::commit::{Commit, Committed, Durability};
@@ -31,6 +32,7 @@ use crate::ledger::{self, Ledger};
 use crate::name::RefName;
 use crate::process::is_alive;
 use crate::ticket::Helper;
+use crate::upload::{Content, Uploaded};
 
 /// A relaxed batch may make the log this many times longer before it is checkpointed: a bulk load wants
 /// throughput, and nobody waits for its fsync.
@@ -100,6 +102,7 @@ struct Done {
     advanced: bool,
     added: (u64, u64),
     late_files: Vec<String>,
+    taken: Vec<Arc<Uploaded>>,
 }
 
 impl Committer {
@@ -260,12 +263,16 @@ impl Committer {
         let booked = self.book(&writer, session, batch, answers, unused_files);
         let ended = match booked {
             Ok((done, known)) => match self.timed(|| session.run_prepared("COMMIT", "commit to")) {
-                Ok(()) => self.settle(&writer, durability, known).map(|()| done),
+                Ok(()) => {
+                    each_file(&done.taken, StagedFile::settle);
+                    self.settle(&writer, durability, known).map(|()| done)
+                }
                 Err(error) => {
                     // A full disk shows in a write, which comes before the fsync: the commit's last frame
                     // is not whole, so the log does not hold the commit.
                     if matches!(error, StoreError::DiskFull) && !shared.tally.sync_reached() {
                         unused_files.extend(done.late_files);
+                        each_file(&done.taken, StagedFile::give_back);
                         Err(error)
                     } else {
                         Err(StoreError::CommitUnknown {
@@ -346,11 +353,13 @@ impl Committer {
                 answers.push(self.judge(&mut transaction, request, now_ms, unused_files));
                 if let Some(fault) = transaction.fault() {
                     unused_files.extend_from_slice(transaction.late_files());
+                    each_file(transaction.taken(), StagedFile::give_back);
                     return Err(fault.clone());
                 }
             }
             if let Err(error) = transaction.finish() {
                 unused_files.extend_from_slice(transaction.late_files());
+                each_file(transaction.taken(), StagedFile::give_back);
                 return Err(error);
             }
             let position = transaction.position();
@@ -359,6 +368,7 @@ impl Committer {
                 advanced: position > before,
                 added: transaction.added(),
                 late_files: transaction.late_files().to_vec(),
+                taken: transaction.taken().to_vec(),
             };
             Ok((done, transaction.into_known()))
         });
@@ -559,6 +569,15 @@ fn release(ledger: &mut Transaction<'_>, lease: &Lease) -> Result<()> {
     {
         Some(state) => ledger.write_lease(&lease.name, &state),
         None => Ok(()),
+    }
+}
+
+/// Of uploads that a transaction took.
+fn each_file(taken: &[Arc<Uploaded>], act: impl Fn(&StagedFile)) {
+    for upload in taken {
+        if let Content::Staged(file) = &upload.content {
+            act(file);
+        }
     }
 }
 

@@ -30,6 +30,7 @@ use crate::commit::{BLOB_BYTES_MIN, Commit, Durability};
 use crate::error::{Result, StoreError};
 use crate::repair::Repair;
 use crate::tier::Tier;
+use crate::upload::Content;
 
 /// What the writer thread and the readers use.
 pub(super) struct Shared {
@@ -63,6 +64,24 @@ impl Shared {
         let bytes: u64 = sizes.filter(|size| *size < BLOB_BYTES_MIN as u64).sum();
         if bytes > BATCH_BYTES_MAX && !self.reserve.has_room(bytes.saturating_mul(2)) {
             return Err(StoreError::DiskFull);
+        }
+        Ok(())
+    }
+
+    /// Errors: `Invalid` for uploads that another store has taken.
+    pub(super) fn expect_own_uploads(self: &Arc<Self>, commit: &Commit) -> Result<()> {
+        for upload in &commit.uploads {
+            let own = match &upload.content {
+                Content::Here(block) => block.bytes.len() < BLOB_BYTES_MIN,
+                Content::Staged(file) => file.is_of(self),
+            };
+            if !own {
+                return Err(StoreError::Invalid {
+                    what: "upload",
+                    value: upload.cid().to_string(),
+                    rule: "another store has taken it, or this one before it was closed".into(),
+                });
+            }
         }
         Ok(())
     }

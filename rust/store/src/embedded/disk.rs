@@ -9,7 +9,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One change to the store's files, as the system is asked for it.
@@ -222,15 +222,20 @@ impl Disk {
     }
 
     /// Opens a file whose bytes a layer sees as they are read.
-    pub(super) fn open_to_read<'d>(&'d self, path: &'d Path) -> io::Result<Shown<'d>> {
+    pub(super) fn open_to_read(&self, path: &Path) -> io::Result<Shown> {
         let create = false;
         let file = self.run(&FileOp::Open { path, create }, || File::open(path))?;
         Ok(Shown {
-            disk: self,
-            path,
+            disk: self.clone(),
+            path: path.to_owned(),
             file,
             at: 0,
         })
+    }
+
+    /// Waits until the bytes of a file that is open are on disk.
+    pub(super) fn sync_opened(&self, path: &Path, file: &File) -> io::Result<()> {
+        self.sync(&FileOp::Sync { path }, || file.sync_all())
     }
 
     /// Makes a file with these bytes and waits until they are on disk; its name is not yet.
@@ -354,25 +359,45 @@ impl Disk {
 }
 
 /// A file whose bytes a layer sees as they are read.
-pub(super) struct Shown<'d> {
-    disk: &'d Disk,
-    path: &'d Path,
+pub(super) struct Shown {
+    disk: Disk,
+    path: PathBuf,
     file: File,
     at: u64,
 }
 
-impl Read for Shown<'_> {
+impl Shown {
+    /// Fills `into` from an offset on. Errors: `UnexpectedEof` where the file is too short.
+    pub(super) fn read_exact_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        #[cfg(unix)]
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, into, offset)?;
+        #[cfg(not(unix))]
+        {
+            let mut file = &self.file;
+            file.seek(SeekFrom::Start(offset))?;
+            file.read_exact(into)?;
+        }
+        self.disk.show(Some(&self.path), offset, into)
+    }
+
+    /// How long the file is.
+    pub(super) fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+impl Read for Shown {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.file.read(into)?;
         if let Some(bytes) = into.get_mut(..length).filter(|bytes| !bytes.is_empty()) {
-            self.disk.show(Some(self.path), self.at, bytes)?;
+            self.disk.show(Some(&self.path), self.at, bytes)?;
         }
         self.at = self.at.saturating_add(length as u64);
         Ok(length)
     }
 }
 
-impl Seek for Shown<'_> {
+impl Seek for Shown {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.at = self.file.seek(to)?;
         Ok(self.at)

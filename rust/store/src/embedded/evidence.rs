@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use treering_block::Cid;
+use treering_block::{Cid, Codec};
 
 use super::blob::BlobFiles;
 use super::block_rows::{BlockRow, to_sql};
@@ -26,7 +26,7 @@ use crate::name::RefName;
 use crate::progress::Progress;
 use crate::scope::lineage::Receipt;
 use crate::tier::Tier;
-use crate::verify::{self, Broken, HoldRow, Visit};
+use crate::verify::{self, Broken, HoldRow, Stored, Visit};
 
 /// Rows read at a time.
 const PAGE: usize = 256;
@@ -47,24 +47,16 @@ pub(super) struct Snapshot<'c> {
 
 impl Snapshot<'_> {
     fn block(&self, row: BlockRow, visit: Visit<'_, verify::BlockRow>) {
-        let bytes = if row.file.is_some() {
-            self.blobs.read_unchecked(&row)
-        } else {
-            self.session
-                .payload(row.ordinal)
-                .map(|payload| payload.unwrap_or_default().into())
-        };
-        if row.file.is_some() {
-            let tree = match &bytes {
-                Ok(bytes) if row.cid.matches(bytes) => self.blobs.check_tree(&row, bytes),
-                _ => Ok(()),
-            };
-            if (bytes.is_err() || tree.is_err()) && self.is_gone(row.ordinal) {
+        let mut bytes = self.stored(&row);
+        if let (Err(error), Some(_)) = (&bytes, &row.file) {
+            if self.is_gone(row.ordinal) {
                 // Collected since this snapshot: its file went after its row.
                 return;
             }
-            if let Err(error) = self.unread.note(tree) {
-                visit(Err(broken(row.cid.to_string(), error)));
+            // A tree that is not its file's: the bytes are sound all the same.
+            if matches!(error, StoreError::Corrupt { .. }) && self.blobs.is_whole(&row) {
+                visit(Err(broken(row.cid.to_string(), error.clone())));
+                bytes = self.file_bytes(&row);
             }
         }
         let bytes = self.unread.note(bytes);
@@ -76,6 +68,24 @@ impl Snapshot<'_> {
             bytes: bytes.map_err(|error| error.to_string()),
             links: links.map_err(|error| error.to_string()),
         }));
+    }
+
+    /// A block's bytes; a file's only where it is a node's, and may be one's.
+    fn stored(&self, row: &BlockRow) -> Result<Stored> {
+        if row.file.is_none() {
+            let payload = self.session.payload(row.ordinal)?;
+            return Ok(Stored::Bytes(payload.unwrap_or_default().into()));
+        }
+        self.blobs.open(row)?.check()?;
+        self.file_bytes(row)
+    }
+
+    /// Of a file that hashes to its block.
+    fn file_bytes(&self, row: &BlockRow) -> Result<Stored> {
+        match row.cid.codec() {
+            Codec::Raw => Ok(Stored::Sound),
+            Codec::DagCbor => self.blobs.read(row).map(Stored::Bytes),
+        }
     }
 
     /// Whether the store has lost this row since the snapshot.

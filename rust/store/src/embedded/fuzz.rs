@@ -494,7 +494,7 @@ fn read_block(session: Session<'_>, ordinal: i64, digest: &[u8]) -> Result<(), S
             // A size that is not that of the bytes is verify's to find.
             if bytes.len() as u64 == row.size {
                 session.conn.execute("DELETE FROM block", []).unwrap();
-                session.insert_block_row(ordinal, &row.cid, &bytes, None)?;
+                session.insert_block_row(ordinal, &row.cid, (&bytes, bytes.len() as u64), None)?;
             }
         }
         Bytes::File(found) => assert_eq!(found, row),

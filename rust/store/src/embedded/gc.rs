@@ -16,6 +16,7 @@ use super::files_lock::{FilesLock, may_remove_files};
 use super::queue::{Reply, Work};
 use super::row_check::Table;
 use super::session::Session;
+use super::staging::is_in_use;
 use super::sqlite_error::io_error;
 use super::transaction::Transaction;
 use crate::clock::Clock;
@@ -395,6 +396,7 @@ impl Shared {
         let Some(_alone) = self.may_remove_files() else {
             return Ok(());
         };
+        self.remove_dead_uploads()?;
         let listed = self
             .blobs
             .list()
@@ -406,7 +408,10 @@ impl Shared {
                 continue;
             };
             let named = |session: Session<'_>| session.names_file(&digest, name);
-            if now_ms.saturating_sub(written_ms) > HOLD_MS && !self.connections.reading(named)? {
+            if now_ms.saturating_sub(written_ms) > HOLD_MS
+                && !is_in_use(&self.blobs.place(name))
+                && !self.connections.reading(named)?
+            {
                 self.blobs.remove(name);
             }
         }

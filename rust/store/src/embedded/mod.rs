@@ -9,6 +9,7 @@ mod automatic;
 mod backup;
 mod bell;
 mod blob;
+mod blob_file;
 mod block_rows;
 mod committer;
 mod connections;
@@ -49,6 +50,7 @@ mod session;
 mod shrinking;
 mod space;
 mod sqlite_error;
+mod staging;
 mod statements;
 mod structure;
 mod tally;
@@ -68,12 +70,14 @@ use std::{fmt, io};
 
 use treering_block::{Cid, CidPrefix};
 
+use self::blob_file::BlobFile;
 use self::block_rows::{BlockRow, Bytes, broken_bytes};
-use self::core::Core;
+use self::core::{Core, Shared};
 use self::evidence::Snapshot;
 use self::housekeeping_rows::ReceiptRow;
 use self::queue::{OwedTicket, Reply, Request, Work};
 use self::session::Session;
+use self::staging::Staging;
 use self::unread::Unread;
 use crate::clock::Clock;
 use crate::commit::{Address, BLOB_BYTES_MIN, Commit, Durability, RefValue};
@@ -98,11 +102,13 @@ use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::{Helper, PATIENCE, Ticket};
 use crate::vacuum::Vacuumed;
+use crate::upload::{BlockReader, Held, Upload};
 use crate::verify;
 pub use backup::{BackupOptions, BackupReport, erased_since, restore, restore_erased};
 pub use disk::{Disk, DiskLayer, FileOp, Verdict};
 pub use options::OpenOptions;
 pub use schema::FORMAT;
+pub use staging::StagedFile;
 
 /// A handle on a store in a directory. Handles of one process on one directory share connections and
 /// writer; the last one that is closed or dropped ends them, after answering what is queued.
@@ -131,34 +137,6 @@ impl EmbeddedStore {
             store.finish_left();
         }
         Ok(store)
-    }
-
-    /// Bytes `offset .. offset + length` of a block, as far as there are, checked. Of a large block only
-    /// that range is read: O(length + log size); of others the whole.
-    ///
-    /// Errors: `BlockNotFound`, `Corrupt`.
-    pub fn get_range(&self, cid: &Cid, offset: u64, length: u64) -> Result<Vec<u8>> {
-        let shared = &self.usable()?.shared;
-        let row = shared
-            .connections
-            .reading(|session| session.find_block(cid))?;
-        if let Some(row) = row.filter(|row| row.file.is_some()) {
-            match self.read_file(cid, row, |row| shared.blobs.read_range(row, offset, length))? {
-                Some(bytes) => {
-                    shared.tally.blocks_read.fetch_add(1, Relaxed);
-                    return Ok(bytes);
-                }
-                None => return Err(StoreError::BlockNotFound(*cid)),
-            }
-        }
-        let whole = self.get(cid)?;
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(whole.len());
-        let end = usize::try_from(offset.saturating_add(length))
-            .unwrap_or(usize::MAX)
-            .min(whole.len());
-        Ok(whole.get(start..end).unwrap_or_default().to_vec())
     }
 
     /// For tests: the disk is taken for slow until a commit was quick, so that nobody waits for it who need not.
@@ -250,6 +228,7 @@ impl EmbeddedStore {
     fn queue_commit(&self, commit: Commit) -> Result<Ticket> {
         let core = self.writable()?;
         commit.check()?;
+        core.shared.expect_own_uploads(&commit)?;
         core.shared.refuse_without_room(&commit)?;
         let files = self.write_files(core, &commit)?;
         let ticket = Ticket::helped_by(core.committer.clone());
@@ -336,6 +315,29 @@ impl EmbeddedStore {
     }
 }
 
+/// A large block that is read in pieces.
+struct FileReader {
+    file: BlobFile,
+    shared: Arc<Shared>,
+    generation: u64,
+}
+
+impl BlockReader for FileReader {
+    fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    fn read_at(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        if self.generation != fork::generation() {
+            return Err(StoreError::ForkedProcess);
+        }
+        if self.shared.closed.load(SeqCst) {
+            return Err(StoreError::Closed);
+        }
+        self.file.read(offset, length)
+    }
+}
+
 fn remove_files(core: &Core, names: impl IntoIterator<Item = String>) {
     for name in names {
         core.shared.blobs.remove(&name);
@@ -384,8 +386,26 @@ impl Store for EmbeddedStore {
         }
     }
 
-    fn range(&self, cid: &Cid, offset: u64, length: u64) -> Result<Vec<u8>> {
-        self.get_range(cid, offset, length)
+    fn reader(&self, cid: &Cid) -> Result<Box<dyn BlockReader>> {
+        let shared = &self.usable()?.shared;
+        let found = self.reading(|session| session.find_block(cid))?;
+        if let Some(row) = found.filter(|row| row.file.is_some()) {
+            let opened = self.read_file(cid, row, |row| shared.blobs.open(row))?;
+            let file = opened.ok_or(StoreError::BlockNotFound(*cid))?;
+            shared.tally.blocks_read.fetch_add(1, Relaxed);
+            return Ok(Box::new(FileReader {
+                file,
+                shared: Arc::clone(shared),
+                generation: fork::generation(),
+            }));
+        }
+        Ok(Box::new(Held(self.get(cid)?)))
+    }
+
+    fn upload(&self) -> Result<Box<dyn Upload>> {
+        let core = self.writable()?;
+        core.shared.keep_room_for_deletions()?;
+        Ok(Box::new(Staging::begin(&core.shared)))
     }
 
     fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>> {

@@ -29,6 +29,7 @@ use crate::ledger::{Ledger, Tip};
 use crate::name::RefName;
 use crate::scope::lineage::Receipt;
 use crate::tier::Tier;
+use crate::upload::{Content, Uploaded};
 
 pub(super) struct Transaction<'c> {
     session: Session<'c>,
@@ -54,6 +55,8 @@ pub(super) struct Transaction<'c> {
     added: (u64, u64),
     /// Files written under the lock.
     late_files: Vec<String>,
+    /// Uploads whose files rows name, if this transaction is committed.
+    taken: Vec<Arc<Uploaded>>,
     fault: Option<StoreError>,
 }
 
@@ -106,6 +109,7 @@ impl<'c> Transaction<'c> {
             wrote: false,
             added: (0, 0),
             late_files: Vec::new(),
+            taken: Vec::new(),
             fault: None,
         })
     }
@@ -173,6 +177,11 @@ impl<'c> Transaction<'c> {
     /// Files that were written under the lock: without a row unless this transaction is committed.
     pub(super) fn late_files(&self) -> &[String] {
         &self.late_files
+    }
+
+    /// Uploads whose files are rows' from now on, if this transaction is committed.
+    pub(super) fn taken(&self) -> &[Arc<Uploaded>] {
+        &self.taken
     }
 
     /// The store as this transaction has made it so far.
@@ -299,6 +308,31 @@ impl<'c> Transaction<'c> {
         }
     }
 
+    /// Stores a block's rows; its bytes stand there, or in `file`.
+    fn insert_row(
+        &mut self,
+        cid: &Cid,
+        (bytes, size): (&[u8], u64),
+        file: Option<&str>,
+        links: &[u64],
+    ) -> Result<u64> {
+        let ordinal = self.totals.next_ordinal;
+        self.writing(|session| {
+            session.insert_block_row(ordinal, cid, (bytes, size), file)?;
+            session.insert_links(ordinal, links)
+        })?;
+        self.recent.note(cid, ordinal);
+        let totals = &mut self.totals;
+        totals.next_ordinal = ordinal.saturating_add(1);
+        totals.blocks += 1;
+        totals.nodes += u64::from(cid.codec() == Codec::DagCbor);
+        totals.block_bytes += size;
+        totals.links += links.len() as u64;
+        self.added.0 += 1;
+        self.added.1 += size;
+        Ok(ordinal)
+    }
+
     /// A ref as it stands, read once in a request, and what its row adds to the sum of all.
     fn ref_and_sum(&mut self, name: &RefName) -> Result<&(Option<RefValue>, u64)> {
         match self.refs.entry(name.encoded().to_owned()) {
@@ -411,22 +445,9 @@ impl Ledger for Transaction<'_> {
     }
 
     fn insert_block(&mut self, block: &Block, links: &[u64]) -> Result<u64> {
-        let ordinal = self.totals.next_ordinal;
         let file = self.file_of(block)?;
-        self.writing(|session| {
-            session.insert_block_row(ordinal, &block.cid, &block.bytes, file.as_deref())?;
-            session.insert_links(ordinal, links)
-        })?;
-        self.recent.note(&block.cid, ordinal);
-        let totals = &mut self.totals;
-        totals.next_ordinal = ordinal.saturating_add(1);
-        totals.blocks += 1;
-        totals.nodes += u64::from(block.cid.codec() == Codec::DagCbor);
-        totals.block_bytes += block.bytes.len() as u64;
-        totals.links += links.len() as u64;
-        self.added.0 += 1;
-        self.added.1 += block.bytes.len() as u64;
-        Ok(ordinal)
+        let size = block.bytes.len() as u64;
+        self.insert_row(&block.cid, (&block.bytes, size), file.as_deref(), links)
     }
 
     fn bring_bytes(&mut self, ordinal: u64, block: &Block) -> Result<()> {
@@ -447,6 +468,33 @@ impl Ledger for Transaction<'_> {
         tracing::warn!(cid = %block.cid, "a block's file was damaged or gone: written anew");
         let file = self.file_of(block)?;
         self.writing(|session| session.replace_file(&row, file.as_deref()))
+    }
+
+    fn insert_upload(&mut self, upload: &Arc<Uploaded>) -> Result<u64> {
+        let file = match &upload.content {
+            Content::Here(block) => return self.insert_block(block, &[]),
+            Content::Staged(file) => file,
+        };
+        file.keep();
+        self.taken.push(Arc::clone(upload));
+        self.insert_row(&upload.cid(), (&[], upload.size()), Some(file.name()), &[])
+    }
+
+    fn bring_upload(&mut self, ordinal: u64, upload: &Arc<Uploaded>) -> Result<()> {
+        let file = match &upload.content {
+            Content::Here(block) => return self.bring_bytes(ordinal, block),
+            Content::Staged(file) => file,
+        };
+        let Some(row) = self.session.find_block(&upload.cid())? else {
+            return Ok(());
+        };
+        if row.file.is_none() || file.is_kept() || self.blobs.has_length_of(&row) {
+            return Ok(());
+        }
+        tracing::warn!(cid = %upload.cid(), "a block's file was damaged or gone: the new one takes its place");
+        file.keep();
+        self.taken.push(Arc::clone(upload));
+        self.writing(|session| session.replace_file(&row, Some(file.name())))
     }
 
     fn change_ref(&mut self, name: &RefName, version: u64, change: &Change) -> Result<()> {

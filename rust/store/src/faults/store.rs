@@ -32,6 +32,7 @@ use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
 use crate::vacuum::Vacuumed;
+use crate::upload::{BlockReader, Upload};
 
 /// What an injected time-out says it waited.
 const WAITED_MS: u64 = 30_000;
@@ -211,6 +212,16 @@ impl Store for FaultyStore {
     fn range(&self, cid: &Cid, offset: u64, length: u64) -> Result<Vec<u8>> {
         self.meet(Call::Read, || ("block", cid.to_string()))?;
         self.inner.range(cid, offset, length)
+    }
+
+    fn reader(&self, cid: &Cid) -> Result<Box<dyn BlockReader>> {
+        self.meet(Call::Read, || ("block", cid.to_string()))?;
+        self.inner.reader(cid)
+    }
+
+    fn upload(&self) -> Result<Box<dyn Upload>> {
+        self.refuse_if_poisoned()?;
+        self.inner.upload()
     }
 
     fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>> {

@@ -14,7 +14,7 @@ use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::name::RefName;
 use crate::scope::lineage::Receipt;
-use crate::verify::{BlockRow, Evidence, HoldRow, Visit};
+use crate::verify::{BlockRow, Evidence, HoldRow, Stored, Visit};
 
 impl Evidence for State {
     fn own_checks(&self, _: &mut VerifyReport) -> Result<()> {
@@ -27,7 +27,7 @@ impl Evidence for State {
                 ordinal: *ordinal,
                 cid: stored.cid,
                 size: stored.bytes.len() as u64,
-                bytes: Ok(Arc::clone(&stored.bytes)),
+                bytes: Ok(Stored::Bytes(Arc::clone(&stored.bytes))),
                 links: Ok(stored.links.clone()),
             }));
         }

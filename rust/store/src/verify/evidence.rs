@@ -38,10 +38,19 @@ pub struct BlockRow {
     pub cid: Cid,
     /// Its size, as the row says.
     pub size: u64,
-    /// The stored bytes, not yet checked against `cid`; Err says why they can't be had.
-    pub bytes: Result<Arc<[u8]>, String>,
+    /// What is stored; Err says why it can't be had, or that it is not the block's.
+    pub bytes: Result<Stored, String>,
     /// What the graph table says that it links to; Err says why that can't be had.
     pub links: Result<Vec<u64>, String>,
+}
+
+/// A block's bytes.
+#[derive(Clone, Debug)]
+pub enum Stored {
+    /// As they stand, not yet checked against the CID.
+    Bytes(Arc<[u8]>),
+    /// No node's, and checked where they are: they are too many for memory.
+    Sound,
 }
 
 /// A hold as it stands.

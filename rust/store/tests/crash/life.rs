@@ -7,12 +7,15 @@ use treering_block::{Block, Cid, Encoded, Writer};
 use treering_store::faults::Recorder;
 use treering_store::{
     Address, Change, Command, Commit, Durability, EmbeddedStore, Expect, OpenOptions, RefMove,
-    RefName, Result, Store, StoreError,
+    RefName, Result, Store, StoreError, Uploaded,
 };
 
 use super::name;
 
 pub const COMMAND_IDS: [&str; 8] = ["c0", "c1", "c2", "c3", "c4", "c5", "relaxed", "large"];
+
+/// More than is written in one go.
+const UPLOAD_BYTES: usize = 1_100_000;
 
 /// One thing that is done to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,10 @@ pub enum Act {
     PutLarge(u64),
     /// The same bytes again, with a hold.
     PutLargeAgain(u64),
+    /// A block that arrives in pieces, in a file of its own, and a ref to it.
+    Upload(u64),
+    /// One that is given up half-way, and one whose commit is refused.
+    UploadsGivenUp,
     /// A step of a thread: node, ref from version to version, receipt.
     Step(u64),
     /// A step whose answer outlives only a killed process.
@@ -63,6 +70,8 @@ pub const LIFE: &[Act] = &[
     Act::PutLargeAgain(2),
     Act::Step(4),
     Act::Delete,
+    Act::UploadsGivenUp,
+    Act::Upload(7),
     Act::Reopen,
     Act::Step(5),
     Act::RelaxedStepAgain,
@@ -72,8 +81,11 @@ impl Act {
     /// Whether its answer promises that a power failure takes nothing of it. A lease need not outlive the
     /// processes that a power failure ends.
     pub fn is_durable(self) -> bool {
-        use Act::{Acquire, Refused, RelaxedStep, Release, Reopen};
-        !matches!(self, RelaxedStep | Reopen | Refused | Acquire | Release)
+        use Act::{Acquire, Refused, RelaxedStep, Release, Reopen, UploadsGivenUp};
+        !matches!(
+            self,
+            RelaxedStep | Reopen | Refused | Acquire | Release | UploadsGivenUp
+        )
     }
 }
 
@@ -226,7 +238,9 @@ fn commit_of(act: Act) -> Option<Commit> {
                 ..main(vec![large])
             }
         }
-        Act::Acquire | Act::Release | Act::Reopen => return None,
+        Act::Acquire | Act::Release | Act::Reopen | Act::Upload(_) | Act::UploadsGivenUp => {
+            return None;
+        }
     })
 }
 
@@ -255,6 +269,31 @@ impl Living {
         self.store.as_ref().unwrap()
     }
 
+    fn upload(&self, bytes: &[u8]) -> Result<Arc<Uploaded>> {
+        let mut upload = self.store().upload()?;
+        for piece in bytes.chunks(400_000) {
+            upload.write(piece)?;
+        }
+        upload.finish()
+    }
+
+    fn give_up_uploads(&self) -> Result<()> {
+        let mut half = self.store().upload()?;
+        half.write(&bytes(901, UPLOAD_BYTES))?;
+        drop(half);
+        let upload = self.upload(&bytes(902, 270_000))?;
+        let refused = Commit {
+            moves: vec![moved(&name("main", "one"), Expect::Absent, upload.cid())],
+            uploads: vec![upload],
+            ..main(vec![])
+        };
+        match self.store().submit(refused).wait() {
+            Err(StoreError::RefMoved { .. }) => Ok(()),
+            Ok(_) => panic!("it had to be refused"),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Does one act; its answer is marked, if it was good, when the store gives it. Errors: the store's.
     /// After a failed reopening there is no store.
     pub fn act(
@@ -265,7 +304,18 @@ impl Living {
         mark: Option<(&Arc<Recorder>, u64)>,
     ) -> Result<()> {
         let marked = mark.map(|(recorder, mark)| (Arc::clone(recorder), mark));
-        let answer = match (act, commit_of(act)) {
+        let commit = match act {
+            Act::Upload(seed) => {
+                let upload = self.upload(&bytes(seed, UPLOAD_BYTES))?;
+                Some(Commit {
+                    moves: vec![set(&name("main", "upload"), upload.cid())],
+                    uploads: vec![upload],
+                    ..main(vec![])
+                })
+            }
+            other => commit_of(other),
+        };
+        let answer = match (act, commit) {
             (_, Some(commit)) => {
                 let ticket = self.store().submit(commit);
                 // From the writer's own thread, so that nothing that follows the answer comes before it.
@@ -296,6 +346,7 @@ impl Living {
                 };
                 self.store().lease_release(&lease)
             }
+            (Act::UploadsGivenUp, None) => self.give_up_uploads(),
             (Act::Reopen, None) => {
                 self.store = None;
                 *self = Self::begin(path, options)?;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use treering_block::{Block, Cid};
 use treering_store::faults::{Among, BadRead, Failure, Image, Loss, Recorder};
 use treering_store::{
-    Address, Clock, Commit, Disk, EmbeddedStore, OpenOptions, RefName, Result, Store,
+    Address, Clock, Commit, Disk, EmbeddedStore, GcOptions, OpenOptions, RefName, Result, Store,
 };
 
 /// Small, so that a short life sees several checkpoints.
@@ -136,7 +136,24 @@ pub fn check_after_crash(directory: &Path, allowed: &[&str]) -> Result<usize, St
     if !report.findings.is_empty() {
         return Err(format!("verify, after going on: {:#?}", report.findings));
     }
+    no_uploads_after_gc(&store, directory)?;
     Ok(found)
+}
+
+/// What died with its process goes with the first collection.
+fn no_uploads_after_gc(store: &EmbeddedStore, directory: &Path) -> Result<(), String> {
+    store
+        .gc(&GcOptions::default())
+        .map_err(|error| format!("gc: {error}"))?;
+    let left: Vec<_> = match std::fs::read_dir(directory.join("blobs/uploads")) {
+        Ok(found) => found.map(|file| file.unwrap().path()).collect(),
+        Err(_) => Vec::new(),
+    };
+    if left.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("uploads of nobody stay: {left:?}"))
+    }
 }
 
 /// Checks that an open store is sound and that its picture is one of these.

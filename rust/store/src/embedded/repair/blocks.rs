@@ -48,7 +48,7 @@ pub(super) fn mend_rows(
     for row in broken {
         let ordinal = row.cell(0).int().unwrap_or(0).cast_unsigned();
         let proved = match session.payload(ordinal)? {
-            Some(payload) => prove(session, &row, &payload, None)?,
+            Some(payload) => prove(session, &row, &Found::of(payload), None)?,
             None => prove_file(session, blobs, &row)?,
         };
         if let Some(sound) = proved {
@@ -63,15 +63,58 @@ pub(super) fn mend_rows(
     Ok(())
 }
 
+/// Bytes that may be a block's.
+struct Found {
+    digest: [u8; 32],
+    size: u64,
+    /// None for more than a node may have.
+    bytes: Option<Vec<u8>>,
+}
+
+impl Found {
+    fn of(bytes: Vec<u8>) -> Self {
+        Self {
+            digest: *blake3::hash(&bytes).as_bytes(),
+            size: bytes.len() as u64,
+            bytes: Some(bytes),
+        }
+    }
+
+    /// Those of a file.
+    fn named(blobs: &BlobFiles, file: &str) -> Option<Self> {
+        if let Some(bytes) = blobs.read_small(file) {
+            return Some(Self::of(bytes));
+        }
+        let (digest, size) = blobs.hash(file)?;
+        Some(Self {
+            digest,
+            size,
+            bytes: None,
+        })
+    }
+
+    /// How many links it has as a block of that codec; None if it can't be one.
+    fn links(&self, codec: Codec) -> Option<usize> {
+        match (&self.bytes, codec) {
+            (Some(bytes), _) => {
+                let block = Block::stored(Cid::new(codec, self.digest), bytes.as_slice());
+                block.ok().map(|block| block.links.len())
+            }
+            (None, Codec::Raw) => Some(0),
+            (None, Codec::DagCbor) => None,
+        }
+    }
+}
+
 /// The row that these bytes belong to, if they and the broken row's columns or check prove it.
 fn prove(
     session: Session<'_>,
     row: &RawRow,
-    bytes: &[u8],
+    found: &Found,
     file: Option<&str>,
 ) -> Result<Option<RawRow>> {
     let ordinal = row.cell(0).int().unwrap_or(0).cast_unsigned();
-    let candidate = |codec| block_row(ordinal, &Cid::of(codec, bytes), bytes.len() as u64, file);
+    let candidate = |codec| block_row(ordinal, &Cid::new(codec, found.digest), found.size, file);
     // The check as it stands, or but for one byte, says which of the two it was.
     for codec in [Codec::DagCbor, Codec::Raw] {
         let candidate = candidate(codec);
@@ -80,8 +123,7 @@ fn prove(
         }
     }
     // Without the check the digest has to be that of the bytes, and the graph says whether they have links.
-    let digest = *blake3::hash(bytes).as_bytes();
-    if row.cell(3).bytes() != Some(&digest) {
+    if row.cell(3).bytes() != Some(&found.digest) {
         return Ok(None);
     }
     let named = row
@@ -90,11 +132,10 @@ fn prove(
         .and_then(|codec| u64::try_from(codec).ok())
         .and_then(Codec::from_code);
     let links = session.links(ordinal).ok();
-    let fits = |codec: Codec| match Block::stored(Cid::of(codec, bytes), bytes) {
-        Ok(block) => links
-            .as_ref()
-            .is_none_or(|links| links.len() == block.links.len()),
-        Err(_) => false,
+    let fits = |codec: Codec| {
+        found
+            .links(codec)
+            .is_some_and(|count| links.as_ref().is_none_or(|links| links.len() == count))
     };
     Ok(named.filter(|codec| fits(*codec)).map(candidate))
 }
@@ -113,8 +154,8 @@ fn prove_file(session: Session<'_>, blobs: &BlobFiles, row: &RawRow) -> Result<O
         }
     }
     for file in names {
-        if let Some(bytes) = blobs.read_named(&file)
-            && let Some(sound) = prove(session, row, &bytes, Some(&file))?
+        if let Some(found) = Found::named(blobs, &file)
+            && let Some(sound) = prove(session, row, &found, Some(&file))?
         {
             return Ok(Some(sound));
         }
@@ -202,21 +243,15 @@ fn mend_file(blobs: &BlobFiles, row: &BlockRow, mends: &mut Vec<Mend>) -> Result
         .into_iter()
         .filter(|(name, digest)| digest == row.cid.digest() && Some(name) != row.file.as_ref());
     files.extend(others.map(|(name, _)| name));
-    let bytes = files.iter().find_map(|file| {
-        blobs
-            .read_named(file)
-            .filter(|bytes| row.cid.matches(bytes))
-    });
-    let Some(bytes) = bytes else { return Ok(()) };
-    if blobs.check_tree(row, &bytes).is_ok() && blobs.read(row).is_ok() {
+    if blobs.open(row).and_then(|file| file.check()).is_ok() {
         return Ok(());
     }
+    let whole = |file: &&String| blobs.hash(file) == Some((*row.cid.digest(), row.size));
+    let Some(sound) = files.iter().find(whole) else {
+        return Ok(());
+    };
     // Never over the file that the row names: a new one, and the row follows.
-    let written = blobs.write(&Block {
-        cid: row.cid,
-        bytes: bytes.into(),
-        links: Vec::new(),
-    })?;
+    let written = blobs.copy(sound, &row.cid)?;
     let before = block_row(row.ordinal, &row.cid, row.size, row.file.as_deref());
     let after = block_row(row.ordinal, &row.cid, row.size, Some(&written));
     let mut mend = Mend::row(
@@ -248,13 +283,13 @@ pub(super) fn mend_missing(
         }
         let found = files.iter().filter(|(_, digest)| digest == cid.digest());
         for (file, _) in found {
-            if let Some(bytes) = blobs.read_named(file)
-                && cid.matches(&bytes)
+            if let Some((digest, size)) = blobs.hash(file)
+                && digest == *cid.digest()
             {
                 let mut mend = Mend::row(
                     Check::Links,
                     None,
-                    block_row(*ordinal, cid, bytes.len() as u64, Some(file)),
+                    block_row(*ordinal, cid, size, Some(file)),
                     "its row was written anew: its file hashes to its CID, and the graph of a block \
                      that links to it has its ordinal",
                 );

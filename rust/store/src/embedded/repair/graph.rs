@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use treering_block::{Block, Cid};
+use treering_block::{Block, Cid, Codec};
 
 use super::mends::Mend;
 use super::one_byte::mend_row;
@@ -45,7 +46,7 @@ pub(super) struct Looked {
 pub(super) fn mend_graph(
     session: Session<'_>,
     blobs: &BlobFiles,
-    tiers: &[std::sync::Arc<dyn Tier>],
+    tiers: &[Arc<dyn Tier>],
     suspects: &HashSet<Cid>,
     duplicates: bool,
     mends: &mut Vec<Mend>,
@@ -85,11 +86,20 @@ pub(super) fn mend_graph(
                 continue;
             }
             let before = row_at(session, Table::Graph, &[Cell::Int(to_sql(ordinal))])?;
-            let bytes = match &row.file {
-                Some(_) => blobs.read(&row).ok().map(|bytes| bytes.to_vec()),
-                None => session.payload(ordinal)?,
+            let bytes: Option<Arc<[u8]>> = match &row.file {
+                // It links to nothing, whatever it holds.
+                Some(_) if row.cid.codec() == Codec::Raw => None,
+                Some(_) => blobs.read(&row).ok(),
+                None => session.payload(ordinal)?.map(Arc::from),
             };
-            let block = bytes.and_then(|bytes| Block::stored(row.cid, bytes).ok());
+            let block = match (bytes, row.cid.codec()) {
+                (None, Codec::Raw) if row.file.is_some() => Some(Block {
+                    cid: row.cid,
+                    bytes: Arc::default(),
+                    links: Vec::new(),
+                }),
+                (bytes, _) => bytes.and_then(|bytes| Block::stored(row.cid, bytes).ok()),
+            };
             let links = match &block {
                 Some(block) => resolve(session, tiers, block, before.as_ref(), &mut looked)?,
                 None => None,
@@ -115,7 +125,7 @@ pub(super) fn mend_graph(
 /// that a sound row of the graph has in its place.
 fn resolve(
     session: Session<'_>,
-    tiers: &[std::sync::Arc<dyn Tier>],
+    tiers: &[Arc<dyn Tier>],
     block: &Block,
     before: Option<&RawRow>,
     looked: &mut Looked,
@@ -156,7 +166,7 @@ fn resolve(
 /// them, and every ref's target is there. What they kept is as little reached as they are.
 pub(super) fn mend_lonely(
     session: Session<'_>,
-    tiers: &[std::sync::Arc<dyn Tier>],
+    tiers: &[Arc<dyn Tier>],
     mends: &mut Vec<Mend>,
 ) -> Result<()> {
     let lonely = session.lonely_graph_ordinals()?;
@@ -182,7 +192,7 @@ pub(super) fn mend_lonely(
 
 /// Every ordinal that a ref or a hold reaches, whether its block is there or not; None if that can't be
 /// told, because a root or a row is broken.
-fn reached(session: Session<'_>, tiers: &[std::sync::Arc<dyn Tier>]) -> Result<Option<Bitmap>> {
+fn reached(session: Session<'_>, tiers: &[Arc<dyn Tier>]) -> Result<Option<Bitmap>> {
     if !tiers.is_empty() {
         // What is in colder tiers reaches the graph in ways that are not looked at here.
         return Ok(None);
