@@ -54,6 +54,11 @@ class _Readers:
 _readers: Final = _Readers()
 
 
+async def in_reader(read: Callable[[], T]) -> T:
+    """Runs what reads in one of the threads for that."""
+    return await _readers.run(read)
+
+
 async def drive(op: Op[T]) -> T:
     """Runs a verb's body to its end on the running loop."""
     try:

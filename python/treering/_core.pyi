@@ -12,6 +12,7 @@ from treering.messages import (
     Admission,
     AgentGroup,
     Conversation,
+    FileInfo,
     LlmPreferences,
     MemoryEntry,
     Message,
@@ -28,10 +29,12 @@ __all__ = [
     "BatchCore",
     "Cid",
     "ClockCore",
+    "ContentCore",
     "Core",
     "CutsCore",
     "DiskCore",
     "FaultsCore",
+    "IncomingCore",
     "LeaseCore",
     "MapCore",
     "OwnCommandCore",
@@ -48,6 +51,7 @@ __all__ = [
     "StoresCore",
     "ThreadCore",
     "ThreadsCore",
+    "UploadedCore",
     "VectorCore",
     "VerbCore",
     "Watch",
@@ -75,6 +79,13 @@ __all__ = [
     "erasures_file",
     "export_car",
     "fork_scope",
+    "files_begin",
+    "files_delete",
+    "files_grep",
+    "files_list",
+    "files_open",
+    "files_put",
+    "files_stat",
     "from_dag_json",
     "import_car",
     "is_ancestor",
@@ -479,6 +490,34 @@ class StoresCore:
     def verify_actor(self, kind: str, parts: Sequence[str]) -> int: ...
     def rebuild(self, kind: str, parts: Sequence[str]) -> int: ...
     def version_at(self, kind: str, parts: Sequence[str], at_ms: int) -> int: ...
+
+@final
+class IncomingCore:
+    """Bytes of a file on their way in."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
+    def finish(self) -> UploadedCore: ...
+    def drop(self) -> None: ...
+
+@final
+class UploadedCore:
+    """Bytes that have arrived, for a path."""
+
+@final
+class ContentCore:
+    """The bytes of a file, as long as this is kept."""
+
+    def read(self, offset: int, length: int) -> bytes: ...
+
+def files_begin(stores: StoresCore, path: str, content_type: str | None, size_max: int) -> IncomingCore: ...
+def files_put(stores: StoresCore, path: str, upload: UploadedCore, content_type: str | None) -> VerbCore: ...
+def files_delete(stores: StoresCore, path: str) -> VerbCore: ...
+def files_list(stores: StoresCore, prefix: str, version: int | None) -> tuple[builtins.list[FileInfo], int]: ...
+def files_stat(stores: StoresCore, path: str, version: int | None) -> FileInfo | None: ...
+def files_open(stores: StoresCore, path: str, version: int | None) -> tuple[FileInfo, ContentCore]: ...
+def files_grep(
+    stores: StoresCore, pattern: str, glob: str, max_results: int
+) -> tuple[builtins.list[tuple[str, int, str]], int]: ...
 
 @final
 class ThreadsCore:

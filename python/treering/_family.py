@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from treering.stores.agents import AgentsStore
     from treering.stores.chats import ChatsStore
     from treering.stores.connectors import ConnectorsStore
+    from treering.stores.files import FilesStore
     from treering.stores.memory import MemoryStore
     from treering.stores.participants import ParticipantsStore
     from treering.stores.roles import RolesStore
@@ -47,6 +48,8 @@ class Family:
     Commit: type[Commit]
     CommitThreads: type[CommitThreads]
     ConnectorsStore: type[ConnectorsStore]
+    FileReader: Any
+    FilesStore: type[FilesStore]
     Hold: type[Hold]
     Lease: type[Lease]
     LlmPreferencesStore: type[LlmPreferencesStore]

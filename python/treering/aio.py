@@ -41,11 +41,13 @@ from treering.stores import actor as _actor
 from treering.stores import agents as _agents
 from treering.stores import chats as _chats
 from treering.stores import connectors as _connectors
+from treering.stores import files as _files
 from treering.stores import memory as _memory
 from treering.stores import participants as _participants
 from treering.stores import roles as _roles
 from treering.stores import sources as _sources
 from treering.stores import user_config as _user_config
+from treering.stores.reading import AsyncFileReader as FileReader
 
 __all__ = [
     "ActorHandle",
@@ -55,6 +57,8 @@ __all__ = [
     "Commit",
     "CommitThreads",
     "ConnectorsStore",
+    "FileReader",
+    "FilesStore",
     "Hold",
     "Lease",
     "LlmPreferencesStore",
@@ -103,6 +107,7 @@ ActorHandle = _ASYNC.ActorHandle = derive(_actor.ActorHandle)
 AgentsStore = _ASYNC.AgentsStore = derive(_agents.AgentsStore)
 ChatsStore = _ASYNC.ChatsStore = derive(_chats.ChatsStore)
 ConnectorsStore = _ASYNC.ConnectorsStore = derive(_connectors.ConnectorsStore)
+FilesStore = _ASYNC.FilesStore = derive(_files.FilesStore)
 LlmPreferencesStore = _ASYNC.LlmPreferencesStore = derive(_user_config.LlmPreferencesStore)
 MemoryStore = _ASYNC.MemoryStore = derive(_memory.MemoryStore)
 ParticipantsStore = _ASYNC.ParticipantsStore = derive(_participants.ParticipantsStore)

@@ -24,6 +24,7 @@ from treering.stores.drafts import (
     AgentsDraft,
     ChatsDraft,
     ConnectorsDraft,
+    FilesDraft,
     MemoryDraft,
     ParticipantsDraft,
     RolesDraft,
@@ -180,6 +181,7 @@ class Commit:
         "agents",
         "chats",
         "connectors",
+        "files",
         "memory",
         "participants",
         "roles",
@@ -212,6 +214,7 @@ class Commit:
         self.scripts: ScriptsDraft = ScriptsDraft(self)
         self.connectors: ConnectorsDraft = ConnectorsDraft(self)
         self.roles: RolesDraft = RolesDraft(self)
+        self.files: FilesDraft = FilesDraft(self)
 
     def own(self, actor: type[Actor[State, Command, Event]], *parts: str) -> OwnDraft[State, Command, Event]:
         """Returns an actor of your own, as the commit will leave it."""

@@ -40,6 +40,7 @@ from treering.stores.actor import ActorHandle, ActorInfo, ScopeEvent, listed, ne
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.connectors import ConnectorsStore
+from treering.stores.files import FilesStore
 from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
 from treering.stores.roles import RolesStore
@@ -164,6 +165,11 @@ class Scope:
     def roles(self) -> RolesStore:
         """Who agents can be."""
         return self._family.RolesStore(self._home)
+
+    @property
+    def files(self) -> FilesStore:
+        """Files by path, streamed in and out; with views of workflows and scripts."""
+        return self._family.FilesStore(self._home)
 
     def actor(self, kind: str, *parts: str) -> ActorHandle:
         """Returns any actor of this scope, there or not: its state, its history, and whether it is sound.

@@ -10,6 +10,7 @@ from treering._session import Durability, Home, Session, home
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.connectors import ConnectorsStore
+from treering.stores.files import FilesStore
 from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
 from treering.stores.roles import RolesStore
@@ -93,6 +94,11 @@ class Scoped:
     def roles(self) -> RolesStore:
         """Who agents can be; no workspace mirrors their drafts."""
         return self._family.RolesStore(self._scope)
+
+    @property
+    def files(self) -> FilesStore:
+        """The files of the scope, by path."""
+        return self._family.FilesStore(self._scope)
 
     def __repr__(self) -> str:
         return f"<Scoped, {self._scope!r}>"

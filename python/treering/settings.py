@@ -42,6 +42,9 @@ class Settings:
     """Entries of a memory that are kept, 1 to 100. Beyond it an addition evicts; a smaller one evicts with the next."""
     chat_messages: int = _count(500, 100_000)
     """Newest messages of a conversation that are kept, 1 to 100,000."""
+    file_bytes: int = _count(50 << 20, 64 << 30)
+    """Bytes of one file that are taken, 1 to 64 GiB; 50 MiB unless it is set. What is there already stays, whatever its
+    size."""
     local_runtime_base_url: str = "http://127.0.0.1:5080"
     """What a blank `UserConfig.local_runtime_base_url` is stored as, and what it is where nothing was ever written."""
     remote_runtime_base_url: str = ""

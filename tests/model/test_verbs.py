@@ -64,6 +64,8 @@ CLASSES_NOT_PLAYED = {
         (
             "AgentsStore", "ChatsStore", "ConnectorsStore", "LlmPreferencesStore", "MemoryStore", "ParticipantsStore",
             "RolesStore", "ScriptsStore", "UserConfigStore", "WorkflowsStore", "Scoped",
+            "AgentsStore", "ChatsStore", "FileReader", "FilesStore", "LlmPreferencesStore", "MemoryStore", "ParticipantsStore", "ScriptsStore",
+            "UserConfigStore", "WorkflowsStore", "Scoped",
         ),
         "tests/stores plays the stores",
     ),

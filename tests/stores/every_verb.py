@@ -19,6 +19,11 @@ class Verb:
     prepare: Callable[[Any], object] = lambda scope: None
     """Makes that there is something to do."""
 
+    @property
+    def takes_away(self) -> bool:
+        """It does nothing before `prepare`."""
+        return "remove" in self.name or self.name == "files.delete"
+
     def __str__(self) -> str:
         return self.name
 
@@ -74,6 +79,10 @@ def _roles(scope: Any) -> int:
 
 def connector(name: str) -> Connector:
     return Connector(name=name, type="cli", cli=CliConnector(command="x"))
+
+
+def _files(scope: Any) -> int:
+    return int(scope.files.list().version)
 
 
 VERBS = [
@@ -141,6 +150,15 @@ VERBS = [
     verb("connectors", "save_draft", connector("a"), other=(None,), version=_connectors),
     verb("roles", "save", [Role(id="a")], other=([],), version=_roles),
     verb("roles", "save_draft", Role(id="a"), other=(Role(id="b"),), version=_roles),
+    verb("files", "put", "f", b"a", other=("f", b"b"), version=_files),
+    verb(
+        "files",
+        "delete",
+        "f",
+        other=("g",),
+        version=_files,
+        prepare=lambda scope: [scope.files.put("f", b"a"), scope.files.put("g", b"a")],
+    ),
 ]
 """Those that take something beside the actor's address."""
 

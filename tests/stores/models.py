@@ -325,6 +325,49 @@ class SourcesModel(Model):
         return scope.scripts.verify()
 
 
+class FilesModel(Model):
+    """Bytes None: the file is deleted."""
+
+    commands = st.tuples(
+        st.sampled_from(["a", "b", "a/b", "c.md"]),
+        st.none() | st.sampled_from([b"x", b"y", b"z" * 70_000, b"w" * 300_000]),
+        st.sampled_from([None, "text/plain"]),
+    )
+
+    def __init__(self) -> None:
+        self.files: dict[str, tuple[bytes, str, int]] = {}
+        super().__init__()
+
+    def send(self, scope: Scope, command: Command) -> Receipt[Any]:
+        path, data, media = command
+        return scope.files.delete(path) if data is None else scope.files.put(path, data, media)
+
+    def apply(self, command: Command, now_ms: int, receipt: Receipt[Any]) -> Did:
+        path, data, media = command
+        if data is None:
+            return int(self.files.pop(path, None) is not None), 0
+        media = media or ("text/markdown" if path.endswith(".md") else "application/octet-stream")
+        if self.files.get(path, (None, None))[:2] == (data, media):
+            return 0, 0
+        self.files[path] = (data, media, now_ms)
+        return 1, 0
+
+    def view(self) -> Any:
+        return tuple((path, *its) for path, its in sorted(self.files.items()))
+
+    def read(self, scope: Scope, version: int | None) -> tuple[Any, int]:
+        files = scope.files.list() if version is None else scope.files.at(version)
+
+        def content(path: str) -> bytes:
+            with scope.files.open(path, version=version) as file:
+                return file.read()
+
+        return tuple((one.path, content(one.path), one.content_type, one.updated_at_ms) for one in files), files.version
+
+    def verify(self, scope: Scope) -> int:
+        return scope.files.verify()
+
+
 class ChatModel(Model):
     """One conversation; `others` of the list are those of other models of the same scope."""
 

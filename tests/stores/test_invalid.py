@@ -32,6 +32,8 @@ BLANK: list[tuple[str, Callable[[Any, str], object]]] = [
     ("yaml", lambda s, v: s.workflows.upload("w", "n", v)),
     ("id", lambda s, v: s.scripts.upload(v, "x")),
     ("source", lambda s, v: s.scripts.upload("s", v)),
+    ("path", lambda s, v: s.files.put(v, b"x")),
+    ("path", lambda s, v: s.files.delete(v)),
 ]
 
 RULES: list[tuple[str, str, str, Write]] = [
@@ -77,6 +79,11 @@ TYPES: list[Write] = [
     lambda s: s.chats.messages(None),
     lambda s: s.workflows.upload("w", None, "y"),
     lambda s: s.scripts.upload("s", b"x"),
+    lambda s: s.files.put(3, b"x"),
+    lambda s: s.files.put("a", b"x", 3),
+    lambda s: s.files.delete(None),
+    lambda s: s.files.stat(b"a"),
+    lambda s: s.files.grep("a", max_results="3"),
     lambda s: s.memory.add("k", "x", expected_version="1"),
     lambda s: s.memory.add("k", "x", expected_version=1.0),
     lambda s: s.memory.at("1"),

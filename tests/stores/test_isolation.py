@@ -22,6 +22,11 @@ def mark(name: str) -> str:
     return f"of {name!r}"
 
 
+def path_of(name: str) -> str:
+    """A file for each name; most of them are no paths."""
+    return name.encode().hex()
+
+
 def said(name: str) -> list[Message]:
     return [Message(role="user", content=mark(name))]
 
@@ -50,6 +55,7 @@ def test_scopes(store: Store) -> None:
             c.connectors.save([Connector(name="x", type="cli", cli=CliConnector(command=mark(name)))])
             c.connectors.save_draft(Connector(name=mark(name)))
             c.roles.save([Role(id="x", system_prompt=mark(name))])
+            c.files.put("f", mark(name).encode())
             c.threads.start("w", key="key", labels={"of": mark(name)[:200]})
         scope.projection("p", kinds=["user-memory"], start=[]).catch_up(told_contents)
     for name in IDS:
@@ -70,6 +76,8 @@ def test_scopes(store: Store) -> None:
         assert draft is not None
         assert draft.item == Connector(name=mark(name).strip(), timeout_ms=30_000)
         assert [one.system_prompt for one in scope.roles.get()] == [mark(name)]
+        with scope.files.open("f") as file:
+            assert file.read() == mark(name).encode()
         assert scope.threads.get("key").labels == {"of": mark(name)[:200]}
 
 
@@ -85,6 +93,7 @@ def test_the_stores_of_one_scope_are_apart(store: Store) -> None:
         "scripts": lambda s: s.scripts.upload("s", "x"),
         "connectors": lambda s: s.connectors.save([]),
         "roles": lambda s: s.roles.save_draft(None),
+        "files": lambda s: s.files.put("s", b"x"),
     }
     reads = {
         "user_config": lambda s: s.user_config.get().version,
@@ -96,6 +105,7 @@ def test_the_stores_of_one_scope_are_apart(store: Store) -> None:
         "scripts": lambda s: s.scripts.list().version,
         "connectors": lambda s: s.connectors.get().version,
         "roles": lambda s: s.roles.get().version,
+        "files": lambda s: s.files.list().version,
     }
     for name, write in writes.items():
         scope = store.scope(name)
@@ -116,6 +126,7 @@ def test_ids_within_a_scope(store: Store) -> None:
                 c.agents.add("type", name)
                 c.workflows.upload(name, "", mark(name))
                 c.scripts.upload(name, mark(name))
+                c.files.put(path_of(name), mark(name).encode())
     assert {row.id for row in scope.chats.index()} == set(IDS)
     assert len(scope.chats.index()) == len(IDS)
     assert [one.agent_id for one in scope.participants.list("everybody")] == IDS
@@ -130,6 +141,8 @@ def test_ids_within_a_scope(store: Store) -> None:
         assert (scope.workflows.get(name).yaml, scope.scripts.get(name).source) == (mark(name), mark(name))  # type: ignore[union-attr]
         assert [event.message.id for event in scope.workflows.history(name)] == [name]  # type: ignore[attr-defined]
         assert scope.agents.authorize("type", name, "use") is Admission.ALLOWED
+        with scope.files.open(path_of(name)) as file:
+            assert file.read() == mark(name).encode()
     # Taking one away takes no other.
     gone = set()
     for name in IDS[::2]:

@@ -19,7 +19,7 @@ each = pytest.mark.parametrize("verb", EVERY, ids=str)
 
 def test_the_table_has_every_verb(alice: Scope) -> None:
     stores = ["user_config", "llm_preferences", "memory", "agents", "participants", "chats", "workflows", "scripts"]
-    stores += ["connectors", "roles"]
+    stores += ["connectors", "roles", "files"]
     # Of any actor; and `save` of what a file holds, which test_import_local.py plays.
     others = {"trim", "import_local"}
     verbs = {
@@ -59,7 +59,7 @@ def test_the_expected_version_is_checked_before_anything(store: Store, alice: Sc
         verb.other(alice, expected_version=now)
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if "remove" not in verb.name], ids=str)
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if not verb.takes_away], ids=str)
 def test_never_written_is_version_0(alice: Scope, verb: Verb) -> None:
     assert verb.version(alice) == 0
     assert verb.call(alice, expected_version=0).version == 1
@@ -78,7 +78,7 @@ def test_a_repeated_command_answers_as_the_first_did(store: Store, alice: Scope,
         assert store.head() == head
         for name in ("version", "changed", "value", "dropped", "dropped_ids", "warnings"):
             assert getattr(again, name) == getattr(first, name), name
-        if not later and verb not in BARE and "remove" not in verb.name:
+        if not later and verb not in BARE and not verb.takes_away:
             verb.other(alice)
 
 
@@ -126,7 +126,7 @@ def test_a_command_with_nothing_to_do_is_kept_as_such(store: Store, alice: Scope
     first = verb.call(alice, command_id="nothing")
     assert (first.changed, first.version, first.replayed) == (False, version, False)
     assert (verb.version(alice), [(ref.name, ref.version) for ref in store.refs.list()]) == (version, refs)
-    if "remove" in verb.name or verb in BARE:
+    if verb.takes_away or verb in BARE:
         verb.prepare(alice)
     elif verb.name != "agents.add":
         verb.other(alice)

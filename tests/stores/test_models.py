@@ -16,6 +16,7 @@ from models import (
     ChatModel,
     ConfigModel,
     ConnectorsModel,
+    FilesModel,
     MemoryModel,
     Model,
     RolesModel,
@@ -26,7 +27,8 @@ from models import (
 import treering
 from treering import HistoryTrimmed, testing
 
-MODELS = [ConfigModel, MemoryModel, AgentsModel, RoomsModel, SourcesModel, ChatModel, ConnectorsModel, RolesModel]
+MODELS = [ConfigModel, MemoryModel, AgentsModel, RoomsModel, SourcesModel, FilesModel, ChatModel]
+MODELS += [ConnectorsModel, RolesModel]
 EXAMPLES, EXAMPLES_LONG = 12, 100
 
 

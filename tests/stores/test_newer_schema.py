@@ -120,7 +120,7 @@ def test_no_verb_writes_to_it(tmp_path: Path, verb: Verb) -> None:
     with treering.open(path) as store:
         alice = store.scope("alice")
         verb.prepare(alice)
-        if verb not in BARE and "remove" not in verb.name:
+        if verb not in BARE and not verb.takes_away:
             verb.call(alice)
         kind, parts = addressed(store, verb)
         version = verb.version(alice)
@@ -129,7 +129,7 @@ def test_no_verb_writes_to_it(tmp_path: Path, verb: Verb) -> None:
         alice = store.scope("alice")
         assert (verb.version(alice), alice.actor(kind, *parts).verify()) == (version + 1, version + 1)
         head = store.head()
-        call = verb.call if verb in BARE or "remove" in verb.name else verb.other
+        call = verb.call if verb in BARE or verb.takes_away else verb.other
         with pytest.raises(NewerSchema):
             call(alice)
         assert store.head() == head
@@ -145,6 +145,7 @@ def addressed(store: Store, verb: Verb) -> tuple[str, tuple[str, ...]]:
         "scripts": "script-storage",
         "connectors": "connector-catalog",
         "roles": "role-catalog",
+        "files": "files",
     }
     name = verb.name.split(".")[0]
     return ("chat", ("c",)) if name == "chats" else (kinds[name], ())

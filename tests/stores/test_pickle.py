@@ -15,7 +15,7 @@ from treering import Invalid, Store, aio
 
 STORES = [
     *("user_config", "llm_preferences", "memory", "agents", "participants", "chats", "workflows", "scripts"),
-    *("connectors", "roles"),
+    *("connectors", "roles", "files"),
 ]
 
 
@@ -41,6 +41,7 @@ def test_receipts_listings_and_events(store: Store) -> None:
         alice.scripts.list(),
         alice.connectors.get(),
         alice.roles.get(),
+        alice.files.list(),
     ):
         copied = again(listing)
         assert type(copied) is type(listing)
@@ -83,7 +84,7 @@ def read(store: Any, name: str) -> Any:
             return store.list("r")
         case "chats":
             return store.messages("c")
-        case "agents" | "workflows" | "scripts":
+        case "agents" | "workflows" | "scripts" | "files":
             return store.list()
         case _:
             return store.get()

@@ -37,12 +37,13 @@ def test_every_store_is_there(store: Store) -> None:
     scoped.scripts.upload("s", "x")
     scoped.connectors.save([])
     scoped.roles.save_draft(None)
+    scoped.files.put("f", b"x")
     for name in (name for name, member in vars(type(scoped)).items() if isinstance(member, property)):
         assert type(getattr(scoped, name)) is type(getattr(scope, name))
     assert scoped.llm_preferences.get() == scope.llm_preferences.get()
     assert (scope.memory.get().version, scope.agents.list().version, scope.chats.index().version) == (1, 1, 1)
     assert (scope.workflows.list().version, scope.scripts.list().version) == (1, 1)
-    assert scope.participants.list("r").version == 1
+    assert (scope.participants.list("r").version, scope.files.list().version) == (1, 1)
     assert (scope.connectors.get().version, scope.roles.get().version) == (1, 1)
 
 

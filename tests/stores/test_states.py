@@ -28,6 +28,7 @@ SUBSCRIPTIONS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]] = {
     "scripts": (lambda s, **o: s.scripts.states(**o), lambda s: s.scripts.list()),
     "connectors": (lambda s, **o: s.connectors.states(**o), lambda s: s.connectors.get()),
     "roles": (lambda s, **o: s.roles.states(**o), lambda s: s.roles.get()),
+    "files": (lambda s, **o: s.files.states(**o), lambda s: s.files.list()),
 }
 each = pytest.mark.parametrize("name", SUBSCRIPTIONS)
 
@@ -55,6 +56,8 @@ def write(scope: Any, name: str) -> None:
             scope.connectors.save_draft(Connector(name=f"{number}"))
         case "roles":
             scope.roles.save([Role(id=f"{number}")])
+        case "files":
+            scope.files.put(f"f{number}", b"y")
 
 
 _numbers = itertools.count()

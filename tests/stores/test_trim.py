@@ -212,6 +212,7 @@ ACTORS: list[tuple[str, tuple[str, ...], Callable[[Any, int], object]]] = [
     ("script-storage", (), lambda s, n: s.scripts.upload(f"{n}", "y")),
     ("connector-catalog", (), lambda s, n: s.connectors.save_draft(Connector(name=f"{n}"))),
     ("role-catalog", (), lambda s, n: s.roles.save([Role(id=f"{n}")])),
+    ("files", (), lambda s, n: s.files.put(f"{n}", b"y")),
 ]
 
 

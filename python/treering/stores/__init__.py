@@ -1,4 +1,4 @@
-"""The stores of a scope: configuration, memory, agents, participants, chats, workflows, scripts, connectors, roles.
+"""The stores of a scope: configuration, memory, agents, participants, chats, workflows, scripts, connectors, roles, files.
 
 Each is an actor, or one for each conversation: every write is a command that is decided on the state as it is and kept
 as an event. Reads answer the state with its `version`, writes a `Receipt`. All writes take `expected_version` (nothing
@@ -11,10 +11,12 @@ from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.connectors import ConnectorsStore
 from treering.stores.drafts import ReceiptDraft
+from treering.stores.files import FileData, FilesStore, GrepMatch
 from treering.stores.history import ActorEvent
 from treering.stores.listing import Catalog, Listing, Messages
 from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
+from treering.stores.reading import FileReader
 from treering.stores.receipt import Receipt
 from treering.stores.roles import RolesStore
 from treering.stores.sources import ScriptsStore, WorkflowsStore
@@ -30,6 +32,10 @@ __all__ = [
     "Catalog",
     "ChatsStore",
     "ConnectorsStore",
+    "FileData",
+    "FileReader",
+    "FilesStore",
+    "GrepMatch",
     "Listing",
     "LlmPreferencesStore",
     "MemoryStore",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
-from treering._core import Cid, OwnCore, StoresCore, actor_kinds, list_actors
+from treering._core import Cid, OwnCore, StoresCore, actor_kinds, files_list, list_actors
 from treering._family import SYNC, Family
 from treering._session import Home
 from treering.errors import HistoryTrimmed, NotFound
@@ -19,6 +19,7 @@ from treering.messages import (
     Connector,
     ConnectorDraft,
     Conversation,
+    FileInfo,
     MemoryEntry,
     Participant,
     Role,
@@ -110,6 +111,7 @@ ActorState = (
     | StoredState
     | Catalog[Connector, ConnectorDraft]
     | Catalog[Role, RoleDraft]
+    | Listing[FileInfo]
 )
 """What `ActorHandle.state` answers, by kind; `StoredState` for kinds of somebody's own."""
 
@@ -339,6 +341,9 @@ def state_of(core: StoresCore, kind: str, parts: tuple[str, ...], version: int |
             return ROLES.read(core, version)
         case _ if kind.startswith(OWN):
             return stored_state(core, kind, parts, version)
+        case "files", ():
+            at = core.actor(kind, parts)["version"] if version is None else version
+            found = files_list(core, "", at)
         case _:
             raise NotFound(f"no actor {'/'.join((kind, *parts))}: the kind is unknown, or has other parts")
     return _shown(kind, found)

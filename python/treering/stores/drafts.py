@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from treering._core import StoresCore, VerbCore
+from treering._core import StoresCore, VerbCore, files_begin, files_delete, files_put
 from treering.messages import (
     Connector,
     ConnectorDraft,
     Conversation,
+    FileInfo,
     MemoryEntry,
     MemorySource,
     Message,
@@ -200,6 +201,35 @@ class ChatsDraft(StoreDraft):
     def delete(self, conversation_id: str, *, expected_version: int | None = None) -> ReceiptDraft[Conversation]:
         """Returns the draft of `ChatsStore.delete`."""
         return self._draft(self._core.chats_delete(conversation_id), expected_version)
+
+
+FILE_BYTES: Final = (256 << 10) - 1
+"""Bytes of a file in a commit of several: more lies in a file of its own, which takes a disk to wait for."""
+
+
+class FilesDraft(StoreDraft):
+    """`c.files`."""
+
+    __slots__ = ()
+
+    def put(
+        self,
+        path: str,
+        data: bytes | bytearray | memoryview,
+        content_type: str | None = None,
+        *,
+        expected_version: int | None = None,
+    ) -> ReceiptDraft[FileInfo]:
+        """Returns the draft of `FilesStore.put`, of at most 262,143 bytes: `LimitExceeded` (`limit-exceeded`) for more.
+        Put those by themselves."""
+        incoming = files_begin(self._core, path, content_type, FILE_BYTES)
+        incoming.write(data)
+        verb = files_put(self._core, path, incoming.finish(), content_type)
+        return self._draft(verb, expected_version)
+
+    def delete(self, path: str, *, expected_version: int | None = None) -> ReceiptDraft[None]:
+        """Returns the draft of `FilesStore.delete`."""
+        return self._draft(files_delete(self._core, path), expected_version)
 
 
 class WorkflowsDraft(StoreDraft):

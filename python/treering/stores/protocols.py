@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from treering.messages import (
     Admission,
@@ -19,6 +19,7 @@ from treering.messages import (
     Connector,
     ConnectorDraft,
     Conversation,
+    FileInfo,
     LlmPreferences,
     MemoryEntry,
     MemorySource,
@@ -32,6 +33,7 @@ from treering.messages import (
 )
 from treering.own.handle import StateAt
 from treering.own.rules import State
+from treering.stores.files import FileData, GrepMatch
 from treering.stores.listing import Catalog, Listing, Messages
 from treering.stores.receipt import Receipt
 
@@ -40,6 +42,7 @@ __all__ = [
     "Chats",
     "Commandable",
     "Connectors",
+    "Files",
     "Memories",
     "Participants",
     "Preferences",
@@ -271,6 +274,44 @@ class Workflows(Protocol):
         ...
 
 
+class Files(Protocol):
+    """Files by path: as `FilesStore`."""
+
+    def put(
+        self,
+        path: str,
+        data: FileData,
+        content_type: str | None = None,
+        *,
+        expected_version: int | None = None,
+        command_id: str | None = None,
+    ) -> Receipt[FileInfo]:
+        """Returns the receipt with the file."""
+        ...
+
+    def open(self, path: str) -> BinaryIO:
+        """Returns a file, open for reading."""
+        ...
+
+    def stat(self, path: str) -> FileInfo | None:
+        """Returns what is known of a file, None if there is none."""
+        ...
+
+    def list(self, prefix: str = "") -> Listing[FileInfo]:
+        """Returns the files whose paths begin so, in the order of their paths."""
+        ...
+
+    def delete(
+        self, path: str, *, expected_version: int | None = None, command_id: str | None = None
+    ) -> Receipt[None]:
+        """Returns the receipt; there is no such file any more."""
+        ...
+
+    def grep(self, pattern: str, glob: str = "**", max_results: int = 50) -> Listing[GrepMatch]:
+        """Returns lines that a pattern is found in."""
+        ...
+
+
 class Scripts(Protocol):
     """The sources of scripts: as `ScriptsStore`."""
 
@@ -416,4 +457,9 @@ class Stores(Protocol):
     @property
     def roles(self) -> Roles:
         """Who their agents can be."""
+        ...
+
+    @property
+    def files(self) -> Files:
+        """Their files."""
         ...

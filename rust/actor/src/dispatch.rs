@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use treering_block::Cid;
 use treering_store::commit::COMMIT_BYTES_MAX;
 use treering_store::{
-    Commit, Committed, Decide, Decided, Durability, RefName, Store, StoreError, View, commit,
+    Commit, Committed, Decide, Decided, Durability, RefName, Store, StoreError, Uploaded, View, commit,
 };
 use treering_thread::command::CommandKey;
 use treering_thread::{Outcome, Pending};
@@ -50,6 +50,7 @@ pub struct Operation {
     address: Address,
     expected_version: Option<u64>,
     frees: bool,
+    uploads: Vec<Arc<Uploaded>>,
     act: Act,
     look: Look,
     warm: fn(&dyn Store, &Cache, &Address) -> Result<()>,
@@ -72,6 +73,7 @@ impl Operation {
             address,
             expected_version: None,
             frees: false,
+            uploads: Vec::new(),
             act: Box::new(move |turn| act(turn, &at)),
             look: |turn, address| {
                 let loaded = turn.load::<K>(address)?;
@@ -95,6 +97,18 @@ impl Operation {
     pub(crate) fn freeing(mut self) -> Self {
         self.frees = true;
         self
+    }
+
+    /// The same, with bytes that its events may link to.
+    #[must_use]
+    pub(crate) fn bringing(mut self, upload: Arc<Uploaded>) -> Self {
+        self.uploads.push(upload);
+        self
+    }
+
+    /// Bytes that its events may link to.
+    pub(crate) fn uploads(&self) -> &[Arc<Uploaded>] {
+        &self.uploads
     }
 
     /// The version that the actor must be at, if that matters.
@@ -313,9 +327,11 @@ impl Dispatcher {
             payload,
         });
         let frees = operation.frees;
+        let uploads = operation.uploads.clone();
         let decision = self.decision(vec![operation], envelope)?;
         let ticket = self.store.submit(Commit {
             scope: address.scope().to_owned(),
+            uploads,
             frees,
             command: key.map(|key| key.with_receipt(Vec::new())),
             decide: Some(decision.clone()),

@@ -91,6 +91,8 @@ impl Mixed {
             }));
         }
         let count = self.operations.len();
+        let uploads = self.operations.iter().flat_map(Operation::uploads);
+        batch.bring(uploads.cloned());
         let deciding = Arc::new(Deciding {
             decision: self.dispatcher.decision(self.operations, envelope)?,
             newest: Mutex::default(),

@@ -22,6 +22,7 @@ macro_rules! by_kind {
             ParticipantsKind::NAME => $module::$run::<ParticipantsKind>($($argument),*),
             ChatKind::NAME => $module::$run::<ChatKind>($($argument),*),
             ChatIndexKind::NAME => $module::$run::<ChatIndexKind>($($argument),*),
+            FilesKind::NAME => $module::$run::<FilesKind>($($argument),*),
             WorkflowsKind::NAME => $module::$run::<WorkflowsKind>($($argument),*),
             ScriptsKind::NAME => $module::$run::<ScriptsKind>($($argument),*),
             ConnectorsKind::NAME => $module::$run::<ConnectorsKind>($($argument),*),

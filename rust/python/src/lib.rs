@@ -19,6 +19,7 @@ mod decode;
 mod encode;
 mod erasing;
 mod error;
+mod files;
 mod head;
 mod journal;
 mod keys;
@@ -65,6 +66,10 @@ mod _core {
     use crate::collection::{MapCore, VectorCore};
     #[pymodule_export]
     use crate::erasing::{erase_scope, erasures, erasures_file, vacuum};
+    use crate::files::{
+        ContentCore, IncomingCore, UploadedCore, files_begin, files_delete, files_grep, files_list,
+        files_open, files_put, files_stat,
+    };
     #[pymodule_export]
     use crate::messages::{decode_message, encode_message};
     #[pymodule_export]

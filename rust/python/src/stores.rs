@@ -14,6 +14,7 @@ use treering_actor::messages::{
 use treering_actor::stores::agents::{self, AgentsKind};
 use treering_actor::stores::chats::{self, ChatIndexKind, ChatKind};
 use treering_actor::stores::connectors::ConnectorsKind;
+use treering_actor::stores::files::FilesKind;
 use treering_actor::stores::memory::{self, MemoryKind};
 use treering_actor::stores::participants::{self, ParticipantsKind};
 use treering_actor::stores::roles::RolesKind;
@@ -536,6 +537,7 @@ impl StoresCore {
             ParticipantsKind::NAME => StatesCore::of(py, stores, &parts, after, views::rooms()),
             ChatKind::NAME => StatesCore::of(py, stores, &parts, after, views::chat()),
             ChatIndexKind::NAME => StatesCore::of(py, stores, &parts, after, views::chat_index()),
+            FilesKind::NAME => StatesCore::of(py, stores, &parts, after, views::files()),
             WorkflowsKind::NAME => StatesCore::of(py, stores, &parts, after, views::workflows()),
             ScriptsKind::NAME => StatesCore::of(py, stores, &parts, after, views::scripts()),
             ConnectorsKind::NAME => {

@@ -121,7 +121,7 @@ pub fn script_value(
 }
 
 /// What a landed command was about; nothing where others have cut that off, and it was collected, meanwhile.
-fn found<T: Send + Default>(
+pub fn found<T: Send + Default>(
     py: Python<'_>,
     reader: &Reader,
     find: impl FnOnce(&Blocks<'_>) -> treering_actor::Result<T> + Send,

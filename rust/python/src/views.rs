@@ -10,6 +10,7 @@ use treering_actor::messages::{Script, Workflow};
 use treering_actor::stores::agents::AgentsKind;
 use treering_actor::stores::catalog::{CatalogKind, Item};
 use treering_actor::stores::chats::{ChatIndexKind, ChatKind};
+use treering_actor::stores::files::FilesKind;
 use treering_actor::stores::memory::MemoryKind;
 use treering_actor::stores::participants::ParticipantsKind;
 use treering_actor::stores::sources::{ScriptsKind, WorkflowsKind};
@@ -160,6 +161,18 @@ where
                 .map(|draft| draft.object_at(py, &[], version))
                 .transpose()?;
             let all = (objects(py, &*state.items)?, version, state.saved, draft);
+            Ok(all.into_pyobject(py)?.into_any().unbind())
+        }))
+    })
+}
+
+/// (files in the order of their paths, version).
+pub fn files() -> View<FilesKind> {
+    view(|files: &Arc<Loaded<FilesKind>>, blocks| {
+        let files = files.state.all("", blocks)?;
+        Ok(found(move |py, version| {
+            let objects = files.iter().map(|file| file.info.object(py, &[file.content]));
+            let all = (objects.collect::<Result<Vec<_>>>()?, version);
             Ok(all.into_pyobject(py)?.into_any().unbind())
         }))
     })

@@ -8,14 +8,17 @@
 //! receipts stay behind: they are stored under digests of ids that only their callers know.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use treering_block::{Block, Cid, Codec};
 
-use crate::commit::{Change, Commit, Durability, Expect, RefMove, RefValue};
+use crate::blob_tree::GROUP;
+use crate::commit::{BLOB_BYTES_MIN, Change, Commit, Durability, Expect, RefMove, RefValue};
 use crate::error::{Result, StoreError};
 use crate::name::{READ_MODEL, RefName, check_scope};
 use crate::progress::{Progress, Stage};
 use crate::store::Store;
+use crate::upload::Uploaded;
 
 /// Refs read, and blocks looked for, at a time.
 const PAGE: usize = 1024;
@@ -321,7 +324,12 @@ fn copy_blocks(
             if !left.remove(&info.cid) {
                 continue;
             }
-            batch.push(Block::stored(info.cid, source.get(&info.cid)?)?);
+            if info.cid.codec() == Codec::Raw && info.size >= BLOB_BYTES_MIN as u64 {
+                let upload = copy_large(source, target, &info.cid)?;
+                batch.upload(target, upload, report)?;
+            } else {
+                batch.push(Block::stored(info.cid, source.get(&info.cid)?)?);
+            }
             if batch.is_full() {
                 batch.store(target, report)?;
             }
@@ -333,6 +341,19 @@ fn copy_blocks(
         Some(gone) => Err(StoreError::BlockNotFound(gone)),
         None => Ok(()),
     }
+}
+
+/// A large block on its way into `target`, a piece in memory at a time.
+fn copy_large(source: &dyn Store, target: &dyn Store, cid: &Cid) -> Result<Arc<Uploaded>> {
+    let reader = source.reader(cid)?;
+    let mut upload = target.upload()?;
+    let mut at = 0;
+    while at < reader.size() {
+        let piece = reader.read_at(at, GROUP as u64)?;
+        at = at.saturating_add(piece.len() as u64);
+        upload.write(&piece)?;
+    }
+    upload.finish()
 }
 
 /// Blocks of one commit.
@@ -367,25 +388,49 @@ impl Batch {
         self.blocks.len() >= COMMIT_BLOCKS_MAX || self.bytes >= COMMIT_BYTES_MAX
     }
 
-    /// Not synced: the refs' commits are, and those sync what they rest on.
     fn store(&mut self, target: &dyn Store, report: &mut CopyReport) -> Result<()> {
         let batch = std::mem::replace(self, Self::new(self.scope.clone()));
         if batch.blocks.is_empty() {
             return Ok(());
         }
-        let done = target
-            .submit(Commit {
-                scope: batch.scope,
-                holds: batch.tops.into_iter().collect(),
-                blocks: batch.blocks,
-                durability: Durability::Relaxed,
-                ..Commit::default()
-            })
-            .wait()?;
-        report.blocks += done.new_blocks;
-        report.bytes += done.new_bytes;
-        Ok(())
+        let commit = Commit {
+            scope: batch.scope,
+            holds: batch.tops.into_iter().collect(),
+            blocks: batch.blocks,
+            ..Commit::default()
+        };
+        land(target, commit, report)
     }
+
+    /// A large block by itself: what links to it comes later.
+    fn upload(
+        &self,
+        target: &dyn Store,
+        upload: Arc<Uploaded>,
+        report: &mut CopyReport,
+    ) -> Result<()> {
+        let commit = Commit {
+            scope: self.scope.clone(),
+            holds: vec![upload.cid()],
+            uploads: vec![upload],
+            ..Commit::default()
+        };
+        land(target, commit, report)
+    }
+}
+
+/// Not synced: the refs' commits are, and those sync what they rest on.
+fn land(target: &dyn Store, commit: Commit, report: &mut CopyReport) -> Result<()> {
+    let durability = Durability::Relaxed;
+    let done = target
+        .submit(Commit {
+            durability,
+            ..commit
+        })
+        .wait()?;
+    report.blocks += done.new_blocks;
+    report.bytes += done.new_bytes;
+    Ok(())
 }
 
 /// Sets the refs, in as few commits as the limits allow; scopes and kinds in order, so that a thread comes

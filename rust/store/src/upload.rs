@@ -15,7 +15,7 @@ use crate::error::{Result, StoreError};
 
 /// At most this many bytes in one block that is not a node (64 GiB). What is kept in memory of one that is stored or
 /// checked, 32 bytes for each MiB, stays below 3 MiB.
-pub const BLOB_BYTES_MAX: u64 = 64 << 30;
+pub const BLOB_BYTES_MAX: u64 = treering_block::car::RAW_BYTES_MAX;
 
 /// An upload under way. Dropping it removes what has arrived.
 pub trait Upload: Send {

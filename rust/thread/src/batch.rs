@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use treering_block::{Block, Cid, Encoded};
 use treering_store::commit::Address;
-use treering_store::{Decide, Durability, RefMove, StoreError};
+use treering_store::{Decide, Durability, RefMove, StoreError, Uploaded};
 
 use crate::append::prepare_all;
 use crate::args::{ForkArgs, ForkAt, StartArgs, StepArgs};
@@ -130,6 +130,7 @@ pub struct Batch {
     companion: Option<Arc<dyn Companion>>,
     /// The digest that earlier versions left with the same command.
     earlier: Option<[u8; 32]>,
+    uploads: Vec<Arc<Uploaded>>,
 }
 
 impl Batch {
@@ -145,6 +146,7 @@ impl Batch {
             now_ms,
             companion: None,
             earlier: None,
+            uploads: Vec::new(),
         }
     }
 
@@ -430,6 +432,11 @@ impl Batch {
             }
             (first, _) => Ok(first?),
         }
+    }
+
+    /// Bytes that what is decided with it may link to.
+    pub fn bring(&mut self, uploads: impl IntoIterator<Item = Arc<Uploaded>>) {
+        self.uploads.extend(uploads);
     }
 
     fn line(&self, draft: Draft) -> Result<&Line> {

@@ -13,7 +13,7 @@ use treering_store::name::READ_MODEL;
 use treering_thread::command::Payload;
 
 use super::shelf::{close, message, open, value};
-use super::{ID_BYTES_MAX, KINDS, KINDS_TO_COME, Stores, Verb, check_text};
+use super::{ID_BYTES_MAX, KINDS, Stores, Verb, check_text};
 use crate::dispatch::Done;
 use crate::error::{ActorError, Result, within};
 use crate::kind::{Blocks, Happened, Kind, State, Unreadable, events};
@@ -330,7 +330,7 @@ fn names(agent_type: &str, actor_id: &str) -> Result<(String, String)> {
 fn is_elsewhere(stores: &Stores, actor_id: &str) -> bool {
     let is_actors = |kind: &str| {
         let kind = kind.strip_suffix(READ_MODEL).unwrap_or(kind);
-        KINDS.contains(&kind) || KINDS_TO_COME.contains(&kind) || kind.starts_with("x.")
+        KINDS.contains(&kind) || kind.starts_with("x.")
     };
     RefName::parse(actor_id)
         .is_ok_and(|name| is_actors(name.kind()) && name.scope() != stores.scope())

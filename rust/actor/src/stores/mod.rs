@@ -7,6 +7,7 @@ pub mod agents;
 pub mod catalog;
 pub mod chats;
 pub mod connectors;
+pub mod files;
 pub mod memory;
 pub mod participants;
 pub mod roles;
@@ -15,7 +16,9 @@ mod shelf;
 pub mod sources;
 pub mod user_config;
 
-use treering_store::{Durability, Store};
+use std::sync::Arc;
+
+use treering_store::{Durability, Store, Uploaded};
 use treering_thread::Pending;
 use treering_thread::command::Payload;
 
@@ -32,11 +35,12 @@ pub const ID_BYTES_MAX: usize = 512;
 pub const NAME_BYTES_MAX: usize = 1024;
 
 /// Every kind of actor that this version knows.
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 11] = [
     agents::AgentsKind::NAME,
     chats::ChatKind::NAME,
     chats::ChatIndexKind::NAME,
     connectors::ConnectorsKind::NAME,
+    files::FilesKind::NAME,
     participants::ParticipantsKind::NAME,
     roles::RolesKind::NAME,
     sources::ScriptsKind::NAME,
@@ -50,9 +54,6 @@ pub const KINDS: [&str; 10] = [
 pub fn is_kind(name: &str) -> bool {
     KINDS.contains(&name) || crate::own::is_own(name)
 }
-
-/// Kinds that are kept free for stores that this version does not have.
-const KINDS_TO_COME: [&str; 1] = ["files"];
 
 /// What a caller may say with every command.
 #[derive(Clone, Debug, Default)]
@@ -209,6 +210,12 @@ impl Verb {
     #[must_use]
     pub fn expecting(mut self, version: Option<u64>) -> Self {
         self.operation = self.operation.expecting(version);
+        self
+    }
+
+    /// The same, with bytes that it may link to.
+    fn bringing(mut self, upload: Arc<Uploaded>) -> Self {
+        self.operation = self.operation.bringing(upload);
         self
     }
 

@@ -28,8 +28,8 @@ use varint::VARINT_BYTES_MAX;
 /// Bytes of a header's DAG-CBOR: what a node may have, and so up to some 25,000 roots.
 pub const HEADER_BYTES_MAX: u64 = NODE_BYTES_MAX as u64;
 
-/// Bytes of a block without structure (1 GiB): whoever stores it holds it in memory.
-pub const RAW_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a block without structure (64 GiB), as in a store.
+pub const RAW_BYTES_MAX: u64 = 64 << 30;
 
 /// Bytes of a section that must be there to tell whose block it is: a CID of ours, or enough of a foreign one.
 pub const PEEK_BYTES: usize = CID_BYTES;

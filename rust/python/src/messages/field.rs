@@ -196,6 +196,7 @@ macro_rules! integer {
 }
 
 integer!(u32, "it is from 0 to 2³²−1");
+integer!(u64, "it is from 0 to 2⁶⁴−1");
 integer!(i64, "it is from −2⁶³ to 2⁶³−1");
 
 /// An int.

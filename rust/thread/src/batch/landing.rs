@@ -79,6 +79,7 @@ pub(super) fn submit(
     let ticket = batch.threads.store().submit(Commit {
         scope: batch.threads.scope().to_owned(),
         blocks: batch.blocks.clone(),
+        uploads: batch.uploads.clone(),
         moves: ref_moves,
         leases,
         command: command

@@ -5,10 +5,13 @@
 //! Must never: move a ref before every block below it is acknowledged.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use treering_block::{Block, Cid, Node};
-use treering_store::commit::{BLOB_BYTES_MIN, COMMIT_RECEIPTS_MAX};
-use treering_store::{Commit, Committed, Durability, JournalCommand, StoreError, Ticket};
+use treering_store::commit::COMMIT_RECEIPTS_MAX;
+use treering_store::{
+    Commit, Committed, Durability, JournalCommand, StoreError, Ticket, Uploaded,
+};
 
 use super::conflict::Verdict;
 use super::error::CarError;
@@ -23,7 +26,7 @@ use crate::threads::Threads;
 
 /// Blocks of one commit.
 const COMMIT_BLOCKS: usize = 2000;
-/// Their bytes, large ones counted too: they are in memory.
+/// Their bytes: they are in memory.
 const COMMIT_BYTES: usize = 4 << 20;
 /// Commits that are on their way at once.
 const QUEUED_MAX: usize = 2;
@@ -62,12 +65,21 @@ impl<'a> Writing<'a> {
     /// Adds a block; what it links to was added before.
     pub fn block(&mut self, block: Block) -> Result<(), CarError> {
         self.bytes += block.bytes.len();
-        let is_large = block.bytes.len() >= BLOB_BYTES_MIN;
         self.blocks.push(block);
-        if is_large || self.bytes >= COMMIT_BYTES || self.blocks.len() >= COMMIT_BLOCKS {
+        if self.bytes >= COMMIT_BYTES || self.blocks.len() >= COMMIT_BLOCKS {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Adds a large block, which links to nothing.
+    pub fn upload(&mut self, upload: Arc<Uploaded>) -> Result<(), CarError> {
+        self.submit(Commit {
+            holds: vec![upload.cid()],
+            uploads: vec![upload],
+            durability: Durability::Relaxed,
+            ..Commit::default()
+        })
     }
 
     /// Blocks that are there are put again all the same: nothing else keeps them from a collection that runs now.

@@ -93,9 +93,15 @@ pub fn import<R: Read + Seek>(
     let mut writing = Writing::new(threads);
     let mut read: u64 = 0;
     for (number, cid) in (1..).zip(&order) {
-        let block = file.block(cid)?;
-        read += block.bytes.len() as u64 + HEAD_BYTES;
-        writing.block(block)?;
+        if file.is_large(cid) {
+            let upload = file.upload(cid, store)?;
+            read += upload.size() + HEAD_BYTES;
+            writing.upload(upload)?;
+        } else {
+            let block = file.block(cid)?;
+            read += block.bytes.len() as u64 + HEAD_BYTES;
+            writing.block(block)?;
+        }
         if number % WATCHED_BLOCKS == 0 {
             let size = file.size;
             tell(

@@ -5,18 +5,24 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
 
 use treering_block::{AnyCid, Block, Cid, Codec};
+use treering_store::commit::BLOB_BYTES_MIN;
+use treering_store::{Store, Uploaded};
 
 use super::error::CarError;
 use super::scan::{Scan, shrunk};
 use super::{WATCHED_BLOCKS, Watcher, tell};
 
+/// Bytes of a large block that are read at once.
+const PIECE: u64 = 1 << 20;
+
 /// Where the bytes of a block stand.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     offset: u64,
-    size: u32,
+    size: u64,
 }
 
 /// A file whose blocks were all checked.
@@ -36,11 +42,9 @@ impl<R: Read + Seek> Index<R> {
         let mut bytes = Vec::new();
         let mut sections: u64 = 0;
         while let Some(found) = scan.next(&mut bytes)? {
-            // A size that was allowed fits: a raw block has at most 2³⁰ bytes.
-            let size = u32::try_from(found.size).unwrap_or(u32::MAX);
             let place = Place {
                 offset: found.offset,
-                size,
+                size: found.size,
             };
             places.entry(found.cid).or_insert(place);
             sections += 1;
@@ -72,15 +76,48 @@ impl<R: Read + Seek> Index<R> {
             .seek(SeekFrom::Start(place.offset))
             .map_err(CarError::reading)?;
         // The scan has seen that the file is that long.
-        let mut bytes = Vec::with_capacity(place.size as usize);
+        let mut bytes = Vec::with_capacity(usize::try_from(place.size).unwrap_or(0));
         let read = (&mut self.input)
-            .take(u64::from(place.size))
+            .take(place.size)
             .read_to_end(&mut bytes)
             .map_err(CarError::reading)?;
-        if read != place.size as usize {
+        if read as u64 != place.size {
             return Err(shrunk());
         }
         Ok(Some(bytes))
+    }
+
+    /// Whether it is a block that is better not held in memory.
+    pub fn is_large(&self, cid: &Cid) -> bool {
+        let size = self.places.get(cid).map_or(0, |place| place.size);
+        cid.codec() == Codec::Raw && size >= BLOB_BYTES_MIN as u64
+    }
+
+    /// Such a block, uploaded in pieces and hashed again.
+    pub fn upload(&mut self, cid: &Cid, store: &dyn Store) -> Result<Arc<Uploaded>, CarError> {
+        let place = *self.places.get(cid).ok_or_else(shrunk)?;
+        self.input
+            .seek(SeekFrom::Start(place.offset))
+            .map_err(CarError::reading)?;
+        let mut upload = store.upload()?;
+        let mut piece = Vec::new();
+        let mut left = place.size;
+        while left > 0 {
+            piece.clear();
+            let wanted = (&mut self.input).take(left.min(PIECE));
+            let read = { wanted }.read_to_end(&mut piece);
+            match read.map_err(CarError::reading)? as u64 {
+                0 => return Err(shrunk()),
+                read => left = left.saturating_sub(read),
+            }
+            upload.write(&piece)?;
+        }
+        let uploaded = upload.finish()?;
+        if uploaded.cid() == *cid {
+            Ok(uploaded)
+        } else {
+            Err(shrunk())
+        }
     }
 
     /// A block of the file, hashed again.

@@ -1,0 +1,197 @@
+//! All that can be read by a path: the files, and, under `workflows/` and `scripts/`, the sources of those stores.
+//!
+//! Promises: one look sees each of the three as one version of it. Never: anything is written.
+
+use std::sync::Arc;
+
+use treering_block::Cid;
+use treering_store::Store;
+use treering_store::upload::Held;
+
+use super::path::{self, VIEWS};
+use super::search::{Found, Search};
+use super::{Content, File, FilesKind, media};
+use crate::error::Result;
+use crate::kind::Blocks;
+use crate::loaded::Loaded;
+use crate::messages::{FileInfo, Link, Script, Workflow};
+use crate::stores::sources::{ScriptsKind, WorkflowsKind};
+use crate::stores::{Stores, look};
+
+/// What a workflow's source is.
+const WORKFLOW_TYPE: &str = "application/yaml";
+/// What a script's source is, if its id says nothing.
+const SCRIPT_TYPE: &str = "text/plain";
+
+/// A file, and what it shows if it is in a view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// What is known of it.
+    pub file: File,
+    /// The source that it shows; None for a file of its own.
+    pub source: Option<Arc<[u8]>>,
+}
+
+/// The files of a scope at one version, and its sources as they are now.
+pub struct Explorer {
+    store: Arc<dyn Store>,
+    files: Arc<Loaded<FilesKind>>,
+    /// None for a version of the past, which has no views.
+    sources: Option<(Arc<Loaded<WorkflowsKind>>, Arc<Loaded<ScriptsKind>>)>,
+}
+
+impl Explorer {
+    /// As it is, or, without the views, as it was at a version.
+    ///
+    /// # Errors
+    /// `NoSuchVersion`, `HistoryTrimmed`; those of reading.
+    pub fn of(stores: &Stores, version: Option<u64>) -> Result<Self> {
+        let reader = stores.reader();
+        let address = stores.address::<FilesKind>(&[])?;
+        let files = match version {
+            None => reader.now::<FilesKind>(&address)?,
+            Some(version) => reader.at::<FilesKind>(&address, version)?,
+        };
+        let sources = match version {
+            None => Some((
+                reader.now::<WorkflowsKind>(&stores.address::<WorkflowsKind>(&[])?)?,
+                reader.now::<ScriptsKind>(&stores.address::<ScriptsKind>(&[])?)?,
+            )),
+            Some(_) => None,
+        };
+        Ok(Self {
+            store: Arc::clone(reader.store()),
+            files,
+            sources,
+        })
+    }
+
+    /// The version of the files.
+    pub fn version(&self) -> u64 {
+        self.files.place.version
+    }
+
+    /// What is at a path; None for nothing.
+    ///
+    /// # Errors
+    /// `InvalidCommand` for what is no path; those of reading.
+    pub fn get(&self, path: &str) -> Result<Option<Shown>> {
+        path::check(path)?;
+        look(&*self.store, |blocks| {
+            if let Some(shown) = self.source(path, blocks)? {
+                return Ok(Some(shown));
+            }
+            let file = self.files.state.get(path, blocks)?;
+            Ok(file.map(|file| Shown { file, source: None }))
+        })
+    }
+
+    fn source(&self, path: &str, blocks: &Blocks<'_>) -> Result<Option<Shown>> {
+        let Some((workflows, scripts)) = &self.sources else {
+            return Ok(None);
+        };
+        let [workflows_view, scripts_view] = VIEWS;
+        if let Some(id) = path::id_of(workflows_view, path) {
+            let found = workflows.state.get::<Workflow>(&id, blocks)?;
+            return Ok(found.and_then(workflow));
+        }
+        if let Some(id) = path::id_of(scripts_view, path) {
+            let found = scripts.state.get::<Script>(&id, blocks)?;
+            return Ok(found.and_then(script));
+        }
+        Ok(None)
+    }
+
+    /// What is at paths that begin so, in the order of the paths. O(files), and O(sources) where they may be meant.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn list(&self, prefix: &str) -> Result<Vec<Shown>> {
+        look(&*self.store, |blocks| {
+            let files = self.files.state.all(prefix, blocks)?.into_iter();
+            let mut all: Vec<Shown> = files.map(|file| Shown { file, source: None }).collect();
+            if let Some((workflows, scripts)) = &self.sources {
+                let [workflows_view, scripts_view] = VIEWS;
+                if may_be_in(prefix, workflows_view) {
+                    let found = workflows.state.all::<Workflow>(blocks)?;
+                    all.extend(found.into_iter().filter_map(workflow));
+                }
+                if may_be_in(prefix, scripts_view) {
+                    let found = scripts.state.all::<Script>(blocks)?;
+                    all.extend(found.into_iter().filter_map(script));
+                }
+            }
+            all.retain(|shown| shown.file.info.path.starts_with(prefix));
+            all.sort_by(|one, other| one.file.info.path.cmp(&other.file.info.path));
+            Ok(all)
+        })
+    }
+
+    /// Opens what was found, to be read in pieces.
+    ///
+    /// # Errors
+    /// Those of [`Store::reader`].
+    pub fn open(&self, shown: &Shown) -> Result<Content> {
+        Ok(match &shown.source {
+            Some(bytes) => Box::new(Held(Arc::clone(bytes))),
+            None => self.store.reader(&shown.file.content)?,
+        })
+    }
+
+    /// Looks for lines in all text files.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn grep(&self, mut search: Search) -> Result<Vec<Found>> {
+        for shown in self.list("")? {
+            if search.is_full() {
+                break;
+            }
+            let info = &shown.file.info;
+            if search.wants(info) {
+                let bytes = self.open(&shown)?.read_at(0, info.size)?;
+                search.look(&info.path, &bytes);
+            }
+        }
+        Ok(search.found())
+    }
+}
+
+/// Whether paths that begin so can be in a view.
+fn may_be_in(prefix: &str, view: &str) -> bool {
+    let folder = format!("{view}/");
+    folder.starts_with(prefix) || prefix.starts_with(&folder)
+}
+
+fn workflow(workflow: Workflow) -> Option<Shown> {
+    let [view, _] = VIEWS;
+    let path = path::in_view(view, &workflow.id)?;
+    let media = WORKFLOW_TYPE.to_owned();
+    Some(shown(path, workflow.yaml, media, workflow.uploaded_at_ms))
+}
+
+fn script(script: Script) -> Option<Shown> {
+    let [_, view] = VIEWS;
+    let path = path::in_view(view, &script.id)?;
+    let media = match media::of_path(&path) {
+        known if media::is_text(known) => known,
+        _ => SCRIPT_TYPE,
+    };
+    Some(shown(path, script.source, media.to_owned(), script.uploaded_at_ms))
+}
+
+fn shown(path: String, source: String, content_type: String, updated_at_ms: i64) -> Shown {
+    let source: Arc<[u8]> = source.into_bytes().into();
+    let info = FileInfo {
+        path,
+        content: Some(Link { index: 0 }),
+        size: source.len() as u64,
+        content_type,
+        updated_at_ms,
+    };
+    let content = Cid::of_raw(&source);
+    Shown {
+        file: File { info, content },
+        source: Some(source),
+    }
+}
