@@ -231,7 +231,7 @@ def generate() -> str:
     """Returns the text of the stub, formatted."""
     stub = Stub()
     # Written by hand: a file that is awaited is none of Python's own.
-    stub.imports.setdefault("treering.stores.reading", set()).add("AsyncFileReader as FileReader")
+    stub.imports.setdefault("treering._async_files", set()).add("FileReader")
     for module, names in CLASSES.items():
         source = Source(module)
         for name in names:

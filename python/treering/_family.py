@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from treering.stores.files import FilesStore
     from treering.stores.memory import MemoryStore
     from treering.stores.participants import ParticipantsStore
+    from treering.stores.reading import FileReader
     from treering.stores.roles import RolesStore
     from treering.stores.sources import ScriptsStore, WorkflowsStore
     from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
@@ -48,7 +49,7 @@ class Family:
     Commit: type[Commit]
     CommitThreads: type[CommitThreads]
     ConnectorsStore: type[ConnectorsStore]
-    FileReader: Any
+    FileReader: type[FileReader]
     FilesStore: type[FilesStore]
     Hold: type[Hold]
     Lease: type[Lease]

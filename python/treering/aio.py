@@ -33,6 +33,7 @@ from treering._async import Opening, derive
 from treering._async import memory_store as memory
 from treering._async import open_store as open
 from treering._async import restore_backup as restore
+from treering._async_files import FileReader
 from treering._core import MapCore as _MapCore
 from treering._core import VectorCore as _VectorCore
 from treering._family import ASYNC as _ASYNC
@@ -47,7 +48,6 @@ from treering.stores import participants as _participants
 from treering.stores import roles as _roles
 from treering.stores import sources as _sources
 from treering.stores import user_config as _user_config
-from treering.stores.reading import AsyncFileReader as FileReader
 
 __all__ = [
     "ActorHandle",

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from datetime import date, datetime
 from typing import Any, Generic, Literal, NoReturn, SupportsIndex, overload
 
+from treering._async_files import FileReader
 from treering._core import Cid, MapCore, ThreadCore, VectorCore
 from treering._session import Durability, Home, Session
 from treering.backup import BackupReport, CopyReport, Progress

@@ -62,10 +62,8 @@ CLASSES_NOT_PLAYED = {
     "Vector": "tests/collections plays it against a list",
     **dict.fromkeys(
         (
-            "AgentsStore", "ChatsStore", "ConnectorsStore", "LlmPreferencesStore", "MemoryStore", "ParticipantsStore",
-            "RolesStore", "ScriptsStore", "UserConfigStore", "WorkflowsStore", "Scoped",
-            "AgentsStore", "ChatsStore", "FileReader", "FilesStore", "LlmPreferencesStore", "MemoryStore", "ParticipantsStore", "ScriptsStore",
-            "UserConfigStore", "WorkflowsStore", "Scoped",
+            "AgentsStore", "ChatsStore", "ConnectorsStore", "FileReader", "FilesStore", "LlmPreferencesStore",
+            "MemoryStore", "ParticipantsStore", "RolesStore", "ScriptsStore", "UserConfigStore", "WorkflowsStore", "Scoped",
         ),
         "tests/stores plays the stores",
     ),

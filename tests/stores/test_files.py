@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from others import Start
 
 import treering
 from treering import (
@@ -22,8 +23,6 @@ from treering import (
     testing,
 )
 from treering.messages import FileDeleted, FileInfo, FilePut, Message
-
-from others import Start
 
 KIB, MIB = 1 << 10, 1 << 20
 DAY_MS = 25 * 3600 * 1000
@@ -69,7 +68,10 @@ def test_bytes_are_addressed_by_content_and_stored_once(store: Store, alice: Sco
     one = alice.files.put("one", content).value
     two = alice.files.put("two.txt", io.BytesIO(content)).value
     three = store.scope("bob").files.put("three", content).value
-    assert one and two and three and one.content == two.content == three.content
+    assert one
+    assert two
+    assert three
+    assert one.content == two.content == three.content
     assert one.content == treering.memory().blocks.put(content)
     assert store.stats()["blob_files"] <= 1
 
@@ -121,7 +123,8 @@ def test_content_types_are_said_or_told_by_the_name(alice: Scope) -> None:
     assert alice.files.put("a.md", b"x").value.content_type == "text/markdown"  # type: ignore[union-attr]
     assert alice.files.put("b", b"x").value.content_type == "application/octet-stream"  # type: ignore[union-attr]
     said = alice.files.put("c.md", b"x", " text/plain; charset=utf-8 ").value
-    assert said and said.content_type == "text/plain; charset=utf-8"
+    assert said
+    assert said.content_type == "text/plain; charset=utf-8"
     for wrong in ("", "text", "a b/c", "text/plain\nx", "täxt/plain", "text/" + "a" * 251):
         with pytest.raises(InvalidCommand, match="content_type"):
             alice.files.put("d", b"x", wrong)
@@ -202,7 +205,7 @@ def test_the_upload_limit_is_50_mib_and_a_setting(tmp_path: Path) -> None:
         files = store.scope("alice").files
         files.put("most", noise(300 * KIB))
         for data in (noise(300 * KIB + 1), io.BytesIO(noise(4 * MIB)), (noise(KIB) for _ in range(301))):
-            with pytest.raises(LimitExceeded, match="307,?200"):
+            with pytest.raises(LimitExceeded, match=r"307,?200"):
                 files.put("more", data)
         assert files.stat("more") is None
         assert store.stats()["blob_files"] == 1
@@ -230,7 +233,7 @@ def test_bytes_come_from_anything_that_gives_them(alice: Scope, tmp_path: Path) 
     for number, data in enumerate(given):
         alice.files.put(f"{number}", data)
         assert read(alice, f"{number}") == content
-    with open(tmp_path / "file", "rb") as file:
+    with (tmp_path / "file").open("rb") as file:
         file.seek(100)
         alice.files.put("rest", file)
     assert read(alice, "rest") == content[100:]
@@ -364,7 +367,7 @@ def test_a_file_is_attached_to_a_message_and_a_step(tmp_path: Path) -> None:
         alice.chats.delete("c")
         collect()
         assert store.blocks.get(step.links[0]) == content
-        thread.delete()
+        thread.rm()
         collect()
         with pytest.raises(NotFound):
             store.blocks.get(info.content)

@@ -14,6 +14,7 @@ from treering.cli import (
     catalogs,
     copy,
     demo,
+    files,
     gc,
     hold,
     import_json,
@@ -81,6 +82,7 @@ app.add_typer(scope.scope_app)
 app.add_typer(actor.actor_app)
 app.add_typer(catalogs.connectors_app)
 app.add_typer(catalogs.roles_app)
+app.add_typer(files.files_app)
 app.add_typer(block.block_app)
 app.add_typer(ref.ref_app)
 app.add_typer(pin.pin_app)

@@ -8,7 +8,7 @@ import typer
 from treering.cli.exits import CommandError
 
 if TYPE_CHECKING:
-    from treering import Store
+    from treering import Settings, Store
     from treering.thread import Thread
     from treering.threads import Threads
 
@@ -21,7 +21,14 @@ class Opening:
         self.scope = scope
         self._store: Store | None = None
 
-    def store(self, *, write: bool = False, create: bool = False, repair: bool = False) -> "Store":
+    def store(
+        self,
+        *,
+        write: bool = False,
+        create: bool = False,
+        repair: bool = False,
+        settings: "Settings | None" = None,
+    ) -> "Store":
         """The store; `write` opens it for a change, `create` for one that also makes it if it isn't there yet.
 
         `repair` opens it for a change, mending first what would keep it from opening.
@@ -37,7 +44,12 @@ class Opening:
             read_only = not (write or create or repair)
             # A command is over before a collection in the background would be; `treering gc` is for that.
             self._store = treering.open(
-                self.path, create=create, read_only=read_only, automatic_gc=False, repair=repair
+                self.path,
+                create=create,
+                read_only=read_only,
+                automatic_gc=False,
+                repair=repair,
+                settings=settings,
             )
         return self._store
 

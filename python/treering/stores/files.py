@@ -72,8 +72,8 @@ class FilesStore(ActorStore):
         expected_version: int | None = None,
         command_id: str | None = None,
     ) -> Op[Receipt[FileInfo]]:
-        """Returns the receipt with the file, which takes the place of what had its path; unchanged if bytes and type are
-        the same. Streamed: some MiB are in memory, whatever it comes to. Bytes that any scope has are stored once.
+        """Returns the receipt with the file, which takes the place of what had its path; unchanged if bytes and type
+        are the same. Streamed: some MiB are in memory, whatever it comes to. Bytes that any scope has are stored once.
 
         `path` is as `urllib.parse.quote` writes it. `data` are bytes, an open binary file (read from where it stands),
         or an iterable of pieces; with `treering.aio` async ones too. `content_type` None: by the ending of the path.
@@ -156,8 +156,8 @@ class FilesStore(ActorStore):
     def delete(
         self, path: str, *, expected_version: int | None = None, command_id: str | None = None
     ) -> Op[Receipt[None]]:
-        """Returns the receipt; there is no such file any more, unchanged if there was none. Its bytes stay as long as the
-        history, a message or a step refers to them: `trim` the history to give their room back.
+        """Returns the receipt; there is no such file any more, unchanged if there was none. Its bytes stay as long as
+        the history, a message or a step refers to them: `trim` the history to give their room back.
 
         Errors:
             InvalidCommand (`invalid-command`): no such path can be, or it is in a view.

@@ -301,9 +301,7 @@ class Files(Protocol):
         """Returns the files whose paths begin so, in the order of their paths."""
         ...
 
-    def delete(
-        self, path: str, *, expected_version: int | None = None, command_id: str | None = None
-    ) -> Receipt[None]:
+    def delete(self, path: str, *, expected_version: int | None = None, command_id: str | None = None) -> Receipt[None]:
         """Returns the receipt; there is no such file any more."""
         ...
 

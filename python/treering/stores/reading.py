@@ -1,4 +1,4 @@
-"""Files that are open for reading: `files.open(path)`, and the same to be awaited.
+"""Files that are open for reading: `files.open(path)`.
 
 Promises: what is read was checked against the file's CID; a file that is open can be read to its end, whatever becomes
 of its path. One piece of it is in memory at a time.
@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from treering._core import ContentCore
-from treering._family import ASYNC, SYNC
+from treering._family import SYNC
 from treering.errors import Invalid
 from treering.messages import FileInfo
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-T = TypeVar("T")
 
 PIECE: Final = 1 << 20
 """Bytes that are read at once."""
@@ -81,7 +79,7 @@ def place(now: int, size: int, offset: int, whence: int) -> int:
     return to
 
 
-def _piece(content: ContentCore, offset: int, length: int) -> bytes:
+def range_of(content: ContentCore, offset: int, length: int) -> bytes:
     if offset < 0 or length < 0:
         raise Invalid(f"range {offset}, {length}: both count bytes from 0")
     return content.read(offset, length)
@@ -105,7 +103,7 @@ class FileReader(io.BufferedReader):
             Invalid (`invalid`): a negative number.
         """
         raw: Any = self.raw
-        return _piece(raw.content(), offset, length)
+        return range_of(raw.content(), offset, length)
 
     def chunks(self, size: int = PIECE) -> Iterator[bytes]:
         """Yields the rest of the file, `size` bytes at a time."""
@@ -119,78 +117,4 @@ class FileReader(io.BufferedReader):
         return f"<FileReader {self.info.path}, {self.info.size:,} bytes>"
 
 
-class AsyncFileReader:
-    """A file that is open for reading, to be awaited. Use it with `async with`, or close it."""
-
-    __slots__ = ("_at", "_content", "info")
-
-    def __init__(self, content: ContentCore, info: FileInfo) -> None:
-        self._content: ContentCore | None = content
-        self._at = 0
-        self.info: FileInfo = info
-        """What is known of it: path, size, type, CID."""
-
-    def _open(self) -> ContentCore:
-        if self._content is None:
-            raise ValueError("the file is closed")
-        return self._content
-
-    async def read(self, size: int = -1) -> bytes:
-        """Returns the next `size` bytes, fewer at the end, b"" behind it; negative: all that is left."""
-        content = self._open()
-        left = max(self.info.size - self._at, 0)
-        length = left if size < 0 else min(size, left)
-        pieces = []
-        while length > 0:
-            at, count = self._at, min(length, PIECE)
-            piece = await _in_thread(lambda at=at, count=count: content.read(at, count))  # type: ignore[misc]
-            self._at += len(piece)
-            length -= len(piece)
-            pieces.append(piece)
-        return b"".join(pieces)
-
-    async def range(self, offset: int, length: int) -> bytes:
-        """Returns bytes `offset` to `offset + length` (exclusive), as far as there are: as `FileReader.range`."""
-        content = self._open()
-        return await _in_thread(lambda: _piece(content, offset, length))
-
-    async def chunks(self, size: int = PIECE) -> AsyncIterator[bytes]:
-        """Yields the rest of the file, `size` bytes at a time."""
-        while piece := await self.read(size):
-            yield piece
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Returns where reading goes on."""
-        self._open()
-        self._at = place(self._at, self.info.size, offset, whence)
-        return self._at
-
-    def tell(self) -> int:
-        """Returns where reading goes on."""
-        return self._at
-
-    async def close(self) -> None:
-        """Closes it; twice does nothing."""
-        self._content = None
-
-    async def __aenter__(self) -> AsyncFileReader:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise Invalid("an open file can't be pickled: send its path, or info.content")
-
-    def __repr__(self) -> str:
-        return f"<FileReader {self.info.path}, {self.info.size:,} bytes>"
-
-
-async def _in_thread(read: Callable[[], T]) -> T:
-    from treering._async import in_reader
-
-    return await in_reader(read)
-
-
 SYNC.FileReader = FileReader
-ASYNC.FileReader = AsyncFileReader

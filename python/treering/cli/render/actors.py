@@ -16,6 +16,7 @@ from treering.messages import (
     AgentGroup,
     Connector,
     Conversation,
+    FileInfo,
     MemoryEntry,
     Message,
     Role,
@@ -174,6 +175,9 @@ def _item_line(item: object) -> Text:
         case Connector() | Role():
             first, *more = item_cells(item)
             return Text(first, "key").append("".join(f"  {cell}" for cell in more), "default")
+        case FileInfo():
+            line = Text(one_line(item.path), "key").append(f"  {item.size:,} bytes", "default")
+            return line.append(f"  {one_line(item.content_type)}  {_time(item.updated_at)}", "faint")
         case _:
             return Text(value_line(repr(item)))
 

@@ -6,6 +6,7 @@ use treering_actor::messages::{Conversation, Message, Script, Workflow};
 use treering_actor::stores::agents::AgentsKind;
 use treering_actor::stores::chats::{ChatIndexKind, ChatKind};
 use treering_actor::stores::connectors::ConnectorsKind;
+use treering_actor::stores::files::FilesKind;
 use treering_actor::stores::look;
 use treering_actor::stores::memory::MemoryKind;
 use treering_actor::stores::participants::ParticipantsKind;
@@ -70,6 +71,15 @@ pub fn picture(living: &Living) -> Result<String> {
         actor::<ScriptsKind, _>(living, &[], |state, blocks| state.all::<Script>(blocks))?,
         actor::<ConnectorsKind, _>(living, &[], |state, _| Ok(state.clone()))?,
         actor::<RolesKind, _>(living, &[], |state, _| Ok(state.clone()))?,
+        // Their bytes are read: a file that is listed is there.
+        actor::<FilesKind, _>(living, &[], |state, blocks| {
+            let mut files = Vec::new();
+            for file in state.all("", blocks)? {
+                let bytes = blocks.get(&file.content)?;
+                files.push((file.info, file.content, bytes.len()));
+            }
+            Ok(files)
+        })?,
         actor::<ChatIndexKind, _>(living, &[], |state, blocks| state.conversations(blocks))?,
     ];
     for chat in CHATS {

@@ -11,6 +11,7 @@ use treering_actor::stores::agents::{self, AgentsKind};
 use treering_actor::stores::catalog;
 use treering_actor::stores::chats::{self, ChatKind};
 use treering_actor::stores::connectors::ConnectorsKind;
+use treering_actor::stores::files::{self, FilesKind, Incoming};
 use treering_actor::stores::memory::{self, MemoryKind};
 use treering_actor::stores::participants::{self, ParticipantsKind};
 use treering_actor::stores::roles::RolesKind;
@@ -31,6 +32,8 @@ const NOW_MS: i64 = 1_700_000_000_000;
 const CHECKPOINT_LOG_BYTES: u64 = 96 << 10;
 const MESSAGES_MAX: u32 = 12;
 const ENTRIES_MAX: u32 = 5;
+/// Enough for a file of its own.
+const FILE_BYTES: usize = 270_000;
 /// Of each kind in one commit: so many that a snapshot is due.
 const TOGETHER: u64 = 16;
 
@@ -53,6 +56,9 @@ pub enum Act {
     Roles(u64),
     /// None at 0.
     DraftRole(u64),
+    /// In a file of its own, which comes in pieces before the command.
+    File(u64),
+    Unfile(u64),
     Say(&'static str, u64),
     SaveChat(&'static str, u64),
     DeleteChat(&'static str),
@@ -76,6 +82,7 @@ pub const LIFE: &[Act] = &[
     Act::Script(1),
     Act::Connectors(3),
     Act::DraftRole(1),
+    Act::File(1),
     Act::Say("a", 1),
     Act::Say("b", 2),
     Act::SaveChat("c", 3),
@@ -93,6 +100,7 @@ pub const LIFE: &[Act] = &[
     Act::DeleteChat("b"),
     Act::UndraftConnector,
     Act::DraftRole(0),
+    Act::Unfile(1),
     Act::Project(75),
     Act::Gc,
     Act::TrimConfig(10),
@@ -111,7 +119,10 @@ pub const LIFE: &[Act] = &[
     Act::Gc,
     Act::Project(275),
     Act::Config(10),
+    // The bytes are there.
+    Act::File(1),
     Act::Reopen,
+    Act::File(2),
     Act::Say("c", 11),
     Act::Script(1),
     // The rest.
@@ -274,6 +285,15 @@ impl Living {
         catalog::save_draft::<RolesKind>(&self.stores, draft)
     }
 
+    fn file(&self, number: u64) -> Result<Verb> {
+        let content = number.to_le_bytes().repeat(FILE_BYTES / 8);
+        let mut incoming = Incoming::begin(&*self.store, content.len() as u64)?;
+        for piece in content.chunks(100_000) {
+            incoming.write(piece)?;
+        }
+        files::put(&self.stores, &format!("f{number}"), incoming.finish()?, None)
+    }
+
     fn say(&self, chat: &str, number: u64) -> Result<Verb> {
         chats::append(&self.stores, chat, &[said(number)], MESSAGES_MAX)
     }
@@ -339,6 +359,10 @@ impl Living {
             }
             Act::Roles(count) => self.run::<RolesKind>(self.roles(count)?, id),
             Act::DraftRole(number) => self.run::<RolesKind>(self.draft_role(number)?, id),
+            Act::File(number) => self.run::<FilesKind>(self.file(number)?, id),
+            Act::Unfile(number) => {
+                self.run::<FilesKind>(files::delete(stores, &format!("f{number}"))?, id)
+            }
             Act::Say(chat, number) => self.run::<ChatKind>(self.say(chat, number)?, id),
             Act::SaveChat(chat, number) => {
                 let meta = Conversation {
