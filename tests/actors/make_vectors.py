@@ -82,6 +82,9 @@ def valid() -> Iterator[tuple[str, page.Node]]:
     registry = page.typed("AgentsState", maps, [tree.cid, tree.cid, tree.cid])
     yield "a snapshot with three maps, which are one block", page.snapshot(2, log[2], registry, fold=3)
 
+    put = {"path": "a/b.md", "content": {}, "size": 14, "content_type": "text/markdown", "updated_at_ms": AT_MS}
+    yield "a file that was put", page.event(1, {}, page.typed("FilePut", {"file": put}, [RAW]), **envelope(1))
+
     yield "a base from before they told the time", page.base(20, state.cid, ABSENT, None)
     cut = page.base(20, state.cid, ABSENT, AT_MS)
     yield "a base", cut

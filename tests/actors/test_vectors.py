@@ -100,6 +100,9 @@ def test_real_logs() -> None:
     scope.connectors.save([Connector(name="search", type="http", http=http)])
     scope.connectors.save_draft(None)
     scope.roles.save_draft(Role(id="coder"))
+    for number in range(20):
+        scope.files.put(f"f{number}", b"x" * number or b"y")
+    scope.files.delete("f3")
     scope.chats.save("gone", Conversation(title="secret"), [Message(role="user", content="text")])
     scope.chats.delete("gone")
     for number in range(20):
@@ -109,8 +112,8 @@ def test_real_logs() -> None:
         assert_by_the_page(store, scope.actor(info.kind, *info.parts))
         kinds.add(info.kind)
     assert kinds == {
-        "agent-registry", "chat", "chat-index", "connector-catalog", "participants", "role-catalog", "script-storage",
-        "user-config", "user-memory", "workflow-storage",
+        "agent-registry", "chat", "chat-index", "connector-catalog", "files", "participants", "role-catalog",
+        "script-storage", "user-config", "user-memory", "workflow-storage",
     }  # fmt: skip
     # The list was cut when a conversation was deleted, and the conversation's log begins with its tombstone.
     first = {

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use treering_block::Cid;
 use treering_store::commit::COMMIT_BYTES_MAX;
 use treering_store::{
-    Commit, Committed, Decide, Decided, Durability, RefName, Store, StoreError, Uploaded, View, commit,
+    Commit, Committed, Decide, Decided, Durability, RefName, Store, StoreError, Uploaded, View,
+    commit,
 };
 use treering_thread::command::CommandKey;
 use treering_thread::{Outcome, Pending};

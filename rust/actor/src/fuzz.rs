@@ -11,7 +11,7 @@ use treering_fuzz::Fuzz;
 use crate::kind::{Event, Kind, State, Unreadable};
 use crate::messages::{
     AgentAdded, AgentsState, ChatAppended, ChatReplaced, ChatState, Connector, ConnectorDraft,
-    ConnectorsSaved, ConnectorsState, Conversation, Encoding, HttpConnector, Link, MemoryEntry,
+    ConnectorsSaved, ConnectorsState, Conversation, Encoding, FileInfo, FilePut, FilesState, HttpConnector, Link, MemoryEntry,
     MemoryEntryAdded, MemoryState, Name, Participant, ParticipantAdded, ParticipantsState, Role,
     RolesSaved, RolesState, TextOrSecret, UserConfig, UserConfigSaved,
 };
@@ -19,6 +19,7 @@ use crate::receipt::{self, Receipt};
 use crate::stores::agents::AgentsKind;
 use crate::stores::chats::ChatKind;
 use crate::stores::connectors::ConnectorsKind;
+use crate::stores::files::FilesKind;
 use crate::stores::memory::MemoryKind;
 use crate::stores::participants::ParticipantsKind;
 use crate::stores::roles::RolesKind;
@@ -300,6 +301,10 @@ fn fuzz_states() {
         "fuzz_rooms",
         &[ParticipantsState { rooms: link(0) }.encode_to_vec()],
     );
+    fuzz_state::<FilesKind>(
+        "fuzz_files",
+        &[FilesState { files: link(0) }.encode_to_vec()],
+    );
     let entry = MemoryEntry {
         id: "0123456789ab".into(),
         content: "content".into(),
@@ -420,6 +425,19 @@ fn fuzz_events() {
         "fuzz_memory_added",
         &MemoryEntryAdded::full_name(),
         &[added.encode_to_vec()],
+    );
+    let put = FilePut {
+        file: Some(FileInfo {
+            path: "a/b".into(),
+            content: Some(Link { index: 0 }),
+            size: u64::MAX,
+            ..FileInfo::default()
+        }),
+    };
+    fuzz_event::<<FilesKind as Kind>::Event>(
+        "fuzz_file_put",
+        &FilePut::full_name(),
+        &[put.encode_to_vec()],
     );
     fuzz_event::<<ParticipantsKind as Kind>::Event>(
         "fuzz_participant_added",

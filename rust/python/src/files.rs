@@ -191,7 +191,10 @@ pub fn files_open<'py>(
     Ok((object(py, &shown)?, ContentCore(Mutex::new(content))))
 }
 
-/// [(path, number of the line, its text)].
+/// Path, number of the line, its text.
+type Line = (String, u64, String);
+
+/// (lines that were found, version).
 #[pyfunction]
 #[pyo3(signature = (stores, pattern, glob, max_results))]
 pub fn files_grep(
@@ -200,7 +203,7 @@ pub fn files_grep(
     pattern: Text,
     glob: Text,
     max_results: i64,
-) -> Result<(Vec<(String, u64, String)>, u64)> {
+) -> Result<(Vec<Line>, u64)> {
     let count = u64::try_from(max_results).unwrap_or_default();
     // Compiled before anything is read.
     Search::new(&pattern, &glob, count)?;
@@ -228,7 +231,9 @@ impl ContentCore {
     ) -> Result<Bound<'py, PyAny>> {
         let bytes = py.detach(|| {
             let content = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            content.read_at(offset.0, length.0).map_err(ActorError::from)
+            content
+                .read_at(offset.0, length.0)
+                .map_err(ActorError::from)
         })?;
         Ok(bytes_object(py, &bytes))
     }

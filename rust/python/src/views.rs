@@ -171,7 +171,9 @@ pub fn files() -> View<FilesKind> {
     view(|files: &Arc<Loaded<FilesKind>>, blocks| {
         let files = files.state.all("", blocks)?;
         Ok(found(move |py, version| {
-            let objects = files.iter().map(|file| file.info.object(py, &[file.content]));
+            let objects = files
+                .iter()
+                .map(|file| file.info.object(py, &[file.content]));
             let all = (objects.collect::<Result<Vec<_>>>()?, version);
             Ok(all.into_pyobject(py)?.into_any().unbind())
         }))

@@ -76,7 +76,8 @@ impl Uploaded {
             Content::Staged(file) if file.is_kept() => Err(StoreError::Invalid {
                 what: "upload",
                 value: self.cid.to_string(),
-                rule: "it was stored by an earlier commit, and collected since; upload it again".into(),
+                rule: "it was stored by an earlier commit, and collected since; upload it again"
+                    .into(),
             }),
             _ => Ok(()),
         }
@@ -139,5 +140,25 @@ impl BlockReader for Held {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(self.0.len());
         let range = place(offset)..place(offset.saturating_add(length));
         Ok(self.0.get(range).unwrap_or_default().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_that_one_block_has() {
+        check_size(BLOB_BYTES_MAX).unwrap();
+        let refused = check_size(BLOB_BYTES_MAX + 1).unwrap_err();
+        assert!(matches!(
+            refused,
+            StoreError::LimitExceeded {
+                limit: BLOB_BYTES_MAX,
+                ..
+            }
+        ));
+        // What the settings of an application may say, too.
+        assert_eq!(BLOB_BYTES_MAX, 64 << 30);
     }
 }

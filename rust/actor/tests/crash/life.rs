@@ -291,7 +291,12 @@ impl Living {
         for piece in content.chunks(100_000) {
             incoming.write(piece)?;
         }
-        files::put(&self.stores, &format!("f{number}"), incoming.finish()?, None)
+        files::put(
+            &self.stores,
+            &format!("f{number}"),
+            incoming.finish()?,
+            None,
+        )
     }
 
     fn say(&self, chat: &str, number: u64) -> Result<Verb> {

@@ -22,7 +22,9 @@ const SIZES: [usize; 14] = [
 ];
 
 fn content(size: usize) -> Vec<u8> {
-    (0..size).map(|place| (place % 251) as u8 ^ (place >> 13) as u8).collect()
+    (0..size)
+        .map(|place| (place % 251) as u8 ^ (place >> 13) as u8)
+        .collect()
 }
 
 fn groups(bytes: &[u8]) -> Groups {
@@ -79,7 +81,13 @@ impl Source for Memory<'_> {
     }
 }
 
-fn ranged(bytes: &[u8], tree: &[u8], digest: &[u8; 32], size: u64, range: (u64, u64)) -> io::Result<(Vec<u8>, usize, usize)> {
+fn ranged(
+    bytes: &[u8],
+    tree: &[u8],
+    digest: &[u8; 32],
+    size: u64,
+    range: (u64, u64),
+) -> io::Result<(Vec<u8>, usize, usize)> {
     let mut memory = Memory {
         bytes,
         tree,
@@ -159,7 +167,11 @@ fn every_flipped_bit_of_content_or_tree_is_seen_by_who_reads_it() {
         broken[place] ^= 4;
         let range = (place as u64, 1);
         let read = ranged(&broken, &stored, hash.as_bytes(), 70_000, range);
-        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::InvalidData, "{place}");
+        assert_eq!(
+            read.unwrap_err().kind(),
+            io::ErrorKind::InvalidData,
+            "{place}"
+        );
     }
     // The length before the nodes is not read: the row has it.
     for place in (8..stored.len()).step_by(7) {

@@ -73,7 +73,10 @@ fn pieces_make_one_block(backend: &dyn Backend) {
         let upload = uploaded(&*store, &content);
         assert!(!store.has(&upload.cid()).unwrap(), "{size}");
         let committed = done(&*store, kept(&upload, &format!("of {size}")));
-        assert_eq!((committed.new_blocks, committed.new_bytes), (1, size as u64));
+        assert_eq!(
+            (committed.new_blocks, committed.new_bytes),
+            (1, size as u64)
+        );
         assert_eq!(&*store.get(&upload.cid()).unwrap(), &content[..], "{size}");
     }
     assert_sound(&*store);
@@ -118,7 +121,10 @@ fn what_is_dropped_leaves_nothing(backend: &dyn Backend) {
     let whole = uploaded(&*store, &bytes(GROUP + 5));
     drop(whole);
     let stats = store.stats().unwrap();
-    assert_eq!((stats.blob_files, stats.blob_bytes, stats.blocks), (0, 0, 0));
+    assert_eq!(
+        (stats.blob_files, stats.blob_bytes, stats.blocks),
+        (0, 0, 0)
+    );
     assert_eq!(store.head().unwrap().position, 0);
 }
 
@@ -161,7 +167,10 @@ fn two_commits_of_one_upload(backend: &dyn Backend) {
     done(&*store, kept(&upload, "one"));
     assert_eq!(done(&*store, kept(&upload, "two")).new_blocks, 0);
     for part in ["one", "two"] {
-        done(&*store, super::material::moving(super::material::remove(&name(part), Expect::Any)));
+        done(
+            &*store,
+            super::material::moving(super::material::remove(&name(part), Expect::Any)),
+        );
     }
     assert_eq!(store.gc(&GcOptions::default()).unwrap().deleted, 1);
     // Its file was the block's, and is gone with it: it can't be stored again, and nothing says that it was.
@@ -182,7 +191,10 @@ fn it_is_stored_again_after_a_collection(backend: &dyn Backend) {
     let content = bytes(GROUP + 5);
     let first = uploaded(&*store, &content);
     done(&*store, kept(&first, "one"));
-    done(&*store, super::material::moving(super::material::remove(&name("one"), Expect::Any)));
+    done(
+        &*store,
+        super::material::moving(super::material::remove(&name("one"), Expect::Any)),
+    );
     let again = uploaded(&*store, &content);
     let mut collection = store.collection(&GcOptions::default()).unwrap();
     while !matches!(collection.phase(), Phase::Purge(_)) {
@@ -221,7 +233,10 @@ fn what_is_read_in_pieces_is_read_to_its_end(backend: &dyn Backend) {
     done(&*store, kept(&upload, "one"));
     let reader = store.reader(&upload.cid()).unwrap();
     let mut read = reader.read_at(0, 1000).unwrap();
-    done(&*store, super::material::moving(super::material::remove(&name("one"), Expect::Any)));
+    done(
+        &*store,
+        super::material::moving(super::material::remove(&name("one"), Expect::Any)),
+    );
     assert_eq!(store.gc(&GcOptions::default()).unwrap().deleted, 1);
     assert!(matches!(
         store.reader(&upload.cid()),
@@ -242,7 +257,14 @@ fn pieces_of_a_block_come_back(backend: &dyn Backend) {
         let reader = store.reader(&cid).unwrap();
         assert_eq!(reader.size(), size as u64);
         let all = size as u64;
-        for (offset, length) in [(0, all), (all / 2, 5), (all, 3), (3, u64::MAX), (u64::MAX, 1), (1, 0)] {
+        for (offset, length) in [
+            (0, all),
+            (all / 2, 5),
+            (all, 3),
+            (3, u64::MAX),
+            (u64::MAX, 1),
+            (1, 0),
+        ] {
             let place = |at: u64| usize::try_from(at.min(all)).unwrap();
             let expected = &content[place(offset)..place(offset.saturating_add(length))];
             assert_eq!(reader.read_at(offset, length).unwrap(), expected);
@@ -259,5 +281,8 @@ fn a_closed_store_takes_none(backend: &dyn Backend) {
     store.close().unwrap();
     let refused = store.submit(kept(&upload, "one")).wait();
     assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
-    assert!(matches!(store.reader(&upload.cid()), Err(StoreError::Closed)));
+    assert!(matches!(
+        store.reader(&upload.cid()),
+        Err(StoreError::Closed)
+    ));
 }

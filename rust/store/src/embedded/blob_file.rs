@@ -55,14 +55,8 @@ impl BlobFile {
 
     /// Bytes `offset .. offset + length` as far as there are. O(length + log size). Errors: `Corrupt`, `Io`.
     pub(super) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
-        blob_tree::read_range(
-            &mut { self },
-            self.cid.digest(),
-            self.size,
-            offset,
-            length,
-        )
-        .map_err(|error| self.unread(error))
+        blob_tree::read_range(&mut { self }, self.cid.digest(), self.size, offset, length)
+            .map_err(|error| self.unread(error))
     }
 
     /// Whether file and tree are whole. Reads the file twice, a group at a time. Errors: `Corrupt`, `Io`.

@@ -4,6 +4,7 @@
 //! gets the name that a row will have. A commit that takes it keeps it; else dropping it removes it.
 //! Promises: at most two groups are in memory; the file, its tree and its name are on disk before
 //! [`Upload::finish`] answers; what a killed process leaves is told apart by its lock, which the kernel frees.
+//! (A child of a fork holds it on until it ends.)
 //! Must never: remove a file that a row may name, or one of its parent's in a forked child.
 
 use std::fs::{self, File, TryLockError};
@@ -240,7 +241,12 @@ impl StagedFile {
 
     /// The row is committed: nobody has to hold the file any more.
     pub(super) fn settle(&self) {
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 
     /// The row was not committed.

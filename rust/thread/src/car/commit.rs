@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use treering_block::{Block, Cid, Node};
 use treering_store::commit::COMMIT_RECEIPTS_MAX;
-use treering_store::{
-    Commit, Committed, Durability, JournalCommand, StoreError, Ticket, Uploaded,
-};
+use treering_store::{Commit, Committed, Durability, JournalCommand, StoreError, Ticket, Uploaded};
 
 use super::conflict::Verdict;
 use super::error::CarError;

@@ -1,18 +1,18 @@
 //! All that can be read by a path: the files, and, under `workflows/` and `scripts/`, the sources of those stores.
 //!
-//! Promises: one look sees each of the three as one version of it. Never: anything is written.
+//! Promises: one look sees each of the three as one version of it, and reads a view's only where it may be meant.
+//! Never: anything is written.
 
 use std::sync::Arc;
 
 use treering_block::Cid;
-use treering_store::Store;
 use treering_store::upload::Held;
 
 use super::path::{self, VIEWS};
 use super::search::{Found, Search};
 use super::{Content, File, FilesKind, media};
 use crate::error::Result;
-use crate::kind::Blocks;
+use crate::kind::{Blocks, Kind};
 use crate::loaded::Loaded;
 use crate::messages::{FileInfo, Link, Script, Workflow};
 use crate::stores::sources::{ScriptsKind, WorkflowsKind};
@@ -32,12 +32,12 @@ pub struct Shown {
     pub source: Option<Arc<[u8]>>,
 }
 
-/// The files of a scope at one version, and its sources as they are now.
+/// The files of a scope at one version, and its sources as they are when they are asked for.
 pub struct Explorer {
-    store: Arc<dyn Store>,
+    stores: Stores,
     files: Arc<Loaded<FilesKind>>,
-    /// None for a version of the past, which has no views.
-    sources: Option<(Arc<Loaded<WorkflowsKind>>, Arc<Loaded<ScriptsKind>>)>,
+    /// A version of the past has no views.
+    has_views: bool,
 }
 
 impl Explorer {
@@ -46,24 +46,25 @@ impl Explorer {
     /// # Errors
     /// `NoSuchVersion`, `HistoryTrimmed`; those of reading.
     pub fn of(stores: &Stores, version: Option<u64>) -> Result<Self> {
-        let reader = stores.reader();
         let address = stores.address::<FilesKind>(&[])?;
         let files = match version {
-            None => reader.now::<FilesKind>(&address)?,
-            Some(version) => reader.at::<FilesKind>(&address, version)?,
-        };
-        let sources = match version {
-            None => Some((
-                reader.now::<WorkflowsKind>(&stores.address::<WorkflowsKind>(&[])?)?,
-                reader.now::<ScriptsKind>(&stores.address::<ScriptsKind>(&[])?)?,
-            )),
-            Some(_) => None,
+            None => stores.reader().now::<FilesKind>(&address)?,
+            Some(version) => stores.reader().at::<FilesKind>(&address, version)?,
         };
         Ok(Self {
-            store: Arc::clone(reader.store()),
+            stores: stores.clone(),
             files,
-            sources,
+            has_views: version.is_none(),
         })
+    }
+
+    fn now<K: Kind>(&self) -> Result<Arc<Loaded<K>>> {
+        let address = self.stores.address::<K>(&[])?;
+        self.stores.reader().now::<K>(&address)
+    }
+
+    fn look<T>(&self, find: impl FnOnce(&Blocks<'_>) -> Result<T>) -> Result<T> {
+        look(&**self.stores.reader().store(), find)
     }
 
     /// The version of the files.
@@ -77,7 +78,7 @@ impl Explorer {
     /// `InvalidCommand` for what is no path; those of reading.
     pub fn get(&self, path: &str) -> Result<Option<Shown>> {
         path::check(path)?;
-        look(&*self.store, |blocks| {
+        self.look(|blocks| {
             if let Some(shown) = self.source(path, blocks)? {
                 return Ok(Some(shown));
             }
@@ -87,16 +88,16 @@ impl Explorer {
     }
 
     fn source(&self, path: &str, blocks: &Blocks<'_>) -> Result<Option<Shown>> {
-        let Some((workflows, scripts)) = &self.sources else {
+        if !self.has_views {
             return Ok(None);
-        };
-        let [workflows_view, scripts_view] = VIEWS;
-        if let Some(id) = path::id_of(workflows_view, path) {
-            let found = workflows.state.get::<Workflow>(&id, blocks)?;
+        }
+        let [workflows, scripts] = VIEWS;
+        if let Some(id) = path::id_of(workflows, path) {
+            let found = self.now::<WorkflowsKind>()?.state.get(&id, blocks)?;
             return Ok(found.and_then(workflow));
         }
-        if let Some(id) = path::id_of(scripts_view, path) {
-            let found = scripts.state.get::<Script>(&id, blocks)?;
+        if let Some(id) = path::id_of(scripts, path) {
+            let found = self.now::<ScriptsKind>()?.state.get(&id, blocks)?;
             return Ok(found.and_then(script));
         }
         Ok(None)
@@ -107,19 +108,17 @@ impl Explorer {
     /// # Errors
     /// Those of reading.
     pub fn list(&self, prefix: &str) -> Result<Vec<Shown>> {
-        look(&*self.store, |blocks| {
+        self.look(|blocks| {
             let files = self.files.state.all(prefix, blocks)?.into_iter();
             let mut all: Vec<Shown> = files.map(|file| Shown { file, source: None }).collect();
-            if let Some((workflows, scripts)) = &self.sources {
-                let [workflows_view, scripts_view] = VIEWS;
-                if may_be_in(prefix, workflows_view) {
-                    let found = workflows.state.all::<Workflow>(blocks)?;
-                    all.extend(found.into_iter().filter_map(workflow));
-                }
-                if may_be_in(prefix, scripts_view) {
-                    let found = scripts.state.all::<Script>(blocks)?;
-                    all.extend(found.into_iter().filter_map(script));
-                }
+            let [workflows, scripts] = VIEWS.map(|view| self.has_views && may_be_in(prefix, view));
+            if workflows {
+                let found = self.now::<WorkflowsKind>()?.state.all(blocks)?;
+                all.extend(found.into_iter().filter_map(workflow));
+            }
+            if scripts {
+                let found = self.now::<ScriptsKind>()?.state.all(blocks)?;
+                all.extend(found.into_iter().filter_map(script));
             }
             all.retain(|shown| shown.file.info.path.starts_with(prefix));
             all.sort_by(|one, other| one.file.info.path.cmp(&other.file.info.path));
@@ -134,7 +133,7 @@ impl Explorer {
     pub fn open(&self, shown: &Shown) -> Result<Content> {
         Ok(match &shown.source {
             Some(bytes) => Box::new(Held(Arc::clone(bytes))),
-            None => self.store.reader(&shown.file.content)?,
+            None => self.stores.reader().store().reader(&shown.file.content)?,
         })
     }
 
@@ -177,7 +176,12 @@ fn script(script: Script) -> Option<Shown> {
         known if media::is_text(known) => known,
         _ => SCRIPT_TYPE,
     };
-    Some(shown(path, script.source, media.to_owned(), script.uploaded_at_ms))
+    Some(shown(
+        path,
+        script.source,
+        media.to_owned(),
+        script.uploaded_at_ms,
+    ))
 }
 
 fn shown(path: String, source: String, content_type: String, updated_at_ms: i64) -> Shown {

@@ -20,7 +20,10 @@ const TYPES: [(&str, &str); 62] = [
     ("css", "text/css"),
     ("csv", "text/csv"),
     ("diff", "text/x-diff"),
-    ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    (
+        "docx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ),
     ("gif", "image/gif"),
     ("go", "text/x-go"),
     ("gz", "application/gzip"),
@@ -49,7 +52,10 @@ const TYPES: [(&str, &str); 62] = [
     ("patch", "text/x-diff"),
     ("pdf", "application/pdf"),
     ("png", "image/png"),
-    ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+    (
+        "pptx",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ),
     ("proto", "text/plain"),
     ("py", "text/x-python"),
     ("rs", "text/x-rust"),
@@ -67,7 +73,10 @@ const TYPES: [(&str, &str); 62] = [
     ("wav", "audio/wav"),
     ("webm", "video/webm"),
     ("webp", "image/webp"),
-    ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    (
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
     ("xml", "application/xml"),
     ("yaml", "application/yaml"),
     ("yml", "application/yaml"),
@@ -166,8 +175,19 @@ mod tests {
 
     #[test]
     fn what_is_said_is_a_media_type() {
-        assert_eq!(check(" text/plain; charset=utf-8 ").unwrap(), "text/plain; charset=utf-8");
-        for wrong in ["", "text", "text/", "/plain", "a b/c", "text/plain\r\nX: y", "t\u{e9}xt/plain"] {
+        assert_eq!(
+            check(" text/plain; charset=utf-8 ").unwrap(),
+            "text/plain; charset=utf-8"
+        );
+        for wrong in [
+            "",
+            "text",
+            "text/",
+            "/plain",
+            "a b/c",
+            "text/plain\r\nX: y",
+            "t\u{e9}xt/plain",
+        ] {
             check(wrong).unwrap_err();
         }
         assert!(check(&format!("text/{}", "a".repeat(250))).is_ok());
@@ -176,10 +196,21 @@ mod tests {
 
     #[test]
     fn text_is_told_from_other_bytes() {
-        for text in ["text/x-rust", "TEXT/HTML; charset=x", "application/ld+json", "image/svg+xml", "application/toml"] {
+        for text in [
+            "text/x-rust",
+            "TEXT/HTML; charset=x",
+            "application/ld+json",
+            "image/svg+xml",
+            "application/toml",
+        ] {
             assert!(is_text(text), "{text}");
         }
-        for other in [UNKNOWN, "image/png", "application/pdf", "application/textual"] {
+        for other in [
+            UNKNOWN,
+            "image/png",
+            "application/pdf",
+            "application/textual",
+        ] {
             assert!(!is_text(other), "{other}");
         }
     }

@@ -16,16 +16,16 @@ use treering_thread::command::Payload;
 pub use explorer::{Explorer, Shown};
 pub use media::TYPE_BYTES_MAX;
 pub use path::PATH_BYTES_MAX;
-pub use search::{Found, LINE_CHARS_MAX, PATTERN_BYTES_MAX, RESULTS_MAX, SEARCHED_BYTES_MAX, Search};
+pub use search::{
+    Found, LINE_CHARS_MAX, PATTERN_BYTES_MAX, RESULTS_MAX, SEARCHED_BYTES_MAX, Search,
+};
 
-use super::shelf::{Shelf, Shelved, message};
+use super::shelf::{Shelf, Shelved, linked, message};
 use super::{Stores, Verb};
 use crate::dispatch::Done;
 use crate::error::{ActorError, Result};
 use crate::kind::{Blocks, Happened, Kind, State, Unreadable, events};
-use crate::messages::{
-    Encoding, FileDeleted, FileInfo, FilePut, FilesState, Link, Name,
-};
+use crate::messages::{Encoding, FileDeleted, FileInfo, FilePut, FilesState, Link, Name};
 
 events! {
     /// What happens to files.
@@ -60,10 +60,10 @@ impl Shelved for File {
     }
 
     fn read(value: &Encoded) -> Result<Self> {
-        let content = super::shelf::linked(value)?;
+        let content = linked(value)?;
         let info = match value.to_ipld()? {
-            Ipld::List(items) => match items.into_iter().next() {
-                Some(Ipld::Bytes(bytes)) => message(&Encoded::from_bytes(&bytes))?,
+            Ipld::List(items) => match items.as_slice() {
+                [Ipld::Bytes(bytes), Ipld::Link(_)] => message(&Encoded::from_bytes(bytes))?,
                 _ => message(value)?,
             },
             _ => message(value)?,
@@ -269,3 +269,55 @@ pub fn delete(stores: &Stores, path: &str) -> Result<Verb> {
 
 /// The bytes of what the explorer shows, to be read in pieces.
 pub type Content = Box<dyn BlockReader>;
+
+#[cfg(test)]
+mod tests {
+    use treering_fuzz::Fuzz;
+
+    use super::*;
+
+    fn file() -> File {
+        File {
+            info: FileInfo {
+                path: "a/b.md".into(),
+                content: Some(Link { index: 0 }),
+                size: 5,
+                content_type: "text/markdown".into(),
+                updated_at_ms: 1_760_000_000_000,
+            },
+            content: Cid::of_raw(b"bytes"),
+        }
+    }
+
+    #[test]
+    fn a_file_in_the_map_is_its_message_and_a_link() {
+        let value = file().put().unwrap();
+        let Ipld::List(items) = value.to_ipld().unwrap() else {
+            panic!("no list")
+        };
+        let [Ipld::Bytes(message), Ipld::Link(link)] = &items[..] else {
+            panic!("{items:?}")
+        };
+        assert_eq!(message, &file().info.encode_to_vec());
+        assert_eq!(Cid::try_from(link).unwrap(), file().content);
+        assert_eq!(File::read(&value).unwrap(), file());
+    }
+
+    #[test]
+    fn fuzz_a_file_in_the_map() {
+        Fuzz::new("fuzz_file")
+            .seeds([file().put().unwrap().bytes().to_vec()])
+            .cases(5_000)
+            .run(
+                |input| {
+                    let value = Encoded::decode_from(input).map_err(|error| error.to_string())?;
+                    File::read(&value).map_err(|error| error.to_string())
+                },
+                |_, file| {
+                    if let Ok(file) = file {
+                        assert_eq!(File::read(&file.put().unwrap()).unwrap(), file);
+                    }
+                },
+            );
+    }
+}

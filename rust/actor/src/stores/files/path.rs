@@ -81,9 +81,9 @@ fn segment_fault(segment: &str) -> Option<String> {
 /// The byte of a percent code, which stands for what can't be written plainly, and is no danger when it is decoded.
 fn code(letters: &mut impl Iterator<Item = u8>) -> Result<u8, String> {
     let mut digit = || {
-        let letter = letters.next().filter(|letter| {
-            letter.is_ascii_digit() || matches!(letter, b'A'..=b'F')
-        });
+        let letter = letters
+            .next()
+            .filter(|letter| letter.is_ascii_digit() || matches!(letter, b'A'..=b'F'));
         letter.and_then(|letter| char::from(letter).to_digit(16))
     };
     let (Some(high), Some(low)) = (digit(), digit()) else {
@@ -224,7 +224,16 @@ mod tests {
 
     #[test]
     fn ids_have_one_path_each_or_none() {
-        for id in ["a", "a/b", "März 1", "100%", "a%20b", "?", "🌳", "a\u{2215}b"] {
+        for id in [
+            "a",
+            "a/b",
+            "März 1",
+            "100%",
+            "a%20b",
+            "?",
+            "🌳",
+            "a\u{2215}b",
+        ] {
             let path = in_view("scripts", id).unwrap();
             assert_eq!(id_of("scripts", &path).as_deref(), Some(id), "{path}");
             assert_eq!(id_of("workflows", &path), None);

@@ -55,7 +55,11 @@ impl Search {
         let count = usize::try_from(results_max).unwrap_or(usize::MAX);
         if !(1..=RESULTS_MAX).contains(&count) {
             let rule = format!("it is from 1 to {RESULTS_MAX}");
-            return Err(ActorError::invalid("max_results", &results_max.to_string(), rule));
+            return Err(ActorError::invalid(
+                "max_results",
+                &results_max.to_string(),
+                rule,
+            ));
         }
         Ok(Self {
             pattern: compile(pattern)?,
@@ -131,7 +135,10 @@ fn of_glob(glob: &str) -> Result<Regex> {
             '*' if rest.starts_with("**") => (2, ".*".to_owned()),
             '*' => (1, "[^/]*".to_owned()),
             '?' => (1, ".".to_owned()),
-            other => (other.len_utf8(), regex::escape(other.encode_utf8(&mut [0; 4]))),
+            other => (
+                other.len_utf8(),
+                regex::escape(other.encode_utf8(&mut [0; 4])),
+            ),
         };
         pattern.push_str(&piece);
         rest = rest.get(taken..).unwrap_or_default();
@@ -158,7 +165,10 @@ mod tests {
     #[test]
     fn a_pattern_is_a_regex_without_regard_to_case() {
         let text = "One\r\ntwo\nTHREE one\n";
-        assert_eq!(search("ONE", "**", text), [(1, "One".into()), (3, "THREE one".into())]);
+        assert_eq!(
+            search("ONE", "**", text),
+            [(1, "One".into()), (3, "THREE one".into())]
+        );
         assert_eq!(search("^t[wx]o$", "**", text), [(2, "two".into())]);
         assert_eq!(search("ÄRGER", "**", "ärger"), [(1, "ärger".into())]);
     }
