@@ -36,6 +36,9 @@ __all__ = [
     "ConnectorDraftSaved",
     "ConnectorsSaved",
     "Conversation",
+    "FileDeleted",
+    "FileInfo",
+    "FilePut",
     "HttpConnector",
     "LlmPreferences",
     "McpConnector",
@@ -396,6 +399,45 @@ class ConnectorDraftSaved:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectorDraftDeleted:
     """The draft was deleted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """What is kept under a path."""
+
+    path: str = ""
+    """Segments between slashes, each as `urllib.parse.quote` writes it."""
+    content: Cid
+    """The bytes, a raw block. Of a file in a view the CID that its bytes would have: they stand in the source's
+    node.
+    """
+    size: int = 0
+    """How many bytes."""
+    content_type: str = ""
+    """Its media type: `text/markdown`."""
+    updated_at_ms: int = 0
+    """When it was put there, Unix milliseconds."""
+
+    @property
+    def updated_at(self) -> datetime:
+        """`updated_at_ms` as a `datetime` in UTC; the first or last that there is for a time beyond it."""
+        return _moment(self.updated_at_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePut:
+    """A file was put, in the place of what had its path."""
+
+    file: FileInfo
+    """As it is then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDeleted:
+    """A file was deleted."""
+
+    path: str = ""
+    """Its path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The stores of a scope: configuration, memory, agents, participants, chats, workflows, scripts, connectors, roles, files.
+"""The stores of a scope: configuration, memory, agents, participants, chats, sources, catalogs, files.
 
 Each is an actor, or one for each conversation: every write is a command that is decided on the state as it is and kept
 as an event. Reads answer the state with its `version`, writes a `Receipt`. All writes take `expected_version` (nothing

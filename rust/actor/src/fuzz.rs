@@ -11,9 +11,10 @@ use treering_fuzz::Fuzz;
 use crate::kind::{Event, Kind, State, Unreadable};
 use crate::messages::{
     AgentAdded, AgentsState, ChatAppended, ChatReplaced, ChatState, Connector, ConnectorDraft,
-    ConnectorsSaved, ConnectorsState, Conversation, Encoding, FileInfo, FilePut, FilesState, HttpConnector, Link, MemoryEntry,
-    MemoryEntryAdded, MemoryState, Name, Participant, ParticipantAdded, ParticipantsState, Role,
-    RolesSaved, RolesState, TextOrSecret, UserConfig, UserConfigSaved,
+    ConnectorsSaved, ConnectorsState, Conversation, Encoding, FileInfo, FilePut, FilesState,
+    HttpConnector, Link, MemoryEntry, MemoryEntryAdded, MemoryState, Name, Participant,
+    ParticipantAdded, ParticipantsState, Role, RolesSaved, RolesState, TextOrSecret, UserConfig,
+    UserConfigSaved,
 };
 use crate::receipt::{self, Receipt};
 use crate::stores::agents::AgentsKind;

@@ -66,6 +66,7 @@ mod _core {
     use crate::collection::{MapCore, VectorCore};
     #[pymodule_export]
     use crate::erasing::{erase_scope, erasures, erasures_file, vacuum};
+    #[pymodule_export]
     use crate::files::{
         ContentCore, IncomingCore, UploadedCore, files_begin, files_delete, files_grep, files_list,
         files_open, files_put, files_stat,

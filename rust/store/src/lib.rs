@@ -40,8 +40,8 @@ pub mod stats;
 pub mod store;
 pub mod ticket;
 pub mod tier;
-pub mod vacuum;
 pub mod upload;
+pub mod vacuum;
 pub mod verify;
 
 pub use clock::Clock;
@@ -76,5 +76,5 @@ pub use stats::{Counters, StoreStats};
 pub use store::{BlockInfo, Hold, Store};
 pub use ticket::Ticket;
 pub use tier::Tier;
-pub use vacuum::Vacuumed;
 pub use upload::{BlockReader, Upload, Uploaded};
+pub use vacuum::Vacuumed;

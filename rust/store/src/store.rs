@@ -21,8 +21,8 @@ use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::scope::lineage::Lineage;
 use crate::stats::{Counters, StoreStats};
 use crate::ticket::Ticket;
-use crate::vacuum::Vacuumed;
 use crate::upload::{BlockReader, Buffer, Held, Upload};
+use crate::vacuum::Vacuumed;
 
 /// How long a put that nothing links to yet is kept from garbage collection (24 h).
 pub const HOLD_MS: i64 = 24 * 60 * 60 * 1000;

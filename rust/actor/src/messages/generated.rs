@@ -775,6 +775,86 @@ impl ::prost::Name for ConnectorsState {
         "/treering.v1.ConnectorsState".into()
     }
 }
+/// What is kept under a path.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileInfo {
+    /// Segments between slashes, each as `urllib.parse.quote` writes it.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// The bytes, a raw block. Of a file in a view the CID that its bytes would have: they stand in the source's node.
+    #[prost(message, optional, tag = "2")]
+    pub content: ::core::option::Option<Link>,
+    /// How many bytes.
+    #[prost(uint64, tag = "3")]
+    pub size: u64,
+    /// Its media type: `text/markdown`.
+    #[prost(string, tag = "4")]
+    pub content_type: ::prost::alloc::string::String,
+    /// When it was put there, Unix milliseconds.
+    #[prost(int64, tag = "5")]
+    pub updated_at_ms: i64,
+}
+impl ::prost::Name for FileInfo {
+    const NAME: &'static str = "FileInfo";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.FileInfo".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.FileInfo".into()
+    }
+}
+/// A file was put, in the place of what had its path.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FilePut {
+    /// As it is then.
+    #[prost(message, optional, tag = "1")]
+    pub file: ::core::option::Option<FileInfo>,
+}
+impl ::prost::Name for FilePut {
+    const NAME: &'static str = "FilePut";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.FilePut".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.FilePut".into()
+    }
+}
+/// A file was deleted.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileDeleted {
+    /// Its path.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+}
+impl ::prost::Name for FileDeleted {
+    const NAME: &'static str = "FileDeleted";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.FileDeleted".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.FileDeleted".into()
+    }
+}
+/// All files of a scope; the map hangs on the node that holds this.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FilesState {
+    /// Map: path to a list of FileInfo and the link to its bytes.
+    #[prost(message, optional, tag = "1")]
+    pub files: ::core::option::Option<Link>,
+}
+impl ::prost::Name for FilesState {
+    const NAME: &'static str = "FilesState";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.FilesState".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.FilesState".into()
+    }
+}
 /// One thing that is remembered about a user.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MemoryEntry {

@@ -198,6 +198,28 @@ message! {
 }
 
 message! {
+    FileInfo {
+        path: Text,
+        content: Present<Linked>,
+        size: Number<u64>,
+        content_type: Text,
+        updated_at_ms: Number<i64>,
+    }
+}
+
+message! {
+    FilePut {
+        file: Present<Part<proto::FileInfo>>,
+    }
+}
+
+message! {
+    FileDeleted {
+        path: Text,
+    }
+}
+
+message! {
     MemoryEntry {
         id: Text,
         category: Text,
@@ -378,6 +400,9 @@ by_name! {
     ConnectorsSaved,
     ConnectorDraftSaved,
     ConnectorDraftDeleted,
+    FileInfo,
+    FilePut,
+    FileDeleted,
     MemoryEntry,
     MemoryEntryAdded,
     MemoryEntryRemoved,

@@ -31,8 +31,8 @@ use crate::scope::lineage::Lineage;
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
-use crate::vacuum::Vacuumed;
 use crate::upload::{BlockReader, Upload};
+use crate::vacuum::Vacuumed;
 
 /// What an injected time-out says it waited.
 const WAITED_MS: u64 = 30_000;
