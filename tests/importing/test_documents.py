@@ -319,7 +319,7 @@ class TestChats:
         ]
         assert alice.chats.messages("no-row")[0].at_ms == -86400000
 
-    @pytest.mark.parametrize("count", [500, 501, 4_096, 4_097])
+    @pytest.mark.parametrize("count", [500, 501, 4_094, 4_095])
     def test_the_newest_messages_are_kept(self, alice: treering.Scope, tmp_path: Path, count: int) -> None:
         messages = [{"role": "user", "content": str(number), "timestamp": number + 1} for number in range(count)]
         report = both(alice, write(tmp_path / "chats" / "c.json", messages))
@@ -328,7 +328,7 @@ class TestChats:
         assert report.taken == 500
         told = " ".join(reasons(report, "changed"))
         assert ("newest 500 messages are kept" in told) == (count > 500)
-        assert ("of 4,097 messages the newest 4,096" in told) == (count == 4_097)
+        assert ("of 4,095 messages the newest 4,094" in told) == (count == 4_095)
 
     def test_a_conversation_is_taken_whole_or_not_at_all(self, alice: treering.Scope, tmp_path: Path) -> None:
         good = {"role": "user", "content": "x", "timestamp": 1}
@@ -413,22 +413,18 @@ class TestCatalogs:
             "roles": [{"id": "helper", "name": "", "systemPrompt": "Be kind."}],
         }[kind]
         report = both(alice, write(tmp_path / f"{kind}.json", {kind: items}))
-        if hasattr(alice, kind):
-            assert report.taken == 1
-            assert len(getattr(alice, kind).get()) == 1
-            assert {"connectors": "$.connectors[0].timeoutMs", "roles": "$.roles[0].name"}[kind] in {
-                path for path, _ in notes(report, "changed")
-            }
-        else:
-            assert reasons(report, "refused") == [f"this version of treering has no store for {kind}"]
+        assert report.taken == 1
+        assert len(getattr(alice, kind).get()) == 1
+        assert {"connectors": "$.connectors[0].timeoutMs", "roles": "$.roles[0].name"}[kind] in {
+            path for path, _ in notes(report, "changed")
+        }
 
 
-@pytest.mark.skipif(not hasattr(treering.Scope, "connectors"), reason="this version has no catalogs")
 class TestACatalog:
     CONNECTOR: ClassVar[dict[str, Any]] = {"name": "s", "type": "http", "http": {"baseUrl": "https://x.example"}}
 
     def catalog(self, scope: treering.Scope) -> Any:
-        return scope.connectors  # type: ignore[attr-defined,unused-ignore]
+        return scope.connectors
 
     def take(self, scope: treering.Scope, path: Path, *items: Any) -> Any:
         return both(scope, write(path / "connectors.json", list(items)))

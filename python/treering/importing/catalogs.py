@@ -73,11 +73,8 @@ def import_catalog(
         return Done("new", len(kept))
 
 
-def _store(scope: Scope, kind: str) -> _Catalog:
-    store: _Catalog | None = getattr(scope, kind, None)
-    if store is None:
-        raise Refused("$", f"this version of treering has no store for {kind}")
-    return store
+def _store(scope: Scope, kind: Literal["connectors", "roles"]) -> _Catalog:
+    return scope.connectors if kind == "connectors" else scope.roles
 
 
 def _note_changes(given: Any, kept: Any, path: str, notes: Notes) -> None:

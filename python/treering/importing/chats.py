@@ -19,7 +19,7 @@ from treering.messages import Conversation, Message
 _ROWS: Final = ("conversations", "index", "chats")
 _MESSAGES: Final = ("messages", "history")
 #: What one `chats.save` takes.
-_MESSAGES_MAX: Final = 4_096
+_MESSAGES_MAX: Final = 4_094
 #: UTF-8 bytes of a title; a longer one is cut, since nothing is named by it.
 _TITLE_BYTES_MAX: Final = 1_024
 

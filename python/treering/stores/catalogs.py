@@ -112,8 +112,8 @@ def unknown_keys(source: str, unknown: list[str]) -> str | None:
 def _bytes(path: Path, plural: str) -> bytes:
     try:
         with path.open("rb") as file:
-            # Enough to see that it is too much.
-            return file.read(FILE_BYTES_MAX + 1)
+            # Enough to see that it is too much; a read takes memory for all that it is asked for.
+            return file.read(min(os.fstat(file.fileno()).st_size, FILE_BYTES_MAX) + 1)
     except FileNotFoundError:
         reason = None
     except OSError as error:
