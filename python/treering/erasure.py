@@ -112,9 +112,10 @@ def write_notes(core: Core, path: str | os.PathLike[str]) -> None:
     """Writes all notes to a file, which appears whole or not at all."""
     target = Path(path)
     new = target.with_name(f"{target.name}.new")
+    content = _core.erasures_file(core)
     try:
         with new.open("wb") as file:
-            file.write(_core.erasures_file(core))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         new.replace(target)
