@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,39 @@ def test_awaited(tmp_path: Path) -> None:
             assert (await alice.trim(keep=2)).dropped == 7
 
     asyncio.run(trimmed())
+
+
+@dataclass(frozen=True)
+class Added:
+    number: int
+
+
+@dataclass(frozen=True)
+class Total:
+    total: int = 0
+
+
+class Counter(treering.Actor[Total, Added, Added]):
+    kind = "counter"
+
+    def decide(self, state: Total, command: Added, context: treering.ActorContext) -> Added:
+        return command
+
+    def evolve(self, state: Total, event: Added) -> Total:
+        return Total(state.total + event.number)
+
+
+def test_an_actor_of_ones_own_is_named_and_keeps_no_other_from_it(store: treering.Store) -> None:
+    alice = store.scope("alice")
+    lived(alice)
+    counter = alice.own(Counter)
+    for number in range(20):
+        counter.send(Added(number))
+    for dry_run in (True, False):
+        done = alice.trim(keep=10, dry_run=dry_run)
+        assert [(actor.kind, actor.dropped) for actor in done.refused] == [("x.counter", 0)]
+        assert "scope.own" in str(done.refused[0].refused)
+        assert done.dropped > 0
+    assert (counter.get().version, len(list(counter.history()))) == (20, 20)
+    counter.trim(keep=10)
+    assert alice.trim(keep=10).refused == ()

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from treering._calls import Look, Op
 from treering._core import StoresCore, VerbCore, catalog_delete_draft, catalog_read, catalog_save, catalog_save_draft
@@ -24,6 +24,7 @@ from treering.stores.receipt import Receipt
 from treering.workspace import LocalWorkspace
 
 _NAMED_MAX: Final = 10
+_PIECE_BYTES: Final = 64 << 10
 """Unknown keys that a warning names."""
 
 
@@ -109,11 +110,19 @@ def unknown_keys(source: str, unknown: list[str]) -> str | None:
     return f"{source}: left out, since nobody knows them: {', '.join(unknown[:_NAMED_MAX])}{more}"
 
 
+def _read(file: BinaryIO) -> bytes:
+    """Returns all of it, or enough to see that it is too much. A read takes memory for all that it asks for."""
+    pieces, left = [], FILE_BYTES_MAX + 1
+    while left > 0 and (piece := file.read(min(left, _PIECE_BYTES))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
 def _bytes(path: Path, plural: str) -> bytes:
     try:
         with path.open("rb") as file:
-            # Enough to see that it is too much; a read takes memory for all that it is asked for.
-            return file.read(min(os.fstat(file.fileno()).st_size, FILE_BYTES_MAX) + 1)
+            return _read(file)
     except FileNotFoundError:
         reason = None
     except OSError as error:

@@ -30,7 +30,8 @@ class TrimmedActor:
     oldest: int
     """The version that its history begins after now."""
     refused: str | None = None
-    """Why nothing was cut off of it: it is broken, a later version wrote it, or more is to be kept than a trim can."""
+    """Why nothing was cut off of it: it is broken, a later version wrote it, more is to be kept than a trim can, or its
+    class trims it: it is an actor of your own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,9 @@ def _one(
     try:
         begin = yield Look(lambda: _begin(home, info, keep, since_ms))
         due = max(0, begin - info.oldest)
+        if due and info.kind.startswith("x."):
+            # A new beginning is a state, which only the class can fold.
+            return result(refused="it is an actor of your own: trim it by its class, scope.own(…).trim(…)")
         if dry_run or not due:
             return result(due)
         receipt = yield from DISPATCHER.trim(home, info.kind, info.parts, before, keep, None, None)
