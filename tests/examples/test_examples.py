@@ -89,3 +89,25 @@ def test_tour() -> None:
     assert "common: step 1; then 1 step each" in printed
     assert "12 threads, 189 steps, " in printed
     assert "HeadMoved" not in printed
+
+
+def test_ticket_desk_again_and_again(tmp_path: Path) -> None:
+    """Every command has an id: a second run writes nothing and says the same."""
+    state = tmp_path / "state"
+    heads = []
+    for _ in range(2):
+        done = run("ticket_desk.py", state)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines() == [
+            "refused: the ticket is closed",
+            "open: {'T-1': 'the printer is on fire'}",
+            "tickets/T-1/log.txt:3: 10:03 ERROR fire",
+            "tickets/T-2/log.txt:1: 07:59 ERROR beans",
+            "the printer is on fire: open, ['it is only smoke'], ('tickets/T-1/log.txt',)",
+            "as it was taken: open []",
+            "events: Opened Attached Noted",
+            "sound: True",
+        ]
+        with treering.open(state) as store:
+            heads.append(store.head())
+    assert heads[0] == heads[1]
