@@ -182,26 +182,36 @@ fn a_write_or_a_read_fails_once_while_history_ends() {
     in_each(HISTORY_EVENTS, 31, 60, Wrong::Unread);
 }
 
+/// Every one, or where there is less time only some of them: `TREERING_TEST_STRIDE`.
+fn each() -> usize {
+    let said = std::env::var("TREERING_TEST_STRIDE");
+    said.map_or(1, |stride| stride.parse().unwrap())
+}
+
 #[test]
 #[ignore = "takes minutes"]
 fn any_read_fails_once_while_history_ends() {
-    in_each(HISTORY_EVENTS, 1, 60, Wrong::Unread);
+    in_each(HISTORY_EVENTS, each(), 60, Wrong::Unread);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn any_operation_fails_once() {
-    for_every(1, 200, Wrong::Fails(Among::All, DEAD));
+    for_every(each(), 200, Wrong::Fails(Among::All, DEAD));
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn any_write_meets_a_full_disk() {
-    for_every(1, 100, Wrong::Fails(Among::Writes, Failure::HalfThenFull));
+    for_every(
+        each(),
+        100,
+        Wrong::Fails(Among::Writes, Failure::HalfThenFull),
+    );
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn any_read_fails_once() {
-    for_every(1, 60, Wrong::Unread);
+    for_every(each(), 60, Wrong::Unread);
 }
