@@ -120,12 +120,13 @@ class Refs:
 
         Everything that they reach has to be there again: put what was lost (from a backup) first. `whole` takes
         each back to its newest version that is whole instead, those that have one; the entry stays then, with the
-        others and with what came after. Each ref's version counts from 1 again. Blocks that were kept as bytes are
-        stored again, after a collection has taken away their old rows.
+        others and with what came after. What came along (a thread's key) goes back with what was asked for, or not
+        at all. Each ref's version counts from 1 again. Blocks that were kept as bytes are stored again, after a
+        collection has taken away their old rows.
 
         Errors:
             NotFound (`not-found`): there is no such entry.
-            Invalid (`invalid`): a block is still missing, nothing says where a ref stood, or none was whole.
+            Invalid (`invalid`): a block is still missing, nothing says where a ref stood, or it was never whole.
             VersionConflict (`version-conflict`): there is a ref of that name again.
         """
         return tuple(restore_refs(self._session.core, entry, whole))

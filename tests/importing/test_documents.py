@@ -245,6 +245,12 @@ class TestMemory:
         assert [entry.content for entry in alice.memory.get()] == ["e2"]
 
 
+def test_a_dry_run_refuses_no_more_than_one_id(alice: treering.Scope, tmp_path: Path) -> None:
+    done = both(alice, write(tmp_path / "actors.json", {"t": ["a" * 513, "b"]}))
+    assert outcomes(done) == {"actors.json": "new"}
+    assert [group.actor_ids for group in alice.agents.list()] == [("b",)]
+
+
 class TestAgents:
     def take(self, scope: treering.Scope, path: Path, document: Any) -> Any:
         return both(scope, write(path / "actors.json", document))

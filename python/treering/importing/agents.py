@@ -47,7 +47,7 @@ def import_agents(target: Target, document: Any, notes: Notes) -> Done:
 def _add(target: Target, part: list[_Listed], there: set[_Listed], places: dict[_Listed, str], notes: Notes) -> int:
     """Adds what is not listed, in one commit; returns how many that are."""
     command = command_id("actors", *(list(one) for one in part))
-    if target.dry_run and _was_sent(target.scope, part, command):
+    if target.dry_run and _was_sent(target.scope, command):
         return 0
     drafts = []
     with target.writable() as scope:
@@ -69,11 +69,11 @@ def _add(target: Target, part: list[_Listed], there: set[_Listed], places: dict[
         return sum(draft.receipt.changed and one not in there for one, draft in drafts)
 
 
-def _was_sent(scope: Scope, part: list[_Listed], command: str) -> bool:
+def _was_sent(scope: Scope, command: str) -> bool:
     def send(version: int) -> Receipt[None]:
         with scope.commit(command_id=command) as commit:
-            # Not what is to be added, which may be refused: the id alone is asked for.
-            draft = commit.agents.remove(*part[0], expected_version=version)
+            # Not what is to be added, which may be refused: the command's id alone is asked for.
+            draft = commit.agents.remove("-", "-", expected_version=version)
         return draft.receipt
 
     return was_sent(send, scope.agents.history(), command)

@@ -590,6 +590,23 @@ fn what_was_never_whole_stays_behind() {
     assert_all_is_well(&store);
 }
 
+/// What came along is nothing without what was asked for.
+#[test]
+fn what_came_along_does_not_go_back_alone() {
+    let (_directory, chain, store) = broken(|path, chain| lose(path, &chain.other.cid, false));
+    let (one, other) = (name("one"), name("other"));
+    let moved = moved_away(&store, &[&other, &one]);
+    assert_eq!(moved.entry.refs[0].whole, None);
+    assert_eq!(moved.entry.refs[1].why, "");
+    assert!(matches!(
+        quarantine::restore(&store, &moved.name, To::Whole),
+        Err(StoreError::Invalid { .. })
+    ));
+    assert_eq!(store.read_ref(&one).unwrap(), None);
+    assert_eq!(quarantine::list(&store, "main").unwrap().len(), 1);
+    assert!(store.has(&chain.nodes[5].cid).unwrap());
+}
+
 #[test]
 fn a_sound_ref_comes_along_and_back() {
     let (_directory, chain, store) = broken(|path, chain| lose(path, &chain.nodes[5].cid, false));

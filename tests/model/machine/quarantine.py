@@ -146,6 +146,8 @@ class Quarantine(Breaking):
         """Back to the newest version that is whole, for what has one; the entry stays."""
         entry = self.entry(pick)
         back = [name for name, about in entry.told["refs"].items() if about["whole"][0] or not about["broken"]]
+        if next(iter(entry.told["refs"])) not in back:
+            back = []  # what was asked for stays, and so does what is nothing without it
         if self.blanks and any(thread.lives > 1 for thread in entry.threads):
             return  # the commit that ended its first life may be given up: then its versions are told as one life's
         answer = self.call(player, "give_back", entry.name, True)

@@ -112,10 +112,10 @@ class World(RuleBasedStateMachine):
         return handle
 
     def keep(self, scope: str, cid: Any, data: bytes | None) -> None:
-        """What was put is held for the scope, for a day."""
+        """What was put is held for the scope, for a day; longer if it was."""
         if data is not None:
             self.bytes[cid] = data
-        self.holds[scope, cid] = self.now_ms + 24 * HOUR_MS
+        self.holds[scope, cid] = max(self.holds.get((scope, cid), 0), self.now_ms + 24 * HOUR_MS)
 
     def add(self, thread: Expected) -> Expected:
         assert thread.id not in self.threads

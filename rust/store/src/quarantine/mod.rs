@@ -80,7 +80,7 @@ pub enum To {
     /// Where it stood. Everything that it reaches has to be there again.
     Last,
     /// The newest earlier state of the journal that is whole, for those that have one; the entry stays, with
-    /// the others and with what came later.
+    /// the others and with what came later. If what was asked for has none, nothing that came along goes back.
     Whole,
 }
 
@@ -88,14 +88,16 @@ pub enum To {
 /// Returns their names.
 ///
 /// Errors: `RefNotFound` for an entry that is not there; `LinkMissing` naming a block that still is missing;
-/// `Invalid` when nothing says where one of them stood, or none was ever whole; `RefMoved` when there is such a ref again.
+/// `Invalid` when nothing says where one of them stood, or what was asked for was never whole; `RefMoved` when there is such a ref again.
 pub fn restore(store: &dyn Store, name: &RefName, to: To) -> Result<Vec<RefName>> {
     let (value, entry) = entry_at(store, name)?;
     let mut moves = Vec::new();
-    for one in &entry.refs {
+    for (place, one) in entry.refs.iter().enumerate() {
         let back = match (to, &one.whole) {
             (To::Whole, Some(whole)) => Some(whole),
-            // What was broken and was never whole stays where it is.
+            // What was broken and was never whole stays where it is. The first is what was asked for: the others are
+            // nothing without it.
+            (To::Whole, None) if !one.why.is_empty() && place == 0 => break,
             (To::Whole, None) if !one.why.is_empty() => continue,
             _ => one.stood.as_ref(),
         };
