@@ -1,5 +1,6 @@
 """Files of a scope: put, get, a range, a search. Beside a plain file (write + fsync, read, pread) and a blob in SQLite
-(WAL, `synchronous=FULL`), with the same bytes on the same disk in the same run, in turns. Reads come from the page cache.
+(WAL, `synchronous=FULL`), with the same bytes on the same disk in the same run, in turns. Reads come from the page
+cache.
 """
 
 import itertools
