@@ -269,6 +269,7 @@ class BatchCore:
     def commit(
         self, command_id: str | None, principal: str | None, causation_id: str | None
     ) -> Pending[dict[str, Any]]: ...
+    def again(self) -> Pending[dict[str, Any]]: ...
     # view: in a tuple; None if it stays. seen: (source, version).
     def project(
         self,

@@ -15,8 +15,8 @@ from treering._calls import Look, Op, verb
 from treering._core import BatchCore, Cid, StepCore, StoresCore, ThreadCore, VerbCore
 from treering._family import SYNC, Family
 from treering._session import Home
-from treering.errors import Invalid, Rejected
-from treering.own.handle import Drafted, OwnDraft, decide_all
+from treering.errors import Invalid
+from treering.own.drafting import Drafted, OwnDraft, committed
 from treering.own.rules import Actor, Command, Event, State
 from treering.step import NOW, AtMs, NewStep, Step, StepLike, step_args
 from treering.stores.catalogs import CatalogKind
@@ -258,18 +258,11 @@ class Commit:
 
     def _committed(self, batch: BatchCore) -> Op[dict[str, Any]]:
         """Decides what is still to be decided, and commits all of it."""
-        home = self._home
-        decisions = yield from decide_all(self._drafted)
-        try:
-            answer: dict[str, Any] = yield batch.commit(self._command_id, home.principal, home.causation_id)
-        except Rejected as rejected:
-            raise next((one.error for one in decisions if one.error is not None), rejected) from None
-        for one in self._drafted:
-            yield Look(one.core.landed)
-            version, changed, loaded, *rest = answer["receipts"][one.index]
-            value = None if loaded is None else (yield Look(partial(one.folder.again, loaded))).state
-            answer["receipts"][one.index] = (version, changed, value, *rest)
-        return answer
+        first = partial(batch.commit, self._command_id, self._home.principal, self._home.causation_id)
+        if not self._drafted:
+            answer: dict[str, Any] = yield first()
+            return answer
+        return (yield from committed(self._drafted, first, batch.again))
 
     def _decide_later(self, drafted: Drafted) -> None:
         self._drafted.append(drafted)

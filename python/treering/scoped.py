@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from treering._family import SYNC, Family
 from treering._session import Durability, Home, Session, home
+from treering.own.handle import OwnActor
+from treering.own.rules import Actor, Command, Event, State
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.connectors import ConnectorsStore
@@ -99,6 +101,16 @@ class Scoped:
     def files(self) -> FilesStore:
         """The files of the scope, by path."""
         return self._family.FilesStore(self._scope)
+
+    def own(self, actor: type[Actor[State, Command, Event]], *parts: str) -> OwnActor[State, Command, Event]:
+        """Returns an actor of your own of whichever scope it is, there or not: as `Scope.own`. That a part is blank or
+        too long is said by the first call.
+
+        Errors:
+            Invalid (`invalid`): the class is none.
+        """
+        made: OwnActor[State, Command, Event] = self._family.OwnActor(self._scope, actor, parts)
+        return made
 
     def __repr__(self) -> str:
         return f"<Scoped, {self._scope!r}>"

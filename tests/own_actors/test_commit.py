@@ -1,6 +1,7 @@
 """Own actors in a commit of several, and followed by projections."""
 
 import pickle
+import threading
 from pathlib import Path
 
 import pytest
@@ -62,29 +63,118 @@ def test_all_or_nothing(store: Store, alice: Scope) -> None:
     assert (len(list(store.journal())), len(alice.memory.get()), ticket.get().version) == (commits, 0, 1)
 
 
-def test_whoever_comes_between_is_found_out(alice: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticket = alice.own(Ticket, "T-1")
-    ticket.send(Open("a"))
-    decide = Ticket.decide
-    times = [1]
+def test_a_commit_is_decided_again_when_others_came_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, on what they left: what is not an own actor's too, and each written once."""
+    with treering.open(tmp_path / "s") as store, treering.open(tmp_path / "s") as another:
+        alice = store.scope("alice")
+        ticket, other = alice.own(Ticket, "T-1"), alice.own(Ticket, "T-2")
+        rival = another.scope("alice").own(Ticket, "T-1")
+        ticket.send(Open("a"))
+        thread = alice.threads.start("fix")
+        decide, times, chances = Ticket.decide, [7], set()
 
-    def slow(self: Ticket, state: TicketState, command: object, context: treering.ActorContext) -> object:
-        if isinstance(command, Close) and times[0]:
-            times[0] -= 1
-            alice.own(Ticket, "T-1", *()).send(Note("between"))
-        return decide(self, state, command, context)  # type: ignore[arg-type]
+        def slow(self: Ticket, state: TicketState, command: object, context: treering.ActorContext) -> object:
+            if isinstance(command, Note) and command.text == "mine":
+                chances.add(context.random.getrandbits(64))
+                if times[0]:
+                    times[0] -= 1
+                    rival.send(Note(f"theirs {times[0]}"))
+            return decide(self, state, command, context)  # type: ignore[arg-type]
 
-    alice = treering.memory().scope("alice")
-    ticket = alice.own(Ticket, "T-1")
-    ticket.send(Open("a"))
-    monkeypatch.setattr(Ticket, "decide", slow)
-    with pytest.raises(Overtaken, match="changed while its command was decided"), alice.commit() as c:  # noqa: PT012
-        c.memory.add("k", "v")
-        c.own(Ticket, "T-1").send(Close())
-    assert (ticket.get().version, len(alice.memory.get())) == (2, 0)
-    with alice.commit() as c:
-        c.own(Ticket, "T-1").send(Close())
-    assert ticket.get().state.status == "closed"
+        monkeypatch.setattr(Ticket, "decide", slow)
+        commits = len(list(store.journal()))
+        with alice.commit(command_id="turn") as c:
+            c.own(Ticket, "T-2").send(Open("b"))
+            c.memory.add("k", "v")
+            step = c.threads[thread].append("coder", "done")
+            noted = c.own(Ticket, "T-1").send(Note("mine"))
+            c.own(Ticket, "T-1").send(Close())
+        assert len(list(store.journal())) == commits + 7 + 1
+        assert (noted.receipt.version, noted.receipt.value) == (9, ticket.at(9).state)
+        assert (ticket.get().version, ticket.get().state.status, other.get().version) == (10, "closed", 1)
+        assert [event.message.text for event in ticket.history(first=2, last=9)] == [  # type: ignore[attr-defined]
+            *(f"theirs {number}" for number in range(6, -1, -1)),
+            "mine",
+        ]
+        assert (len(alice.memory.get()), step.step.number) == (1, 1)
+        assert len(chances) == 1, "chance is the same each time"
+        assert (ticket.verify(), store.verify().ok) == (10, True)
+        # The same command id is answered.
+        with alice.commit(command_id="turn") as c:
+            c.own(Ticket, "T-2").send(Open("b"))
+            c.memory.add("k", "v")
+            c.threads[thread].append("coder", "done")
+            c.own(Ticket, "T-1").send(Note("mine"))
+            c.own(Ticket, "T-1").send(Close())
+        assert (c.receipt.replayed, ticket.get().version) == (True, 10)
+
+
+def test_a_commit_that_others_always_come_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with treering.open(tmp_path / "s") as store, treering.open(tmp_path / "s") as another:
+        alice = store.scope("alice")
+        ticket, rival = alice.own(Ticket, "T-1"), another.scope("alice").own(Ticket, "T-1")
+        ticket.send(Open("a"))
+        monkeypatch.setattr("treering.own.sending._PAUSE_S", 0.0)
+        decide, tries = Ticket.decide, [0]
+
+        def slow(self: Ticket, state: TicketState, command: object, context: treering.ActorContext) -> object:
+            if isinstance(command, Close):
+                tries[0] += 1
+                rival.send(Note("theirs"))
+            return decide(self, state, command, context)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Ticket, "decide", slow)
+        with pytest.raises(Overtaken, match="each of the 100 times") as error, alice.commit() as c:  # noqa: PT012
+            c.memory.add("k", "v")
+            c.own(Ticket, "T-1").send(Close())
+        assert error.value.attributes == {"actor": "alice/x.ticket/T-1", "tries": 100}
+        assert (tries[0], ticket.get().version, len(alice.memory.get())) == (100, 101, 0)
+        # A version that was expected is not there any more: said at once, and not tried a hundred times.
+        with pytest.raises(VersionConflict), alice.commit() as c:
+            c.own(Ticket, "T-1").send(Close(), expected_version=101)
+        assert (tries[0], ticket.get().version) == (101, 102)
+
+
+def test_commits_and_commands_of_one_process_all_land(alice: Scope) -> None:
+    """They are decided behind each other, whichever way they come, and no two wait for each other."""
+    for name in ("T-1", "T-2"):
+        alice.own(Ticket, name).send(Open(name))
+    barrier = threading.Barrier(8)
+
+    def work(which: int) -> None:
+        barrier.wait()
+        for number in range(20):
+            # In either order: no two wait for each other.
+            names = ("T-1", "T-2") if which % 2 else ("T-2", "T-1")
+            if which < 6:
+                with alice.commit() as c:
+                    for name in names:
+                        c.own(Ticket, name).send(Note(f"{which} {number}"))
+            else:
+                for name in names:
+                    alice.own(Ticket, name).send(Note(f"{which} {number}"))
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in ("T-1", "T-2"):
+        ticket = alice.own(Ticket, name)
+        assert (ticket.get().version, ticket.verify()) == (161, 161)
+        assert sorted(ticket.get().state.notes) == sorted(
+            f"{which} {number}" for which in range(8) for number in range(20)
+        )
+
+
+def test_two_classes_for_one_actor(alice: Scope) -> None:
+    class Other(Ticket):
+        kind = "ticket"
+
+    with pytest.raises(Invalid, match="Ticket and Other are for the same actor"), alice.commit() as c:  # noqa: PT012
+        c.own(Ticket, "T-1").send(Open("a"))
+        c.own(Other, "T-1").send(Note("b"))
+    assert alice.own(Ticket, "T-1").get().version == 0
 
 
 def test_a_snapshot_that_is_due_in_a_commit_of_several(store: Store, alice: Scope) -> None:

@@ -102,7 +102,7 @@ def play(commands: list[tuple[Any, str]], open_store: Callable[[], treering.Stor
         else:
             assert plain.of(ticket.at(version).state), version
     # From zero, from the snapshot, and what is remembered.
-    folder = ticket._folder
+    folder = ticket._at().folder
     zero, live = folder.from_events(folder.core.load(None)), ticket.get().state
     assert folder.folded(folder.core.load(None), None).state == zero.state == live
     store.close()

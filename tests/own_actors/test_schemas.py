@@ -119,7 +119,7 @@ def test_what_is_remembered_counts_for_just_its_log(alice: Scope) -> None:
     filled(alice, 20)
     for _ in range(20):
         alice.own(Purse1, "other").send(One.Add("1"))
-    folder, other = alice.own(Purse1, "p")._folder, alice.own(Purse1, "other")._folder
+    folder, other = alice.own(Purse1, "p")._at().folder, alice.own(Purse1, "other")._at().folder
     for version in (17, 18, 20):
         known = other.at(version)
         assert folder.folded(folder.core.load(None), known).state == One.Sum(str(sum(range(20))))

@@ -50,7 +50,8 @@ def test_history_ends_with_a_deletion(alice: Scope) -> None:
     with pytest.raises(NotFound):
         alice.chats.at("c", 42)
     with pytest.raises(HistoryTrimmed):
-        list(alice.chats.history("c"))
+        list(alice.chats.history("c", first=41))
+    assert (list(alice.chats.history("c")), alice.chats.info("c").oldest) == ([], 41)
     assert len(list(alice.chats.history("d"))) == 1
 
 

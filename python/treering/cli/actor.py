@@ -71,16 +71,14 @@ def events(
     context: typer.Context,
     kind: Kind,
     parts: Parts = None,
-    first: Annotated[int, typer.Option(min=1, help="Begin at this version.")] = 1,
+    first: Annotated[int | None, typer.Option(min=1, help="Begin at this version, else at the oldest kept.")] = None,
     last: Annotated[int | None, typer.Option(min=1, help="Only the last so many events.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what happened to an actor, oldest first: version, time, type, message, on whose behalf, command id."""
     actor, info = _actor(opening(context), kind, parts)
-    # Without a word about where to begin: from what is kept.
-    first = max(first, info.oldest + 1) if first == 1 else first
     if last is not None:
-        first = max(first, info.version - last + 1)
+        first = max(first or info.oldest + 1, info.version - last + 1)
     found = actor.history(first=first)
     if as_json:
         from treering.cli.render.console import print_json_array

@@ -15,6 +15,7 @@ from treering._session import Home
 from treering.codec import encode
 from treering.errors import Corrupt, HistoryTrimmed, Invalid, NewerSchema, NotFound
 from treering.map import Map
+from treering.own.classes import note_class
 from treering.own.fields import Opener
 from treering.own.rules import Actor, Rules, rules_of
 from treering.vector import Vector
@@ -158,21 +159,32 @@ class Folder:
             loaded = self.core.load(None)
             if loaded.head is None or loaded.version == loaded.base:
                 return loaded.version
-            if loaded.schema > self.rules.schema:
-                raise NewerSchema(
-                    f"{self.rules.kind} was written with schema {loaded.schema}, {self.rules.name} has "
-                    f"{self.rules.schema}: who does not know all events would lose what they did",
-                    actor=self.rules.kind,
-                    found=loaded.schema,
-                    supported=self.rules.schema,
-                )
+            self._expect_known(loaded)
             known = self.from_events(loaded)
             if self.core.put_model(loaded.head, loaded.version, self.folded_for_store(known.state)):
                 return loaded.version
 
     def at_start(self, loaded: OwnLoadedCore | None) -> tuple[int, str, int, dict[str, Any]] | None:
-        """Returns the state where a trim lets history begin, as it is stored."""
-        return None if loaded is None else self.folded_for_store(self.folded(loaded, None).state)
+        """Returns the state where a trim lets history begin, as it is stored.
+
+        Errors:
+            NewerSchema (`newer-schema`): the log holds what a later version of the class wrote.
+        """
+        if loaded is None:
+            return None
+        self._expect_known(loaded)
+        return self.folded_for_store(self.folded(loaded, None).state)
+
+    def _expect_known(self, loaded: OwnLoadedCore) -> None:
+        rules = self.rules
+        if loaded.schema > rules.schema:
+            raise NewerSchema(
+                f"{rules.kind} was written with schema {loaded.schema}, {rules.name} has {rules.schema}: who does not "
+                "know all events would lose what they did",
+                actor=rules.kind,
+                found=loaded.schema,
+                supported=rules.schema,
+            )
 
     def shown(self, type_name: str, schema: int, fields: Any) -> Any:
         """Returns an event as the class has it; one that it does not know as its fields."""
@@ -219,4 +231,5 @@ def _leads_to(known: Known[Any], version: int, entry: Cid | None, since: Iterabl
 def folder_of(home: Home, actor: type[Actor[Any, Any, Any]], parts: tuple[str, ...]) -> Folder:
     """Returns what folds one actor."""
     rules = rules_of(actor)
+    note_class(home.session, actor)
     return Folder(home, OwnCore(home.stores, rules.kind, parts), rules, parts)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic
 
-from treering._calls import Chunks, Feed, Look, Op, feed, read, stream, verb
-from treering._core import OwnCommandCore, StatesCore, VerbCore
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
 from treering._family import SYNC, Family
 from treering._session import Address, Home
-from treering.errors import Corrupt, HistoryTrimmed, Invalid, NotFound, Overtaken
+from treering.errors import Corrupt, HistoryTrimmed, Invalid, NotFound
 from treering.journal import moment_ms
-from treering.own.folding import Folder, Known, folder_of
-from treering.own.lanes import Lane, lanes_of
+from treering.own.folding import Folder, Known
+from treering.own.lanes import Place, place_of
 from treering.own.rules import Actor, Command, Event, State, rules_of
-from treering.own.sending import TRIES, Decision, decide, send
-from treering.stores._dispatch import DISPATCHER, READER
-from treering.stores.actor import ActorInfo
-from treering.stores.drafts import Drafting, ReceiptDraft
+from treering.own.sending import send
+from treering.own.trimming import trim
+from treering.stores._dispatch import DISPATCHER, READER, ScopeResolver
 from treering.stores.history import ActorEvent
+from treering.stores.info import ActorInfo, info_of
 from treering.stores.receipt import Receipt
 
 
@@ -44,17 +43,17 @@ class StateAt(Generic[State]):
 class OwnActor(Generic[State, Command, Event]):
     """One actor of a kind of your own, made by `scope.own(Ticket, *parts)`. Making one reads and writes nothing."""
 
-    __slots__ = ("_folder", "_home", "_lane", "actor", "kind", "parts")
+    __slots__ = ("_place", "_scope", "actor", "kind", "parts")
 
     _family: ClassVar[Family] = SYNC
 
-    def __init__(self, home: Home, actor: type[Actor[State, Command, Event]], parts: tuple[str, ...]) -> None:
+    def __init__(self, scope: ScopeResolver, actor: type[Actor[State, Command, Event]], parts: tuple[str, ...]) -> None:
         rules = rules_of(actor)
         if rules.actor is None:
             raise Invalid(f"{rules.name} can't be used: it has no decide, or no evolve")
-        self._home = home
-        self._folder = folder_of(home, actor, parts)
-        self._lane: Lane = lanes_of(home.session).of((actor, home.scope, parts))
+        self._scope = scope
+        # Of whichever scope it is, it is found anew with each call.
+        self._place = place_of(scope, actor, parts) if isinstance(scope, Home) else None
         self.actor: type[Actor[State, Command, Event]] = actor
         """Its class."""
         self.kind: str = rules.kind
@@ -82,7 +81,8 @@ class OwnActor(Generic[State, Command, Event]):
             NewerSchema (`newer-schema`): the log holds what a later version of the class wrote.
             Invalid (`invalid`), LimitExceeded (`limit-exceeded`): `decide` or `evolve` answered what can't be stored.
         """
-        return (yield from send(self._folder, self._lane, command, expected_version, command_id))
+        at = self._at()
+        return (yield from send(at.folder, at.lane, command, expected_version, command_id))
 
     @read
     def get(self) -> StateAt[State]:
@@ -92,9 +92,9 @@ class OwnActor(Generic[State, Command, Event]):
         Errors:
             Corrupt (`corrupt`): its log can't be read, or not as this class has it.
         """
-        known = self._folder.now(self._lane.settled)
-        with self._lane.turn:
-            self._lane.remember(known)
+        at = self._at()
+        known = at.folder.now(at.lane.settled)
+        at.lane.note(known)
         return _state_at(known)
 
     @read
@@ -105,7 +105,7 @@ class OwnActor(Generic[State, Command, Event]):
             NotFound (`not-found`): there is no such version yet.
             HistoryTrimmed (`history-trimmed`): it is not kept any more.
         """
-        return _state_at(self._folder.at(version))
+        return _state_at(self._at().folder.at(version))
 
     @read
     def info(self) -> ActorInfo:
@@ -114,29 +114,22 @@ class OwnActor(Generic[State, Command, Event]):
         Errors:
             Corrupt (`corrupt`): its log can't be read.
         """
-        loaded = self._folder.core.load(None)
-        return ActorInfo(
-            kind=self.kind,
-            parts=self.parts,
-            version=loaded.version,
-            oldest=loaded.base,
-            at_ms=loaded.at_ms,
-            deleted_at_ms=loaded.deleted_at_ms,
-            head=loaded.head,
-        )
+        return info_of(self._at().home.stores, self.kind, self.parts)
 
     @stream
-    def history(self, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
-        """Returns what happened, version by version from `first` to `last` (both included, None: the newest); an
-        iterator, the oldest first. `message` is the event as this class has it, lifted to its schema; of an event that
+    def history(self, *, first: int | None = None, last: int | None = None) -> Chunks[ActorEvent]:
+        """Returns what happened, version by version from `first` (None: the oldest that is kept) to `last` (None: the
+        newest), both included; an iterator, the oldest first. `info().oldest` says after which version that begins, 0
+        if nothing was cut off. `message` is the event as this class has it, lifted to its schema; of an event that
         it does not know the stored fields. O(events given).
 
         Errors:
             HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.
             Corrupt (`corrupt`): an event can't be read as this class has it.
         """
-        for chunk in READER.events(self._home.stores, self.kind, self.parts, first, last):
-            yield [self._shown(event) for event in chunk]
+        # Not a generator: whose history it is, is settled by the call.
+        at = self._at()
+        return self._each_shown(at.folder, READER.events(at.home.stores, self.kind, self.parts, first, last))
 
     @feed
     def watch(self, after: int | None = None) -> Feed[ActorEvent]:
@@ -146,15 +139,12 @@ class OwnActor(Generic[State, Command, Event]):
         Errors:
             HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more.
         """
-        changes = READER.changes(self._home, self.kind, self.parts, after)
-        return self._each_shown(changes)
+        at = self._at()
+        return self._each_shown(at.folder, READER.changes(at.home, self.kind, self.parts, after))
 
-    def _each_shown(self, changes: Feed[ActorEvent]) -> Feed[ActorEvent]:
-        for chunk in changes:
-            yield [self._shown(event) for event in chunk] if isinstance(chunk, list) else chunk
-
-    def _shown(self, event: ActorEvent) -> ActorEvent:
-        return replace(event, message=self._folder.shown(event.type, event.schema, event.message))
+    def _each_shown(self, folder: Folder, chunks: Iterator[Any]) -> Iterator[Any]:
+        for chunk in chunks:
+            yield [_shown(folder, event) for event in chunk] if isinstance(chunk, list) else chunk
 
     @feed
     def states(self, after: int | None = None) -> Feed[StateAt[State]]:
@@ -167,12 +157,11 @@ class OwnActor(Generic[State, Command, Event]):
         Errors:
             NotFound (`not-found`): there is no version `after` yet.
         """
-        following = _Following(self._folder)
-        states: Feed[StateAt[State]] = READER.states(self._home, lambda _: self._states(after), following.next)
+        at = self._at()
+        states: Feed[StateAt[State]] = READER.states(
+            at.home, lambda _: at.folder.core.states(after), _Following(at.folder).next
+        )
         return states
-
-    def _states(self, after: int | None) -> StatesCore[Any]:
-        return self._folder.core.states(after)
 
     @read
     def version_at(self, moment: datetime) -> int:
@@ -183,7 +172,7 @@ class OwnActor(Generic[State, Command, Event]):
             HistoryTrimmed (`history-trimmed`): that version is not kept any more.
             Invalid (`invalid`): a time without a zone.
         """
-        return self._home.stores.version_at(self.kind, self.parts, moment_ms(moment))
+        return self._at().home.stores.version_at(self.kind, self.parts, moment_ms(moment))
 
     @read
     def verify(self) -> int:
@@ -193,8 +182,9 @@ class OwnActor(Generic[State, Command, Event]):
         Errors:
             Corrupt (`corrupt`): something is wrong; `which`.
         """
-        count = self._home.stores.verify_actor(self.kind, self.parts)
-        self._folder.verify_snapshot()
+        at = self._at()
+        count = at.home.stores.verify_actor(self.kind, self.parts)
+        at.folder.verify_snapshot()
         return count
 
     @read
@@ -208,7 +198,7 @@ class OwnActor(Generic[State, Command, Event]):
             Corrupt (`corrupt`): an event can't be read.
             NewerSchema (`newer-schema`): the log holds what a later version of the class wrote.
         """
-        return self._folder.rebuild()
+        return self._at().folder.rebuild()
 
     @verb
     def trim(
@@ -225,22 +215,7 @@ class OwnActor(Generic[State, Command, Event]):
         Errors:
             As there.
         """
-        if isinstance(keep, bool) or isinstance(before, bool):
-            raise Invalid("trim: keep and before are numbers, not True or False; what is cut off is gone for good")
-        since_ms, version = (moment_ms(before), None) if isinstance(before, datetime) else (None, before)
-
-        def folded() -> VerbCore:
-            trim = self._folder.core.trim(version, since_ms, keep)
-            return trim.verb(self._folder.at_start(trim.start))
-
-        for left in reversed(range(TRIES)):
-            verb = yield Look(folded)
-            try:
-                return (yield from DISPATCHER.dispatch(self._home, verb, expected_version, command_id))
-            except Overtaken:
-                if not left:
-                    raise
-        raise AssertionError
+        return (yield from trim(self._at().folder, before, keep, expected_version, command_id))
 
     @verb
     def delete(self, *, expected_version: int | None = None, command_id: str | None = None) -> Op[Receipt[None]]:
@@ -250,22 +225,32 @@ class OwnActor(Generic[State, Command, Event]):
         Errors:
             VersionConflict (`version-conflict`), CommandMismatch (`command-mismatch`): as everywhere.
         """
-        return (yield from DISPATCHER.dispatch(self._home, self._folder.core.delete(), expected_version, command_id))
+        at = self._at()
+        return (yield from DISPATCHER.dispatch(at.home, at.folder.core.delete(), expected_version, command_id))
+
+    def _at(self) -> Place:
+        return self._place or place_of(self._scope.resolve(), self.actor, self.parts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, type(self)):
             return NotImplemented
-        same = (self.actor, self.parts) == (other.actor, other.parts)
-        return same and self._home.same_scope(other._home)
+        if (self.actor, self.parts) != (other.actor, other.parts):
+            return False
+        if isinstance(self._scope, Home) and isinstance(other._scope, Home):
+            return self._scope.same_scope(other._scope)
+        return self._scope is other._scope
 
     def __hash__(self) -> int:
         return hash((self.kind, self.parts))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reopen_own, (self._family, self.actor, self.parts, self._home.portable("an actor"))
+        if not isinstance(self._scope, Home):
+            raise Invalid("an actor of a resolver can't be pickled: which scope is meant, only this process can say")
+        return reopen_own, (self._family, self.actor, self.parts, self._scope.portable("an actor"))
 
     def __repr__(self) -> str:
-        return f"<OwnActor {'/'.join((self.kind, *self.parts))} of {self._home.scope}>"
+        where = self._scope.scope if isinstance(self._scope, Home) else self._scope
+        return f"<OwnActor {'/'.join((self.kind, *self.parts))} of {where}>"
 
 
 def reopen_own(
@@ -273,61 +258,6 @@ def reopen_own(
 ) -> OwnActor[Any, Any, Any]:
     """Opens a pickled actor."""
     return family.OwnActor(address.open(), actor, parts)
-
-
-class OwnDraft(Generic[State, Command, Event]):
-    """An actor of one's own, as a commit will leave it: `c.own(Ticket, "T-1")`."""
-
-    __slots__ = ("_commit", "_folder")
-
-    def __init__(
-        self, commit: Drafting, home: Home, actor: type[Actor[State, Command, Event]], parts: tuple[str, ...]
-    ) -> None:
-        self._commit = commit
-        self._folder = folder_of(home, actor, parts)
-
-    def send(self, command: Command, *, expected_version: int | None = None) -> ReceiptDraft[State]:
-        """Returns the draft of `OwnActor.send`. It is decided when the block is left, on the actor as it is then and as
-        what was drafted on it before leaves it; what `decide` raises is raised there, and nothing is written.
-
-        Errors:
-            On leaving the block, Overtaken (`overtaken`): others changed the actor just then; do the block again.
-        """
-        name, given = self._folder.rules.given(command)
-        core = self._folder.core.command(name, given)
-        index = self._commit._verb(core.verb(), expected_version)
-        self._commit._decide_later(Drafted(self._folder, command, core, index))
-        return ReceiptDraft(self._commit, index)
-
-    def __repr__(self) -> str:
-        return f"<OwnDraft {'/'.join((self._folder.rules.kind, *self._folder.parts))}>"
-
-
-@dataclass(frozen=True, slots=True)
-class Drafted:
-    """A command that a commit will decide."""
-
-    folder: Folder
-    command: Any
-    core: OwnCommandCore
-    index: int
-    """Its place among the verbs of the commit."""
-
-
-def decide_all(drafted: list[Drafted]) -> Op[list[Decision]]:
-    """Decides what a commit was left to decide, each on what the ones before it do."""
-    newest: dict[tuple[str, tuple[str, ...]], Known[Any]] = {}
-    last = {(one.folder.rules.kind, one.folder.parts): one.index for one in drafted}
-    decisions = []
-    for one in drafted:
-        key = (one.folder.rules.kind, one.folder.parts)
-        known = newest.get(key)
-        if known is None:
-            known = yield Look(one.folder.now)
-        decision = decide(one.folder, one.command, one.core, known, os.urandom(16), snapshots=last[key] == one.index)
-        newest[key] = decision.after
-        decisions.append(decision)
-    return decisions
 
 
 class _Following:
@@ -344,6 +274,10 @@ class _Following:
             # What it hangs on was collected meanwhile: what there is now is read.
             self._known = self._folder.now()
         return _state_at(self._known)
+
+
+def _shown(folder: Folder, event: ActorEvent) -> ActorEvent:
+    return replace(event, message=folder.shown(event.type, event.schema, event.message))
 
 
 def _state_at(known: Known[State]) -> StateAt[State]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from treering._session import Session
-from treering.own.folding import Known
+from treering._session import Home, Session
+from treering.own.folding import Folder, Known, folder_of
+from treering.own.rules import Actor
 
 LANES_MAX: Final = 1_024
 
@@ -61,6 +63,12 @@ class Lane:
             self._tip = None
             self._chain = object()
 
+    def note(self, known: Known[Any]) -> None:
+        """Notes it as it was read; for who does not have the turn."""
+        if self.owner != threading.get_ident():
+            with self.turn:
+                self.remember(known)
+
     def remember(self, known: Known[Any]) -> None:
         """Notes it as it was committed. Versions never fall, so the greater one is the newer one."""
         if self._settled is None or self._settled.version < known.version:
@@ -85,6 +93,23 @@ class Lanes:
                     self._lanes.popitem(last=False)
             self._lanes.move_to_end(key)
             return lane
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One actor of one scope: what folds it, and where its commands queue up."""
+
+    folder: Folder
+    lane: Lane
+
+    @property
+    def home(self) -> Home:
+        return self.folder.home
+
+
+def place_of(home: Home, actor: type[Actor[Any, Any, Any]], parts: tuple[str, ...]) -> Place:
+    """Returns one actor's."""
+    return Place(folder_of(home, actor, parts), lanes_of(home.session).of((actor, home.scope, parts)))
 
 
 _of_sessions: Final[WeakKeyDictionary[Session, Lanes]] = WeakKeyDictionary()

@@ -29,9 +29,14 @@ from treering.stores.receipt import Receipt
 
 TRIES: Final = 100
 """Times that a command is decided anew because others, in other processes, changed the actor meanwhile."""
-_PATIENT: Final = 4
+PATIENT: Final = 4
 """Tries without a pause between them."""
 _PAUSE_S: Final = 0.05
+
+
+def pause() -> None:
+    """Waits a little, so that not everybody tries again at once."""
+    time.sleep(random.uniform(0, _PAUSE_S))
 
 
 class Decision:
@@ -110,12 +115,12 @@ def send(
             return (yield from _answered(folder, first))
     seed = os.urandom(16)
     for tried in range(TRIES):
-        if tried >= _PATIENT:
-            yield Look(partial(time.sleep, random.uniform(0, _PAUSE_S)))
+        if tried >= PATIENT:
+            yield Look(pause)
         read: Known[Any] | None = None
         if lane.tip is None:
             read = yield Look(partial(folder.now, lane.settled))
-        with _turn(folder, lane):
+        with turn_of(folder, lane):
             tip = lane.tip
             known = tip if tip is not None else read
             if known is None:
@@ -125,10 +130,10 @@ def send(
                 decision = decide(folder, command, attempt, known, seed)
             except (NotFound, Corrupt):
                 # Its lists and maps hang on a snapshot that another one may have taken the place of.
-                if tried >= _PATIENT:
+                if tried >= PATIENT:
                     raise
                 continue
-            if isinstance(decision.error, NotFound | Corrupt) and tried < _PATIENT:
+            if isinstance(decision.error, NotFound | Corrupt) and tried < PATIENT:
                 continue
             pending = DISPATCHER.queue(home, attempt.verb(), expected_version, command_id)
             chain = lane.took_off(decision.after, follows=tip is not None) if decision.changes else None
@@ -169,7 +174,7 @@ def _answered(folder: Folder, answer: Any) -> Op[Receipt[Any]]:
 
 
 @contextmanager
-def _turn(folder: Folder, lane: Lane) -> Iterator[None]:
+def turn_of(folder: Folder, lane: Lane) -> Iterator[None]:
     me = threading.get_ident()
     if lane.owner == me:
         raise ImpureDecider(

@@ -13,9 +13,10 @@ from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
 from treering._core import Pending, StatesCore, StoresCore, VerbCore, Watch
 from treering._family import SYNC, Family
 from treering._session import Address, Home
-from treering.errors import Closed, Invalid
+from treering.errors import Closed, HistoryTrimmed, Invalid
 from treering.journal import moment_ms
 from treering.stores.history import ActorEvent, event
+from treering.stores.info import ActorInfo, info_of
 from treering.stores.receipt import Receipt
 
 T = TypeVar("T")
@@ -74,11 +75,25 @@ class SnapshotReader:
         return scope.resolve().stores
 
     def events(
-        self, core: StoresCore, kind: str, parts: Sequence[str], first: int, last: int | None
+        self, core: StoresCore, kind: str, parts: Sequence[str], first: int | None, last: int | None
     ) -> Chunks[ActorEvent]:
-        while rows := core.events(kind, parts, first, last):
+        at, rows = self._beginning(core, kind, parts, last) if first is None else (first, None)
+        while rows := core.events(kind, parts, at, last) if rows is None else rows:
             yield [event(row) for row in rows]
-            first = rows[-1]["version"] + 1
+            # What is cut off from here on would be a gap, and raises.
+            at, rows = rows[-1]["version"] + 1, None
+
+    def _beginning(
+        self, core: StoresCore, kind: str, parts: Sequence[str], last: int | None
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """Where what is kept begins, and the first events of it."""
+        while True:
+            at = core.actor(kind, parts)["oldest"] + 1
+            try:
+                return at, core.events(kind, parts, at, last)
+            except HistoryTrimmed:
+                # Cut off since; it begins later now.
+                continue
 
     def changes(self, home: Home, kind: str, parts: Sequence[str], after: int | None) -> Feed[ActorEvent]:
         # Not a generator: "from now on" is from the call.
@@ -168,10 +183,21 @@ class ActorView(ScopeStore):
 
     _kind: ClassVar[str]
 
+    @read
+    def info(self) -> ActorInfo:
+        """Returns where the actor stands: its version, where its history begins, when it was changed last; version 0
+        if it was never written.
+
+        Errors:
+            Corrupt (`corrupt`): its log can't be read.
+        """
+        return info_of(self._core, self._kind, ())
+
     @stream
-    def history(self, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
-        """Returns what happened, version by version from `first` to `last` (both included, None: the newest); an
-        iterator, the oldest first. O(events given).
+    def history(self, *, first: int | None = None, last: int | None = None) -> Chunks[ActorEvent]:
+        """Returns what happened, version by version from `first` (None: the oldest that is kept) to `last` (None: the
+        newest), both included; an iterator, the oldest first. `info().oldest` says after which version that begins, 0
+        if nothing was cut off. O(events given).
 
         Errors:
             HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.

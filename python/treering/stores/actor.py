@@ -5,11 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
-from treering._core import Cid, OwnCore, StoresCore, actor_kinds, files_list, list_actors
+from treering._core import OwnCore, StoresCore, actor_kinds, files_list, list_actors
 from treering._family import SYNC, Family
 from treering._session import Home
 from treering.errors import HistoryTrimmed, NotFound
@@ -31,6 +31,7 @@ from treering.messages import (
 from treering.stores._dispatch import DISPATCHER, READER
 from treering.stores.catalogs import CONNECTORS, ROLES
 from treering.stores.history import ActorEvent
+from treering.stores.info import ActorInfo, info_of, moment
 from treering.stores.listing import Catalog, Listing, Messages
 from treering.stores.receipt import Receipt
 from treering.stores.stored import OWN, StoredState, stored, stored_state
@@ -38,44 +39,6 @@ from treering.stores.stored import OWN, StoredState, stored, stored_state
 _CHUNK: Final = 500
 _EVENTS: Final = 16
 """Events of one actor that a history over all of them reads at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActorInfo:
-    """Where an actor stands."""
-
-    kind: str
-    """`user-memory`, `chat`, …"""
-    parts: tuple[str, ...]
-    """What tells it apart from the others of its kind: the conversation's id; () where there is one in each scope."""
-    version: int
-    """Its version: how often it was changed, deletions included; 0 if it was never written, or is broken."""
-    oldest: int
-    """The version that its history begins after: 0, or that of its deletion, or of what was cut off."""
-    at_ms: int | None
-    """When it was last changed, Unix milliseconds; None if it was never written, is broken, or was cut off whole by an
-    early version, which noted no time."""
-    deleted_at_ms: int | None
-    """When it was deleted, Unix milliseconds; None if it is there."""
-    head: Cid | None
-    """The newest entry of its log; it stands for its whole history. None if it was never written, or is broken."""
-    broken: str | None = None
-    """What is wrong with it; None for a sound one."""
-
-    @property
-    def events(self) -> int:
-        """How many events there are to read."""
-        return self.version - self.oldest
-
-    @property
-    def at(self) -> datetime | None:
-        """When it was last changed, UTC."""
-        return None if self.at_ms is None else _when(self.at_ms)
-
-    @property
-    def deleted_at(self) -> datetime | None:
-        """When it was deleted, UTC."""
-        return None if self.deleted_at_ms is None else _when(self.deleted_at_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +59,7 @@ class ScopeEvent:
     @property
     def at(self) -> datetime:
         """When it happened, UTC."""
-        return _when(self.at_ms)
+        return moment(self.at_ms)
 
 
 ActorState = (
@@ -139,16 +102,7 @@ class ActorHandle:
             NotFound (`not-found`): there is no such kind.
             Corrupt (`corrupt`): its log can't be read.
         """
-        place = self._home.stores.actor(self.kind, self.parts)
-        return ActorInfo(
-            kind=self.kind,
-            parts=self.parts,
-            version=place["version"],
-            oldest=place["oldest"],
-            at_ms=place["at_ms"],
-            deleted_at_ms=place["deleted_at_ms"],
-            head=place["head"],
-        )
+        return info_of(self._home.stores, self.kind, self.parts)
 
     @read
     def state(self, version: int | None = None) -> ActorState:
@@ -162,9 +116,10 @@ class ActorHandle:
         return state_of(self._home.stores, self.kind, self.parts, version)
 
     @stream
-    def history(self, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
-        """Returns what happened, version by version from `first` to `last` (both included, None: the newest); an
-        iterator, the oldest first. O(events given).
+    def history(self, *, first: int | None = None, last: int | None = None) -> Chunks[ActorEvent]:
+        """Returns what happened, version by version from `first` (None: the oldest that is kept) to `last` (None: the
+        newest), both included; an iterator, the oldest first. `info().oldest` says after which version that begins, 0
+        if nothing was cut off. O(events given).
 
         Errors:
             HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.
@@ -364,10 +319,6 @@ def _shown(kind: str, found: Any) -> ActorState:
             return Catalog(*found)
         case _:
             return Listing(*found)
-
-
-def _when(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 SYNC.ActorHandle = ActorHandle

@@ -12,6 +12,7 @@ from treering.journal import moment_ms
 from treering.messages import Conversation, Message
 from treering.stores._dispatch import DISPATCHER, READER, ScopeStore
 from treering.stores.history import ActorEvent
+from treering.stores.info import ActorInfo, info_of
 from treering.stores.listing import Listing, Messages
 from treering.stores.receipt import Receipt
 
@@ -136,10 +137,20 @@ class ChatsStore(ScopeStore):
             )
         )
 
+    @read
+    def info(self, conversation_id: str) -> ActorInfo:
+        """Returns where a conversation stands; version 0 if it was never written.
+
+        Errors:
+            Corrupt (`corrupt`): its log can't be read.
+        """
+        return info_of(self._core, _KIND, (conversation_id,))
+
     @stream
-    def history(self, conversation_id: str, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
-        """Returns what happened to a conversation, version by version from `first` to `last` (both included, None: the
-        newest); an iterator, the oldest first.
+    def history(self, conversation_id: str, *, first: int | None = None, last: int | None = None) -> Chunks[ActorEvent]:
+        """Returns what happened to a conversation, version by version from `first` (None: the oldest that is kept) to
+        `last` (None: the newest), both included; an iterator, the oldest first. `info(conversation_id).oldest` says
+        after which version that begins, 0 if nothing was cut off.
 
         Errors:
             HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.

@@ -188,15 +188,22 @@ class FilesStore(ActorStore):
         return Listing([GrepMatch(path=path, line=line, text=text) for path, line, text in found], version)
 
     @stream
-    def history(self, path: str | None = None, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
-        """Returns what happened to a file (None: to all), of versions `first` to `last` (both included, None: the
-        newest); an iterator, the oldest first. O(events of the store).
+    def history(
+        self, path: str | None = None, *, first: int | None = None, last: int | None = None
+    ) -> Chunks[ActorEvent]:
+        """Returns what happened to a file (None: to all), of versions `first` (None: the oldest that is kept) to
+        `last` (None: the newest), both included; an iterator, the oldest first. O(events of the store).
 
         Errors:
             HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.
         """
-        for chunk in READER.events(self._core, self._kind, (), first, last):
-            yield [event for event in chunk if path is None or _path_of(event) == path]
+        # Not a generator: whose history it is, is settled by the call.
+        return _of(path, READER.events(self._core, self._kind, (), first, last))
+
+
+def _of(path: str | None, chunks: Chunks[ActorEvent]) -> Chunks[ActorEvent]:
+    for chunk in chunks:
+        yield [event for event in chunk if path is None or _path_of(event) == path]
 
 
 def _path_of(event: ActorEvent) -> str | None:

@@ -64,9 +64,11 @@ class WorkflowsStore(ActorStore):
         return (yield from self._send(lambda core: core.workflows_upload(id, name, yaml), expected_version, command_id))
 
     @stream
-    def history(self, id: str | None = None, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
-        """Returns the events that brought a workflow (None: all), of versions `first` to `last` (both included,
-        None: the newest); an iterator, the oldest first. O(events of the store).
+    def history(
+        self, id: str | None = None, *, first: int | None = None, last: int | None = None
+    ) -> Chunks[ActorEvent]:
+        """Returns the events that brought a workflow (None: all), of versions `first` (None: the oldest that is kept)
+        to `last` (None: the newest), both included; an iterator, the oldest first. O(events of the store).
 
         Errors:
             HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.
@@ -126,9 +128,11 @@ class ScriptsStore(ActorStore):
         return (yield from self._send(lambda core: core.scripts_upload(id, source), expected_version, command_id))
 
     @stream
-    def history(self, id: str | None = None, *, first: int = 1, last: int | None = None) -> Chunks[ActorEvent]:
-        """Returns the events that brought a script (None: all), of versions `first` to `last` (both included,
-        None: the newest); an iterator, the oldest first. O(events of the store).
+    def history(
+        self, id: str | None = None, *, first: int | None = None, last: int | None = None
+    ) -> Chunks[ActorEvent]:
+        """Returns the events that brought a script (None: all), of versions `first` (None: the oldest that is kept)
+        to `last` (None: the newest), both included; an iterator, the oldest first. O(events of the store).
 
         Errors:
             HistoryTrimmed (`history-trimmed`): `first` is from before what is kept; `oldest`.

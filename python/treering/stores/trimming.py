@@ -11,10 +11,15 @@ from datetime import datetime
 
 from treering._calls import Look, Op
 from treering._session import Home
-from treering.errors import Corrupt, HistoryTrimmed, Invalid, LimitExceeded, NewerSchema
+from treering.errors import Corrupt, HistoryTrimmed, Invalid, LimitExceeded, NewerSchema, Overtaken, TreeringError
 from treering.journal import moment_ms
+from treering.own.classes import class_of
+from treering.own.folding import folder_of
+from treering.own.trimming import trim as trim_own
 from treering.stores._dispatch import DISPATCHER
-from treering.stores.actor import ActorInfo, listed
+from treering.stores.actor import listed
+from treering.stores.info import ActorInfo
+from treering.stores.stored import OWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +35,9 @@ class TrimmedActor:
     oldest: int
     """The version that its history begins after now."""
     refused: str | None = None
-    """Why nothing was cut off of it: it is broken, a later version wrote it, more is to be kept than a trim can, or its
-    class trims it: it is an actor of your own."""
+    """Why nothing was cut off of it: it is broken, a later version wrote it, more is to be kept than a trim can; or it
+    is an actor of your own, and this store was not used with its class (`scope.own(Ticket)` is enough), or that can't
+    fold it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,17 +98,30 @@ def _one(
 
     if info.broken is not None:
         return result(refused=info.broken)
+    own = class_of(home.session, info.kind)
     try:
         begin = yield Look(lambda: _begin(home, info, keep, since_ms))
         due = max(0, begin - info.oldest)
-        if due and info.kind.startswith("x."):
+        if due and own is None and info.kind.startswith(OWN):
             # A new beginning is a state, which only the class can fold.
-            return result(refused="it is an actor of your own: trim it by its class, scope.own(…).trim(…)")
+            return result(
+                refused="only its class can fold it, and this store was not used with it yet: scope.own(…) first"
+            )
         if dry_run or not due:
             return result(due)
-        receipt = yield from DISPATCHER.trim(home, info.kind, info.parts, before, keep, None, None)
-    except (Corrupt, NewerSchema, LimitExceeded) as error:
+        if own is None:
+            receipt = yield from DISPATCHER.trim(home, info.kind, info.parts, before, keep, None, None)
+        else:
+            receipt = yield from trim_own(folder_of(home, own, info.parts), before, keep, None, None)
+    except (Corrupt, NewerSchema, LimitExceeded, Invalid, Overtaken) as error:
         return result(refused=str(error))
+    except TreeringError:
+        raise
+    except Exception as error:
+        # A class of somebody's own raises what it likes.
+        if own is None:
+            raise
+        return result(refused=f"{own.__name__} can't fold it: {type(error).__name__}: {error}")
     return result(receipt.dropped)
 
 

@@ -36,7 +36,7 @@ pub use follow::Following;
 pub use kind::{Blocks, Event, Happened, Kind, State, Unreadable};
 pub use listing::{Listed, Standing};
 pub use loaded::{Loaded, Place};
-pub use mixed::{Mixed, MixedAnswer, Ran};
+pub use mixed::{Mixed, MixedAnswer, MixedReady, Ran};
 pub use projection::{
     Behind, PROJECTION, Page, Past, Projected, Projection, Search, Step, Summary, projections,
 };

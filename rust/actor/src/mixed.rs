@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use treering_store::{Decide, Durability, StoreError};
 use treering_thread::command::Payload;
-use treering_thread::{Batch, BatchAnswer, Companion, Outcome, Pending, ThreadError};
+use treering_thread::{Batch, BatchAnswer, Companion, Outcome, Pending, Ready, ThreadError};
 
 use crate::dispatch::{Decision, Dispatcher, Operation};
 use crate::error::{ActorError, Result};
@@ -73,37 +73,74 @@ impl Mixed {
     /// Submits all of it.
     ///
     /// # Errors
-    /// Those of [`Batch::commit`], and of [`Dispatcher::dispatch`].
+    /// Those of [`Ready::submit`], and of [`Dispatcher::dispatch`].
     pub fn commit(
+        self,
+        batch: Batch,
+        envelope: Envelope,
+        durability: Durability,
+    ) -> Result<Pending<MixedAnswer, ActorError>> {
+        self.ready(batch, envelope, durability)?.submit()
+    }
+
+    /// All of it, to be submitted.
+    ///
+    /// # Errors
+    /// As for [`Dispatcher::dispatch`].
+    pub fn ready(
         self,
         mut batch: Batch,
         envelope: Envelope,
         durability: Durability,
-    ) -> Result<Pending<MixedAnswer, ActorError>> {
+    ) -> Result<MixedReady> {
         let command_id = envelope.command_id.clone();
-        if self.operations.is_empty() {
-            let pending = batch.commit(command_id.as_deref(), durability)?;
-            return Ok(pending.then(|answer| {
-                Outcome::Done(answer.map_err(ActorError::from).map(|batch| MixedAnswer {
+        let mut deciding = None;
+        if !self.operations.is_empty() {
+            let count = self.operations.len();
+            let uploads = self.operations.iter().flat_map(Operation::uploads);
+            batch.bring(uploads.cloned());
+            let decides = Arc::new(Deciding {
+                decision: self.dispatcher.decision(self.operations, envelope)?,
+                newest: Mutex::default(),
+                count,
+            });
+            batch.accompany(
+                decides.clone(),
+                &self.payload.finish(),
+                &self.earlier.finish(),
+            );
+            deciding = Some(decides);
+        }
+        Ok(MixedReady {
+            batch: batch.ready(command_id.as_deref(), durability),
+            deciding,
+        })
+    }
+}
+
+/// A commit that is drafted. What was refused wrote nothing, and may be submitted again: all of it is decided anew.
+pub struct MixedReady {
+    batch: Ready,
+    deciding: Option<Arc<Deciding>>,
+}
+
+impl MixedReady {
+    /// Submits it; not while an earlier submission of it has no answer yet.
+    ///
+    /// # Errors
+    /// Those of [`Ready::submit`].
+    pub fn submit(&self) -> Result<Pending<MixedAnswer, ActorError>> {
+        let deciding = self.deciding.clone();
+        let pending = self.batch.submit()?;
+        Ok(pending.then(move |answer| {
+            Outcome::Done(match deciding {
+                Some(deciding) => deciding.answered(answer),
+                None => answer.map_err(ActorError::from).map(|batch| MixedAnswer {
                     batch,
                     ran: Vec::new(),
-                }))
-            }));
-        }
-        let count = self.operations.len();
-        let uploads = self.operations.iter().flat_map(Operation::uploads);
-        batch.bring(uploads.cloned());
-        let deciding = Arc::new(Deciding {
-            decision: self.dispatcher.decision(self.operations, envelope)?,
-            newest: Mutex::default(),
-        });
-        batch.accompany(
-            deciding.clone(),
-            &self.payload.finish(),
-            &self.earlier.finish(),
-        );
-        let pending = batch.commit(command_id.as_deref(), durability)?;
-        Ok(pending.then(move |answer| Outcome::Done(deciding.answered(answer, count))))
+                }),
+            })
+        }))
     }
 }
 
@@ -111,6 +148,8 @@ impl Mixed {
 struct Deciding {
     decision: Arc<Decision>,
     newest: Mutex<Option<Arc<Decision>>>,
+    /// How many operations it is about.
+    count: usize,
 }
 
 impl Companion for Deciding {
@@ -131,11 +170,7 @@ impl Deciding {
         newest.as_ref().and_then(|decision| decision.outcome())
     }
 
-    fn answered(
-        &self,
-        answer: Result<BatchAnswer, ThreadError>,
-        count: usize,
-    ) -> Result<MixedAnswer> {
+    fn answered(&self, answer: Result<BatchAnswer, ThreadError>) -> Result<MixedAnswer> {
         let batch = match answer {
             Ok(batch) => batch,
             Err(ThreadError::Store(StoreError::Refused)) => {
@@ -147,7 +182,7 @@ impl Deciding {
             Err(error) => return Err(error.into()),
         };
         let ran = match &batch.receipt {
-            Some(receipt) => repeated(receipt, count)?,
+            Some(receipt) => repeated(receipt, self.count)?,
             None => self.outcome().transpose()?.unwrap_or_default(),
         };
         Ok(MixedAnswer { batch, ran })

@@ -6,7 +6,7 @@
 //! Promises: what is written was decided on just the events before it; so is a rejection.
 //! Must never: run a caller's code, or fold.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use treering_block::node::{Entry, SnapshotNode, Typed};
 use treering_block::{Block, Cid};
@@ -257,8 +257,24 @@ pub struct Verdict {
     pub left: Arc<Left>,
 }
 
-/// Where a verdict stands once it is there: a commit of several is drafted before anything is decided.
-pub type Slot = Arc<OnceLock<Verdict>>;
+/// Where the newest verdict stands: a commit of several is drafted before anything is decided, and decided again where
+/// what was shown has changed.
+#[derive(Debug, Default)]
+pub struct Slot(Mutex<Option<Arc<Verdict>>>);
+
+impl Slot {
+    /// Says what was decided, in the place of what was decided before.
+    pub fn decided(&self, verdict: Verdict) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(verdict));
+    }
+
+    fn verdict(&self) -> Option<Arc<Verdict>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
 
 /// The address of a user's own actor.
 ///
@@ -279,15 +295,15 @@ pub fn address(scope: &str, kind: &str, parts: &[&str]) -> Result<Address> {
 }
 
 /// The verb that does what a verdict says. `given`: of what the caller gave, the command's type and its fields' bytes.
-pub fn send(address: Address, given: (&str, &[u8]), slot: Slot) -> Verb {
+pub fn send(address: Address, given: (&str, &[u8]), slot: Arc<Slot>) -> Verb {
     let mut payload = Payload::new("send");
     payload.text(given.0).bytes(given.1);
     Verb {
         operation: Operation::new::<Own>(address, move |turn, address| {
-            let verdict = slot.get().ok_or_else(|| {
+            let verdict = slot.verdict().ok_or_else(|| {
                 ActorError::invalid("command", "drafted", "nothing was decided about it")
             })?;
-            carry_out(turn, address, verdict)
+            carry_out(turn, address, &verdict)
         }),
         payload,
     }

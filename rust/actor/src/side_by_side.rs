@@ -12,6 +12,7 @@ use treering_thread::ident::THREAD;
 
 use crate::address::is_read_model;
 use crate::error::{ActorError, Result};
+use crate::own::is_own;
 use crate::source::{Committed, read_entry};
 use crate::stores::KINDS;
 
@@ -79,7 +80,8 @@ fn apart(stores: (&dyn Store, &dyn Store), differing: &Differing) -> Result<Opti
             common: common_ancestor_of(stores.0, &left, &right)?.map(|(step, _)| step),
         }));
     }
-    if !KINDS.contains(&differing.name.kind()) {
+    let kind = differing.name.kind();
+    if !KINDS.contains(&kind) && !is_own(kind) {
         return Ok(None);
     }
     let log = Log {

@@ -1,11 +1,11 @@
 //! `BatchCore`: the operations of one `scope.commit()`, drafted and then committed at once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use treering_actor::stores::Stores;
-use treering_actor::{Envelope, Mixed, MixedAnswer, Reader};
+use treering_actor::{Envelope, Mixed, MixedAnswer, MixedReady, Reader};
 use treering_store::{Durability, Landing, Store};
 use treering_thread::{Batch, BatchAnswer, Draft, ForkArgs, ForkAt};
 
@@ -24,6 +24,8 @@ use crate::verb::{Show, VerbCore};
 #[pyclass(frozen, name = "BatchCore", module = "treering._core")]
 pub struct BatchCore {
     drafting: Mutex<Option<Drafting>>,
+    /// Once nothing more can be drafted.
+    ready: OnceLock<Submitting>,
     store: Arc<dyn Store>,
     durability: Durability,
 }
@@ -40,6 +42,19 @@ struct Drafting {
     /// For each step drafted by a call: its draft, and its place among the steps of that draft.
     calls: Vec<(usize, usize)>,
     landings: Vec<Landing>,
+}
+
+/// All of it, and how its answer is shown.
+struct Submitting {
+    ready: MixedReady,
+    shown: Arc<Shown>,
+    landing: Landing,
+}
+
+struct Shown {
+    places: Vec<usize>,
+    shows: Vec<Box<dyn Show>>,
+    reader: Reader,
 }
 
 impl Drafting {
@@ -82,6 +97,7 @@ impl BatchCore {
                 calls: Vec::new(),
                 landings: Vec::new(),
             })),
+            ready: OnceLock::new(),
             store,
             durability,
         }
@@ -278,7 +294,7 @@ impl BatchCore {
             causation_id: causation_id.map(|Text(id)| id),
             principal: principal.map(|Text(name)| name),
         };
-        let (pending, shown, landing) = py.detach(|| {
+        let submitting = py.detach(|| {
             let drafting = self.lock().take().ok_or_else(committed)?;
             let places = drafting.places();
             let Drafting {
@@ -289,21 +305,47 @@ impl BatchCore {
                 landings,
                 ..
             } = drafting;
-            let landing: Landing = landings.into_iter().collect();
-            let pending = mixed.commit(batch, envelope, self.durability)?;
-            Ok::<_, CoreError>((pending, (places, shows, reader), landing))
+            Ok::<_, CoreError>(Submitting {
+                ready: mixed.ready(batch, envelope, self.durability)?,
+                shown: Arc::new(Shown {
+                    places,
+                    shows,
+                    reader,
+                }),
+                landing: landings.into_iter().collect(),
+            })
         })?;
+        self.submit(py, self.ready.get_or_init(|| submitting))
+    }
+
+    /// Submits it once more, after it was refused: nothing was written. Answers as `commit`.
+    fn again(&self, py: Python<'_>) -> Result<PyPending> {
+        self.submit(py, self.ready.get().ok_or_else(drafted)?)
+    }
+}
+
+impl BatchCore {
+    fn submit(&self, py: Python<'_>, submitting: &Submitting) -> Result<PyPending> {
+        let pending = py.detach(|| submitting.ready.submit())?;
+        let shown = Arc::clone(&submitting.shown);
         let pending = PyPending::of(pending, move |py, answer: MixedAnswer| {
-            let (places, shows, reader) = shown;
-            let object = answer_object(py, answer.batch, &places)?;
-            let receipts = shows.iter().zip(&answer.ran);
+            let object = answer_object(py, answer.batch, &shown.places)?;
+            let receipts = shown.shows.iter().zip(&answer.ran);
             let receipts = receipts
-                .map(|(show, ran)| show.show(py, &reader, ran))
+                .map(|(show, ran)| show.show(py, &shown.reader, ran))
                 .collect::<Result<Vec<_>>>()?;
             object.set_item("receipts", receipts)?;
             Ok(object.into_any().unbind())
         });
-        Ok(pending.carrying(landing))
+        Ok(pending.carrying(submitting.landing.clone()))
+    }
+}
+
+fn drafted() -> CoreError {
+    CoreError::Invalid {
+        what: "batch",
+        value: "drafted".to_owned(),
+        rule: "what is submitted again was submitted before",
     }
 }
 

@@ -117,7 +117,7 @@ impl OwnCore {
             address: self.address.clone(),
             name: name.0,
             given: given.into_bytes(),
-            slot: Slot::default(),
+            slot: Arc::default(),
             left: Arc::default(),
             landing: Mutex::default(),
         })
@@ -278,7 +278,7 @@ pub struct OwnCommandCore {
     address: Address,
     name: String,
     given: Vec<u8>,
-    slot: Slot,
+    slot: Arc<Slot>,
     left: Arc<Left>,
     landing: Mutex<Option<Landing>>,
 }
@@ -316,7 +316,7 @@ impl OwnCommandCore {
         answer.map(shown).transpose()
     }
 
-    /// Says what was decided, once: on what was loaded, or on what another command will leave. `events`: None for a
+    /// Says what was decided, or decided anew where that was overtaken: on what was loaded, or on what another command will leave. `events`: None for a
     /// rejection. `snapshot`: the state after them, where it is to be stored.
     #[pyo3(signature = (shown, schema, events, snapshot))]
     fn decide(
@@ -361,11 +361,8 @@ impl OwnCommandCore {
             ruling,
             left: Arc::clone(&self.left),
         };
-        self.slot.set(verdict).map_err(|_| CoreError::Invalid {
-            what: "command",
-            value: self.name.clone(),
-            rule: "it is decided once",
-        })
+        self.slot.decided(verdict);
+        Ok(())
     }
 
     /// What does it. To go with others it may be asked for before anything is decided; `landed` is told then.

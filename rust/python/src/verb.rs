@@ -26,7 +26,7 @@ pub trait AnyVerb: Send {
 }
 
 /// How the answer of a verb in a commit of several is shown.
-pub trait Show: Send {
+pub trait Show: Send + Sync {
     /// The receipt's fields, as for one that went by itself.
     fn show(&self, py: Python<'_>, reader: &Reader, ran: &Ran) -> Result<Py<PyAny>>;
 }

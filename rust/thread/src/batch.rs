@@ -446,25 +446,56 @@ impl Batch {
     /// Submits all of it.
     ///
     /// # Errors
-    /// `HeadMoved`, `WrongStatus`, `AlreadyExists` for whichever thread it is, `LimitExceeded` over what one
-    /// commit holds (64 MiB of blocks, 20,000 moves; with a command id, a receipt of about 45 threads);
-    /// in the store's words `LeaseLost`, `LinkMissing`, `CommandMismatch`.
+    /// Those of [`Ready::submit`].
     pub fn commit(
         self,
         command_id: Option<&str>,
         durability: Durability,
     ) -> Result<Pending<BatchAnswer>> {
+        self.ready(command_id, durability).submit()
+    }
+
+    /// All of it, to be submitted; nothing more can be drafted.
+    pub fn ready(self, command_id: Option<&str>, durability: Durability) -> Ready {
         let command = command_id.map(|id| CommandKey {
             address: Address::Scope(self.threads.scope().to_owned()),
             id: id.to_owned(),
             payload: self.payload.finish(),
         });
-        if let Some(command) = &command
-            && let Some(bytes) = self.first(command)?
-        {
-            return Ok(Pending::done(landing::replayed(&self, &bytes)));
+        Ready {
+            batch: Arc::new(self),
+            command,
+            durability,
         }
-        landing::submit(Arc::new(self), command, durability, 0)
+    }
+}
+
+/// A batch that is drafted. What was refused wrote nothing, and may be submitted again.
+pub struct Ready {
+    batch: Arc<Batch>,
+    command: Option<CommandKey>,
+    durability: Durability,
+}
+
+impl Ready {
+    /// Submits it.
+    ///
+    /// # Errors
+    /// `HeadMoved`, `WrongStatus`, `AlreadyExists` for whichever thread it is, `LimitExceeded` over what one
+    /// commit holds (64 MiB of blocks, 20,000 moves; with a command id, a receipt of about 45 threads);
+    /// in the store's words `LeaseLost`, `LinkMissing`, `CommandMismatch`.
+    pub fn submit(&self) -> Result<Pending<BatchAnswer>> {
+        let Self {
+            batch,
+            command,
+            durability,
+        } = self;
+        if let Some(command) = command
+            && let Some(bytes) = batch.first(command)?
+        {
+            return Ok(Pending::done(landing::replayed(batch, &bytes)));
+        }
+        landing::submit(Arc::clone(batch), command.clone(), *durability, 0)
     }
 }
 

@@ -44,7 +44,7 @@ pub mod verify;
 pub mod walk;
 
 pub use args::{AtMs, ContentArg, ForkArgs, ForkAt, Occurrence, StartArgs, StepArgs};
-pub use batch::{Batch, BatchAnswer, Companion, Draft};
+pub use batch::{Batch, BatchAnswer, Companion, Draft, Ready};
 pub use chain::is_ancestor;
 pub use content::Content;
 pub use context::Context;

@@ -1,6 +1,6 @@
 //! Users' own actors: a verdict holds for the head that was shown, and for no other.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use treering_actor::own::{self, Left, Own, Ruling, Shown, Slot, Trim, Verdict, is_own};
 use treering_actor::stores::{Keep, Options, Verb};
@@ -38,8 +38,8 @@ fn decided(shown: Shown, ruling: Ruling) -> (Verb, Arc<Left>) {
         ruling,
         left: Arc::clone(&left),
     };
-    let slot: Slot = Arc::new(OnceLock::new());
-    slot.set(verdict).unwrap();
+    let slot = Arc::new(Slot::default());
+    slot.decided(verdict);
     (own::send(address(), ("Add", b"\xa0"), slot), left)
 }
 

@@ -13,9 +13,10 @@ use crate::store::Store;
 pub struct Carried(pub Vec<Rooted>);
 
 /// What a commit brings along: to be told once that has landed.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Landing(Vec<Part>);
 
+#[derive(Clone)]
 struct Part {
     store: Arc<dyn Store>,
     unstored: Arc<Unstored>,
