@@ -230,6 +230,6 @@ def test_work_is_waited_for_in_slices(core: Core) -> None:
     assert done == {"refs": 0, "position": 1, "replayed": False}
     lineage = scope_lineage(core.stores("bob", "relaxed", 50, 500, "", "", None))
     assert lineage is not None
-    assert (lineage["ancestors"], lineage["refs"]) == ([("alice", 1)], 0)
+    assert (lineage["ancestors"], lineage["refs"]) == ([("alice", 2)], 0)
     assert scope_lineage(stores) is None
     assert unfinished_forks(stores) == []

@@ -23,7 +23,7 @@ const CHATS: [&str; 3] = ["a", "b", "c"];
 
 /// One actor: where it stands, what it is, what happened to it, random ids aside. Its whole log is checked, and its
 /// snapshot is what the events make.
-fn actor<K: Kind, T: Debug>(
+pub fn actor<K: Kind, T: Debug>(
     living: &Living,
     parts: &[&str],
     show: impl Fn(&K::State, &Blocks<'_>) -> Result<T>,

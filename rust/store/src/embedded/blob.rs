@@ -82,6 +82,11 @@ impl BlobFiles {
     pub(super) fn make_folder(&self, path: &Path) -> io::Result<PathBuf> {
         let directory = parent(path).to_owned();
         if !self.folders_synced().contains(&directory) {
+            if !self.root.is_dir() {
+                // Somebody removed it. What is missing in it is told elsewhere; new files have a place again.
+                self.disk.make_directory(&self.root)?;
+                self.counted(self.disk.sync_directory(parent(&self.root)))?;
+            }
             self.disk.make_directory(&directory)?;
             self.counted(self.disk.sync_directory(&self.root))?;
             self.folders_synced().insert(directory.clone());
@@ -285,15 +290,22 @@ impl BlobFiles {
         }
     }
 
-    /// Every file below `blobs/` (trees too) but for uploads under way: name as in the rows, size.
+    /// Every file below `blobs/` (trees too) but for uploads under way: name as in the rows, size. None where there is no
+    /// such folder: what rows miss then is told by who reads or verifies them.
     pub(super) fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let mut found = Vec::new();
-        for folder in fs::read_dir(&self.root)? {
+        let Some(folders) = unless_missing(fs::read_dir(&self.root))? else {
+            return Ok(found);
+        };
+        for folder in folders {
             let folder = folder?;
             if !folder.file_type()?.is_dir() || folder.file_name() == UPLOADS {
                 continue;
             }
-            for file in fs::read_dir(folder.path())? {
+            let Some(files) = unless_missing(fs::read_dir(folder.path()))? else {
+                continue;
+            };
+            for file in files {
                 let file = file?;
                 let name = format!(
                     "{}/{}",
@@ -307,6 +319,13 @@ impl BlobFiles {
             }
         }
         Ok(found)
+    }
+}
+
+fn unless_missing<T>(listed: io::Result<T>) -> io::Result<Option<T>> {
+    match listed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        listed => listed.map(Some),
     }
 }
 
