@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use treering_actor::messages::{Connector, Message, UserConfigUpdated};
+use treering_actor::messages::{CliConnector, Connector, Message, UserConfigUpdated};
 use treering_actor::own::{self, Left, Own, Ruling, Shown, Verdict};
 use treering_actor::stores::chats::{self, ChatKind};
 use treering_actor::stores::connectors::ConnectorsKind;
@@ -424,7 +424,10 @@ fn connector(name: String) -> Connector {
     Connector {
         name,
         r#type: "cli".to_owned(),
-        cli: Some(Box::default()),
+        cli: Some(Box::new(CliConnector {
+            command: "ls".to_owned(),
+            ..CliConnector::default()
+        })),
         ..Connector::default()
     }
 }
