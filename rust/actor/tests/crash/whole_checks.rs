@@ -182,8 +182,8 @@ fn crash(
         .open()
         .map_err(|error| format!("it does not open: {error}"))?;
     let at = least + is_one_of(&living, &lived.pictures[least..=most])?;
-    // All that was answered; and, where nothing of the one that was under way is to be seen, not that one.
-    answers_again(&living, &lived.receipts[..least], least)?;
+    // As far as the one that was under way left it: what it erased is not answered any more.
+    answers_again(&living, &lived.receipts[..least], at)?;
     is_one_of(&living, &lived.pictures[at..=at])?;
     living.let_go();
     for (at, deed) in LIFE.iter().enumerate().skip(least) {
@@ -236,7 +236,7 @@ fn fail_everywhere(lived: &Lived, stride: usize, losses: impl Fn(u64) -> Vec<Los
         faults.len(),
         shown.join("\n")
     );
-    assert!(crashes > 300 / stride, "{crashes}");
+    assert!(crashes * stride > 200, "{crashes}");
 }
 
 #[test]
