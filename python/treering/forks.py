@@ -13,8 +13,8 @@ from treering._core import StoresCore
 class Ancestor:
     """A scope that another one comes of."""
 
-    scope: str
-    """Its name at the fork."""
+    scope: str | None
+    """Its name; None if it was erased since."""
     position: int
     """The fork has what commits up to this one left there, and nothing of later ones."""
 
@@ -42,8 +42,8 @@ class UnfinishedFork:
 
     scope: str
     """The scope that it is to be."""
-    of: str
-    """The scope that it is of."""
+    of: str | None
+    """The scope that it is of; None if that has nothing any more."""
     holder: str | None
     """What the one says who makes it just now; None if nobody does."""
     refs: int

@@ -34,7 +34,7 @@ pub fn fork_scope(stores: &StoresCore, name: Text, command_id: Option<Text>) -> 
     PyWork::start(move |progress| fork(&*store, &from, &name, &options, progress).map(Answer::Fork))
 }
 
-/// What the scope was forked of: (ancestors as (scope, position), time, refs).
+/// What the scope was forked of: (ancestors as (scope or None, position), time, refs).
 #[pyfunction]
 #[pyo3(signature = (stores))]
 pub fn scope_lineage<'py>(
@@ -51,7 +51,8 @@ pub fn scope_lineage<'py>(
 fn lineage_object(py: Python<'_>, lineage: Lineage) -> Result<Bound<'_, PyDict>> {
     let object = PyDict::new(py);
     let ancestors = lineage.ancestors.into_iter();
-    let ancestors: Vec<(String, u64)> = ancestors.map(|one| (one.scope, one.until)).collect();
+    let ancestors: Vec<(Option<String>, u64)> =
+        ancestors.map(|one| (one.scope, one.until)).collect();
     object.set_item("ancestors", ancestors)?;
     object.set_item("at_ms", lineage.at_ms)?;
     object.set_item("refs", lineage.refs)?;

@@ -23,7 +23,7 @@ const CHATS: [&str; 3] = ["a", "b", "c"];
 
 /// One actor: where it stands, what it is, what happened to it, random ids aside. Its whole log is checked, and its
 /// snapshot is what the events make.
-fn actor<K: Kind, T: Debug>(
+pub fn actor<K: Kind, T: Debug>(
     living: &Living,
     parts: &[&str],
     show: impl Fn(&K::State, &Blocks<'_>) -> Result<T>,
@@ -153,9 +153,8 @@ pub fn is_one_of(living: &Living, allowed: &[&str]) -> Result<usize, String> {
 }
 
 /// That it goes on: what was answered is answered again as it was and changes nothing, garbage can be collected to the
-/// last block, and more can be done. `receipts`: of the acts that were answered.
-pub fn goes_on(living: &Living, receipts: &[Vec<Receipt>]) -> Result<(), String> {
-    let before = picture(living).map_err(|error| error.to_string())?;
+/// last block, and more can be done. `receipts`: of the acts that were answered; `before`: its picture.
+pub fn goes_on(living: &Living, receipts: &[Vec<Receipt>], before: &str) -> Result<(), String> {
     for (at, (act, first)) in LIFE.iter().zip(receipts).enumerate() {
         if act.command_id(at).is_none() {
             continue;

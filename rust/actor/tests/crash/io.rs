@@ -31,7 +31,7 @@ fn pictures(history_events: Option<u64>) -> Vec<String> {
 }
 
 /// An error that tells a caller what to do.
-fn store_error(error: &ActorError, when: &str) -> StoreError {
+pub fn store_error(error: &ActorError, when: &str) -> StoreError {
     match error {
         ActorError::Store(error) | ActorError::Thread(ThreadError::Store(error))
             if matches!(
@@ -58,7 +58,7 @@ fn open(home: &Home) -> Living {
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
-enum Wrong {
+pub enum Wrong {
     /// An operation that is no read.
     Fails(Among, Failure),
     /// A read gives nothing.
@@ -149,7 +149,7 @@ fn in_each(history_events: Option<u64>, stride: usize, least: u64, wrong: Wrong)
     assert!(failing > least, "only {failing} operations failed");
 }
 
-const DEAD: Failure = Failure::Device;
+pub const DEAD: Failure = Failure::Device;
 
 #[test]
 fn a_write_fails_once() {
@@ -183,7 +183,7 @@ fn a_write_or_a_read_fails_once_while_history_ends() {
 }
 
 /// Every one, or where there is less time only some of them: `TREERING_TEST_STRIDE`.
-fn each() -> usize {
+pub fn each() -> usize {
     let said = std::env::var("TREERING_TEST_STRIDE");
     said.map_or(1, |stride| stride.parse().unwrap())
 }

@@ -161,6 +161,11 @@ impl Home {
         }
     }
 
+    /// How the store is opened.
+    pub fn options(self) -> OpenOptions {
+        self.options
+    }
+
     pub fn open(&self) -> Result<Living, StoreError> {
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&self.path, &self.options)?);
         let dispatcher = Dispatcher::new(Arc::clone(&store));

@@ -41,6 +41,7 @@ mod gc;
 mod journal;
 mod leases;
 mod limits;
+mod lineage;
 mod material;
 mod past;
 mod prefixes;
@@ -86,6 +87,7 @@ pub const THEMES: &[Theme] = &[
     decisions::THEME,
     commands::THEME,
     forks::THEME,
+    lineage::THEME,
     journal::THEME,
     past::THEME,
     watching::THEME,
@@ -127,11 +129,11 @@ pub fn theme(name: &str) -> &'static Theme {
 #[macro_export]
 macro_rules! conformance {
     ($backend:expr) => {
-        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, decisions, commands, forks, journal, past, watching, leases, limits, gc, erasure, uploads, reopening, closing);
+        $crate::conformance!($backend => blocks, prefixes, refs, commits, concurrency, decisions, commands, forks, lineage, journal, past, watching, leases, limits, gc, erasure, uploads, reopening, closing);
 
         #[test]
         fn every_theme_runs() {
-            assert_eq!($crate::conformance::THEMES.len(), 18);
+            assert_eq!($crate::conformance::THEMES.len(), 19);
         }
     };
     ($backend:expr => $($theme:ident),+) => {

@@ -82,6 +82,11 @@ impl BlobFiles {
     pub(super) fn make_folder(&self, path: &Path) -> io::Result<PathBuf> {
         let directory = parent(path).to_owned();
         if !self.folders_synced().contains(&directory) {
+            if !self.root.is_dir() {
+                // Somebody removed it. What is missing in it is told elsewhere; new files have a place again.
+                self.disk.make_directory(&self.root)?;
+                self.counted(self.disk.sync_directory(parent(&self.root)))?;
+            }
             self.disk.make_directory(&directory)?;
             self.counted(self.disk.sync_directory(&self.root))?;
             self.folders_synced().insert(directory.clone());
@@ -152,7 +157,8 @@ impl BlobFiles {
     /// What was removed stays so, whatever fails. At most 256 folders. Errors: `Io`.
     pub(super) fn sync_folders(&self) -> Result<()> {
         let failed = |error| io_error("sync", &self.root, error);
-        for folder in fs::read_dir(&self.root).map_err(failed)? {
+        let folders = unless_missing(fs::read_dir(&self.root)).map_err(failed)?;
+        for folder in folders.into_iter().flatten() {
             let folder = folder.map_err(failed)?;
             if folder.file_type().map_err(failed)?.is_dir() {
                 self.disk.sync_directory(&folder.path()).map_err(failed)?;
@@ -285,15 +291,22 @@ impl BlobFiles {
         }
     }
 
-    /// Every file below `blobs/` (trees too) but for uploads under way: name as in the rows, size.
+    /// Every file below `blobs/` (trees too) but for uploads under way: name as in the rows, size. None where there is no
+    /// such folder: what rows miss then is told by who reads or verifies them.
     pub(super) fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let mut found = Vec::new();
-        for folder in fs::read_dir(&self.root)? {
+        let Some(folders) = unless_missing(fs::read_dir(&self.root))? else {
+            return Ok(found);
+        };
+        for folder in folders {
             let folder = folder?;
             if !folder.file_type()?.is_dir() || folder.file_name() == UPLOADS {
                 continue;
             }
-            for file in fs::read_dir(folder.path())? {
+            let Some(files) = unless_missing(fs::read_dir(folder.path()))? else {
+                continue;
+            };
+            for file in files {
                 let file = file?;
                 let name = format!(
                     "{}/{}",
@@ -307,6 +320,13 @@ impl BlobFiles {
             }
         }
         Ok(found)
+    }
+}
+
+fn unless_missing<T>(listed: io::Result<T>) -> io::Result<Option<T>> {
+    match listed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        listed => listed.map(Some),
     }
 }
 

@@ -4,7 +4,8 @@
 //! touches nothing any more.
 //! Never: a fault that the call could not meet in a real store.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Result, StoreError};
@@ -91,9 +92,24 @@ pub(super) struct Injected {
     pub(super) failure: Option<Fault>,
 }
 
+/// What is done before a call.
+type Before = Box<dyn Fn(Call) + Send + Sync>;
+
+#[derive(Default)]
+struct Plan {
+    state: Mutex<State>,
+    before: OnceLock<Before>,
+}
+
 /// A plan of faults. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<Mutex<State>>);
+#[derive(Clone, Default)]
+pub struct Faults(Arc<Plan>);
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Faults").field(&self.state()).finish()
+    }
+}
 
 impl Faults {
     /// Lets the `nth` such call from now on (the first is 1) meet `fault`, and those after it, `times` in
@@ -133,6 +149,12 @@ impl Faults {
         Ok(())
     }
 
+    /// Has something done before each call from now on, outside of any lock: a place where a test comes in between. The
+    /// first one stays.
+    pub fn before_each(&self, work: impl Fn(Call) + Send + Sync + 'static) {
+        drop(self.0.before.set(Box::new(work)));
+    }
+
     /// Forgets what is planned. A store that refuses writes takes them again, as if it were opened anew.
     pub fn heal(&self) {
         let mut state = self.state();
@@ -156,6 +178,9 @@ impl Faults {
 
     /// Counts a call, and says what is to be done to it. `leased`: it is a commit that shows a lease.
     pub(super) fn meet(&self, call: Call, leased: bool) -> Injected {
+        if let Some(before) = self.0.before.get() {
+            before(call);
+        }
         let mut state = self.state();
         let counted = Call::ALL.iter().position(|known| *known == call);
         if let Some(count) = counted.and_then(|at| state.calls.get_mut(at)) {
@@ -199,7 +224,7 @@ impl Faults {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

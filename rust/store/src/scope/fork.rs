@@ -4,20 +4,24 @@
 //! (`forking.rs`), while others write: what moved in the origin meanwhile is in the journal, and follows. The last commit
 //! copies what is left, and the scope is there. Either way the fork is the origin as it was at ONE moment, that of its
 //! last commit, which is decided when its turn comes: with what the origin is then.
+//! What says of which scope it is says so by a digest; the name is said by a receipt of the origin (`lineage.rs`), which its
+//! first fork leaves there in a commit before.
 //! Promises: a crash leaves nothing that is seen; versions of refs count anew; leases and holds stay behind, receipts
-//! are found through the lineage, what is in quarantine is the origin's alone. Must never: write to a scope that has refs.
+//! are found through the lineage, what is in quarantine is the origin's alone. Must never: write to a scope that has refs,
+//! or the origin's name into what is the fork's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::forking::{self, AT_A_TIME, FORKING, Making};
-use super::lineage::Lineage;
+use super::lineage::{Lineage, Origin, name_receipt};
 use super::refs::{self, renamed};
 use crate::commit::{
     Address, COMMIT_MOVES_MAX, Change, Command, Commit, Durability, Expect, RefMove, RefValue,
 };
 use crate::cursor::Cursor;
 use crate::decide::{Decide, Decided, View};
+use crate::erasure::digest_of_scope;
 use crate::error::{Result, StoreError};
 use crate::name::{RefName, check_scope};
 use crate::progress::{Progress, Stage};
@@ -70,7 +74,7 @@ pub struct Forked {
 
 /// Forks `from` as `to`. O(refs), no block is written or read.
 ///
-/// Errors: `BeingForked` if `from` itself is being made; `ScopeTaken` if `to` has refs, or was forked of something before; `Invalid` for names that can't be, or are
+/// Errors: `BeingForked` if `from` itself is being made; `BeingErased` while what an erase left of it is still there; `ScopeTaken` if `to` has refs, or was forked of something before; `Invalid` for names that can't be, or are
 /// the same; `LimitExceeded` for a ref whose name is too long there, or a fork of too many forks; `LeaseHeld` while
 /// somebody else makes `to`; `CommandMismatch`; `Corrupt` for a broken ref of the origin; `Cancelled`, and those of a
 /// commit: what was written until then is hidden, and the next fork of `from` to `to` goes on from there.
@@ -98,6 +102,7 @@ pub fn fork(
     let forking = Fork {
         store,
         from,
+        digest: digest_of_scope(&store.erasures()?.store_id, from),
         to,
         options,
         progress,
@@ -140,6 +145,8 @@ fn command(from: &str, to: &str, id: Option<&str>) -> Option<Command> {
 struct Fork<'f> {
     store: &'f dyn Store,
     from: &'f str,
+    /// What stands for `from` in what is the fork's.
+    digest: [u8; 32],
     to: &'f str,
     options: &'f ForkOptions,
     progress: &'f Progress,
@@ -225,8 +232,8 @@ impl Fork<'_> {
 
     /// More than one commit takes.
     fn in_steps(&self) -> Result<Forked> {
-        let owner = format!("forking {}", self.from);
-        let making = Making::take(self.store, self.to, &owner, self.options.at_a_time)?;
+        // The row of a lease outlives it: no name.
+        let making = Making::take(self.store, self.to, "forking", self.options.at_a_time)?;
         self.begin(&making)?;
         let since = self.store.head()?.cursor();
         let refs = self.origin()?;
@@ -242,7 +249,11 @@ impl Fork<'_> {
     fn begin(&self, making: &Making<'_>) -> Result<()> {
         let marker = forking::marker(self.to)?;
         if let Some(value) = self.store.read_ref(&marker)? {
-            if forking::origin(self.to, &value)? == self.from {
+            let same = match forking::origin(self.to, &value)? {
+                Origin::Digest(digest) => digest == self.digest,
+                Origin::Name(name) => name == self.from,
+            };
+            if same {
                 return Ok(());
             }
             making.clear(self.to)?;
@@ -269,7 +280,7 @@ impl Fork<'_> {
                     expect: Expect::Absent,
                     change: Change::Set {
                         target: first.ok_or(StoreError::Refused)?.target,
-                        record: forking::record(self.from)?,
+                        record: forking::record(self.digest)?,
                     },
                 },
             })),
@@ -287,6 +298,7 @@ impl Fork<'_> {
         mut since: Cursor,
         making: Option<&Making<'_>>,
     ) -> Result<Forked> {
+        self.leave_name()?;
         // Writers who are faster than these rounds are met by the last commit, which is refused then.
         for _ in 0..TRIES {
             let late = self.store.head()?.position.saturating_sub(since.position);
@@ -305,6 +317,7 @@ impl Fork<'_> {
         }
         let finish = Arc::new(Finish {
             from: self.from.to_owned(),
+            digest: self.digest,
             to: self.to.to_owned(),
             since: since.position,
             refs,
@@ -344,6 +357,19 @@ impl Fork<'_> {
             position: committed.position,
             replayed: false,
         })
+    }
+
+    /// Sees to it that the origin says its name to its forks: once, in a commit of its own, that goes with it. An erase that
+    /// comes between this and the last commit is met there: what it wrote over is not known any more.
+    fn leave_name(&self) -> Result<()> {
+        let ticket = self.store.submit(Commit {
+            scope: self.from.to_owned(),
+            receipts: vec![name_receipt(&self.digest, self.from)?],
+            // The last commit is synced, and that syncs what it rests on.
+            durability: Durability::Relaxed,
+            ..Commit::default()
+        });
+        ticket.wait().map(drop)
     }
 
     /// Refs of the origin that later commits moved; `since` is where the journal ends then.
@@ -479,6 +505,7 @@ enum Outcome {
 #[derive(Debug)]
 struct Finish {
     from: String,
+    digest: [u8; 32],
     to: String,
     /// Commits up to there are in `refs`.
     since: u64,
@@ -548,7 +575,7 @@ impl Decide for Finish {
             return Err(StoreError::Refused);
         }
         let before = view.lineage(&self.from)?;
-        let lineage = Lineage::of_fork(&self.from, before, at_ms, count)?;
+        let lineage = Lineage::of_fork(self.digest, before, at_ms, count)?;
         self.end(
             Outcome::Done { refs: count },
             Ok(Decided {

@@ -6,10 +6,12 @@
 //! [`discard`] clears it away for good. Until then it keeps blocks as every ref does.
 //! Must never: hide a scope that anybody wrote to.
 
-use treering_block::{Event, Ipld, Reader, cbor};
+use treering_block::{Reader, cbor};
 
+use super::lineage::Origin;
 use super::refs;
 use crate::commit::{Change, Commit, Durability, Expect, LeaseToken, RefMove, RefValue};
+use crate::erasure::digest_of_scope;
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::ledger::Ledger;
@@ -52,27 +54,24 @@ pub(crate) fn expect_made(commit: &Commit, ledger: &mut dyn Ledger) -> Result<()
     })
 }
 
-/// What stands beside the marker: of which scope the fork is.
-pub(crate) fn record(from: &str) -> Result<Vec<u8>> {
-    cbor::encode(&Ipld::String(from.to_owned()))
+/// What stands beside the marker: of which scope the fork is, by its digest.
+pub(crate) fn record(from: [u8; 32]) -> Result<Vec<u8>> {
+    cbor::encode(&Origin::Digest(from).to_ipld())
         .map_err(|refused| StoreError::Block(refused.into()))
 }
 
 /// Of which scope the fork is that a marker stands for.
-pub(super) fn origin(scope: &str, marker: &RefValue) -> Result<String> {
+pub(super) fn origin(scope: &str, marker: &RefValue) -> Result<Origin> {
     let mut input = Reader::new(&marker.record);
-    let from = match input.next() {
-        Ok(Event::Str(from)) => from.to_owned(),
-        _ => String::new(),
-    };
-    if from.is_empty() || input.finish().is_err() {
-        return Err(StoreError::Corrupt {
+    let from = input.next().ok().and_then(|event| Origin::read(&event));
+    match from {
+        Some(from) if input.finish().is_ok() => Ok(from),
+        _ => Err(StoreError::Corrupt {
             what: "ref",
             which: format!("{scope}/{FORKING}/"),
             detail: "it does not say of which scope the fork is".into(),
-        });
+        }),
     }
-    Ok(from)
 }
 
 /// The right to make a scope: one at a time, a killed holder's is taken over. Given back when it is dropped.
@@ -86,11 +85,6 @@ pub(super) struct Making<'s> {
 impl<'s> Making<'s> {
     /// Errors: `LeaseHeld` while somebody alive makes it.
     pub fn take(store: &'s dyn Store, scope: &str, owner: &str, at_a_time: usize) -> Result<Self> {
-        let mut end = owner.len().min(crate::lease::OWNER_BYTES_MAX);
-        while !owner.is_char_boundary(end) {
-            end -= 1;
-        }
-        let owner = owner.get(..end).unwrap_or_default();
         let lease = store.lease_acquire(&marker(scope)?, owner)?;
         Ok(Self {
             store,
@@ -157,8 +151,8 @@ impl Drop for Making<'_> {
 pub struct Unfinished {
     /// The scope that it is to be.
     pub scope: String,
-    /// The scope that it is of.
-    pub from: String,
+    /// The scope that it is of; None if that has no refs any more.
+    pub from: Option<String>,
     /// Who makes it now; None if nobody does.
     pub holder: Option<String>,
     /// Refs that are there already.
@@ -188,13 +182,24 @@ pub fn unfinished(store: &dyn Store) -> Result<Vec<Unfinished>> {
             let lease = store.lease_state(&name)?;
             let scope = name.scope().to_owned();
             found.push(Unfinished {
-                from: origin(&scope, &value?)?,
+                from: known_as(store, origin(&scope, &value?)?)?,
                 holder: lease.filter(|lease| lease.held).map(|lease| lease.owner),
                 refs: (refs::all_hidden(store, &scope)?.len() as u64).saturating_sub(1),
                 scope,
             });
         }
     }
+}
+
+/// The name of a scope that has refs.
+fn known_as(store: &dyn Store, origin: Origin) -> Result<Option<String>> {
+    let digest = match origin {
+        Origin::Name(name) => return Ok(Some(name)),
+        Origin::Digest(digest) => digest,
+    };
+    let store_id = store.erasures()?.store_id;
+    let mut scopes = store.scopes()?.into_iter();
+    Ok(scopes.find(|scope| digest_of_scope(&store_id, scope) == digest))
 }
 
 /// Takes away what a fork that was cut short left; how many refs. O(refs of the store's that are there).
@@ -229,8 +234,11 @@ mod tests {
             target: treering_block::Cid::of_raw(b"x"),
             record,
         };
-        let made = value(record("a/b").unwrap());
-        assert_eq!(origin("x", &made).unwrap(), "a/b");
+        let made = value(record([7; 32]).unwrap());
+        assert_eq!(origin("x", &made).unwrap(), Origin::Digest([7; 32]));
+        // As it was before.
+        let named = value(b"\x63a/b".to_vec());
+        assert_eq!(origin("x", &named).unwrap(), Origin::Name("a/b".into()));
         for broken in [
             vec![],
             vec![0x60],

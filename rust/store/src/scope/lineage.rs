@@ -4,8 +4,11 @@
 //! the nearest first, each with the position in the journal up to which that scope's receipts are the fork's too. So a
 //! command that was done before the fork is answered there as well, and one that was done in the origin afterwards is
 //! unknown to it. It goes when the scope's receipts go.
-//! Promises: own receipts come first, then those of the nearest scope; at most [`ANCESTORS_MAX`] look-ups more.
-//! Must never: take a receipt that was left after the fork.
+//!
+//! It says which scopes by digests. What name stands behind one is said by a receipt of that scope itself, which its first
+//! fork leaves there: when the scope is erased that goes with all else, and nothing of its forks has its name.
+//! Promises: own receipts come first, then those of the nearest scope; at most two look-ups more for each of
+//! [`ANCESTORS_MAX`]. Must never: take a receipt that was left after the fork; write the name of a scope into another's rows.
 
 use treering_block::{Event, Ipld, Reader, cbor};
 
@@ -31,10 +34,20 @@ pub struct Receipt {
 /// A scope that another one comes of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ancestor {
-    /// Its name then.
-    pub scope: String,
+    /// Its name; None if it was erased since.
+    pub scope: Option<String>,
     /// The newest commit of which the fork has what it left.
     pub until: u64,
+    written: Origin,
+}
+
+/// How a scope is told by what stands in another one's rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// By [`crate::erasure::digest_of_scope`].
+    Digest([u8; 32]),
+    /// By its name, as forks did before there were erasures.
+    Name(String),
 }
 
 /// What a scope was forked of, when.
@@ -56,12 +69,79 @@ pub fn lineage_key(scope: &str) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
+/// The key under which a scope says its name to its forks: BLAKE3 in derive_key mode, context `treering v1 scope name
+/// key`, over the scope's digest.
+pub fn name_key(digest: &[u8; 32]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("treering v1 scope name key");
+    hasher.update(digest);
+    *hasher.finalize().as_bytes()
+}
+
+/// The receipt that a scope has under [`name_key`].
+pub(super) fn name_receipt(digest: &[u8; 32], scope: &str) -> Result<JournalCommand> {
+    let receipt = cbor::encode(&Ipld::String(scope.to_owned()))
+        .map_err(|refused| StoreError::Block(refused.into()))?;
+    Ok(JournalCommand {
+        key: name_key(digest),
+        payload: *blake3::hash(&receipt).as_bytes(),
+        receipt,
+    })
+}
+
+impl Origin {
+    /// As it stands in a list.
+    pub(super) fn to_ipld(&self) -> Ipld {
+        match self {
+            Self::Digest(digest) => Ipld::Bytes(digest.to_vec()),
+            Self::Name(name) => Ipld::String(name.clone()),
+        }
+    }
+
+    /// None for what is neither.
+    pub(super) fn read(event: &Event<'_>) -> Option<Self> {
+        match event {
+            Event::Bytes(digest) => (*digest).try_into().ok().map(Self::Digest),
+            Event::Str(name) if !name.is_empty() => Some(Self::Name((*name).to_owned())),
+            _ => None,
+        }
+    }
+
+    /// Its name, if it is the one that it had up to that commit; None if it was erased since.
+    pub(super) fn name(&self, until: u64, look_up: LookUp<'_>) -> Result<Option<String>> {
+        let digest = match self {
+            Self::Name(name) => return Ok(Some(name.clone())),
+            Self::Digest(digest) => digest,
+        };
+        let Some(left) = look_up(&name_key(digest))? else {
+            return Ok(None);
+        };
+        // Of a later life under the same name: its receipts are none of the fork's.
+        if left.position > until {
+            return Ok(None);
+        }
+        let mut input = Reader::new(&left.receipt);
+        let name = match input.next() {
+            Ok(Event::Str(name)) => Some(name.to_owned()),
+            _ => None,
+        };
+        match name {
+            Some(name) if input.finish().is_ok() => Ok(Some(name)),
+            _ => Err(StoreError::Corrupt {
+                what: "name of a forked scope",
+                which: blake3::Hash::from_bytes(*digest).to_hex().to_string(),
+                detail: "it is no text".into(),
+            }),
+        }
+    }
+}
+
 impl Lineage {
-    /// Of a fork of `from`, whose own lineage is `before`.
+    /// Of a fork of the scope with that digest, whose own lineage is `before`.
     ///
-    /// Errors: `LimitExceeded` over [`ANCESTORS_MAX`] scopes, or where their names are too long together.
+    /// Errors: `LimitExceeded` over [`ANCESTORS_MAX`] scopes, or, where older forks say them, if their names are too long
+    /// together.
     pub(super) fn of_fork(
-        from: &str,
+        from: [u8; 32],
         before: Option<Self>,
         at_ms: i64,
         refs: u64,
@@ -76,11 +156,11 @@ impl Lineage {
             });
         }
         let number = |number: u64| Ipld::Integer(i128::from(number));
-        let mut of = vec![Ipld::List(vec![Ipld::String(from.to_owned())])];
+        let mut of = vec![Ipld::List(vec![Origin::Digest(from).to_ipld()])];
         of.extend(
             older
                 .into_iter()
-                .map(|one| Ipld::List(vec![Ipld::String(one.scope), number(one.until)])),
+                .map(|one| Ipld::List(vec![one.written.to_ipld(), number(one.until)])),
         );
         let form = Ipld::List(vec![
             Ipld::Integer(i128::from(at_ms)),
@@ -99,12 +179,17 @@ impl Lineage {
     }
 
     /// Reads what a fork left. The nearest scope counts up to the fork itself.
-    fn read(scope: &str, left: &Receipt) -> Result<Self> {
-        parse(&left.receipt, left.position).ok_or_else(|| StoreError::Corrupt {
+    fn read(scope: &str, left: &Receipt, look_up: LookUp<'_>) -> Result<Self> {
+        let read = parse(&left.receipt, left.position);
+        let mut read = read.ok_or_else(|| StoreError::Corrupt {
             what: "lineage",
             which: scope.to_owned(),
             detail: "it does not say what the scope was forked of".into(),
-        })
+        })?;
+        for ancestor in &mut read.ancestors {
+            ancestor.scope = ancestor.written.name(ancestor.until, look_up)?;
+        }
+        Ok(read)
     }
 }
 
@@ -143,10 +228,7 @@ fn parse(bytes: &[u8], position: u64) -> Option<Lineage> {
             Event::Array(length) => length,
             _ => return None,
         };
-        let Event::Str(scope) = input.next().ok()? else {
-            return None;
-        };
-        let scope = scope.to_owned();
+        let written = Origin::read(&input.next().ok()?)?;
         let until = match (nth, length) {
             (0, 1) => position,
             (1.., 2) => match input.next().ok()? {
@@ -155,7 +237,11 @@ fn parse(bytes: &[u8], position: u64) -> Option<Lineage> {
             },
             _ => return None,
         };
-        ancestors.push(Ancestor { scope, until });
+        ancestors.push(Ancestor {
+            scope: None,
+            until,
+            written,
+        });
     }
     input.finish().ok()?;
     Some(Lineage {
@@ -171,7 +257,8 @@ pub(crate) type LookUp<'l> = &'l mut dyn FnMut(&[u8; 32]) -> Result<Option<Recei
 /// What a scope was forked of; None if it was not.
 pub(crate) fn read_lineage(scope: &str, look_up: LookUp<'_>) -> Result<Option<Lineage>> {
     let left = look_up(&lineage_key(scope))?;
-    left.map(|left| Lineage::read(scope, &left)).transpose()
+    left.map(|left| Lineage::read(scope, &left, look_up))
+        .transpose()
 }
 
 /// The receipt of a command at `address`: the scope's own, or the one that it has from a scope that it was forked of.
@@ -190,8 +277,12 @@ pub(crate) fn find_receipt(
         return Ok(None);
     };
     for ancestor in &lineage.ancestors {
+        // Its receipts went with the name.
+        let Some(scope) = &ancestor.scope else {
+            continue;
+        };
         // A name that is too long there is one of nothing.
-        let Ok(there) = elsewhere(address, &ancestor.scope) else {
+        let Ok(there) = elsewhere(address, scope) else {
             continue;
         };
         let found = look_up(&receipt_key(&there, id))?;
@@ -216,31 +307,74 @@ fn elsewhere(address: &Address, scope: &str) -> Result<Address> {
 mod tests {
     use super::*;
 
-    fn left(lineage: JournalLineage, position: u64) -> Receipt {
-        let JournalCommand {
-            payload, receipt, ..
-        } = lineage.receipt("x");
+    fn digest(scope: &str) -> [u8; 32] {
+        *blake3::hash(scope.as_bytes()).as_bytes()
+    }
+
+    fn left(command: JournalCommand, position: u64) -> Receipt {
         Receipt {
-            payload,
-            receipt,
+            payload: command.payload,
+            receipt: command.receipt,
             position,
         }
     }
 
+    fn of_fork(from: &str, before: Option<Lineage>, position: u64) -> Receipt {
+        let made = Lineage::of_fork(digest(from), before, 7, 3).unwrap();
+        left(made.receipt("x"), position)
+    }
+
+    /// A scope that left its name with that commit.
+    fn read(scope: &str, lineage: &Receipt, named: &[(&str, u64)]) -> Lineage {
+        let mut look_up = |key: &[u8; 32]| {
+            let known = named
+                .iter()
+                .find(|(name, _)| name_key(&digest(name)) == *key);
+            Ok(known.map(|(name, at)| left(name_receipt(&digest(name), name).unwrap(), *at)))
+        };
+        Lineage::read(scope, lineage, &mut look_up).unwrap()
+    }
+
+    fn told(lineage: &Lineage) -> Vec<(Option<&str>, u64)> {
+        let ancestors = lineage.ancestors.iter();
+        ancestors
+            .map(|one| (one.scope.as_deref(), one.until))
+            .collect()
+    }
+
     #[test]
     fn a_fork_of_a_fork_counts_each_scope_up_to_its_own_fork() {
-        let first = left(Lineage::of_fork("alice", None, 7, 3).unwrap(), 10);
-        let first = Lineage::read("bob", &first).unwrap();
+        let named = [("alice", 9), ("bob", 19)];
+        let first = read("bob", &of_fork("alice", None, 10), &named);
         assert_eq!((first.at_ms, first.refs), (7, 3));
-        let second = Lineage::of_fork("bob", Some(first), 8, 4).unwrap();
-        let second = Lineage::read("carol", &left(second, 20)).unwrap();
-        let ancestor = |scope: &str, until| Ancestor {
-            scope: scope.to_owned(),
-            until,
+        let second = read("carol", &of_fork("bob", Some(first), 20), &named);
+        assert_eq!(told(&second), [(Some("bob"), 20), (Some("alice"), 10)]);
+    }
+
+    #[test]
+    fn an_erased_scope_has_no_name_and_a_later_life_of_it_is_another() {
+        let lineage = of_fork("alice", None, 10);
+        assert_eq!(told(&read("bob", &lineage, &[])), [(None, 10)]);
+        assert_eq!(told(&read("bob", &lineage, &[("alice", 11)])), [(None, 10)]);
+        let without = |text: &[u8]| !lineage.receipt.windows(text.len()).any(|part| part == text);
+        assert!(without(b"alice"));
+    }
+
+    #[test]
+    fn what_a_fork_wrote_when_it_wrote_names_is_read_and_handed_on() {
+        // [7, 3, [["alice"], ["eve", 4]]]
+        let old = b"\x83\x07\x03\x82\x81\x65alice\x82\x63eve\x04".to_vec();
+        let old = Receipt {
+            payload: *blake3::hash(&old).as_bytes(),
+            receipt: old,
+            position: 10,
         };
+        let first = read("bob", &old, &[]);
+        assert_eq!(told(&first), [(Some("alice"), 10), (Some("eve"), 4)]);
+        let second = read("carol", &of_fork("bob", Some(first), 20), &[]);
         assert_eq!(
-            second.ancestors,
-            [ancestor("bob", 20), ancestor("alice", 10)]
+            told(&second),
+            [(None, 20), (Some("alice"), 10), (Some("eve"), 4)]
         );
     }
 
@@ -248,22 +382,32 @@ mod tests {
     fn there_are_limits() {
         let mut lineage = None;
         for nth in 0..ANCESTORS_MAX as u64 {
-            let made = Lineage::of_fork(&format!("s{nth}"), lineage, 0, 0).unwrap();
-            lineage = Some(Lineage::read("x", &left(made, nth)).unwrap());
+            lineage = Some(read("x", &of_fork(&format!("s{nth}"), lineage, nth), &[]));
         }
-        let refused = |lineage: Option<Lineage>, from: &str| {
-            let made = Lineage::of_fork(from, lineage, 0, 0);
+        let refused = |lineage: Option<Lineage>| {
+            let made = Lineage::of_fork([0; 32], lineage, 0, 0);
             assert!(matches!(made, Err(StoreError::LimitExceeded { .. })));
         };
-        refused(lineage, "one too many");
-        let long = "x".repeat(RECEIPT_BYTES_MAX - 8);
-        assert!(Lineage::of_fork(&long, None, 0, 0).is_ok());
-        refused(None, &format!("{long}x"));
+        refused(lineage);
+        // As long as one may be that older forks wrote.
+        let old = |length: usize| Lineage {
+            ancestors: vec![Ancestor {
+                scope: None,
+                until: 1,
+                written: Origin::Name("x".repeat(length)),
+            }],
+            at_ms: 0,
+            refs: 0,
+        };
+        // Beside it stand 3 + 1 bytes, 1 + 34 of the digest, 1 + 3 + 1 of the name and its commit.
+        let most = RECEIPT_BYTES_MAX - 44;
+        assert!(Lineage::of_fork([0; 32], Some(old(most)), 0, 0).is_ok());
+        refused(Some(old(most + 1)));
     }
 
     #[test]
     fn what_no_fork_wrote_is_no_lineage() {
-        let whole = left(Lineage::of_fork("alice", None, 7, 3).unwrap(), 10).receipt;
+        let whole = of_fork("alice", None, 10).receipt;
         for length in 0..whole.len() {
             assert_eq!(parse(&whole[..length], 1), None, "{length}");
         }
@@ -271,9 +415,24 @@ mod tests {
         for broken in [
             vec![0x80],
             vec![0x83, 0, 0, 0x80],
+            vec![0x83, 0, 0, 0x81, 0x81, 0x60],
+            vec![0x83, 0, 0, 0x81, 0x81, 0x41, 1],
             vec![0x83, 0, 0, 0x81, 0x82, 0x61, b'a', 1],
         ] {
             assert_eq!(parse(&broken, 1), None, "{broken:?}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_told() {
+        let mut look_up = |_: &[u8; 32]| {
+            Ok(Some(Receipt {
+                payload: [0; 32],
+                receipt: vec![0],
+                position: 1,
+            }))
+        };
+        let read = Lineage::read("bob", &of_fork("alice", None, 10), &mut look_up);
+        assert!(matches!(read, Err(StoreError::Corrupt { .. })));
     }
 }

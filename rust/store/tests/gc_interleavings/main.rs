@@ -1,7 +1,8 @@
 //! Collections and commits in many orders, chosen by shuttle: the production code over the store in memory,
 //! each commit in one piece, and each look and each change of a collection, as snapshots and the write lock make it.
 //!
-//! After every piece all invariants are asserted; see `world`. That they can fail, `planted` shows.
+//! After every piece all invariants are asserted; see `world`. That they can fail, `planted` shows. `scopes` does the same
+//! for what is done with a whole scope.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -12,5 +13,6 @@
 mod ground;
 mod orders;
 mod planted;
+mod scopes;
 mod world;
 mod writers;
