@@ -62,15 +62,6 @@ struct Living {
     clock: Clock,
 }
 
-fn directory() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        tempfile::tempdir_in(memory).unwrap()
-    } else {
-        tempfile::tempdir().unwrap()
-    }
-}
-
 impl Living {
     fn act(&mut self, act: Act, path: &Path, bucket: &Arc<SimulatedBucket>) -> Result<()> {
         if self.store.is_none() || matches!(act, Act::Reopen) {
