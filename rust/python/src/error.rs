@@ -324,6 +324,7 @@ fn of_store(error: StoreError) -> Raised {
             path,
             source,
         } => io_failure(&message, action, path, &source),
+        StoreError::Bucket { object, .. } => raised("Unavailable").text("which", object),
         StoreError::Block(error) => of_block(&error),
     }
 }

@@ -241,6 +241,18 @@ pub enum StoreError {
         /// The system's answer.
         source: Arc<std::io::Error>,
     },
+    /// An object store did not do what it was asked, as often as it was asked.
+    #[error("{action} {object:?} in {bucket}: {why}")]
+    Bucket {
+        /// What was tried, as a verb: `read`.
+        action: &'static str,
+        /// The object, or what its name begins with.
+        object: String,
+        /// The bucket's URL.
+        bucket: String,
+        /// The last answer, or that there was none; and what to do.
+        why: String,
+    },
     /// Invalid bytes given by the caller.
     #[error(transparent)]
     Block(#[from] BlockError),
@@ -253,6 +265,7 @@ fn advice(what: &str) -> &'static str {
         "database" => {
             "`treering verify --repair` mends what can be proved; if that fails, restore a backup"
         }
+        "bucket" => "nothing is read or written there until then",
         _ => "run `treering verify`, which mends what can be proved with `--repair`",
     }
 }

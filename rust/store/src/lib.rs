@@ -7,6 +7,7 @@
 //! under its lock.
 
 pub mod blob_tree;
+pub mod bucket;
 pub mod clock;
 pub mod collections;
 pub mod commit;
@@ -44,6 +45,7 @@ pub mod upload;
 pub mod vacuum;
 pub mod verify;
 
+pub use bucket::{Bucket, Object};
 pub use clock::Clock;
 pub use collections::{Carried, Landing, Large, Rooted, Version};
 pub use commit::{
