@@ -55,6 +55,10 @@ pub trait Bucket: fmt::Debug + Send + Sync {
     /// Gives an upload up; its parts go. One that is unknown to the server is no error.
     fn abort(&self, name: &str, upload: &str) -> Result<()>;
 
+    /// What the server calls the uploads in parts that are under way for just that name: those of killed processes too. A
+    /// server that can't tell has none.
+    fn uploads(&self, name: &str) -> Result<Vec<String>>;
+
     /// The bytes of an object, None if there is none.
     fn size(&self, name: &str) -> Result<Option<u64>>;
 
