@@ -65,6 +65,37 @@ impl Groups {
         self.length = self.length.saturating_add(group.len() as u64);
     }
 
+    /// Those of content that is cut into groups with these chaining values. None unless it has more than one, and they are as
+    /// many as it has: a single one is proved by the digest itself.
+    pub fn from_values(values: &[u8], length: u64) -> Option<Self> {
+        let (values, []) = values.as_chunks::<{ blake3::OUT_LEN }>() else {
+            return None;
+        };
+        let fits = length > GROUP as u64 && values.len() as u64 == length.div_ceil(GROUP as u64);
+        fits.then(|| Self {
+            values: values.to_vec(),
+            length,
+            only: None,
+        })
+    }
+
+    /// The chaining value of each group, 32 bytes each, one behind the other.
+    pub fn values(&self) -> &[u8] {
+        self.values.as_flattened()
+    }
+
+    /// Whether these bytes are the group at `offset`, a multiple of [`GROUP`].
+    pub fn has_group(&self, offset: u64, group: &[u8]) -> bool {
+        let length = self.length.saturating_sub(offset).min(GROUP as u64);
+        if length == 0 || group.len() as u64 != length || !offset.is_multiple_of(GROUP as u64) {
+            return false;
+        }
+        match self.only {
+            Some(digest) => *blake3::hash(group).as_bytes() == digest,
+            None => chaining_value(group, offset) == self.value(offset, length),
+        }
+    }
+
     /// Bytes so far.
     pub fn length(&self) -> u64 {
         self.length

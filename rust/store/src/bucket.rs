@@ -55,8 +55,8 @@ pub trait Bucket: fmt::Debug + Send + Sync {
     /// Gives an upload up; its parts go. One that is unknown to the server is no error.
     fn abort(&self, name: &str, upload: &str) -> Result<()>;
 
-    /// What the server calls the uploads in parts that are under way for just that name: those of killed processes too. A
-    /// server that can't tell has none.
+    /// What the server calls the uploads in parts that were begun for exactly this name and neither completed nor given up: of
+    /// somebody who was killed before he could note it. A server that can't tell has none.
     fn uploads(&self, name: &str) -> Result<Vec<String>>;
 
     /// The bytes of an object, None if there is none.

@@ -265,6 +265,7 @@ fn advice(what: &str) -> &'static str {
         "database" => {
             "`treering verify --repair` mends what can be proved; if that fails, restore a backup"
         }
+        "bucket" => "nothing is read or written there until then",
         _ => "run `treering verify`, which mends what can be proved with `--repair`",
     }
 }

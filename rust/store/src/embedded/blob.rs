@@ -4,25 +4,28 @@
 //! twice; reads are checked, of the whole file against the digest, of a range against the tree.
 //! Never: a file that a row names is changed or removed.
 //!
-//! What a store keeps elsewhere than in its directory has its seam here: nothing else knows of paths of large blocks.
+//! What a store keeps elsewhere than in its directory has its seam here: nothing else knows of paths of large blocks, or
+//! whether they are objects ([`super::objects`]).
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use treering_block::limits::NODE_BYTES_MAX;
-use treering_block::{Block, Cid};
+use treering_block::{Block, Cid, Codec};
 use ulid::Ulid;
 
 use super::blob_file::BlobFile;
 use super::block_rows::{BlockRow, broken_bytes};
 use super::disk::{Disk, parent};
+use super::objects::{ObjectFile, Objects};
 use super::sqlite_error::io_error;
 use super::tally::Tally;
 use crate::blob_tree::{GROUP, Groups};
+use crate::commit::BLOB_BYTES_MIN;
 use crate::error::Result;
 
 /// Where uploads under way lie, below `blobs/`.
@@ -39,6 +42,40 @@ pub(super) struct BlobFiles {
     /// Folders whose entry in the root is known to be on disk. That one is there tells nothing: whoever
     /// made it may have died, or failed, before its entry was synced.
     synced: Arc<Mutex<HashSet<PathBuf>>>,
+    /// Where they are instead, if not here. Set once the store's rows were read.
+    objects: Arc<OnceLock<Arc<Objects>>>,
+}
+
+/// A large block that is read in pieces.
+pub(super) enum OpenBlob {
+    File(BlobFile),
+    Object(ObjectFile),
+}
+
+impl OpenBlob {
+    /// Bytes of the block, as its row says.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::File(file) => file.size(),
+            Self::Object(object) => object.size(),
+        }
+    }
+
+    /// Bytes `offset .. offset + length` as far as there are, checked. Errors: `Corrupt`, `Io`, `Bucket`.
+    pub(super) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        match self {
+            Self::File(file) => file.read(offset, length),
+            Self::Object(object) => object.read(offset, length),
+        }
+    }
+
+    /// Whether all of it is what it should be. Errors: as above.
+    pub(super) fn check(&self) -> Result<()> {
+        match self {
+            Self::File(file) => file.check(),
+            Self::Object(object) => object.check(),
+        }
+    }
 }
 
 impl BlobFiles {
@@ -48,12 +85,39 @@ impl BlobFiles {
             tally,
             disk,
             synced: Arc::default(),
+            objects: Arc::default(),
+        }
+    }
+
+    /// They are objects from now on.
+    pub(super) fn set_objects(&self, objects: Objects) {
+        drop(self.objects.set(Arc::new(objects)));
+    }
+
+    pub(super) fn objects(&self) -> Option<&Arc<Objects>> {
+        self.objects.get()
+    }
+
+    /// Whether a block that a commit brings is stored apart from its row. Nodes go to no bucket: what is read link by link, and
+    /// what is decided under the write lock, must not wait for the network.
+    pub(super) fn is_apart(&self, block: &Block) -> bool {
+        block.bytes.len() >= BLOB_BYTES_MIN
+            && (self.objects().is_none() || block.cid.codec() == Codec::Raw)
+    }
+
+    /// A row names the file, or another one its block. Touches the directory at most.
+    pub(super) fn settle(&self, name: &str) {
+        if let Some(objects) = self.objects() {
+            objects.settle(name);
         }
     }
 
     /// Writes a block's bytes and tree, and returns the name for its row. Errors: `DiskFull`, `Io`;
-    /// nothing is left behind then.
+    /// nothing is left behind then. `Bucket`. Where there is a bucket, not to be called under the write lock.
     pub(super) fn write(&self, block: &Block) -> Result<String> {
+        if let Some(objects) = self.objects() {
+            return objects.write(block);
+        }
         let name = new_name(block.cid.digest());
         let path = self.root.join(&name);
         let written = self.write_files(&path, &block.bytes);
@@ -136,8 +200,12 @@ impl BlobFiles {
         synced
     }
 
-    /// Removes a file that no row names: its block turned out to be there, or its commit was refused.
+    /// Removes a file that no row names: its block turned out to be there, or its commit was refused. An object goes
+    /// behind the caller's back, since he may have the write lock.
     pub(super) fn remove(&self, name: &str) {
+        if let Some(objects) = self.objects() {
+            return objects.remove_later(name);
+        }
         let path = self.root.join(name);
         for path in [tree_path(&path), path] {
             match self.disk.remove(&path) {
@@ -161,8 +229,11 @@ impl BlobFiles {
         Ok(())
     }
 
-    /// The whole block in memory, checked. Errors: `Corrupt`, `Io`.
+    /// The whole block in memory, checked. Errors: `Corrupt`, `Io`, `Bucket`.
     pub(super) fn read(&self, row: &BlockRow) -> Result<Arc<[u8]>> {
+        if let OpenBlob::Object(object) = self.open(row)? {
+            return object.read_whole();
+        }
         let path = self.path_of(row)?;
         // The row's size bounds what is read: a file that grew is corrupt, not a way to take all memory.
         let mut bytes = Vec::new();
@@ -185,21 +256,44 @@ impl BlobFiles {
         }
     }
 
-    /// Whether the block's file is there, as long as it has to be: what can be told without reading it.
+    /// Whether the block's file is there, as long as it has to be: what can be told without reading it. Where there is a
+    /// bucket, not to be called under the write lock.
     pub(super) fn has_length_of(&self, row: &BlockRow) -> bool {
+        if let Some(objects) = self.objects() {
+            return objects.has_length_of(row);
+        }
+        self.is_as_long(row)
+    }
+
+    /// The same under the write lock: of an object it says what who brings the block found before.
+    pub(super) fn had_length_of(&self, row: &BlockRow) -> bool {
+        match self.objects() {
+            Some(objects) => !objects.was_broken(row),
+            None => self.is_as_long(row),
+        }
+    }
+
+    fn is_as_long(&self, row: &BlockRow) -> bool {
         let about = self.path_of(row).map(std::fs::metadata);
         about.is_ok_and(|about| about.is_ok_and(|about| about.len() == row.size))
     }
 
     /// The block's file, to be read in pieces. Errors: `Corrupt`, `Io`.
-    pub(super) fn open(&self, row: &BlockRow) -> Result<BlobFile> {
-        BlobFile::open(&self.disk, self.path_of(row)?, row)
+    pub(super) fn open(&self, row: &BlockRow) -> Result<OpenBlob> {
+        let path = self.path_of(row)?;
+        match self.objects() {
+            Some(objects) => ObjectFile::open(objects, row).map(OpenBlob::Object),
+            None => BlobFile::open(&self.disk, path, row).map(OpenBlob::File),
+        }
     }
 
     /// The bytes of a file of ours, whoever names it, if they could be a node's; None if it can't be read, or has
     /// more. Not checked.
     pub(super) fn read_small(&self, name: &str) -> Option<Vec<u8>> {
         digest_and_time(name)?;
+        if let Some(objects) = self.objects() {
+            return objects.read_named(name, NODE_BYTES_MAX as u64);
+        }
         let mut bytes = Vec::new();
         let limit = NODE_BYTES_MAX as u64 + 1;
         let file = File::open(self.root.join(name)).ok()?;
@@ -210,12 +304,18 @@ impl BlobFiles {
     /// The bytes of a file of ours, whoever names it; None if it can't be read. Not checked, and all in memory.
     pub(super) fn read_named(&self, name: &str) -> Option<Vec<u8>> {
         digest_and_time(name)?;
+        if let Some(objects) = self.objects() {
+            return objects.read_named(name, u64::MAX);
+        }
         fs::read(self.root.join(name)).ok()
     }
 
     /// Digest and length of a file of ours, whoever names it, read piece by piece; None if it can't be read.
     pub(super) fn hash(&self, name: &str) -> Option<([u8; 32], u64)> {
         digest_and_time(name)?;
+        if let Some(objects) = self.objects() {
+            return objects.hash(name);
+        }
         let mut file = self.disk.open_to_read(&self.root.join(name)).ok()?;
         let mut hasher = blake3::Hasher::new();
         let length = io::copy(&mut file, &mut hasher).ok()?;
@@ -231,6 +331,9 @@ impl BlobFiles {
     /// A copy of a file of ours under a new name, with its tree. Errors: `Corrupt` unless it hashes to that digest;
     /// `DiskFull`, `Io`; nothing is left behind then.
     pub(super) fn copy(&self, from: &str, cid: &Cid) -> Result<String> {
+        if let Some(objects) = self.objects() {
+            return objects.copy(from, cid);
+        }
         let name = new_name(cid.digest());
         let (source, path) = (self.root.join(from), self.root.join(&name));
         let copied = self.copy_files(&source, &path);
@@ -285,8 +388,26 @@ impl BlobFiles {
         }
     }
 
-    /// Every file below `blobs/` (trees too) but for uploads under way: name as in the rows, size.
-    pub(super) fn list(&self) -> io::Result<Vec<(String, u64)>> {
+    /// Every file below `blobs/` (trees too) but for uploads under way, or every object: name as in the rows, size. Errors:
+    /// `Io`, `Bucket`.
+    pub(super) fn list(&self) -> Result<Vec<(String, u64)>> {
+        let Some(objects) = self.objects() else {
+            return self
+                .list_files()
+                .map_err(|error| io_error("list", &self.root, error));
+        };
+        let mut found = Vec::new();
+        objects.each(&mut |name, size| {
+            // What bears another name is none of ours: the marker.
+            if digest_and_time(&name).is_some() {
+                found.push((name, size));
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn list_files(&self) -> io::Result<Vec<(String, u64)>> {
         let mut found = Vec::new();
         for folder in fs::read_dir(&self.root)? {
             let folder = folder?;
@@ -334,9 +455,14 @@ pub(super) fn tree_path(path: &Path) -> PathBuf {
 
 /// A name for a new file of that digest.
 pub(super) fn new_name(digest: &[u8; 32]) -> String {
+    named(digest, Ulid::generate())
+}
+
+/// The name of a file of that digest.
+pub(super) fn named(digest: &[u8; 32], unique: Ulid) -> String {
     let hex = hex(digest);
     let folder = hex.get(..2).unwrap_or_default();
-    format!("{folder}/{hex}-{}", Ulid::generate())
+    format!("{folder}/{hex}-{unique}")
 }
 
 /// Fills `piece` as far as there is anything to read; how far.

@@ -212,10 +212,14 @@ impl Committer {
         match &ended {
             Ok(_) => {}
             Err(StoreError::CommitUnknown { .. }) => unused_files.clear(),
-            Err(_) => unused_files.extend(all_files),
+            Err(_) => unused_files.extend(all_files.iter().cloned()),
         }
         for name in unused_files {
             self.shared.blobs.remove(&name);
+        }
+        if ended.is_ok() {
+            // What was unused is not held any more.
+            all_files.iter().for_each(|name| self.shared.blobs.settle(name));
         }
         match ended {
             Ok(done) => {
@@ -390,6 +394,10 @@ impl Committer {
                 ticket,
             } => {
                 let commit: &Commit = &commit;
+                if let Err(error) = transaction.expect_sent(commit, &files) {
+                    unused_files.extend(files.into_values());
+                    return Answer::Commit(ticket, Err(error));
+                }
                 let (answer, unused) =
                     transaction.request(files, |ledger| ledger::apply(commit, ledger, now_ms));
                 unused_files.extend(unused.into_values());

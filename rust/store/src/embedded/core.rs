@@ -17,6 +17,7 @@ use super::directory::{Directory, FILES_LOCK, LOG};
 use super::disk::Disk;
 use super::fork::{self, Inside};
 use super::lock::WriteLock;
+use super::objects::{self, Objects};
 use super::options::OpenOptions;
 use super::queue::{BATCH_BYTES_MAX, Queue};
 use super::repair;
@@ -287,6 +288,20 @@ impl Core {
         shared
             .connections
             .reading(|session| session.check_manifest())?;
+        let (owner, store_id) = shared
+            .connections
+            .reading(|session| Ok((session.owner()?, session.store_id_text()?)))?;
+        let place = directory.root().display().to_string();
+        objects::expect_same(&place, owner.as_ref(), options.blobs.as_ref())?;
+        if let (Some(owner), Some(bucket)) = (owner, &options.blobs) {
+            shared.blobs.set_objects(Objects::new(
+                Arc::clone(bucket),
+                (owner, store_id),
+                directory.blobs(),
+                &options.disk,
+                &options.clock,
+            ));
+        }
         let automatic = Automatic::new(&shared, mode == Mode::Write && options.automatic_gc);
         let queue = Arc::<Queue>::default();
         let mut core = Self {
@@ -345,6 +360,9 @@ impl Core {
         }
         self.shared.closed.store(true, SeqCst);
         self.shared.bell.wake();
+        if let Some(objects) = self.shared.blobs.objects() {
+            objects.close();
+        }
         let inside = fork::enter();
         self.shared.connections.close_all(&inside);
     }

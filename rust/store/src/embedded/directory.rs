@@ -7,7 +7,6 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -15,7 +14,8 @@ use super::disk::Disk;
 use super::file_system;
 use super::lock::WriteLock;
 use super::options::OpenOptions;
-use super::schema::{self, APPLICATION_ID, FORMAT};
+use super::objects::Owner;
+use super::schema::{self, APPLICATION_ID, FORMAT, FORMAT_BUCKET};
 use super::session::Session;
 use super::sqlite_error::{io_error, map};
 use super::statements::Prepared;
@@ -95,7 +95,7 @@ impl Directory {
             if !create {
                 return Err(not_a_store(path, "it is empty"));
             }
-            directory.make(&options.disk, options.lock_wait)?;
+            directory.make(options)?;
         }
         Ok(directory)
     }
@@ -159,12 +159,12 @@ impl Directory {
             ));
         }
         match big_endian(&header, 60).map(u64::from) {
-            Some(found) if found > FORMAT => Err(StoreError::NewerFormat {
+            Some(found) if found > FORMAT_BUCKET => Err(StoreError::NewerFormat {
                 path: self.root.display().to_string(),
                 found,
-                supported: FORMAT,
+                supported: FORMAT_BUCKET,
             }),
-            Some(FORMAT) => Ok(()),
+            Some(FORMAT | FORMAT_BUCKET) => Ok(()),
             _ => Err(not_a_store(
                 &self.root,
                 &format!("its {DATABASE} names no format"),
@@ -173,7 +173,10 @@ impl Directory {
     }
 
     /// Makes the store under the write lock: everything is on disk before `store.db` has its name.
-    fn make(&self, disk: &Disk, lock_wait: Duration) -> Result<()> {
+    fn make(&self, options: &OpenOptions) -> Result<()> {
+        let (disk, lock_wait) = (&options.disk, options.lock_wait);
+        let owner = options.blobs.as_deref().map(Owner::new);
+        let format = if owner.is_some() { FORMAT_BUCKET } else { FORMAT };
         let io = |action: &'static str, path: &Path| {
             let path = path.to_owned();
             move |error: io::Error| io_error(action, &path, error)
@@ -191,9 +194,9 @@ impl Directory {
             .map_err(failed)?;
         let now_ms = crate::clock::Clock::system().now_ms();
         let conn = Prepared::new(conn);
-        schema::create(&conn, || {
+        schema::create(&conn, format, || {
             let session = Session::new(&conn, &new, disk);
-            session.write_first_manifest(now_ms).map_err(|refused| {
+            session.write_first_manifest(now_ms, owner.as_ref()).map_err(|refused| {
                 rusqlite::Error::ToSqlConversionFailure(Box::new(io::Error::other(
                     refused.to_string(),
                 )))

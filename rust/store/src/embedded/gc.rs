@@ -13,10 +13,10 @@ use super::blob::{digest_and_time, without_tree_suffix};
 use super::core::Shared;
 use super::directory::FILES_LOCK;
 use super::files_lock::{FilesLock, may_remove_files};
+use super::objects::{Objects, Outside};
 use super::queue::{Reply, Work};
 use super::row_check::Table;
 use super::session::Session;
-use super::sqlite_error::io_error;
 use super::staging::is_in_use;
 use super::transaction::Transaction;
 use crate::clock::Clock;
@@ -372,6 +372,13 @@ impl Shared {
     /// Removes files that no row names any more, unless somebody copies the files of a snapshot: they stay
     /// for the next collection then.
     pub(super) fn remove_files(&self, names: &[String]) {
+        if let Some(objects) = self.blobs.objects() {
+            // Whoever copies from now on has a snapshot in which the rows are gone: nobody waits for the network.
+            if !names.is_empty() && self.may_remove_files().is_some() {
+                names.iter().for_each(|name| objects.remove_named(name));
+            }
+            return;
+        }
         if let Some(_alone) = self.may_remove_files() {
             for name in names {
                 self.blobs.remove(name);
@@ -393,14 +400,15 @@ impl Shared {
     /// machine's clock, since the files' names are.
     pub(super) fn remove_stray_files(&self) -> Result<()> {
         self.remove_stray_sealed_files()?;
-        let Some(_alone) = self.may_remove_files() else {
+        let Some(alone) = self.may_remove_files() else {
             return Ok(());
         };
         self.remove_dead_uploads()?;
-        let listed = self
-            .blobs
-            .list()
-            .map_err(|error| io_error("list", &self.root, error))?;
+        if let Some(objects) = self.blobs.objects() {
+            drop(alone);
+            return self.remove_stray_objects(objects);
+        }
+        let listed = self.blobs.list()?;
         let now_ms = Clock::system().now_ms();
         for (file, _) in listed {
             let name = without_tree_suffix(&file);
@@ -416,6 +424,27 @@ impl Shared {
             }
         }
         Ok(())
+    }
+}
+
+impl Shared {
+    /// The bucket's failure is not the collection's: what stays is found by the next one.
+    fn remove_stray_objects(&self, objects: &Objects) -> Result<()> {
+        let is_named = |digest: &[u8; 32], name: &str| {
+            self.connections
+                .reading(|session| session.names_file(digest, name))
+        };
+        let outside = Outside {
+            is_named: &is_named,
+            may_remove: &|| self.may_remove_files().is_some(),
+        };
+        match objects.remove_strays(&outside) {
+            Err(error @ StoreError::Bucket { .. }) => {
+                tracing::warn!(%error, "objects without a row stay until the next collection");
+                Ok(())
+            }
+            removed => removed,
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use rusqlite::params;
 use ulid::Ulid;
 
 use super::row_check::{RowCheck, Table, corrupt};
-use super::schema::FORMAT;
+use super::objects::Owner;
+use super::schema::{FORMAT, FORMAT_BUCKET};
 use super::session::Session;
 use crate::cursor::Head;
 use crate::error::{Result, StoreError};
@@ -18,6 +19,9 @@ pub(super) const STORE_ID: &str = "store_id";
 pub(super) const KEY_CREATED_AT_MS: &str = "created_at_ms";
 /// [`Totals`].
 pub(super) const KEY_TOTALS: &str = "totals";
+
+/// Where the large blocks are, if not in the directory: see [`Owner`].
+pub(super) const KEY_BUCKET: &str = "bucket";
 
 /// How many collections have buried blocks, u64 little-endian; absent for none.
 pub(super) const KEY_GENERATION: &str = "gc_generation";
@@ -131,11 +135,51 @@ pub(super) fn check(key: &str, value: &[u8]) -> RowCheck {
 
 impl Session<'_> {
     /// What a new store starts with.
-    pub(super) fn write_first_manifest(self, now_ms: i64) -> Result<()> {
-        self.write_manifest(KEY_FORMAT, &FORMAT.to_le_bytes())?;
+    pub(super) fn write_first_manifest(self, now_ms: i64, owner: Option<&Owner>) -> Result<()> {
+        self.write_place(owner)?;
         self.write_manifest(KEY_STORE_ID, &Ulid::generate().to_bytes())?;
         self.write_manifest(KEY_CREATED_AT_MS, &now_ms.to_le_bytes())?;
         self.write_totals(Totals::EMPTY)
+    }
+
+    /// Where the large blocks are; the format follows from it.
+    pub(super) fn write_place(self, owner: Option<&Owner>) -> Result<()> {
+        let format = match owner {
+            Some(owner) => {
+                self.write_manifest(KEY_BUCKET, &owner.to_bytes())?;
+                FORMAT_BUCKET
+            }
+            None => {
+                self.run("DELETE FROM manifest WHERE key = 'bucket'", "write")?;
+                FORMAT
+            }
+        };
+        self.write_manifest(KEY_FORMAT, &format.to_le_bytes())
+    }
+
+    /// Where the large blocks are; None for in the directory. Errors: `Corrupt`.
+    pub(super) fn owner(self) -> Result<Option<Owner>> {
+        let found = self.read_optional_manifest(KEY_BUCKET)?;
+        let owner = found.as_deref().map(Owner::from_bytes);
+        match (owner, self.number("PRAGMA user_version")?.cast_unsigned()) {
+            (None, FORMAT) => Ok(None),
+            (Some(Some(owner)), FORMAT_BUCKET) => Ok(Some(owner)),
+            (None, _) => Err(corrupt(Table::Manifest, KEY_BUCKET, "the row is missing")),
+            (Some(None), _) => Err(corrupt(Table::Manifest, KEY_BUCKET, "it names no place")),
+            (Some(Some(_)), _) => Err(corrupt(
+                Table::Manifest,
+                KEY_BUCKET,
+                "it is there, and the database's header is that of a store without one",
+            )),
+        }
+    }
+
+    pub(super) fn store_id_text(self) -> Result<String> {
+        let bytes: [u8; 16] = self
+            .read_manifest(KEY_STORE_ID)?
+            .try_into()
+            .map_err(|_| corrupt(Table::Manifest, KEY_STORE_ID, "it has not the length of an id"))?;
+        Ok(Ulid::from_bytes(bytes).to_string())
     }
 
     pub(super) fn write_manifest(self, key: &str, value: &[u8]) -> Result<()> {

@@ -33,6 +33,7 @@ mod learned_rows;
 mod links_codec;
 mod lock;
 mod manifest_rows;
+mod objects;
 mod options;
 mod page_gaps;
 mod queue;
@@ -70,7 +71,7 @@ use std::{fmt, io};
 
 use treering_block::{Cid, CidPrefix};
 
-use self::blob_file::BlobFile;
+use self::blob::OpenBlob;
 use self::block_rows::{BlockRow, Bytes, broken_bytes};
 use self::core::{Core, Shared};
 use self::evidence::Snapshot;
@@ -80,7 +81,7 @@ use self::session::Session;
 use self::staging::Staging;
 use self::unread::Unread;
 use crate::clock::Clock;
-use crate::commit::{Address, BLOB_BYTES_MIN, Commit, Durability, RefValue};
+use crate::commit::{Address, Commit, Durability, RefValue};
 use crate::cursor::{Cursor, Head};
 use crate::erasure::{EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
@@ -126,17 +127,58 @@ impl EmbeddedStore {
     /// Errors: `NotAStore` (nothing is written then), `NewerFormat`, `Invalid` for a network file system,
     /// `Corrupt`, `DiskFull`, `Io`.
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self> {
-        let core = registry::open(path.as_ref(), options)?;
+        let path = path.as_ref();
+        // Before anything is made. Whoever is second all the same finds out below.
+        if let Some(bucket) = options.blobs.as_deref()
+            && options.create
+            && !options.read_only
+            && !path.join(directory::DATABASE).exists()
+        {
+            objects::expect_free(bucket)?;
+        }
+        let core = registry::open(path, options)?;
         let store = Self {
             core,
             lock_wait: options.lock_wait,
             callers_wait: options.callers_wait,
             closed: AtomicBool::new(false),
         };
+        store.claim(options)?;
         if store.may_write() {
             store.finish_left();
         }
         Ok(store)
+    }
+
+    /// Sees to it that the place of the large blocks is the one that the store was made with, and its own. A bucket that does
+    /// not answer is asked again before it is used: all but large blocks goes on without.
+    fn claim(&self, options: &OpenOptions) -> Result<()> {
+        let shared = &self.core.shared;
+        let owner = self.reading(|session| session.owner())?;
+        objects::expect_same(&self.location(), owner.as_ref(), options.blobs.as_ref())?;
+        let Some(objects) = shared.blobs.objects() else {
+            return Ok(());
+        };
+        match objects.claim() {
+            Err(error @ StoreError::Bucket { .. }) => {
+                tracing::warn!(%error, "large blocks can't be read or written yet");
+                return Ok(());
+            }
+            claimed => claimed?,
+        }
+        if owner.is_some_and(|owner| !owner.marked) && self.may_write() {
+            let marked = objects.marked_owner();
+            self.in_transaction(Durability::Relaxed, move |transaction| {
+                transaction.writing(|session| session.write_place(Some(&marked)))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether large blocks are in a bucket: a commit that brings some of 256 KiB and more, and the end of an upload, speak to
+    /// it on the caller's thread.
+    pub fn has_bucket(&self) -> bool {
+        self.core.shared.blobs.objects().is_some()
     }
 
     /// For tests: the disk is taken for slow until a commit was quick, so that nobody waits for it who need not.
@@ -230,6 +272,7 @@ impl EmbeddedStore {
         commit.check()?;
         core.shared.expect_own_uploads(&commit)?;
         core.shared.refuse_without_room(&commit)?;
+        staging::send_uploads(&core.shared, &commit)?;
         let files = self.write_files(core, &commit)?;
         let ticket = Ticket::helped_by(core.committer.clone());
         let work = Work::Commit {
@@ -255,7 +298,7 @@ impl EmbeddedStore {
         for block in commit
             .blocks
             .iter()
-            .filter(|block| block.bytes.len() >= BLOB_BYTES_MIN)
+            .filter(|block| core.shared.blobs.is_apart(block))
         {
             let written = if files.contains_key(&block.cid) {
                 continue;
@@ -286,7 +329,7 @@ impl EmbeddedStore {
     /// Whether a large block is there, its file as long as it has to be.
     fn is_whole(&self, core: &Core, cid: &Cid) -> Result<bool> {
         match self.reading(|session| session.find_block(cid))? {
-            Some(row) => Ok(core.shared.blobs.has_length_of(&row)),
+            Some(row) => Ok(row.file.is_none() || core.shared.blobs.has_length_of(&row)),
             None => self.has(cid),
         }
     }
@@ -317,7 +360,7 @@ impl EmbeddedStore {
 
 /// A large block that is read in pieces.
 struct FileReader {
-    file: BlobFile,
+    file: OpenBlob,
     shared: Arc<Shared>,
     generation: u64,
 }
@@ -390,7 +433,16 @@ impl Store for EmbeddedStore {
         let shared = &self.usable()?.shared;
         let found = self.reading(|session| session.find_block(cid))?;
         if let Some(row) = found.filter(|row| row.file.is_some()) {
-            let opened = self.read_file(cid, row, |row| shared.blobs.open(row))?;
+            let opened = self.read_file(cid, row, |row| {
+                let opened = shared.blobs.open(row)?;
+                // What is marked is not removed any more, if its row was there after it was marked.
+                if matches!(opened, OpenBlob::Object(_))
+                    && self.reading(|session| session.find_block(cid))?.as_ref() != Some(row)
+                {
+                    return Err(broken_bytes(cid, "it was collected"));
+                }
+                Ok(opened)
+            })?;
             let file = opened.ok_or(StoreError::BlockNotFound(*cid))?;
             shared.tally.blocks_read.fetch_add(1, Relaxed);
             return Ok(Box::new(FileReader {
@@ -752,11 +804,13 @@ impl Store for EmbeddedStore {
         let mut stats = self.reading(|session| session.measure(now_ms))?;
         stats.database_bytes = bytes_of(shared.connections.database());
         stats.wal_bytes = bytes_of(&shared.root.join(directory::LOG));
-        for (name, bytes) in shared
-            .blobs
-            .list()
-            .map_err(|error| sqlite_error::io_error("list", &shared.root, error))?
-        {
+        if shared.blobs.objects().is_some() {
+            // As the rows say: a bucket is listed when it is collected.
+            (stats.blob_files, stats.blob_bytes) =
+                self.reading(|session| session.measure_files())?;
+            return Ok(stats);
+        }
+        for (name, bytes) in shared.blobs.list()? {
             stats.blob_files += u64::from(blob::without_tree_suffix(&name) == name);
             stats.blob_bytes += bytes;
         }

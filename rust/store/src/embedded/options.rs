@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::Disk;
+use crate::bucket::Bucket;
 use crate::clock::Clock;
 use crate::tier::Tier;
 
@@ -45,6 +46,10 @@ pub struct OpenOptions {
     /// What stands between the store and its files: nothing, or a test's layer. The first to open a
     /// directory in a process decides for all.
     pub disk: Disk,
+    /// Where the store keeps its large blocks, if not in its directory. Fixed when it is made: it is opened with that URL from
+    /// then on, and without one if it was made without. Nothing else may lie there. The first to open a directory in a process
+    /// decides which connection is used.
+    pub blobs: Option<Arc<dyn Bucket>>,
 }
 
 /// 32 MiB.
@@ -66,6 +71,7 @@ impl Default for OpenOptions {
             automatic_gc: false,
             reserve_bytes: RESERVE_BYTES,
             disk: Disk::system(),
+            blobs: None,
         }
     }
 }
@@ -83,6 +89,7 @@ impl fmt::Debug for OpenOptions {
             .field("mend", &self.mend)
             .field("automatic_gc", &self.automatic_gc)
             .field("reserve_bytes", &self.reserve_bytes)
+            .field("blobs", &self.blobs.as_ref().map(|bucket| bucket.url()))
             .finish_non_exhaustive()
     }
 }

@@ -6,8 +6,10 @@ use super::dead_rows;
 
 /// `application_id` in the database's header: the ASCII bytes `ring`.
 pub(super) const APPLICATION_ID: u32 = 0x7269_6e67;
-/// The format that this version writes, and the newest it reads; also the header's `user_version`.
+/// The format that this version writes; also the header's `user_version`.
 pub const FORMAT: u64 = 1;
+/// That of a store whose large blocks are in a bucket, and the newest that this version reads.
+pub(super) const FORMAT_BUCKET: u64 = 2;
 
 /// Wide columns stand last in their row, so that reading the narrow ones touches no overflow page.
 const TABLES: &str = "
@@ -47,6 +49,7 @@ CREATE TABLE lease(
 /// write-ahead logging comes last, so that the header is in the database file itself.
 pub(super) fn create(
     conn: &Connection,
+    format: u64,
     fill: impl FnOnce() -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     conn.pragma_update(None, "page_size", 4096)?;
@@ -54,7 +57,7 @@ pub(super) fn create(
     conn.pragma_update(None, "secure_delete", true)?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
-    conn.pragma_update(None, "user_version", FORMAT.cast_signed())?;
+    conn.pragma_update(None, "user_version", format.cast_signed())?;
     conn.execute_batch("BEGIN IMMEDIATE")?;
     conn.execute_batch(TABLES)?;
     conn.execute_batch(dead_rows::CREATE)?;

@@ -142,9 +142,8 @@ impl EmbeddedStore {
     /// Files of large blocks without a row.
     fn unnamed_files(&self) -> Result<u64> {
         let shared = &self.core.shared;
-        let listed = shared.blobs.list();
         let mut unnamed = 0;
-        for (file, _) in listed.map_err(|error| io_error("list", &shared.root, error))? {
+        for (file, _) in shared.blobs.list()? {
             let name = without_tree_suffix(&file);
             if name != file {
                 continue;

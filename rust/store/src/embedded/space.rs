@@ -20,6 +20,15 @@ impl Session<'_> {
         measured
     }
 
+    /// Blocks that are files or objects, dead ones too, and their bytes.
+    pub(super) fn measure_files(self) -> Result<(u64, u64)> {
+        let number = |what: &str| {
+            self.number(&format!("SELECT {what} FROM block WHERE file IS NOT NULL"))
+                .map(i64::cast_unsigned)
+        };
+        Ok((number("count(*)")?, number("coalesce(sum(size), 0)")?))
+    }
+
     fn count_rows(self) -> Result<StoreStats> {
         let totals = self.totals()?;
         let count = |table: &str| {

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use treering_block::{Block, Cid, Codec};
@@ -25,9 +25,9 @@ use super::files_lock::keep_files;
 use super::fork;
 use super::sqlite_error::io_error;
 use crate::blob_tree::{GROUP, Groups};
-use crate::commit::BLOB_BYTES_MIN;
+use crate::commit::{BLOB_BYTES_MIN, Commit};
 use crate::error::{Result, StoreError};
-use crate::upload::{Upload, Uploaded, check_size};
+use crate::upload::{Content, Upload, Uploaded, check_size};
 
 /// A collection that removes files lets others wait no longer.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -106,6 +106,9 @@ impl Staging {
         }
         self.put_group()?;
         let cid = Cid::new(Codec::Raw, self.groups.digest());
+        if self.shared.blobs.objects().is_some() {
+            return self.send(cid);
+        }
         let name = new_name(cid.digest());
         let (disk, blobs) = (&self.shared.disk, &self.shared.blobs);
         let Some(opened) = &self.file else {
@@ -139,10 +142,38 @@ impl Staging {
         let file = StagedFile {
             shared: Arc::clone(&self.shared),
             generation: self.generation,
-            name,
+            name: OnceLock::from(name),
             kept: AtomicBool::new(false),
             lock: Mutex::new(self.file.take().map(|opened| opened.file)),
+            unsent: Mutex::default(),
         };
+        Ok(Arc::new(Uploaded::staged(cid, size, file)))
+    }
+
+    /// All is here: it goes to the bucket, unless it is there.
+    fn send(&mut self, cid: Cid) -> Result<Arc<Uploaded>> {
+        let size = self.groups.length();
+        let unsent = self.file.take().map(|opened| Unsent {
+            opened,
+            groups: std::mem::take(&mut self.groups),
+        });
+        let file = StagedFile {
+            shared: Arc::clone(&self.shared),
+            generation: self.generation,
+            name: OnceLock::new(),
+            kept: AtomicBool::new(false),
+            lock: Mutex::default(),
+            unsent: Mutex::new(unsent),
+        };
+        let row = self
+            .shared
+            .connections
+            .reading(|session| session.find_block(&cid))?;
+        let is_there = row
+            .is_some_and(|row| row.file.is_none() || self.shared.blobs.has_length_of(&row));
+        if !is_there {
+            file.send(&cid)?;
+        }
         Ok(Arc::new(Uploaded::staged(cid, size, file)))
     }
 
@@ -214,16 +245,43 @@ fn remove(shared: &Shared, path: &Path) {
 pub struct StagedFile {
     shared: Arc<Shared>,
     generation: u64,
-    name: String,
+    /// None as long as it is not sent: its block is there, for all that is known.
+    name: OnceLock<String>,
     /// A row names it, or may.
     kept: AtomicBool,
     /// What tells others that somebody cares for it; gone once a row names it.
     lock: Mutex<Option<File>>,
+    /// What may have to be sent yet.
+    unsent: Mutex<Option<Unsent>>,
+}
+
+/// Bytes that are in the directory, and have to be in a bucket.
+struct Unsent {
+    opened: Opened,
+    groups: Groups,
 }
 
 impl StagedFile {
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    pub(super) fn name(&self) -> Option<String> {
+        self.name.get().cloned()
+    }
+
+    /// Sends it, if that is not done. Errors: `Bucket`, `Corrupt`, `Io`; it can be tried again.
+    fn send(&self, cid: &Cid) -> Result<()> {
+        let mut kept = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(unsent), Some(objects)) = (&*kept, self.shared.blobs.objects()) else {
+            return Ok(());
+        };
+        let path = &unsent.opened.path;
+        let opened = self.shared.disk.open_to_read(path);
+        let file = opened.map_err(|error| io_error("read", path, error))?;
+        let name = objects.send(cid, &unsent.groups, &mut |offset, into| {
+            file.read_exact_at(offset, into)
+        })?;
+        remove(&self.shared, path);
+        drop(self.name.set(name));
+        *kept = None;
+        Ok(())
     }
 
     pub(super) fn is_of(&self, shared: &Arc<Shared>) -> bool {
@@ -247,6 +305,9 @@ impl StagedFile {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
+        if let Some(name) = self.name.get() {
+            self.shared.blobs.settle(name);
+        }
     }
 
     /// The row was not committed.
@@ -257,10 +318,34 @@ impl StagedFile {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if !self.is_kept() && self.generation == fork::generation() {
-            self.shared.blobs.remove(&self.name);
+        if self.generation != fork::generation() {
+            return;
+        }
+        if let Some(name) = self.name.get().filter(|_| !self.is_kept()) {
+            self.shared.blobs.remove(name);
+        }
+        let unsent = self.unsent.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unsent) = unsent.take() {
+            remove(&self.shared, &unsent.opened.path);
         }
     }
+}
+
+/// Sends uploads whose block was there when all of it had arrived, and is gone since. On the caller's thread: the writer must
+/// not wait for them.
+pub(super) fn send_uploads(shared: &Shared, commit: &Commit) -> Result<()> {
+    for upload in &commit.uploads {
+        if let Content::Staged(file) = &upload.content
+            && file.name().is_none()
+            && shared
+                .connections
+                .reading(|session| session.find_block(&upload.cid()))?
+                .is_none()
+        {
+            file.send(&upload.cid())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether somebody alive holds the file: an upload that is not committed yet.

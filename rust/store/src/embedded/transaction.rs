@@ -19,7 +19,7 @@ use super::manifest_rows::Totals;
 use super::recent_blocks::RecentBlocks;
 use super::repair::newest_commit_told;
 use super::session::Session;
-use crate::commit::{Address, BLOB_BYTES_MIN, Change, RefValue};
+use crate::commit::{Address, Change, Commit, RefValue};
 use crate::erasure::Erasure;
 use crate::error::{Result, StoreError};
 use crate::gc::Figures;
@@ -30,6 +30,9 @@ use crate::name::RefName;
 use crate::scope::lineage::Receipt;
 use crate::tier::Tier;
 use crate::upload::{Content, Uploaded};
+
+/// A block that should be in a bucket, and is not yet when its commit has the write lock, stands in its row up to here.
+const LATE_BYTES_MAX: usize = 16 << 20;
 
 pub(super) struct Transaction<'c> {
     session: Session<'c>,
@@ -131,6 +134,32 @@ impl<'c> Transaction<'c> {
             self.fault.get_or_insert_with(|| error.clone());
         }
         (answer, std::mem::take(&mut self.files))
+    }
+
+    /// What of a commit can't be stored without sending it first: a collection took it since its caller looked. To be asked
+    /// before anything of it is written. Errors: `Bucket`.
+    pub(super) fn expect_sent(&mut self, commit: &Commit, files: &HashMap<Cid, String>) -> Result<()> {
+        if self.blobs.objects().is_none() {
+            return Ok(());
+        }
+        let uploads = commit.uploads.iter().filter(|upload| {
+            matches!(&upload.content, Content::Staged(file) if file.name().is_none())
+        });
+        let blocks = commit.blocks.iter().filter(|block| {
+            block.bytes.len() > LATE_BYTES_MAX
+                && self.blobs.is_apart(block)
+                && !files.contains_key(&block.cid)
+        });
+        let late: Vec<Cid> = uploads
+            .map(|upload| upload.cid())
+            .chain(blocks.map(|block| block.cid))
+            .collect();
+        for cid in late {
+            if self.ordinal(&cid)?.is_none() {
+                return Err(unsent(&cid));
+            }
+        }
+        Ok(())
     }
 
     /// Why nothing of this transaction may be committed.
@@ -294,11 +323,13 @@ impl<'c> Transaction<'c> {
     /// The name of a large block's file. The caller found the block present and wrote none; if a collection
     /// took it away since, it is written now, under the lock.
     fn file_of(&mut self, block: &Block) -> Result<Option<String>> {
-        if block.bytes.len() < BLOB_BYTES_MIN {
+        if !self.blobs.is_apart(block) {
             return Ok(None);
         }
         // Taken out: a file that is still here after the request belongs to no row.
         match self.files.remove(&block.cid) {
+            // Nothing is sent under the lock: the bytes stand in the row.
+            None if self.blobs.objects().is_some() => Ok(None),
             None => {
                 let name = self.blobs.write(block)?;
                 self.late_files.push(name.clone());
@@ -375,6 +406,16 @@ fn lost_end(end: u64, told: u64) -> StoreError {
         detail: format!(
             "the journal ends at {end}: what came after it is missing, and the next commit would take its number"
         ),
+    }
+}
+
+/// Of bytes that have to be sent first. The next try does so, before it takes the lock.
+fn unsent(cid: &Cid) -> StoreError {
+    StoreError::Bucket {
+        action: "send",
+        object: cid.to_string(),
+        bucket: "the store's bucket".into(),
+        why: "a collection took the block while it was put again; nothing was written: repeat the commit".into(),
     }
 }
 
@@ -462,7 +503,7 @@ impl Ledger for Transaction<'_> {
             tracing::warn!(cid = %block.cid, "stored bytes were damaged: written anew");
             return self.writing(|session| session.replace_payload(ordinal, &block.bytes));
         }
-        if self.blobs.has_length_of(&row) {
+        if self.blobs.had_length_of(&row) {
             return Ok(());
         }
         tracing::warn!(cid = %block.cid, "a block's file was damaged or gone: written anew");
@@ -475,9 +516,10 @@ impl Ledger for Transaction<'_> {
             Content::Here(block) => return self.insert_block(block, &[]),
             Content::Staged(file) => file,
         };
+        let name = file.name().ok_or_else(|| unsent(&upload.cid()))?;
         file.keep();
         self.taken.push(Arc::clone(upload));
-        self.insert_row(&upload.cid(), (&[], upload.size()), Some(file.name()), &[])
+        self.insert_row(&upload.cid(), (&[], upload.size()), Some(&name), &[])
     }
 
     fn bring_upload(&mut self, ordinal: u64, upload: &Arc<Uploaded>) -> Result<()> {
@@ -488,13 +530,16 @@ impl Ledger for Transaction<'_> {
         let Some(row) = self.session.find_block(&upload.cid())? else {
             return Ok(());
         };
-        if row.file.is_none() || file.is_kept() || self.blobs.has_length_of(&row) {
+        if row.file.is_none() || file.is_kept() || self.blobs.had_length_of(&row) {
             return Ok(());
         }
+        let Some(name) = file.name() else {
+            return Ok(());
+        };
         tracing::warn!(cid = %upload.cid(), "a block's file was damaged or gone: the new one takes its place");
         file.keep();
         self.taken.push(Arc::clone(upload));
-        self.writing(|session| session.replace_file(&row, Some(file.name())))
+        self.writing(|session| session.replace_file(&row, Some(&name)))
     }
 
     fn change_ref(&mut self, name: &RefName, version: u64, change: &Change) -> Result<()> {

@@ -5,6 +5,8 @@
 //! all changes and can make any of them fail. [`Image`] replays a trace up to a moment of choice and
 //! writes what a disk may hold then: what was synced, and of the rest whatever a [`Loss`] leaves.
 //!
+//! [`SimulatedBucket`] is an object store in memory that fails as told.
+//!
 //! [`Cuts`] goes through the moments that matter. [`FaultyStore`] fails one floor higher: calls of any
 //! store, as its [`Faults`] say.
 //!
@@ -12,6 +14,7 @@
 //! lengths may be lost, apart from each other and in any order.
 //! Never: a crash is drawn with anything but the seed that it was asked with.
 
+mod bucket;
 mod cuts;
 mod image;
 mod inode;
@@ -22,6 +25,7 @@ mod small_disk;
 mod store;
 mod trace;
 
+pub use bucket::{Asked, Contents, Mishap, Request, SimulatedBucket};
 pub use cuts::{Cut, Cuts};
 pub use image::{Image, Loss};
 pub use plan::{Call, Fault, Faults};

@@ -14,7 +14,7 @@ use crate::embedded::block_rows::to_sql;
 use crate::embedded::connections::BUSY_WAIT;
 use crate::embedded::dead_rows;
 use crate::embedded::fork::{self, Inside};
-use crate::embedded::schema::enter_log_mode;
+use crate::embedded::schema::{FORMAT, enter_log_mode};
 use crate::embedded::session::Session;
 use crate::embedded::sqlite_error::{io_error, map};
 use crate::embedded::statements::Prepared;
@@ -115,7 +115,19 @@ impl NewDatabase {
         session.run(dead_rows::CREATE, "write")?;
         session.run("DELETE FROM lease", "write")?;
         drop_dead(session, &session.dead_ordinals()?)?;
-        session.run("COMMIT", "write")
+        // A backup has its large blocks itself.
+        let apart = session.owner()?.is_some();
+        if apart {
+            session.write_place(None)?;
+        }
+        session.run("COMMIT", "write")?;
+        if !apart {
+            return Ok(());
+        }
+        let format = FORMAT.cast_signed();
+        self.conn
+            .pragma_update(None, "user_version", format)
+            .map_err(failed)
     }
 
     fn refused(&self, why: String) -> StoreError {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::target::Target;
 use super::{Moment, broken_file};
+use crate::blob_tree::{GROUP, Groups, tree_bytes};
 use crate::embedded::blob::tree_path;
 use crate::embedded::block_rows::BlockRow;
 use crate::embedded::disk::Disk;
@@ -63,7 +64,7 @@ pub(super) fn copy_new(
                 from,
                 to,
             };
-            copied.bytes += files.copy(moment, disk, progress)?;
+            copied.bytes += files.copy(moment, target, progress)?;
             copied.files += 1;
         }
     }
@@ -94,7 +95,13 @@ struct FilePair<'r> {
 
 impl FilePair<'_> {
     /// Bytes that are copied: of the file, and of its tree.
-    fn copy(&self, moment: &Moment<'_>, disk: &Disk, progress: &Progress) -> Result<u64> {
+    fn copy(
+        &self,
+        moment: &Moment<'_>,
+        target: &Target,
+        progress: &Progress,
+    ) -> Result<u64> {
+        let disk = target.disk();
         for path in [&self.to, &tree_path(&self.to)] {
             // Left by a backup that ended early, or lost its row since.
             match disk.remove(path) {
@@ -103,6 +110,9 @@ impl FilePair<'_> {
                 }
                 _ => {}
             }
+        }
+        if moment.blobs.objects().is_some() {
+            return self.fetch(moment, target, progress);
         }
         let mut hasher = blake3::Hasher::new();
         let bytes = self.pour(&self.from, &self.to, moment, disk, &mut |piece| {
@@ -118,6 +128,44 @@ impl FilePair<'_> {
         let trees = (tree_path(&self.from), tree_path(&self.to));
         let tree = self.pour(&trees.0, &trees.1, moment, disk, &mut |_| progress.go_on())?;
         Ok(bytes.saturating_add(tree))
+    }
+
+    /// Makes a file and its tree of an object, piece by piece.
+    fn fetch(&self, moment: &Moment<'_>, target: &Target, progress: &Progress) -> Result<u64> {
+        let object = moment.blobs.open(self.row)?;
+        let mut groups = Groups::default();
+        let mut refused = None;
+        let written = target.disk().write_pieces(&self.to, |piece| {
+            let wanted = piece.len().min(GROUP) as u64;
+            let read = object
+                .read(groups.length(), wanted)
+                .and_then(|bytes| progress.add(bytes.len() as u64).map(|()| bytes));
+            match read {
+                Ok(bytes) => {
+                    // No more than asked for is given.
+                    for (to, from) in piece.iter_mut().zip(&bytes) {
+                        *to = *from;
+                    }
+                    groups.push(&bytes);
+                    Ok(bytes.len())
+                }
+                Err(error) => {
+                    refused = Some(error);
+                    Err(io::Error::other("refused"))
+                }
+            }
+        });
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        let failed = |error| io_error("write", &self.to, error);
+        written.map_err(failed)?;
+        let copy = target.disk().open_to_read(&self.to).map_err(failed)?;
+        let tree = target.blobs().write_tree(&self.to, &groups, &mut |offset, into| {
+            copy.read_exact_at(offset, into)
+        });
+        tree.map_err(failed)?;
+        Ok(groups.length().saturating_add(tree_bytes(groups.length())))
     }
 
     /// Copies one file and waits until it is on disk.

@@ -195,9 +195,7 @@ impl Target {
 
     fn try_remove_unnamed_files(&self, session: Session<'_>) -> Result<()> {
         let blobs = self.blobs();
-        let listed = blobs
-            .list()
-            .map_err(|error| io_error("list", self.root(), error))?;
+        let listed = blobs.list()?;
         if listed.is_empty() {
             return Ok(());
         }

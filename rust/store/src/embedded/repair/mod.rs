@@ -160,6 +160,8 @@ impl EmbeddedStore {
                     .unwrap_or(true)
                 {
                     shared.blobs.remove(&name);
+                } else {
+                    shared.blobs.settle(&name);
                 }
             }
         }

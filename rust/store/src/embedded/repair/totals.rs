@@ -13,7 +13,6 @@ use crate::embedded::manifest_rows::{
     KEY_CREATED_AT_MS, KEY_FORMAT, KEY_TOTALS, KEYS, STORE_ID, Totals,
 };
 use crate::embedded::row_check::Table;
-use crate::embedded::schema::FORMAT;
 use crate::embedded::session::Session;
 use crate::error::Result;
 use crate::findings::Check;
@@ -139,7 +138,7 @@ pub(super) fn manifest_row(session: Session<'_>, key: &str) -> Result<Option<Men
         KEY_FORMAT => Some(Mend::row(
             Check::Manifest,
             before,
-            row(FORMAT.to_le_bytes().to_vec()),
+            row(session.number("PRAGMA user_version")?.to_le_bytes().to_vec()),
             "written anew from the database's header",
         )),
         KEY_TOTALS => match count(session) {

@@ -1,0 +1,92 @@
+//! Removes objects that turned out not to be needed, from a thread of its own: who finds that out may have the write lock, or
+//! others waiting behind him.
+//!
+//! The thread lives as long as there is something to remove. Promises: closing waits until what is under way is removed,
+//! or the first removal failed. What is left, no row names and nobody holds: it goes with a collection.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::note::Note;
+use super::{Objects, locked};
+
+#[derive(Default)]
+pub(super) struct Removal(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Each with the note that holds it until it is gone.
+    queue: Vec<(String, Option<Note>)>,
+    works: bool,
+    closing: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Objects {
+    /// Removes an object that no row names. Returns at once.
+    pub(in crate::embedded) fn remove_later(self: &Arc<Self>, name: &str) {
+        let note = locked(&self.held).remove(name);
+        let mut state = locked(&self.removal.0);
+        state.queue.push((name.to_owned(), note));
+        if state.works {
+            return;
+        }
+        let objects = Arc::clone(self);
+        let started = std::thread::Builder::new()
+            .name("treering-objects".into())
+            .spawn(move || objects.remove_queued());
+        match started {
+            Ok(thread) => {
+                state.works = true;
+                // The one before has ended, or is about to.
+                state.thread = Some(thread);
+            }
+            Err(error) => {
+                tracing::warn!(%error, object = name, "an object without a row stays until a collection");
+                state.queue.clear();
+            }
+        }
+    }
+
+    fn remove_queued(&self) {
+        loop {
+            let next = {
+                let mut state = locked(&self.removal.0);
+                match state.queue.pop() {
+                    Some(next) => next,
+                    None => {
+                        state.works = false;
+                        return;
+                    }
+                }
+            };
+            let (name, note) = next;
+            match self.bucket.remove(&name) {
+                Ok(()) => {
+                    if let Some(note) = note {
+                        note.remove();
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, object = name, "an object without a row stays until a collection");
+                    let mut state = locked(&self.removal.0);
+                    if state.closing {
+                        state.queue.clear();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for removals that are under way. Nothing is removed from then on but what is queued later.
+    pub(in crate::embedded) fn close(&self) {
+        let thread = {
+            let mut state = locked(&self.removal.0);
+            state.closing = true;
+            state.thread.take()
+        };
+        if let Some(thread) = thread {
+            drop(thread.join());
+        }
+    }
+}
