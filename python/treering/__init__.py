@@ -26,6 +26,7 @@ from treering.erasure import Erased, Erasure, Vacuumed
 from treering.errors import (
     AlreadyExists,
     Ambiguous,
+    BucketError,
     Closed,
     CommandMismatch,
     CommitUnknown,
@@ -123,6 +124,7 @@ __all__ = [
     "AgentsStore",
     "AlreadyExists",
     "Ambiguous",
+    "BucketError",
     "Ancestor",
     "BackupReport",
     "BlockInfo",

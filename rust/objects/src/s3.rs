@@ -7,6 +7,7 @@
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -124,6 +125,16 @@ impl S3 {
         Ok(self.client.list_paginated(prefix, options).await?)
     }
 
+    async fn give_up(&self, key: &Path, upload: &String) -> Result<(), Failure> {
+        match self.client.abort_multipart(key, upload).await {
+            Ok(()) => Ok(()),
+            Err(error) => match Failure::from(error) {
+                failure if failure.is_unknown_upload() => Ok(()),
+                failure => Err(failure),
+            },
+        }
+    }
+
     /// The bytes in a range that lies in the object, as far as it goes.
     async fn range(&self, key: &Path, range: Range<u64>) -> Result<Vec<u8>, Failure> {
         let options = GetOptions {
@@ -220,7 +231,14 @@ impl Bucket for S3 {
             action: "begin to upload",
             object: name,
         };
+        let again = AtomicBool::new(false);
         self.tries.must(call, async || {
+            if again.swap(true, Ordering::Relaxed) {
+                // Perhaps the try before began one, and only its answer was lost: nobody would know of it.
+                for upload in self.uploads.of(key.as_ref()).await? {
+                    self.give_up(&key, &upload).await?;
+                }
+            }
             Ok(self.client.create_multipart(&key).await?)
         })
     }
@@ -278,13 +296,8 @@ impl Bucket for S3 {
             action: "give up the upload of",
             object: name,
         };
-        let answer = self.tries.run(call, async || {
-            Ok(self.client.abort_multipart(&key, &upload).await?)
-        })?;
-        match answer {
-            Err(failure) if !failure.is_unknown_upload() => Err(self.tries.refused(call, failure)),
-            _ => Ok(()),
-        }
+        self.tries
+            .must(call, async || self.give_up(&key, &upload).await)
     }
 
     fn uploads(&self, name: &str) -> Result<Vec<String>> {

@@ -16,6 +16,11 @@ pub fn bucket_url_options() -> Vec<(&'static str, &'static str)> {
     treering_objects::OPTIONS.to_vec()
 }
 
+/// The bucket of a URL, if one is given.
+pub fn given(url: Option<&str>) -> Result<Option<Arc<dyn Bucket>>> {
+    Ok(url.map(treering_objects::open).transpose()?)
+}
+
 /// A place in a bucket, as tests see it.
 #[pyclass(frozen, name = "BucketCore", module = "treering._core")]
 pub struct BucketCore(Arc<dyn Bucket>);
@@ -97,7 +102,7 @@ impl BucketCore {
 
     /// (name, bytes, Unix milliseconds of its writing) of all whose names begin so.
     #[pyo3(signature = (prefix))]
-    fn list(&self, py: Python<'_>, prefix: Text) -> Result<Vec<(String, u64, i64)>> {
+    fn listed(&self, py: Python<'_>, prefix: Text) -> Result<Vec<(String, u64, i64)>> {
         let mut found = Vec::new();
         py.detach(|| {
             self.0.list(&prefix, &mut |object| {

@@ -10,6 +10,7 @@ use ulid::Ulid;
 
 use super::{Objects, locked};
 use crate::bucket::Bucket;
+use crate::embedded::options::OpenOptions;
 use crate::error::{Result, StoreError};
 
 /// The object that says whose the place is.
@@ -90,6 +91,18 @@ fn taken(url: &str, marker: &str) -> StoreError {
             store.unwrap_or("of another owner")
         ),
     )
+}
+
+/// The bucket that a store is opened with: the one that is given, else the one that its row names. Errors: those of
+/// the one who makes it.
+pub(in crate::embedded) fn bucket_of(
+    owner: Option<&Owner>,
+    options: &OpenOptions,
+) -> Result<Option<Arc<dyn Bucket>>> {
+    match (&options.blobs, owner, options.connect) {
+        (None, Some(owner), Some(connect)) => connect(&owner.url).map(Some),
+        (given, _, _) => Ok(given.clone()),
+    }
 }
 
 /// Errors: `Invalid` unless the store at `root` is opened with the place that it was made with.

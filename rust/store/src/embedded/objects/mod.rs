@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use treering_block::{Block, Cid};
 
-pub(super) use self::claim::{Owner, expect_free, expect_same};
+pub(super) use self::claim::{Owner, bucket_of, expect_free, expect_same};
 pub(super) use self::object::ObjectFile;
 pub(super) use self::strays::Outside;
 use self::note::Note;
