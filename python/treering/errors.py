@@ -406,9 +406,9 @@ class ForkedProcess(Unavailable):
 
 
 class BucketError(Unavailable):
-    """Catch this to repeat later, or to mend what the message names: a bucket did not do what it was asked, as often as it
-    was. What it can't do just now was repeated already; a denied access or a bucket that is not there is told at once.
-    Its attributes are `object` and `bucket`, the URL."""
+    """Catch this to repeat later, or to mend what the message names: a bucket did not do what it was asked, as often as
+    it was. What it can't do just now was repeated already; a denied access or a bucket that is not there is told at
+    once. Its attributes are `object` and `bucket`, the URL."""
 
     kind = "bucket"
 

@@ -526,8 +526,8 @@ def open(
     defaults of the built-in stores (None: `Settings()`).
 
     `blobs` makes a store whose large blocks (256 KiB and more: files, attachments, artifacts) lie in a bucket of an
-    S3-compatible server: `s3://BUCKET/PREFIX?endpoint=…&region=…`, with credentials from the environment; `docs/s3.md` has
-    every option. The store remembers the URL: give it once, or the same. A prefix is one store's.
+    S3-compatible server: `s3://BUCKET/PREFIX?endpoint=…&region=…`, with credentials from the environment; `docs/s3.md`
+    has every option. The store remembers the URL: give it once, or the same. A prefix is one store's.
 
     Errors:
         Invalid (`invalid`): the directory holds other files and is no store, or it is absent or empty and
