@@ -259,8 +259,8 @@ async def test_an_event_loop_does_not_wait_for_the_network(
         alice = store.scope("alice")
         thread = await alice.threads.start("t")
         appending = asyncio.create_task(thread.append("coder", "see", artifacts={"log": b"x" * MIB}))
-        while held.happened == 0:
-            await asyncio.sleep(0)  # noqa: ASYNC110
+        while held.happened == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0)
         # The request waits in another thread, and the loop goes on.
         assert not appending.done()
         await appending
