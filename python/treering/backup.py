@@ -151,5 +151,6 @@ def path_text(path: str | os.PathLike[str]) -> str:
     if not text or "\0" in text:
         raise Invalid(f"{text!r} is no path; give a directory", path=text)
     if re.match(r"[a-z][a-z0-9+.-]+://", text):
-        raise Invalid(f"{text!r} is a URL; this version has stores in local directories only", path=text)
+        rule = "stores and backups are local directories (`blobs` of `open` puts large blocks into a bucket)"
+        raise Invalid(f"{text!r} is a URL; {rule}", path=text)
     return os.path.abspath(text)  # noqa: PTH100
