@@ -7,7 +7,7 @@ import pytest
 from treering import Invalid, LimitExceeded
 from treering._core import BucketCore
 
-SECRET = "hunter2"  # noqa: S105
+SECRET = "hunter2"
 
 
 @pytest.mark.parametrize(
