@@ -544,21 +544,27 @@ impl Core {
 
 /// Makes a store of a backup, in a directory that is absent or empty.
 #[pyfunction]
-#[pyo3(signature = (backup, path, lock_wait_ms, erasures, as_it_is))]
+#[pyo3(signature = (backup, path, lock_wait_ms, erasures, as_it_is, blobs))]
 pub fn restore(
     backup: Text,
     path: Text,
     lock_wait_ms: Count,
     erasures: Option<Text>,
     as_it_is: bool,
+    blobs: Option<Text>,
 ) -> Result<PyWork> {
     let options = OpenOptions {
+        blobs: buckets::given(blobs.as_deref())?,
         lock_wait: Duration::from_millis(lock_wait_ms.0),
         connect: Some(treering_objects::open),
         ..OpenOptions::default()
     };
     PyWork::start(move |progress| {
-        let erased = erased(&backup, &options, erasures.as_deref(), as_it_is)?;
+        let plain = OpenOptions {
+            blobs: None,
+            ..options.clone()
+        };
+        let erased = erased(&backup, &plain, erasures.as_deref(), as_it_is)?;
         let report = restore_erased(&*backup, &*path, &options, erased.as_ref(), progress)?;
         Ok(Answer::Backup(report))
     })

@@ -23,7 +23,7 @@ use treering_store::{
 };
 
 fn new() -> (tempfile::TempDir, Arc<SimulatedBucket>, EmbeddedStore) {
-    let home = tempfile::tempdir().unwrap();
+    let home = directory();
     let bucket = SimulatedBucket::new(URL);
     let store = open(home.path(), &bucket);
     bucket.forget();
@@ -75,7 +75,7 @@ fn it_is_opened_where_it_was_made() {
 
 #[test]
 fn one_without_a_bucket_takes_none() {
-    let home = tempfile::tempdir().unwrap();
+    let home = directory();
     drop(EmbeddedStore::open(home.path(), &OpenOptions::default()).unwrap());
     let bucket = SimulatedBucket::new(URL);
     let refused = refusal(home.path(), &options(&bucket));
@@ -92,7 +92,7 @@ fn the_header_tells_older_versions() {
     let (home, _bucket, store) = new();
     drop(store);
     assert_eq!(format(home.path()), 2);
-    let plain = tempfile::tempdir().unwrap();
+    let plain = directory();
     drop(EmbeddedStore::open(plain.path(), &OpenOptions::default()).unwrap());
     assert_eq!(format(plain.path()), 1);
 }
@@ -102,7 +102,7 @@ fn a_second_store_on_the_place_is_refused() {
     let (home, bucket, store) = new();
     store.submit(put("one", bytes(1, 300_000))).wait().unwrap();
     let before = bucket.contents();
-    let other = tempfile::tempdir().unwrap();
+    let other = directory();
     let path = other.path().join("other");
     let refused = refusal(&path, &options(&bucket));
     assert!(refused.contains("keeps its large blocks there"), "{refused}");
@@ -118,7 +118,7 @@ fn a_second_store_on_the_place_is_refused() {
 
 #[test]
 fn a_place_with_other_objects_is_refused() {
-    let home = tempfile::tempdir().unwrap();
+    let home = directory();
     let bucket = SimulatedBucket::new(URL);
     bucket.change(|contents| {
         contents.objects.insert("holiday.jpg".into(), Arc::from(&b"sea"[..]));
@@ -134,7 +134,7 @@ fn whatever_stops_the_making_it_goes_on() {
     // Requests: is it free (2), whose is it, is it empty, create.
     for number in 0..7 {
         for mishap in [Mishap::Refused, Mishap::Lost] {
-            let home = tempfile::tempdir().unwrap();
+            let home = directory();
             let bucket = SimulatedBucket::new(URL);
             bucket.plan(number, 1, mishap);
             if let Ok(store) = EmbeddedStore::open(home.path(), &options(&bucket)) {
@@ -411,7 +411,7 @@ fn what_arrived_is_not_sent_again() {
 /// What a process that is killed before request `number` leaves: its directory, and the bucket.
 fn killed_at(number: u64, content: &[u8]) -> (tempfile::TempDir, Arc<SimulatedBucket>) {
     let (home, bucket, store) = new();
-    let left = tempfile::tempdir().unwrap();
+    let left = directory();
     let (from, to) = (home.path().to_owned(), left.path().to_owned());
     let contents = Arc::new(Mutex::new(None));
     let (seen, kept) = (Arc::downgrade(&bucket), Arc::clone(&contents));

@@ -25,6 +25,16 @@ pub const MIB: usize = 1 << 20;
 pub const LARGE: usize = 20 * MIB + 77;
 pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// In memory where there is such a file system: nothing here is about fsync.
+pub fn directory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
+}
+
 pub fn bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut out = vec![0; length];
     let mut hasher = blake3::Hasher::new();

@@ -13,8 +13,9 @@ use super::target::Target;
 use crate::embedded::block_rows::to_sql;
 use crate::embedded::connections::BUSY_WAIT;
 use crate::embedded::dead_rows;
+use crate::embedded::objects::Owner;
 use crate::embedded::fork::{self, Inside};
-use crate::embedded::schema::{FORMAT, enter_log_mode};
+use crate::embedded::schema::{FORMAT, FORMAT_BUCKET, enter_log_mode};
 use crate::embedded::session::Session;
 use crate::embedded::sqlite_error::{io_error, map};
 use crate::embedded::statements::Prepared;
@@ -94,8 +95,8 @@ impl NewDatabase {
         Session::new(&self.conn, &self.path, self.shim.disk())
     }
 
-    /// Takes out what is not of the history: leases, whose holders hold them in the store, and the rows of
-    /// blocks that are dead already.
+    /// Takes out what is not of the history: leases, whose holders hold them in the store, the rows of blocks that are dead
+    /// already, and where the store keeps its large blocks: a backup has them itself.
     pub(super) fn make_bare(&self) -> Result<()> {
         let session = self.session();
         let failed = |error: rusqlite::Error| map(&error, "write", &self.path);
@@ -115,19 +116,27 @@ impl NewDatabase {
         session.run(dead_rows::CREATE, "write")?;
         session.run("DELETE FROM lease", "write")?;
         drop_dead(session, &session.dead_ordinals()?)?;
-        // A backup has its large blocks itself.
-        let apart = session.owner()?.is_some();
-        if apart {
-            session.write_place(None)?;
-        }
         session.run("COMMIT", "write")?;
-        if !apart {
-            return Ok(());
+        match session.owner()? {
+            Some(_) => self.write_place(None),
+            None => Ok(()),
         }
-        let format = FORMAT.cast_signed();
+    }
+
+    /// Its large blocks are in a bucket.
+    pub(super) fn keep_large_blocks_in(&self, owner: &Owner) -> Result<()> {
+        self.write_place(Some(owner))
+    }
+
+    fn write_place(&self, owner: Option<&Owner>) -> Result<()> {
+        let session = self.session();
+        session.run("BEGIN IMMEDIATE", "write")?;
+        session.write_place(owner)?;
+        let format = if owner.is_some() { FORMAT_BUCKET } else { FORMAT };
         self.conn
-            .pragma_update(None, "user_version", format)
-            .map_err(failed)
+            .pragma_update(None, "user_version", format.cast_signed())
+            .map_err(|error| map(&error, "write", &self.path))?;
+        session.run("COMMIT", "write")
     }
 
     fn refused(&self, why: String) -> StoreError {

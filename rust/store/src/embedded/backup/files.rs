@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::target::Target;
 use super::{Moment, broken_file};
@@ -14,6 +15,7 @@ use crate::blob_tree::{GROUP, Groups, tree_bytes};
 use crate::embedded::blob::tree_path;
 use crate::embedded::block_rows::BlockRow;
 use crate::embedded::disk::Disk;
+use crate::embedded::objects::Objects;
 use crate::embedded::session::Session;
 use crate::embedded::sqlite_error::io_error;
 use crate::error::{Result, StoreError};
@@ -53,6 +55,11 @@ pub(super) fn copy_new(
             let row = row?;
             let Some(name) = &row.file else { continue };
             let from = moment.blobs.path_of(&row)?;
+            if let Some(objects) = target.blobs().objects() {
+                copied.bytes += send(moment, copy, objects, &row, progress)?;
+                copied.files += 1;
+                continue;
+            }
             let to = root.join(name);
             if let Some(folder) = to.parent()
                 && folders.insert(folder.to_owned())
@@ -76,6 +83,46 @@ pub(super) fn copy_new(
             .map_err(|error| io_error("sync", &folder, error))?;
     }
     Ok(copied)
+}
+
+/// Sends a file to the bucket of a store that is being restored; the row names the object then. Bytes that are sent.
+fn send(
+    moment: &Moment<'_>,
+    copy: Session<'_>,
+    objects: &Arc<Objects>,
+    row: &BlockRow,
+    progress: &Progress,
+) -> Result<u64> {
+    let file = moment.blobs.open(row)?;
+    let read = |offset: u64, length: u64| {
+        let bytes = file.read(offset, length)?;
+        progress.go_on().map(|()| bytes)
+    };
+    let mut groups = Groups::default();
+    while groups.length() < row.size {
+        groups.push(&read(groups.length(), GROUP as u64)?);
+    }
+    let mut refused = None;
+    let sent = objects.send(&row.cid, &groups, &mut |offset, into| {
+        match read(offset, into.len() as u64) {
+            Ok(bytes) if bytes.len() == into.len() => {
+                into.copy_from_slice(&bytes);
+                Ok(())
+            }
+            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => {
+                refused = Some(error);
+                Err(io::Error::other("refused"))
+            }
+        }
+    });
+    let name = match (sent, refused) {
+        (_, Some(error)) => return Err(error),
+        (sent, None) => sent?,
+    };
+    copy.replace_file(row, Some(&name))?;
+    progress.add(row.size)?;
+    Ok(row.size)
 }
 
 fn make_folder(root: &Path, folder: &Path, disk: &Disk) -> Result<()> {

@@ -142,7 +142,8 @@ impl EmbeddedStore {
 }
 
 /// Makes a store of a backup (or of another store's directory) in a directory that is absent or empty.
-/// The store goes on where the backup ends; leases are not restored.
+/// The store goes on where the backup ends; leases are not restored. With `options.blobs` its large blocks go to that bucket,
+/// where nothing may lie.
 ///
 /// Errors: as [`EmbeddedStore::backup`]; `NotAStore` if `backup` is none; `Invalid` for a directory with
 /// something in it. An unfinished restore is refused when it is opened, and made anew by the next one.
@@ -168,9 +169,11 @@ pub fn restore_erased(
     progress: &Progress,
 ) -> Result<BackupReport> {
     let started = Instant::now();
+    let place = options.blobs.as_ref();
     let options = OpenOptions {
         create: false,
         read_only: true,
+        blobs: None,
         ..options.clone()
     };
     let source = EmbeddedStore::open(backup, &options)?;
@@ -189,8 +192,15 @@ pub fn restore_erased(
             why: "the notes of what was erased are of another store; nothing was restored".into(),
         });
     }
+    if let Some(bucket) = place {
+        let store_id = source.reading(|session| session.store_id_text())?;
+        target.put_large_blocks_in(bucket, store_id)?;
+    }
     let notes = erased.map_or(&[][..], |erased| &erased.notes);
     let mut report = source.at_one_moment(|moment| first_copy(moment, &target, notes, progress))?;
+    if let Some(objects) = target.blobs().objects() {
+        objects.settle_all();
+    }
     target.drop_marker()?;
     report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
@@ -205,6 +215,7 @@ pub fn erased_since(backup: impl AsRef<Path>, options: &OpenOptions) -> Result<O
     let options = OpenOptions {
         create: false,
         read_only: true,
+        blobs: None,
         ..options.clone()
     };
     let backup = backup.as_ref();
@@ -276,6 +287,9 @@ fn first_copy(
     let new = database::copy_pages(moment, target, progress)?;
     report.copied_bytes += new.bytes;
     new.make_bare()?;
+    if let Some(objects) = target.blobs().objects() {
+        new.keep_large_blocks_in(&objects.marked_owner())?;
+    }
     let copied = files::copy_new(moment, new.session(), target, 0, progress)?;
     report.files = copied.files;
     report.copied_bytes += copied.bytes;

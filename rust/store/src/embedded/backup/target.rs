@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bucket::Bucket;
+use crate::clock::Clock;
 use crate::embedded::blob::{BlobFiles, without_tree_suffix};
 use crate::embedded::connections::set_up;
 use crate::embedded::dead_rows;
@@ -21,6 +23,7 @@ use crate::embedded::file_system;
 use crate::embedded::files_lock::may_remove_files;
 use crate::embedded::fork::{self, Inside};
 use crate::embedded::lock::WriteLock;
+use crate::embedded::objects::{self, Objects, Owner};
 use crate::embedded::registry::{self, BareUse};
 use crate::embedded::session::Session;
 use crate::embedded::sqlite_error::{io_error, map};
@@ -51,6 +54,7 @@ pub(super) struct Target {
     marker: &'static str,
     found: Found,
     disk: Disk,
+    blobs: BlobFiles,
     lock: WriteLock,
 }
 
@@ -96,13 +100,57 @@ impl Target {
         if marker == RESTORE && found == Found::Store {
             return Err(refused(marker, directory.root(), "there is a store in it"));
         }
+        let blobs = BlobFiles::new(directory.blobs(), Arc::default(), disk.clone());
         Ok(Self {
             directory,
             marker,
             found,
             disk: disk.clone(),
+            blobs,
             lock,
         })
+    }
+
+    /// Large blocks go to that bucket, where nothing else may lie. What an unfinished restore into this directory has made
+    /// there is gone on with: its marker says which place was its own. Errors: `Invalid`, `Bucket`, `Io`.
+    pub(super) fn put_large_blocks_in(
+        &self,
+        bucket: &Arc<dyn Bucket>,
+        store_id: String,
+    ) -> Result<()> {
+        let path = self.root().join(self.marker);
+        let failed = |error| io_error("write", &path, error);
+        let text = fs::read_to_string(&path).map_err(|error| io_error("read", &path, error))?;
+        let noted = text.lines().find_map(Owner::from_line);
+        let owner = match noted.filter(|owner| owner.url == bucket.url()) {
+            Some(owner) => owner,
+            None => {
+                objects::expect_free(&**bucket)?;
+                let owner = Owner::new(&**bucket);
+                let line = format!("{}\n", owner.to_line());
+                let mut file = self
+                    .disk
+                    .open(&path, File::options().append(true))
+                    .map_err(failed)?;
+                let write = |bytes: &[u8]| file.write_all(bytes);
+                let at = text.len() as u64;
+                self.disk
+                    .write(Some(&path), at, line.as_bytes(), write, |error| error)
+                    .and_then(|()| self.disk.sync_file(&path))
+                    .map_err(failed)?;
+                owner
+            }
+        };
+        let objects = Objects::new(
+            Arc::clone(bucket),
+            (owner, store_id),
+            self.directory.blobs(),
+            &self.disk,
+            &Clock::system(),
+        );
+        objects.claim()?;
+        self.blobs.set_objects(objects);
+        Ok(())
     }
 
     pub(super) fn found(&self) -> Found {
@@ -122,7 +170,7 @@ impl Target {
     }
 
     pub(super) fn blobs(&self) -> BlobFiles {
-        BlobFiles::new(self.directory.blobs(), Arc::default(), self.disk.clone())
+        self.blobs.clone()
     }
 
     pub(super) fn new_database(&self) -> PathBuf {
@@ -223,6 +271,9 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
+        if let Some(objects) = self.blobs.objects() {
+            objects.close();
+        }
         // Closing the file unlocks, too.
         drop(self.lock.unlock());
     }

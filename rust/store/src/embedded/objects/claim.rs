@@ -62,6 +62,20 @@ impl Owner {
         })
     }
 
+    /// One line of text that says the same, but for whether the marker is there.
+    pub(in crate::embedded) fn to_line(&self) -> String {
+        format!("{} {}", self.token_line(), self.url)
+    }
+
+    pub(in crate::embedded) fn from_line(line: &str) -> Option<Self> {
+        let (token, url) = line.strip_prefix("owner ")?.split_once(' ')?;
+        Some(Self {
+            token: u128::from_str_radix(token, 16).ok()?.to_be_bytes(),
+            marked: false,
+            url: url.to_owned(),
+        })
+    }
+
     fn token_line(&self) -> String {
         format!("owner {:032x}", u128::from_be_bytes(self.token))
     }

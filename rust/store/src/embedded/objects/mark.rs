@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::make_folder;
 use crate::embedded::directory::{identity_of, leads_elsewhere};
 use crate::embedded::disk::Disk;
 use crate::embedded::fork;
@@ -28,7 +27,7 @@ impl Mark {
     /// Errors: the system's.
     pub(super) fn set(folder: &Path, name: &str) -> io::Result<Self> {
         // No layer is asked: no promise rests on a mark when its process is gone.
-        make_folder(folder, &Disk::system())?;
+        Disk::system().make_directories(folder)?;
         let path = folder.join(name);
         let mut how = File::options();
         how.read(true).write(true).create(true).truncate(false);

@@ -22,7 +22,7 @@ mod strays;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use treering_block::{Block, Cid};
@@ -121,6 +121,12 @@ impl Objects {
         if let Some(note) = note {
             note.remove();
         }
+    }
+
+    /// The same for all that are held.
+    pub(super) fn settle_all(&self) {
+        let notes = std::mem::take(&mut *locked(&self.held));
+        notes.into_values().for_each(Note::remove);
     }
 
     /// Whether the row's object is there, as long as it has to be. One request. A bucket that doesn't answer says
@@ -242,13 +248,4 @@ impl Objects {
 /// The part of an object's name that is unique: what its note and its mark are called.
 fn last_segment(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(_, last)| last)
-}
-
-/// Makes one of our folders if it is absent.
-fn make_folder(folder: &Path, disk: &Disk) -> std::io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    disk.make_directory(folder)?;
-    disk.sync_directory(super::disk::parent(folder))
 }

@@ -10,7 +10,6 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::make_folder;
 use crate::bucket::PART_BYTES;
 use crate::embedded::directory::{identity_of, leads_elsewhere};
 use crate::embedded::disk::{Disk, parent};
@@ -41,7 +40,7 @@ pub(super) enum Taken {
 impl Note {
     /// A new one. Errors: the system's.
     pub(super) fn make(folder: &Path, name: &str, disk: &Disk) -> io::Result<Self> {
-        make_folder(folder, disk)?;
+        disk.make_directories(folder)?;
         let path = folder.join(name);
         let file = disk.open(&path, File::options().read(true).write(true).create_new(true))?;
         file.try_lock().map_err(io::Error::from)?;

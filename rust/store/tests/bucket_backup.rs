@@ -1,0 +1,125 @@
+//! Backups of a store whose large blocks are in a bucket, and restoring into one.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod bucket;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use bucket::*;
+use treering_block::Cid;
+use treering_store::faults::{Mishap, SimulatedBucket};
+use treering_store::{
+    BackupOptions, EmbeddedStore, GcOptions, OpenOptions, Progress, Store, StoreError, restore,
+};
+
+fn backup(store: &EmbeddedStore, to: &Path) -> Result<treering_store::BackupReport, StoreError> {
+    store.backup(to, &BackupOptions::default(), &Progress::default())
+}
+
+fn assert_holds(store: &EmbeddedStore, contents: &[Vec<u8>]) {
+    let report = store.verify(None).unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    for content in contents {
+        let bytes = store.get(&Cid::of_raw(content)).unwrap();
+        assert!(*bytes == content[..]);
+    }
+}
+
+#[test]
+fn a_backup_is_whole_without_the_bucket() {
+    let home = directory();
+    let bucket = SimulatedBucket::new(URL);
+    let store = open(&home.path().join("store"), &bucket);
+    let mut contents = vec![bytes(1, 300_000), bytes(2, LARGE)];
+    for (number, content) in contents.iter().enumerate() {
+        send(&store, &number.to_string(), content).unwrap();
+    }
+    let to = home.path().join("backup");
+    // The bucket fails half-way: there is no backup, and the next one is.
+    bucket.forget();
+    bucket.plan(2, u64::MAX, Mishap::Refused);
+    assert!(is_bucket_error(&backup(&store, &to)));
+    assert!(EmbeddedStore::open(&to, &OpenOptions::default()).is_err());
+    bucket.go_up();
+    assert_eq!(backup(&store, &to).unwrap().files, 2);
+    assert_holds(&EmbeddedStore::open(&to, &OpenOptions::default()).unwrap(), &contents);
+    // Brought up to date: what is new is read, and nothing else.
+    contents.push(bytes(3, 2 << 20));
+    send(&store, "2", &contents[2]).unwrap();
+    bucket.forget();
+    assert_eq!(backup(&store, &to).unwrap().files, 1);
+    assert!(bucket.asked().len() <= 4, "{:?}", bucket.asked());
+    assert_holds(&EmbeddedStore::open(&to, &OpenOptions::default()).unwrap(), &contents);
+    // Damage is not copied.
+    let cid = send(&store, "3", &bytes(4, 2 << 20)).unwrap();
+    let name = object_of(&bucket, &cid).remove(0);
+    bucket.change(|contents| {
+        let mut spoiled = contents.objects[&name].to_vec();
+        spoiled[9] ^= 1;
+        contents.objects.insert(name, spoiled.into());
+    });
+    let refused = backup(&store, &to).unwrap_err();
+    assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused}");
+    drop((store, bucket));
+    // Into a directory, with nothing elsewhere.
+    let restored = home.path().join("restored");
+    let options = OpenOptions::default();
+    restore(&to, &restored, &options, &Progress::default()).unwrap();
+    let store = EmbeddedStore::open(&restored, &options).unwrap();
+    assert_holds(&store, &contents);
+    store.submit(put("more", bytes(9, 300_000))).wait().unwrap();
+}
+
+#[test]
+fn a_store_is_restored_into_a_bucket() {
+    let home = directory();
+    let contents = [bytes(1, 300_000), bytes(2, LARGE), bytes(3, 9 << 20)];
+    let to = home.path().join("backup");
+    let store = EmbeddedStore::open(home.path().join("store"), &OpenOptions::default()).unwrap();
+    for (number, content) in contents.iter().enumerate() {
+        send(&store, &number.to_string(), content).unwrap();
+    }
+    backup(&store, &to).unwrap();
+    let whole = SimulatedBucket::new(URL);
+    let path = home.path().join("whole");
+    restore(&to, &path, &options(&whole), &Progress::default()).unwrap();
+    let requests = whole.asked().len() as u64;
+    let restored = open(&path, &whole);
+    assert_holds(&restored, &contents);
+    assert_eq!(objects(&whole).len(), 3);
+    assert_eq!(files(&path, "sending"), [""; 0]);
+    assert_eq!(restored.stats().unwrap().blob_files, 3);
+    send(&restored, "more", &bytes(9, 300_000)).unwrap();
+    drop(restored);
+    // Another one there is refused, and nothing is changed.
+    let before = whole.contents();
+    let refused = restore(&to, home.path().join("x"), &options(&whole), &Progress::default());
+    assert!(matches!(refused, Err(StoreError::Invalid { what: "blobs", .. })), "{refused:?}");
+    assert_eq!(whole.contents(), before);
+    // Whatever stops it: it is no store yet, and the next one goes on.
+    for number in 0..requests {
+        let bucket = SimulatedBucket::new(URL);
+        let path = home.path().join(number.to_string());
+        bucket.plan(number, 1, Mishap::Lost);
+        if restore(&to, &path, &options(&bucket), &Progress::default()).is_err() {
+            assert!(EmbeddedStore::open(&path, &options(&bucket)).is_err(), "{number}");
+            restore(&to, &path, &options(&bucket), &Progress::default()).unwrap();
+        }
+        let store = open(&path, &bucket);
+        for content in &contents {
+            assert!(*store.get(&Cid::of_raw(content)).unwrap() == content[..]);
+        }
+        store.gc(&GcOptions::default()).unwrap();
+        assert_eq!(objects(&bucket).len(), 3, "{number}");
+        drop(store);
+        fs::remove_dir_all(&path).unwrap();
+    }
+    drop(Arc::clone(&whole));
+}
