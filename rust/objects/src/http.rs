@@ -11,6 +11,10 @@ use object_store::client::{
     ReqwestConnector,
 };
 
+/// The status of an answer that is a range.
+const PARTIAL: u16 = 206;
+/// The status for what a server can't do.
+const UNKNOWN_REQUEST: u16 = 501;
 /// Bytes of a refusing answer that are looked at.
 const BODY_BYTES_MAX: usize = 64 << 10;
 /// Characters of an element that are passed on: keys are the longest that there should be.
@@ -69,10 +73,25 @@ struct Service(HttpClient);
 #[async_trait::async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let response = self.0.execute(request).await?;
+        let of_range = request.headers().contains_key("range");
+        let mut response = self.0.execute(request).await?;
         let status = response.status();
-        if status.is_success() {
+        if status == PARTIAL || (status.is_success() && !of_range) {
             return Ok(response);
+        }
+        if status.is_success() {
+            // Some answer with the range that was asked for, and call that the whole.
+            if response.headers().contains_key("content-range")
+                && let Ok(partial) = PARTIAL.try_into()
+            {
+                *response.status_mut() = partial;
+                return Ok(response);
+            }
+            return Err(refused(Refusal {
+                status: UNKNOWN_REQUEST,
+                code: String::new(),
+                message: "it gives the whole object where a range of it is asked for".to_owned(),
+            }));
         }
         let mut body = response.into_body();
         let mut text = Vec::new();
@@ -88,9 +107,13 @@ impl HttpService for Service {
             code: element(&text, "Code"),
             message: element(&text, "Message"),
         };
-        // Of this kind, so that nothing in the client repeats it.
-        Err(HttpError::new(HttpErrorKind::Unknown, refusal))
+        Err(refused(refusal))
     }
+}
+
+/// Of a kind that nothing in the client repeats.
+fn refused(refusal: Refusal) -> HttpError {
+    HttpError::new(HttpErrorKind::Unknown, refusal)
 }
 
 /// The text of the first element of that name, shortened, in one line.
