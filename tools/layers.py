@@ -16,13 +16,22 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 # Lowest first: a crate may use those before it.
-RUST_LAYERS = ("treering-block", "treering-store", "treering-thread", "treering-actor", "treering-python")
+RUST_LAYERS = (
+    "treering-block",
+    "treering-store",
+    "treering-objects",
+    "treering-thread",
+    "treering-actor",
+    "treering-python",
+)
 # Only tests may use these: what they bring does not belong into a program.
 RUST_FOR_TESTS = frozenset({"treering-fuzz"})
 # Beside the layers: they may use all of them, nothing may use them.
 RUST_OUTSIDE = frozenset({"treering-bench", "treering-gen"})
 # The core knows no Python, however it comes.
 PYTHON_ONLY = frozenset({"pyo3"})
+# Nor what speaks to servers: it is slow to compile, and everything but one crate does without.
+BINDING_ONLY = frozenset({"treering-objects"})
 # These speak to the Python API and never to the compiled module under it.
 PYTHON_ABOVE_API = ("cli", "server", "integrations")
 
@@ -60,6 +69,8 @@ def rust_faults(crates: Mapping[str, set[str]]) -> Iterator[str]:
         if name != RUST_LAYERS[-1]:
             for used in sorted(uses & PYTHON_ONLY):
                 yield f"{name} → {used}: only {RUST_LAYERS[-1]} knows Python"
+            for used in sorted(uses & BINDING_ONLY):
+                yield f"{name} → {used}: only {RUST_LAYERS[-1]} uses it, so that tests of the core don't compile it"
 
 
 def python_faults(package: Path) -> Iterator[str]:

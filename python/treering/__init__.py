@@ -26,6 +26,7 @@ from treering.erasure import Erased, Erasure, Vacuumed
 from treering.errors import (
     AlreadyExists,
     Ambiguous,
+    BucketError,
     Closed,
     CommandMismatch,
     CommitUnknown,
@@ -127,6 +128,7 @@ __all__ = [
     "BackupReport",
     "BlockInfo",
     "Blocks",
+    "BucketError",
     "Catalog",
     "ChangedRef",
     "ChatsStore",

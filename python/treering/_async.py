@@ -25,6 +25,7 @@ from treering import backup, store
 from treering._calls import Feed, Kind, Look, Op, Pump, Queued, call_of, outer_type
 from treering._core import Pending, Watch
 from treering._family import ASYNC, ASYNC_MODULE
+from treering._session import may_wait_for_buckets
 from treering.store import Store
 
 T = TypeVar("T")
@@ -61,6 +62,8 @@ async def in_reader(read: Callable[[], T]) -> T:
 
 async def drive(op: Op[T]) -> T:
     """Runs a verb's body to its end on the running loop."""
+    if may_wait_for_buckets():
+        return await _drive_aside(op)
     try:
         queued = next(op)
         while True:
@@ -73,6 +76,29 @@ async def drive(op: Op[T]) -> T:
     except StopIteration as stop:
         result: T = stop.value
         return result
+
+
+async def _drive_aside(op: Op[T]) -> T:
+    """The same for a body that may send large blocks to a bucket before it queues their commit: not on the loop."""
+    resume: Callable[[], Queued] = partial(next, op)
+    while True:
+        ended, value = await _readers.run(partial(_step, resume))
+        if ended:
+            return cast("T", value)
+        try:
+            answer = await _answer(value)
+        except BaseException as error:
+            resume = partial(op.throw, error)
+        else:
+            resume = partial(op.send, answer)
+
+
+def _step(resume: Callable[[], Any]) -> tuple[bool, Any]:
+    # A future can't hold StopIteration.
+    try:
+        return False, resume()
+    except StopIteration as stop:
+        return True, stop.value
 
 
 async def _answer(queued: Queued) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from treering._core import Core, StoresCore, ThreadsCore
 from treering.errors import Invalid
@@ -31,6 +31,18 @@ class Location:
     automatic_gc: bool
     reserve_bytes: int
     settings: Settings
+    blobs: str | None = None
+
+
+class _Buckets:
+    """Whether this process has opened a store that keeps its large blocks in a bucket."""
+
+    any: ClassVar[bool] = False
+
+
+def may_wait_for_buckets() -> bool:
+    """Whether what queues a commit may have to wait for the network first."""
+    return _Buckets.any
 
 
 class Session:
@@ -43,6 +55,8 @@ class Session:
         self.settings = settings
         self.location = location
         self.durability = durability
+        if core.blobs is not None:
+            _Buckets.any = True
         # Asked once: repr must work after close.
         self.name = location.path if location is not None else "memory"
         self._finalizer = weakref.finalize(self, _close, core, os.getpid())
@@ -146,6 +160,7 @@ def open_session(location: Location, *, create: bool, mend: bool = False) -> Ses
         location.automatic_gc,
         mend,
         location.reserve_bytes,
+        location.blobs,
     )
     return Session(core, location, location.durability, location.settings)
 

@@ -87,6 +87,7 @@ def restore(
     *,
     erasures: str | os.PathLike[str] | None = None,
     as_it_is: bool = False,
+    blobs: str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> BackupReport:
     """Returns what was restored: a store in the directory `path`, made of the backup, checked like one.
@@ -98,11 +99,12 @@ def restore(
     Scopes that were erased since the backup was made are left out, before there is a store. Who says so is the store
     that it is of, which is looked for where it was, or `erasures`: that store's directory, a newer backup or copy of
     it, or a file that `Store.export_erasures` wrote. `as_it_is` restores what the backup has, whatever was erased
-    since.
+    since. `blobs` is the URL of an empty place in a bucket where the large blocks go, as for `treering.open`.
 
     Errors:
         Invalid (`invalid`): `backup` is no store, or there is something in `path`; the store of the backup is not where
             it was, and neither `erasures` nor `as_it_is` is given.
+        BucketError (`bucket`): the bucket of `blobs` can't be reached or refuses.
         Diverged (`diverged`): `erasures` are of another store.
         Corrupt (`corrupt`): the backup is not sound.
         DiskFull (`disk-full`), Unavailable (`unavailable`): the store can't be written.
@@ -119,7 +121,7 @@ def restore(
         1
     """
     known = None if erasures is None else path_text(erasures)
-    work = _core.restore(path_text(backup), path_text(path), _LOCK_WAIT_MS, known, as_it_is)
+    work = _core.restore(path_text(backup), path_text(path), _LOCK_WAIT_MS, known, as_it_is, blobs)
     return BackupReport(**finish(work, progress))
 
 
@@ -151,5 +153,6 @@ def path_text(path: str | os.PathLike[str]) -> str:
     if not text or "\0" in text:
         raise Invalid(f"{text!r} is no path; give a directory", path=text)
     if re.match(r"[a-z][a-z0-9+.-]+://", text):
-        raise Invalid(f"{text!r} is a URL; this version has stores in local directories only", path=text)
+        rule = "stores and backups are local directories (`blobs` of `open` puts large blocks into a bucket)"
+        raise Invalid(f"{text!r} is a URL; {rule}", path=text)
     return os.path.abspath(text)  # noqa: PTH100

@@ -33,6 +33,7 @@
     │   ├── LockTimeout
     │   ├── Closed
     │   ├── ForkedProcess
+    │   ├── BucketError
     │   └── CommitUnknown
     └── MissingExtra (ImportError)     install what the message names
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlreadyExists",
     "Ambiguous",
+    "BucketError",
     "Closed",
     "CommandMismatch",
     "CommitUnknown",
@@ -401,6 +403,14 @@ class ForkedProcess(Unavailable):
     """Catch this in a child of `os.fork()`: open the store again there."""
 
     kind = "forked-process"
+
+
+class BucketError(Unavailable):
+    """Catch this to repeat later, or to mend what the message names: a bucket did not do what it was asked, as often as
+    it was. What it can't do just now was repeated already; a denied access or a bucket that is not there is told at
+    once. Its attributes are `object` and `bucket`, the URL."""
+
+    kind = "bucket"
 
 
 class CommitUnknown(Unavailable):

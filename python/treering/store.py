@@ -434,6 +434,11 @@ class Store:
         return self._session.core.counters()
 
     @property
+    def blobs(self) -> str | None:
+        """Where the large blocks are: the URL of a bucket; None for the store's directory, or memory."""
+        return self._session.core.blobs
+
+    @property
     def path(self) -> str | None:
         """The store's directory; None for a store in memory."""
         location = self._session.location
@@ -484,6 +489,7 @@ def location_of(
     automatic_gc: bool,
     reserve_bytes: int,
     settings: Settings | None,
+    blobs: str | None = None,
 ) -> Location:
     """Returns the checked arguments of an open."""
     text = path_text(path)
@@ -492,7 +498,7 @@ def location_of(
     if not 0 <= lock_wait_s <= 86_400:
         raise Invalid(f"lock_wait_s {lock_wait_s!r} is not within 0 … 86400 s")
     lock_wait_ms = round(lock_wait_s * 1000)
-    return Location(text, read_only, durability, lock_wait_ms, automatic_gc, reserve_bytes, checked(settings))
+    return Location(text, read_only, durability, lock_wait_ms, automatic_gc, reserve_bytes, checked(settings), blobs)
 
 
 def open(
@@ -506,6 +512,7 @@ def open(
     reserve_bytes: int = 16 << 20,
     repair: bool = False,
     settings: Settings | None = None,
+    blobs: str | None = None,
 ) -> Store:
     """Returns the store of a directory; the directory is made if it is absent and `create` is true.
 
@@ -518,9 +525,15 @@ def open(
     broken it is refused otherwise; `verify(repair=True)` mends everything else. `settings` are this handle's limits and
     defaults of the built-in stores (None: `Settings()`).
 
+    `blobs` makes a store whose large blocks (256 KiB and more: files, attachments, artifacts) lie in a bucket of an
+    S3-compatible server: `s3://BUCKET/PREFIX?endpoint=…&region=…`, with credentials from the environment; `docs/s3.md`
+    has every option. The store remembers the URL: give it once, or the same. A prefix is one store's.
+
     Errors:
         Invalid (`invalid`): the directory holds other files and is no store, or it is absent or empty and
-            `create` is false; nothing was written.
+            `create` is false; nothing was written. `blobs` is no URL of a bucket, not the store's, or another store's,
+            something else lies there, or there are no credentials.
+        BucketError (`bucket`): the store is made now, and the bucket can't be reached or refuses.
         NewerFormat (`newer-format`): a later treering wrote it.
         Corrupt (`corrupt`): one of the store's own rows is broken; try `repair=True`.
         Unavailable (`unavailable`): the system does not let us, or it is a network file system.
@@ -532,7 +545,7 @@ def open(
         ...     len(thread)
         0
     """
-    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, reserve_bytes, settings)
+    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, reserve_bytes, settings, blobs)
     return SYNC.Store(open_session(location, create=create, mend=repair))
 
 

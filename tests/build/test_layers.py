@@ -16,8 +16,9 @@ import layers  # noqa: E402
 GOOD = {
     "treering-block": {"blake3"},
     "treering-store": {"treering-block", "rusqlite"},
+    "treering-objects": {"treering-store", "tokio"},
     "treering-thread": {"treering-block", "treering-store"},
-    "treering-python": {"treering-thread", "treering-block", "pyo3"},
+    "treering-python": {"treering-thread", "treering-block", "treering-objects", "pyo3"},
     "treering-bench": {"treering-thread", "criterion"},
     "treering-fuzz": set(),
 }
@@ -40,6 +41,7 @@ def test_arrows_downwards_are_fine() -> None:
         ("treering-store", "treering-thread", "treering-store → treering-thread"),
         ("treering-thread", "treering-python", "treering-thread → treering-python"),
         ("treering-store", "pyo3", "only treering-python knows Python"),
+        ("treering-thread", "treering-objects", "only treering-python uses it"),
         ("treering-python", "treering-bench", "treering-python → treering-bench"),
         ("treering-store", "treering-fuzz", "treering-store → treering-fuzz: only tests may use it"),
         ("treering-fuzz", "treering-block", "treering-fuzz → treering-block"),

@@ -25,7 +25,7 @@ class Outcome:
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
     """A shell in a fresh directory, 100 columns wide, without colours."""
     monkeypatch.chdir(tmp_path)
-    for name in ("TREERING_STORE", "TREERING_SCOPE", "FORCE_COLOR"):
+    for name in ("TREERING_STORE", "TREERING_SCOPE", "TREERING_BLOBS", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")

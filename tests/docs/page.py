@@ -6,6 +6,8 @@
   to people only; a `$ command` with nothing under it must merely succeed. A trailing `\\` continues a command.
 - `examples/` is there, as in a checkout.
 - `…` in expected output stands for any text, on its own line for any number of lines.
+- A page that names `S3_ENDPOINT` finds it in the environment, with credentials: an S3 server of its own with an empty
+  bucket `data` (tests/docs/test_pages.py starts it).
 - `<!-- not run: reason -->` on the line before a block leaves it out; the reason is required.
 
 A failure names the page and the line. It must never pass a page whose output differs in one character.

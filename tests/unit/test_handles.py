@@ -30,7 +30,7 @@ def core(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Core]:
     opened = (
         Core.memory()
         if request.param == "memory"
-        else Core.open(str(tmp_path / "s"), True, False, 30_000, False, False, 0)
+        else Core.open(str(tmp_path / "s"), True, False, 30_000, False, False, 0, None)
     )
     yield opened
     opened.close()
@@ -135,7 +135,7 @@ def test_resolve_looks(core: Core) -> None:
 
 
 def test_two_handles_on_a_directory_close_apart(tmp_path: Path) -> None:
-    one, two = (Core.open(str(tmp_path / "s"), True, False, 30_000, False, False, 0) for _ in range(2))
+    one, two = (Core.open(str(tmp_path / "s"), True, False, 30_000, False, False, 0, None) for _ in range(2))
     thread = started(one)
     one.close()
     one.close()
@@ -184,7 +184,7 @@ def test_a_watch_can_be_interrupted(core: Core) -> None:
 
 
 def test_a_held_fsync_does_not_outlive_the_handle(tmp_path: Path) -> None:
-    core = Core.open(str(tmp_path / "s"), True, False, 30_000, False, False, 0)
+    core = Core.open(str(tmp_path / "s"), True, False, 30_000, False, False, 0, None)
     thread = started(core)
     core.hold_commit_sync()
     pending = thread.append(step("a"), None, None)

@@ -20,7 +20,7 @@ from treering._core import Core, Pending, ThreadCore
 
 @pytest.fixture
 def core(tmp_path: Path) -> Iterator[Core]:
-    opened = Core.open(str(tmp_path / "state"), True, False, 30_000, False, False, 0)
+    opened = Core.open(str(tmp_path / "state"), True, False, 30_000, False, False, 0, None)
     yield opened
     opened.close()
 
@@ -281,7 +281,7 @@ def test_the_process_may_end_while_commits_are_on_their_way(tmp_path: Path) -> N
             def call_soon_threadsafe(self, complete, futures): pass
             def is_closed(self): return False
 
-        core = Core.open(sys.argv[1], True, False, 30_000, False, False, 0)
+        core = Core.open(sys.argv[1], True, False, 30_000, False, False, 0, None)
         thread = core.threads("main", "durable").start({"workflow": "w"}).wait()
         for n in range(200):
             thread.append(("a", str(n), None, None, (), "now", None), None, None).notify(Loop(), object())

@@ -69,11 +69,20 @@ def _global_options(
             "--scope", envvar="TREERING_SCOPE", help="The scope whose threads and actors are meant.", metavar="NAME"
         ),
     ] = "main",
+    blobs: Annotated[
+        str | None,
+        typer.Option(
+            "--blobs",
+            envvar="TREERING_BLOBS",
+            help="The bucket for the large blocks of a store that is made now, s3://BUCKET/PREFIX; it remembers that.",
+            metavar="URL",
+        ),
+    ] = None,
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    context.obj = Opening(store, scope_name)
+    context.obj = Opening(store, scope_name, blobs)
     context.call_on_close(context.obj.close)
 
 

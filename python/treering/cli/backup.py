@@ -48,6 +48,7 @@ def backup(
 
 
 def restore(
+    context: typer.Context,
     backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="The backup's directory.")],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Where the store goes; absent or empty.")],
     erasures: Annotated[
@@ -63,13 +64,18 @@ def restore(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a store of a backup, in a directory that is absent or empty. Scopes that were erased since are left out."""
+    """Make a store of a backup, in a directory that is absent or empty. Scopes that were erased since are left out.
+
+    `treering --blobs URL restore …` puts its large blocks into a bucket.
+    """
     import treering
     from treering.cli.render.backup import backup_record, print_restored, watching
     from treering.cli.render.console import out, print_json
 
     with watching(f"restoring {backup}") as progress:
-        report = treering.restore(backup, path, erasures=erasures, as_it_is=as_it_is, progress=progress)
+        report = treering.restore(
+            backup, path, erasures=erasures, as_it_is=as_it_is, blobs=opening(context).blobs, progress=progress
+        )
     if as_json:
         print_json(backup_record(report))
     else:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 class Opening:
     """The global options of one call. A command that only reads opens the store for reading, and never makes one."""
 
-    def __init__(self, path: Path, scope: str) -> None:
+    def __init__(self, path: Path, scope: str, blobs: str | None = None) -> None:
         self.path = path
         self.scope = scope
+        self.blobs = blobs
         self._store: Store | None = None
 
     def store(
@@ -50,6 +51,7 @@ class Opening:
                 automatic_gc=False,
                 repair=repair,
                 settings=settings,
+                blobs=self.blobs,
             )
         return self._store
 

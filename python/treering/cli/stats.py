@@ -57,6 +57,7 @@ def measure(store: "Store") -> dict[str, Any]:
         "unreadable_threads": unreadable,
         "steps": steps,
         **store.stats(),
+        **({} if store.blobs is None else {"blobs": store.blobs}),
         "alone_bytes": alone,
         "thread_bytes": stored,
         "dedup": round(alone / stored, 2) if stored else 1.0,

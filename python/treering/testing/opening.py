@@ -27,6 +27,7 @@ def open(
     lock_wait_s: float = 30.0,
     automatic_gc: bool = False,
     settings: Settings | None = None,
+    blobs: str | None = None,
 ) -> Store:
     """Returns the store of a directory, as `treering.open`, on a clock, a disk and faults of your own.
 
@@ -38,7 +39,7 @@ def open(
         Others as `treering.open`; those that `disk` brings about.
     """
     settings = settings or Settings(development=True)
-    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, 16 << 20, settings)
+    location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, 16 << 20, settings, blobs)
     core = open_for_test(
         location.path,
         create,
@@ -48,6 +49,7 @@ def open(
         None if clock is None else clock._core,
         None if disk is None else disk._core,
         None if faults is None else faults._core,
+        blobs,
     )
     return SYNC.Store(Session(core, location, durability, location.settings))
 

@@ -324,7 +324,9 @@ fn of_store(error: StoreError) -> Raised {
             path,
             source,
         } => io_failure(&message, action, path, &source),
-        StoreError::Bucket { object, .. } => raised("Unavailable").text("which", object),
+        StoreError::Bucket { object, bucket, .. } => raised("BucketError")
+            .text("object", object)
+            .text("bucket", bucket),
         StoreError::Block(error) => of_block(&error),
     }
 }

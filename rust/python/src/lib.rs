@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 
 mod actors;
 mod batch;
+mod buckets;
 mod car;
 mod catalogs;
 mod cid;
@@ -51,6 +52,8 @@ mod _core {
     use crate::actors::{actor_kinds, list_actors};
     #[pymodule_export]
     use crate::batch::BatchCore;
+    #[pymodule_export]
+    use crate::buckets::{BucketCore, bucket_url_options};
     #[pymodule_export]
     use crate::car::{export_car, import_car};
     #[pymodule_export]

@@ -21,6 +21,7 @@ use treering_store::{
 use treering_thread::content::{read_content_node, read_payload};
 use treering_thread::{Content, Threads, verify_threads};
 
+use crate::buckets;
 use crate::cid::PyCid;
 use crate::collect::{self, collect, interruptible};
 use crate::collection::{MapCore, VectorCore, node};
@@ -113,7 +114,7 @@ impl Drop for Core {
 #[pymethods]
 impl Core {
     #[staticmethod]
-    #[pyo3(signature = (path, create, read_only, lock_wait_ms, automatic_gc, mend, reserve_bytes))]
+    #[pyo3(signature = (path, create, read_only, lock_wait_ms, automatic_gc, mend, reserve_bytes, blobs))]
     #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
     fn open(
         py: Python<'_>,
@@ -124,6 +125,7 @@ impl Core {
         automatic_gc: bool,
         mend: bool,
         reserve_bytes: Count,
+        blobs: Option<Text>,
     ) -> Result<Self> {
         let options = OpenOptions {
             create,
@@ -133,6 +135,8 @@ impl Core {
             automatic_gc,
             mend,
             reserve_bytes: reserve_bytes.0,
+            blobs: buckets::given(blobs.as_deref())?,
+            connect: Some(treering_objects::open),
             ..OpenOptions::default()
         };
         let store = Arc::new(py.detach(|| EmbeddedStore::open(&*path, &options))?);
@@ -148,6 +152,12 @@ impl Core {
     #[getter]
     fn location(&self) -> String {
         self.store.location()
+    }
+
+    /// Where large blocks are: the URL of a bucket, None for the store's directory.
+    #[getter]
+    fn blobs(&self) -> Option<String> {
+        self.embedded.as_ref()?.blobs_url()
     }
 
     #[getter]
@@ -534,20 +544,27 @@ impl Core {
 
 /// Makes a store of a backup, in a directory that is absent or empty.
 #[pyfunction]
-#[pyo3(signature = (backup, path, lock_wait_ms, erasures, as_it_is))]
+#[pyo3(signature = (backup, path, lock_wait_ms, erasures, as_it_is, blobs))]
 pub fn restore(
     backup: Text,
     path: Text,
     lock_wait_ms: Count,
     erasures: Option<Text>,
     as_it_is: bool,
+    blobs: Option<Text>,
 ) -> Result<PyWork> {
     let options = OpenOptions {
+        blobs: buckets::given(blobs.as_deref())?,
         lock_wait: Duration::from_millis(lock_wait_ms.0),
+        connect: Some(treering_objects::open),
         ..OpenOptions::default()
     };
     PyWork::start(move |progress| {
-        let erased = erased(&backup, &options, erasures.as_deref(), as_it_is)?;
+        let plain = OpenOptions {
+            blobs: None,
+            ..options.clone()
+        };
+        let erased = erased(&backup, &plain, erasures.as_deref(), as_it_is)?;
         let report = restore_erased(&*backup, &*path, &options, erased.as_ref(), progress)?;
         Ok(Answer::Backup(report))
     })

@@ -14,6 +14,7 @@ use treering_store::faults::{
 };
 use treering_store::{Clock, Disk, EmbeddedStore, MemoryStore, OpenOptions, Store, StoreError};
 
+use crate::buckets;
 use crate::convert::{Count, Signed, Text};
 use crate::error::{CoreError, Result};
 use crate::store::Core;
@@ -326,7 +327,7 @@ fn clock_of(clock: Option<PyRef<'_, ClockCore>>) -> Clock {
 
 /// As `Core.open`, on a clock, a disk and a plan of faults of the caller's.
 #[pyfunction]
-#[pyo3(signature = (path, create, read_only, lock_wait_ms, automatic_gc, clock, disk, faults))]
+#[pyo3(signature = (path, create, read_only, lock_wait_ms, automatic_gc, clock, disk, faults, blobs))]
 #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
 pub fn open_for_test(
     py: Python<'_>,
@@ -338,6 +339,7 @@ pub fn open_for_test(
     clock: Option<PyRef<'_, ClockCore>>,
     disk: Option<PyRef<'_, DiskCore>>,
     faults: Option<PyRef<'_, FaultsCore>>,
+    blobs: Option<Text>,
 ) -> Result<Core> {
     let options = OpenOptions {
         create,
@@ -349,6 +351,8 @@ pub fn open_for_test(
         disk: disk.map_or_else(Disk::system, |disk| {
             Disk::behind(Arc::clone(&disk.0) as Arc<_>)
         }),
+        blobs: buckets::given(blobs.as_deref())?,
+        connect: Some(treering_objects::open),
         ..OpenOptions::default()
     };
     let store = Arc::new(py.detach(|| EmbeddedStore::open(&*path, &options))?);

@@ -75,7 +75,9 @@ impl Living {
         };
         match act {
             Act::Put(seed) => {
-                store.submit(put(&seed.to_string(), bytes(seed, 300_000))).wait()?;
+                store
+                    .submit(put(&seed.to_string(), bytes(seed, 300_000)))
+                    .wait()?;
                 note(bytes(seed, 300_000));
             }
             Act::Upload(seed, size) | Act::UploadAgain(seed, size) => {
@@ -83,7 +85,9 @@ impl Living {
                 note(bytes(seed, size));
             }
             Act::Small(seed) => {
-                store.submit(put(&seed.to_string(), bytes(seed, 100))).wait()?;
+                store
+                    .submit(put(&seed.to_string(), bytes(seed, 100)))
+                    .wait()?;
                 note(bytes(seed, 100));
             }
             Act::Refused(seed) => {
@@ -129,7 +133,12 @@ fn live(path: &Path, bucket: &Arc<SimulatedBucket>, acknowledged: &Acknowledged)
 }
 
 /// What the promises say of a store that was left so.
-fn check(path: &Path, bucket: &Arc<SimulatedBucket>, clock: &Clock, there: &BTreeMap<Cid, Vec<u8>>) {
+fn check(
+    path: &Path,
+    bucket: &Arc<SimulatedBucket>,
+    clock: &Clock,
+    there: &BTreeMap<Cid, Vec<u8>>,
+) {
     bucket.forget();
     let store = at(path, bucket, clock).unwrap();
     for (cid, content) in there {
@@ -169,7 +178,10 @@ fn asked() -> Vec<Asked> {
         Request::List,
         Request::Remove,
     ] {
-        assert!(asked.iter().any(|asked| asked.request == request), "{request:?}");
+        assert!(
+            asked.iter().any(|asked| asked.request == request),
+            "{request:?}"
+        );
     }
     asked
 }

@@ -54,7 +54,10 @@ fn it_is_opened_where_it_was_made() {
     assert!(refused.contains(URL), "{refused}");
     let other = SimulatedBucket::new("sim://other");
     let refused = refusal(home.path(), &options(&other));
-    assert!(refused.contains(URL) && refused.contains("sim://other"), "{refused}");
+    assert!(
+        refused.contains(URL) && refused.contains("sim://other"),
+        "{refused}"
+    );
     assert_eq!(other.asked(), [], "nothing is asked of it");
     let reading = OpenOptions {
         read_only: true,
@@ -70,7 +73,10 @@ fn it_is_opened_where_it_was_made() {
         ..options(&bucket)
     };
     let reader = EmbeddedStore::open(home.path(), &reading).unwrap();
-    assert_eq!(&*reader.get(&Cid::of_raw(&bytes(1, 300_000))).unwrap(), &bytes(1, 300_000)[..]);
+    assert_eq!(
+        &*reader.get(&Cid::of_raw(&bytes(1, 300_000))).unwrap(),
+        &bytes(1, 300_000)[..]
+    );
 }
 
 #[test]
@@ -105,7 +111,10 @@ fn a_second_store_on_the_place_is_refused() {
     let other = directory();
     let path = other.path().join("other");
     let refused = refusal(&path, &options(&bucket));
-    assert!(refused.contains("keeps its large blocks there"), "{refused}");
+    assert!(
+        refused.contains("keeps its large blocks there"),
+        "{refused}"
+    );
     assert!(!path.exists(), "nothing is made");
     // Made before the marker was there, as two at once might be.
     let empty = SimulatedBucket::new(URL);
@@ -121,7 +130,9 @@ fn a_place_with_other_objects_is_refused() {
     let home = directory();
     let bucket = SimulatedBucket::new(URL);
     bucket.change(|contents| {
-        contents.objects.insert("holiday.jpg".into(), Arc::from(&b"sea"[..]));
+        contents
+            .objects
+            .insert("holiday.jpg".into(), Arc::from(&b"sea"[..]));
     });
     let refused = refusal(&home.path().join("store"), &options(&bucket));
     assert!(refused.contains("holiday.jpg"), "{refused}");
@@ -156,7 +167,10 @@ fn a_marker_that_is_gone_is_told_of() {
     let marker = bucket.contents().objects["treering"].clone();
     bucket.change(|contents| contents.objects.clear());
     let error = EmbeddedStore::open(home.path(), &options(&bucket)).unwrap_err();
-    assert!(matches!(&error, StoreError::Corrupt { what: "bucket", which, .. } if which == URL), "{error}");
+    assert!(
+        matches!(&error, StoreError::Corrupt { what: "bucket", which, .. } if which == URL),
+        "{error}"
+    );
     let quoted = format!("{:?}", String::from_utf8_lossy(&marker));
     assert!(error.to_string().contains(&quoted), "{error}");
     bucket.change(|contents| {
@@ -170,7 +184,10 @@ fn a_marker_that_is_gone_is_told_of() {
 #[test]
 fn only_large_blocks_without_links_are_sent() {
     let (home, bucket, store) = new();
-    store.submit(put("small", bytes(1, 262_143))).wait().unwrap();
+    store
+        .submit(put("small", bytes(1, 262_143)))
+        .wait()
+        .unwrap();
     let mut out = treering_block::Writer::new();
     out.bytes(&bytes(2, 500_000)).unwrap();
     let node = Block::from_encoded(out.finish().unwrap()).unwrap();
@@ -183,7 +200,10 @@ fn only_large_blocks_without_links_are_sent() {
     store.submit(commit).wait().unwrap();
     assert_eq!(&*store.get(&node.cid).unwrap(), &node.bytes[..]);
     assert_eq!(bucket.asked(), [], "rows cost no request");
-    store.submit(put("large", bytes(1, 262_144))).wait().unwrap();
+    store
+        .submit(put("large", bytes(1, 262_144)))
+        .wait()
+        .unwrap();
     assert_eq!(bucket.asked().len(), 1);
     assert_eq!(bucket.count(Request::Put), 1);
     assert_eq!(objects(&bucket).len(), 1);
@@ -196,7 +216,13 @@ fn only_large_blocks_without_links_are_sent() {
 #[test]
 fn an_object_is_its_bytes_and_what_proves_them() {
     let (_home, bucket, store) = new();
-    for (size, more) in [(MIB, 0), (MIB + 1, 64), (8 * MIB - 256, 256), (8 * MIB, 256), (LARGE, 21 * 32)] {
+    for (size, more) in [
+        (MIB, 0),
+        (MIB + 1, 64),
+        (8 * MIB - 256, 256),
+        (8 * MIB, 256),
+        (LARGE, 21 * 32),
+    ] {
         let content = bytes(size as u64, size);
         let cid = send(&store, &size.to_string(), &content).unwrap();
         let names = object_of(&bucket, &cid);
@@ -233,7 +259,12 @@ fn a_range_costs_two_requests() {
         let end = (offset + length).min(LARGE);
         let read = reader.read_at(offset as u64, length as u64).unwrap();
         assert_eq!(read, content[offset..end]);
-        assert_eq!(bucket.asked().len(), requests, "{offset} {length}: {:?}", bucket.asked());
+        assert_eq!(
+            bucket.asked().len(),
+            requests,
+            "{offset} {length}: {:?}",
+            bucket.asked()
+        );
         // What is in memory costs nothing.
         reader.read_at(offset as u64, length.min(1) as u64).unwrap();
         if length < 8 * MIB {
@@ -282,7 +313,10 @@ fn wrong_bytes_are_read_again_and_never_given() {
                 continue;
             }
             let error = read.unwrap_err();
-            assert!(matches!(error, StoreError::Corrupt { what: "block", .. }), "{error}");
+            assert!(
+                matches!(error, StoreError::Corrupt { what: "block", .. }),
+                "{error}"
+            );
             let text = error.to_string();
             assert!(text.contains(&name) && text.contains(URL), "{text}");
         }
@@ -296,7 +330,10 @@ fn wrong_bytes_are_read_again_and_never_given() {
     });
     let reader = store.reader(&cid).unwrap();
     assert_eq!(reader.read_at(0, 2 << 20).unwrap(), content[..2 * MIB]);
-    assert!(matches!(reader.read_at(2 << 20, 1), Err(StoreError::Corrupt { .. })));
+    assert!(matches!(
+        reader.read_at(2 << 20, 1),
+        Err(StoreError::Corrupt { .. })
+    ));
     assert!(matches!(store.get(&cid), Err(StoreError::Corrupt { .. })));
     let report = store.verify(None).unwrap();
     assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
@@ -342,7 +379,9 @@ fn a_bucket_that_is_down_stops_large_blocks_alone() {
     store.get(&Cid::of_raw(&bytes(2, 1000))).unwrap();
     assert!(is_bucket_error(&store.get(&cid)));
     assert!(is_bucket_error(&store.reader(&cid).unwrap().read_at(0, 1)));
-    assert!(is_bucket_error(&store.submit(put("large", bytes(3, 300_000))).wait()));
+    assert!(is_bucket_error(
+        &store.submit(put("large", bytes(3, 300_000))).wait()
+    ));
     assert!(is_bucket_error(&send(&store, "large", &bytes(3, 20 * MIB))));
     assert_eq!(store.read_ref(&name("large")).unwrap(), None);
     // A block that is there is there.
@@ -370,12 +409,20 @@ fn a_place_that_is_not_ours_is_found_before_it_is_used() {
     bucket.go_down();
     let store = open(home.path(), &bucket);
     bucket.change(|contents| {
-        contents.objects.insert("treering".into(), Arc::from(&b"store X\nowner 0\n"[..]));
+        contents
+            .objects
+            .insert("treering".into(), Arc::from(&b"store X\nowner 0\n"[..]));
     });
     bucket.go_up();
     let before = bucket.contents();
-    let refused = store.submit(put("one", bytes(1, 300_000))).wait().unwrap_err();
-    assert!(matches!(refused, StoreError::Invalid { what: "blobs", .. }), "{refused}");
+    let refused = store
+        .submit(put("one", bytes(1, 300_000)))
+        .wait()
+        .unwrap_err();
+    assert!(
+        matches!(refused, StoreError::Invalid { what: "blobs", .. }),
+        "{refused}"
+    );
     assert_eq!(bucket.contents(), before);
 }
 
@@ -453,7 +500,13 @@ fn an_upload_that_the_server_forgot_is_begun_anew() {
         let store = open(home.path(), &bucket);
         bucket.forget();
         let cid = send(&store, "one", &content).unwrap();
-        assert_eq!((bucket.count(Request::Begin), files(home.path(), "sending").len()), (1, 0));
+        assert_eq!(
+            (
+                bucket.count(Request::Begin),
+                files(home.path(), "sending").len()
+            ),
+            (1, 0)
+        );
         assert_eq!(&*store.get(&cid).unwrap(), &content[..]);
     }
 }
@@ -494,7 +547,11 @@ fn what_nobody_goes_on_with_is_given_up_after_a_day() {
 fn nobody_waits_for_the_network_of_others() {
     let (_home, bucket, store) = new();
     let store = &store;
-    for (seed, slow) in [(7, Request::Put), (8, Request::PutPart), (9, Request::Complete)] {
+    for (seed, slow) in [
+        (7, Request::Put),
+        (8, Request::PutPart),
+        (9, Request::Complete),
+    ] {
         let (arrived, at_it) = channel();
         let (go_on, held) = channel::<()>();
         let (arrived, held) = (Mutex::new(arrived), Mutex::new(held));
@@ -506,7 +563,10 @@ fn nobody_waits_for_the_network_of_others() {
         });
         std::thread::scope(|scope| {
             let sending = scope.spawn(move || match slow {
-                Request::Put => store.submit(put("large", bytes(seed, 300_000))).wait().map(drop),
+                Request::Put => store
+                    .submit(put("large", bytes(seed, 300_000)))
+                    .wait()
+                    .map(drop),
                 _ => send(store, "large", &bytes(seed, 9 * MIB)).map(drop),
             });
             at_it.recv_timeout(Duration::from_secs(60)).unwrap();
@@ -576,7 +636,10 @@ fn what_no_row_names_goes() {
     let (one, two) = (bytes(1, 300_000), bytes(2, LARGE));
     send(&store, "one", &one).unwrap();
     send(&store, "two", &two).unwrap();
-    store.submit(put("three", bytes(3, 300_000))).wait().unwrap();
+    store
+        .submit(put("three", bytes(3, 300_000)))
+        .wait()
+        .unwrap();
     for part in ["one", "two"] {
         store.submit(drop_ref(part)).wait().unwrap();
     }
@@ -586,7 +649,10 @@ fn what_no_row_names_goes() {
     bucket.plan(0, u64::MAX, Mishap::Refused);
     store.gc(&GcOptions::default()).unwrap();
     assert_eq!(objects(&bucket).len(), 3);
-    assert_eq!(store.vacuum().map(|vacuumed| vacuumed.files_left).ok(), None);
+    assert_eq!(
+        store.vacuum().map(|vacuumed| vacuumed.files_left).ok(),
+        None
+    );
     failing.store(false, SeqCst);
     bucket.go_up();
     assert_eq!(store.vacuum().unwrap().files_left, 2);
@@ -611,11 +677,20 @@ fn what_is_read_stays_until_it_is_closed() {
     store.submit(drop_ref("one")).wait().unwrap();
     store.gc(&GcOptions::default()).unwrap();
     assert!(!store.has(&cid).unwrap());
-    assert!(matches!(store.reader(&cid), Err(StoreError::BlockNotFound(_))));
-    assert_eq!(reader.read_at(15 << 20, 10).unwrap(), content[15 * MIB..][..10]);
+    assert!(matches!(
+        store.reader(&cid),
+        Err(StoreError::BlockNotFound(_))
+    ));
+    assert_eq!(
+        reader.read_at(15 << 20, 10).unwrap(),
+        content[15 * MIB..][..10]
+    );
     drop(reader);
     store.gc(&GcOptions::default()).unwrap();
-    assert_eq!(second.read_at(12 << 20, 10).unwrap(), content[12 * MIB..][..10]);
+    assert_eq!(
+        second.read_at(12 << 20, 10).unwrap(),
+        content[12 * MIB..][..10]
+    );
     assert_eq!(files(home.path(), "reading").len(), 1);
     drop(second);
     assert_eq!(files(home.path(), "reading"), [""; 0]);
@@ -648,5 +723,8 @@ fn an_erased_scope_leaves_no_object() {
     store.gc(&GcOptions::default()).unwrap();
     assert_eq!(store.vacuum().unwrap().files_left, 0);
     let left = objects(&bucket);
-    assert_eq!(left.into_iter().collect::<Vec<_>>(), object_of(&bucket, &Cid::of_raw(&bytes(2, 300_000))));
+    assert_eq!(
+        left.into_iter().collect::<Vec<_>>(),
+        object_of(&bucket, &Cid::of_raw(&bytes(2, 300_000)))
+    );
 }

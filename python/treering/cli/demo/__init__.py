@@ -55,10 +55,13 @@ def _place(keep: Path | None) -> Iterator[Path]:
     yield keep.resolve()
 
 
+_OWN: Final = ("TREERING_STORE", "TREERING_SCOPE", "TREERING_BLOBS")
+
+
 @contextmanager
 def _without_settings() -> Iterator[None]:
-    """The environment without a user's own store and scope, which the demo must not touch."""
-    saved = {name: os.environ.pop(name) for name in ("TREERING_STORE", "TREERING_SCOPE") if name in os.environ}
+    """The environment without a user's own store, scope and bucket, which the demo must not touch."""
+    saved = {name: os.environ.pop(name) for name in _OWN if name in os.environ}
     try:
         yield
     finally:

@@ -34,13 +34,15 @@ def print_figures(console: Console, figures: Mapping[str, Any]) -> None:
     table.add_row("commits", f"{figures['commits']:,}", f"{count(figures['refs'], 'ref')}")
     known = bool(figures["gc_at_ms"])
     table.add_row("garbage", f"{figures['garbage_estimate']:,}" if known else "?", _garbage(figures))
-    disk = figures["database_bytes"] + figures["wal_bytes"] + figures["blob_bytes"]
+    disk = figures["database_bytes"] + figures["wal_bytes"] + (0 if "blobs" in figures else figures["blob_bytes"])
     table.add_row(
         "on disk",
         size(disk),
         f"database {size(figures['database_bytes'])}, log {size(figures['wal_bytes'])}, "
         f"{count(figures['blob_files'], 'blob file')} {size(figures['blob_bytes'])}",
     )
+    if "blobs" in figures:
+        table.add_row("blobs in", "", str(figures["blobs"]))
     table.add_row(
         "database",
         "",

@@ -292,10 +292,11 @@ impl Core {
             .connections
             .reading(|session| Ok((session.owner()?, session.store_id_text()?)))?;
         let place = directory.root().display().to_string();
-        objects::expect_same(&place, owner.as_ref(), options.blobs.as_ref())?;
-        if let (Some(owner), Some(bucket)) = (owner, &options.blobs) {
+        let bucket = objects::bucket_of(owner.as_ref(), options)?;
+        objects::expect_same(&place, owner.as_ref(), bucket.as_ref())?;
+        if let (Some(owner), Some(bucket)) = (owner, bucket) {
             shared.blobs.set_objects(Objects::new(
-                Arc::clone(bucket),
+                bucket,
                 (owner, store_id),
                 directory.blobs(),
                 &options.disk,

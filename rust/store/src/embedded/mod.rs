@@ -155,7 +155,10 @@ impl EmbeddedStore {
     fn claim(&self, options: &OpenOptions) -> Result<()> {
         let shared = &self.core.shared;
         let owner = self.reading(|session| session.owner())?;
-        objects::expect_same(&self.location(), owner.as_ref(), options.blobs.as_ref())?;
+        // Opened before with the place that its row says, so without one it is that.
+        if options.blobs.is_some() || options.connect.is_none() {
+            objects::expect_same(&self.location(), owner.as_ref(), options.blobs.as_ref())?;
+        }
         let Some(objects) = shared.blobs.objects() else {
             return Ok(());
         };
@@ -173,6 +176,12 @@ impl EmbeddedStore {
             })?;
         }
         Ok(())
+    }
+
+    /// Where large blocks are, if not in the store's directory: the URL of a bucket.
+    pub fn blobs_url(&self) -> Option<String> {
+        let objects = self.core.shared.blobs.objects();
+        objects.map(|objects| objects.url().to_owned())
     }
 
     /// Whether large blocks are in a bucket: a commit that brings some of 256 KiB and more, and the end of an upload, speak to

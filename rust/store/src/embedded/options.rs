@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::disk::Disk;
 use crate::bucket::Bucket;
 use crate::clock::Clock;
+use crate::error::Result;
 use crate::tier::Tier;
 
 /// How a store's directory is opened. The default makes it if absent and opens it for writing.
@@ -50,7 +51,12 @@ pub struct OpenOptions {
     /// then on, and without one if it was made without. Nothing else may lie there. The first to open a directory in a process
     /// decides which connection is used.
     pub blobs: Option<Arc<dyn Bucket>>,
+    /// Makes the bucket of the URL that a store was made with, where `blobs` is None: such a store opens as any other then.
+    pub connect: Option<Connect>,
 }
+
+/// A bucket of its URL.
+pub type Connect = fn(&str) -> Result<Arc<dyn Bucket>>;
 
 /// 32 MiB.
 const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
@@ -71,6 +77,7 @@ impl Default for OpenOptions {
             automatic_gc: false,
             reserve_bytes: RESERVE_BYTES,
             disk: Disk::system(),
+            connect: None,
             blobs: None,
         }
     }

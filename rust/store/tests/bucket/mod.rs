@@ -136,7 +136,10 @@ pub fn objects(bucket: &SimulatedBucket) -> BTreeSet<String> {
 pub fn object_of(bucket: &SimulatedBucket, cid: &Cid) -> Vec<String> {
     let hex = blake3::Hash::from_bytes(*cid.digest()).to_hex().to_string();
     let names = objects(bucket);
-    names.into_iter().filter(|name| name.contains(&hex)).collect()
+    names
+        .into_iter()
+        .filter(|name| name.contains(&hex))
+        .collect()
 }
 
 /// Files below a folder of `blobs/`.

@@ -27,11 +27,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use treering_block::{Block, Cid};
 
-pub(super) use self::claim::{Owner, expect_free, expect_same};
-pub(super) use self::object::ObjectFile;
-pub(super) use self::strays::Outside;
+pub(super) use self::claim::{Owner, bucket_of, expect_free, expect_same};
 use self::note::Note;
+pub(super) use self::object::ObjectFile;
 use self::removal::Removal;
+pub(super) use self::strays::Outside;
 use super::block_rows::{BlockRow, broken_bytes};
 use super::disk::Disk;
 use crate::blob_tree::{GROUP, Groups};

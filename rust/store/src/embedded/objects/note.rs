@@ -42,7 +42,10 @@ impl Note {
     pub(super) fn make(folder: &Path, name: &str, disk: &Disk) -> io::Result<Self> {
         disk.make_directories(folder)?;
         let path = folder.join(name);
-        let file = disk.open(&path, File::options().read(true).write(true).create_new(true))?;
+        let file = disk.open(
+            &path,
+            File::options().read(true).write(true).create_new(true),
+        )?;
         file.try_lock().map_err(io::Error::from)?;
         Ok(Self {
             path,
@@ -82,20 +85,27 @@ impl Note {
             let text = fs::read(path)?;
             note.understand(&String::from_utf8_lossy(&text));
             // What is torn is not gone on with.
-            note.length = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at as u64 + 1);
+            note.length = text
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at as u64 + 1);
         }
         Ok(Taken::Ours(Box::new(note)))
     }
 
     fn understand(&mut self, text: &str) {
-        let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        let mut lines = text
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'));
         if lines.next() != Some(&*first_line()) {
             return;
         }
         for line in lines {
             if let Some(upload) = line.strip_prefix("id ") {
                 self.upload = Some(upload.to_owned());
-            } else if let Some((number, part)) = line.strip_prefix("part ").and_then(|rest| rest.split_once(' '))
+            } else if let Some((number, part)) = line
+                .strip_prefix("part ")
+                .and_then(|rest| rest.split_once(' '))
                 && let Ok(number) = number.parse::<u32>()
             {
                 self.set(number, part.to_owned());
@@ -143,7 +153,8 @@ impl Note {
             io::Seek::seek(file, io::SeekFrom::Start(at))?;
             file.write_all(bytes)
         };
-        self.disk.write(Some(&self.path), at, &bytes, write, |error| error)?;
+        self.disk
+            .write(Some(&self.path), at, &bytes, write, |error| error)?;
         self.length = at.saturating_add(bytes.len() as u64);
         Ok(())
     }
@@ -176,7 +187,10 @@ fn first_line() -> String {
 
 fn noted(word: &str) -> io::Result<&str> {
     if word.contains('\n') {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the server's answer has a line end in it"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the server's answer has a line end in it",
+        ));
     }
     Ok(word)
 }

@@ -25,7 +25,10 @@ impl Objects {
     /// Removes an object whose row is gone. What is read, or can't be removed, stays for the next collection.
     pub(in crate::embedded) fn remove_named(&self, name: &str) {
         if mark::is_read(&self.marks(), last_segment(name)) {
-            tracing::debug!(object = name, "it is being read, and stays until the next collection");
+            tracing::debug!(
+                object = name,
+                "it is being read, and stays until the next collection"
+            );
             return;
         }
         if let Err(error) = self.bucket().and_then(|bucket| bucket.remove(name)) {

@@ -1,0 +1,188 @@
+"""A proxy between a client and an S3 server that counts what passes, and lets go wrong what a test says.
+
+Requests pass with the head that they have, so their signatures stay true. A fault is of the first requests that it
+fits; every fault happens as often as it was asked for, and the test can see whether it did.
+"""
+
+import http.client
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
+# cut: the connection ends in the middle of the request, which the server never sees.
+# lost: the request happens, and its answer is lost. short: half of the answer's body comes.
+# flip: one bit of the answer's body is another one. refuse: 503. slow: the answer comes late.
+How = Literal["cut", "lost", "short", "flip", "refuse", "slow"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One that came: what it asked for, and how long its body was."""
+
+    method: str
+    name: str  # of the object, with the bucket
+    query: dict[str, str]
+    range: str | None
+    bytes: int
+
+    @property
+    def part(self) -> int | None:
+        """The number of the part that it sends, from 1."""
+        return int(self.query["partNumber"]) if "partNumber" in self.query else None
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it is of one object's bytes, and not of a listing, an upload's begin or its end."""
+        return not self.query
+
+
+@dataclass
+class Fault:
+    """What goes wrong, for how many requests more."""
+
+    how: How
+    fits: Callable[[Request], bool]
+    times: int
+    seconds: float = 0.0
+    happened: int = 0
+
+
+@dataclass
+class Seen:
+    """What passed, and what is to go wrong."""
+
+    requests: list[Request] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, request: Request) -> Fault | None:
+        with self.lock:
+            self.requests.append(request)
+            for fault in self.faults:
+                if fault.happened < fault.times and fault.fits(request):
+                    fault.happened += 1
+                    return fault
+        return None
+
+
+class Proxy:
+    """Listens on loopback; `endpoint` is its URL."""
+
+    def __init__(self, port: int) -> None:
+        self.seen = Seen()
+        handler = type("Handler", (_Handler,), {"seen": self.seen, "server_port": port})
+        self._server = _Listening(("127.0.0.1", 0), handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def fail(
+        self, how: How, fits: Callable[[Request], bool] = lambda _: True, times: int = 1, seconds: float = 0.0
+    ) -> Fault:
+        """From now on: the next `times` requests that fit go wrong like this."""
+        fault = Fault(how, fits, times, seconds)
+        self.seen.faults.append(fault)
+        return fault
+
+    def heal(self) -> None:
+        self.seen.faults.clear()
+
+    def count(self, method: str, fits: Callable[[Request], bool] = lambda _: True) -> int:
+        return sum(request.method == method and fits(request) for request in list(self.seen.requests))
+
+    @contextmanager
+    def counting(self) -> Iterator[list[Request]]:
+        """The requests of a block, once it is over."""
+        requests: list[Request] = []
+        before = len(self.seen.requests)
+        yield requests
+        requests += self.seen.requests[before:]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Listening(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client that was cut off, or was killed, is what is tested.
+        pass
+
+
+class _Handler(BaseHTTPRequestHandler):
+    seen: Seen
+    server_port: int
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _pass(self) -> None:
+        url = urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
+        request = Request(self.command, url.path.lstrip("/"), query, self.headers.get("Range"), length)
+        fault = self.seen.take(request)
+        how = fault.how if fault is not None else None
+        if how == "cut":
+            self.rfile.read(length // 2)
+            self.close_connection = True
+            self.connection.close()
+            return
+        body = self.rfile.read(length) if length else b""
+        if fault is not None and how == "slow":
+            time.sleep(fault.seconds)
+        if how == "refuse":
+            self._answer(503, {"Content-Type": "application/xml"}, SLOW_DOWN)
+            return
+        server = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=120)
+        try:
+            server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() != "connection":
+                    server.putheader(name, value)
+            server.endheaders(body if length else None)
+            answer = server.getresponse()
+            content = answer.read()
+        finally:
+            server.close()
+        if how == "lost":
+            self.close_connection = True
+            self.connection.close()
+            return
+        if how == "flip" and content:
+            middle = len(content) // 2
+            content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        heads = dict(answer.getheaders())
+        self._answer(answer.status, heads, content, cut=how == "short")
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815
+
+    def _answer(self, status: int, heads: dict[str, str], content: bytes, *, cut: bool = False) -> None:
+        self.send_response_only(status)
+        length = heads.get("Content-Length") if self.command == "HEAD" else str(len(content))
+        for name, value in heads.items():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
+        # 204 has no body, and says so by itself.
+        if length is not None and status != 204:
+            self.send_header("Content-Length", length)
+        self.end_headers()
+        self.wfile.write(content[: len(content) // 2] if cut else content)
+        self.wfile.flush()
+        if cut:
+            self.close_connection = True
+            self.connection.close()

@@ -1,0 +1,290 @@
+"""Stores whose large blocks lie in a bucket of a real server: files, artifacts, ranges, gc, and what goes wrong."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import treering
+from treering import BucketError, Corrupt, Invalid, aio, testing
+from treering.cli import run as command_line
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from proxy import Proxy, Request
+from server import Server
+
+MIB = 1 << 20
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+def is_part(request: Request) -> bool:
+    return request.part is not None
+
+
+def blobs(server: Server, place: str) -> list[str]:
+    """The objects of large blocks: all but the marker that says whose the place is."""
+    return [name for name in server.objects(place) if name != "treering"]
+
+
+@pytest.fixture
+def store(server: Server, proxy: Proxy, place: str, tmp_path: Path) -> treering.Store:
+    return treering.open(tmp_path / "state", blobs=server.url(place, proxy.endpoint))
+
+
+def test_files_artifacts_and_small_things(store: treering.Store, server: Server, place: str, tmp_path: Path) -> None:
+    alice = store.scope("alice")
+    large, small = os.urandom(3 * MIB + 17), b"small"
+    alice.files.put("large.bin", large)
+    alice.files.put("small.txt", small)
+    thread = alice.threads.start("t")
+    thread.append("coder", "see", artifacts={"log": large + b"!"})
+    # One object for each large block; what is small stays in the directory.
+    assert len(blobs(server, place)) == 2
+    assert not [file for file in (tmp_path / "state" / "blobs").rglob("*") if file.is_file() and file.stat().st_size]
+    with alice.files.open("large.bin") as file:
+        assert file.read() == large
+    with alice.files.open("small.txt") as file:
+        assert file.read() == small
+    # The same bytes again are the same object.
+    store.scope("bob").files.put("copy.bin", large)
+    assert len(blobs(server, place)) == 2
+    assert store.verify().ok
+
+
+def test_a_store_remembers_its_bucket(store: treering.Store, server: Server, place: str, tmp_path: Path) -> None:
+    url = store.blobs
+    store.scope("alice").files.put("f", b"x" * MIB)
+    store.close()
+    with treering.open(tmp_path / "state") as again:
+        assert again.blobs == url
+        with again.scope("alice").files.open("f") as file:
+            assert file.read() == b"x" * MIB
+    with treering.open(tmp_path / "state", blobs=url) as again:
+        assert again.blobs == url
+    with pytest.raises(Invalid, match="open it with that"):
+        treering.open(tmp_path / "state", blobs=server.url(place + "-other"))
+    plain = treering.open(tmp_path / "plain")
+    assert plain.blobs is None
+    plain.close()
+    with pytest.raises(Invalid, match="keeps its large blocks in its directory"):
+        treering.open(tmp_path / "plain", blobs=server.url(place + "-other"))
+
+
+def test_a_place_is_one_stores(store: treering.Store, server: Server, place: str, tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="a second one may not"):
+        treering.open(tmp_path / "second", blobs=server.url(place))
+    assert not (tmp_path / "second").exists()
+    (server.folder / "data" / f"{place}-used").mkdir()
+    (server.folder / "data" / f"{place}-used" / "mine.txt").write_text("something else")
+    with pytest.raises(Invalid, match="other objects lie there"):
+        treering.open(tmp_path / "third", blobs=server.url(f"{place}-used"))
+    assert not (tmp_path / "third").exists()
+
+
+def test_a_range_takes_what_it_needs(store: treering.Store, proxy: Proxy) -> None:
+    alice = store.scope("alice")
+    alice.files.put("big", (bytes([n % 251]) * MIB for n in range(20)))
+    assert proxy.count("PUT", is_part) == 3
+    with alice.files.open("big") as file, proxy.counting() as requests:
+        assert file.range(13 * MIB + 5, 10) == bytes([13]) * 10
+    gets = [request for request in requests if request.method == "GET"]
+    # The tree of the object, and the one group that the range is in.
+    assert len(gets) <= 2
+    first, last = gets[-1].range.removeprefix("bytes=").split("-")
+    assert int(last) - int(first) + 1 <= MIB
+
+
+@pytest.mark.parametrize("how", ["cut", "lost", "refuse"])
+def test_an_upload_outlives_a_bad_network(store: treering.Store, proxy: Proxy, how: str) -> None:
+    data = [os.urandom(MIB) for _ in range(20)]
+    fault = proxy.fail(how, is_part, times=2)
+    store.scope("alice").files.put("big", iter(data))
+    assert fault.happened == 2
+    with store.scope("alice").files.open("big") as file:
+        assert file.read() == b"".join(data)
+
+
+def test_a_server_that_stays_away(server: Server, proxy: Proxy, place: str, tmp_path: Path) -> None:
+    store = treering.open(tmp_path / "state", blobs=server.url(place, proxy.endpoint, give_up=0))
+    alice = store.scope("alice")
+    alice.files.put("there", b"a" * MIB)
+    version = alice.files.list().version
+    proxy.fail("refuse", times=10_000)
+    with pytest.raises(BucketError, match="503 SlowDown"):
+        alice.files.put("not", b"b" * MIB)
+    with pytest.raises(BucketError), alice.files.open("there") as file:
+        file.read()
+    # All that is small goes on, a new opening too.
+    alice.files.put("small", b"c")
+    store.close()
+    store = treering.open(tmp_path / "state")
+    alice = store.scope("alice")
+    assert [info.path for info in alice.files.list()] == ["small", "there"]
+    assert alice.files.list().version == version + 1
+    proxy.heal()
+    alice.files.put("not", b"b" * MIB)
+    with alice.files.open("there") as file:
+        assert file.read() == b"a" * MIB
+    assert store.verify().ok
+
+
+def test_wrong_bytes_are_no_answer(store: treering.Store, proxy: Proxy, server: Server, place: str) -> None:
+    alice = store.scope("alice")
+    data = os.urandom(3 * MIB)
+    alice.files.put("f", data)
+    # Once it was the network's: asked again, it is right.
+    flip = proxy.fail("flip", lambda request: request.method == "GET", times=1)
+    with alice.files.open("f") as file:
+        assert file.read() == data
+    assert flip.happened == 1
+    proxy.fail("flip", lambda request: request.method == "GET", times=1000)
+    with pytest.raises(Corrupt), alice.files.open("f") as file:
+        file.read()
+    proxy.heal()
+    with alice.files.open("f") as file:
+        assert file.read() == data
+    [name] = blobs(server, place)
+    stored = server.objects(place)[name]
+    stored.write_bytes(data[:-1] + bytes([data[-1] ^ 1]) + stored.read_bytes()[len(data) :])
+    with pytest.raises(Corrupt), alice.files.open("f") as file:
+        file.read()
+    assert not store.verify().ok
+    # Brought again, it is whole again.
+    stored.unlink()
+    alice.files.put("again", data)
+    with alice.files.open("f") as file:
+        assert file.read() == data
+
+
+KILLED = """
+import os, sys, treering
+store = treering.open(sys.argv[1])
+seed = bytes(range(256)) * 4096
+pieces = [bytes([n]) + seed[1:] for n in range(40)]
+if sys.argv[2] == "say":
+    print("begun", flush=True)
+store.scope("alice").files.put("big", iter(pieces))
+print("put", flush=True)
+"""
+
+
+def test_an_upload_of_a_killed_process_is_gone_on_with(
+    server: Server, proxy: Proxy, place: str, tmp_path: Path
+) -> None:
+    treering.open(tmp_path / "state", blobs=server.url(place, proxy.endpoint)).close()
+    held = proxy.fail("slow", lambda request: request.part == 4, seconds=60.0)
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "state")]
+    process = subprocess.Popen([*command, "say"])
+    while held.happened == 0:
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    proxy.heal()
+    with proxy.counting() as requests:
+        done = subprocess.run([*command, "quiet"], capture_output=True, text=True, check=False)
+        assert done.stdout == "put\n", done.stderr
+    # Three of the parts were there.
+    assert sorted(request.part for request in requests if request.part is not None) == [4, 5, 6]
+    with treering.open(tmp_path / "state") as store:
+        assert store.verify().ok
+        assert len(blobs(server, place)) == 1
+
+
+def test_what_a_killed_process_left_goes_with_gc(server: Server, proxy: Proxy, place: str, tmp_path: Path) -> None:
+    clock = testing.Clock()
+    store = testing.open(tmp_path / "state", clock=clock, blobs=server.url(place, proxy.endpoint))
+    store.scope("alice").files.put("kept", b"k" * MIB)
+    store.close()
+    held = proxy.fail("slow", lambda request: request.part == 3, seconds=60.0)
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path / "state"), "quiet"])
+    while held.happened == 0:
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    proxy.heal()
+    store = testing.open(tmp_path / "state", clock=clock)
+    clock.advance(3 * DAY_MS)
+    store.gc()
+    store.gc()
+    assert len(blobs(server, place)) == 1
+    bucket = treering._core.BucketCore(store.blobs or "")
+    assert all(not bucket.uploads(name) for name in blobs(server, place))
+    # Of nothing but the file that is kept is there an upload or an object.
+    begun = {request.name.split("/", 2)[2] for request in proxy.seen.requests if request.part is not None}
+    assert [name for name in begun if bucket.uploads(name) or bucket.size(name) is not None] == []
+    assert store.verify().ok
+
+
+def test_gc_takes_objects(server: Server, place: str, tmp_path: Path) -> None:
+    clock = testing.Clock()
+    store = testing.open(tmp_path / "state", clock=clock, blobs=server.url(place))
+    alice = store.scope("alice")
+    for name in ("a", "b"):
+        alice.files.put(name, name.encode() * MIB)
+    assert len(blobs(server, place)) == 2
+    alice.files.delete("a")
+    alice.files.trim(keep=0)
+    clock.advance(3 * DAY_MS)
+    store.gc()
+    assert len(blobs(server, place)) == 1
+    with alice.files.open("b") as file:
+        assert file.read() == b"b" * MIB
+
+
+def test_a_lost_marker_stops_everything(store: treering.Store, server: Server, place: str, tmp_path: Path) -> None:
+    store.scope("alice").files.put("f", b"x" * MIB)
+    store.close()
+    server.objects(place)["treering"].unlink()
+    with pytest.raises(Corrupt, match="put the object back"):
+        treering.open(tmp_path / "state")
+
+
+def test_a_backup_of_it_is_whole(store: treering.Store, tmp_path: Path) -> None:
+    data = os.urandom(2 * MIB)
+    store.scope("alice").files.put("f", data)
+    store.backup(tmp_path / "backup")
+    treering.restore(tmp_path / "backup", tmp_path / "restored")
+    with treering.open(tmp_path / "restored") as restored:
+        assert restored.blobs is None
+        with restored.scope("alice").files.open("f") as file:
+            assert file.read() == data
+
+
+async def test_an_event_loop_does_not_wait_for_the_network(
+    server: Server, proxy: Proxy, place: str, tmp_path: Path
+) -> None:
+    async with aio.open(tmp_path / "state", blobs=server.url(place, proxy.endpoint)) as store:
+        held = proxy.fail("slow", lambda request: request.method == "PUT", seconds=0.5)
+        alice = store.scope("alice")
+        thread = await alice.threads.start("t")
+        appending = asyncio.create_task(thread.append("coder", "see", artifacts={"log": b"x" * MIB}))
+        while held.happened == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        # The request waits in another thread, and the loop goes on.
+        assert not appending.done()
+        await appending
+        await alice.files.put("f", b"y" * MIB)
+        async with alice.files.open("f") as file:
+            assert await file.read() == b"y" * MIB
+
+
+def test_the_command_line_makes_one(
+    server: Server, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.bin").write_bytes(b"z" * MIB)
+    assert command_line(["--blobs", server.url(place), "files", "put", "f.bin", "f.bin"]) == 0
+    assert len(blobs(server, place)) == 1
+    assert command_line(["files", "get", "f.bin", "out.bin"]) == 0
+    assert (tmp_path / "out.bin").read_bytes() == b"z" * MIB
+    capfd.readouterr()
+    assert command_line(["stats"]) == 0
+    assert server.url(place) in capfd.readouterr().out.replace("\n", "")
+    monkeypatch.setenv("TREERING_BLOBS", server.url(place + "-other"))
+    assert command_line(["stats"]) != 0
+    assert "open it with that" in capfd.readouterr().err.replace("\n", " ")
