@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use treering_actor::{Apart, is_read_model, side_by_side};
 use treering_store::scope::{
-    AsOf, ForkOptions, Lineage, Lost, Moment, Unfinished, discard, fork, unfinished,
+    AsOf, ForkOptions, Lineage, Lost, Moment, Origin, Unfinished, discard, fork, unfinished,
 };
 use treering_store::{RefName, Store, VerifyReport, scope};
 use treering_thread::verify_threads_of;
@@ -73,7 +73,12 @@ pub fn unfinished_forks<'py>(py: Python<'py>, stores: &StoresCore) -> Result<Bou
     {
         let object = PyDict::new(py);
         object.set_item("scope", scope)?;
-        object.set_item("of", from)?;
+        let (of, archive) = match from {
+            Origin::Scope(scope) => (Some(scope), None),
+            Origin::Archive(root) => (None, Some(root)),
+        };
+        object.set_item("of", of)?;
+        object.set_item("archive", archive)?;
         object.set_item("holder", holder)?;
         object.set_item("refs", refs)?;
         list.append(object)?;

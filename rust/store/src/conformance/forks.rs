@@ -385,7 +385,8 @@ fn cut_short(store: &dyn Store, from: &str, to: &str, kept: usize) {
         expect: Expect::Absent,
         change: Change::Set {
             target,
-            record: crate::scope::forking::record(from).unwrap(),
+            record: crate::scope::forking::record(&crate::scope::Origin::Scope(from.to_owned()))
+                .unwrap(),
         },
     }];
     for (name, value) in refs(store, from).iter().take(kept) {
@@ -452,8 +453,8 @@ fn nothing_is_seen_of_a_scope_that_is_being_made(backend: &dyn Backend) {
     let found = unfinished(&*store).unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(
-        (found[0].scope.as_str(), found[0].from.as_str()),
-        ("bob", "alice")
+        (found[0].scope.as_str(), found[0].from.clone()),
+        ("bob", crate::scope::Origin::Scope("alice".into()))
     );
     assert_eq!((found[0].refs, found[0].holder.as_deref()), (6, None));
 }

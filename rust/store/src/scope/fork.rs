@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::forking::{self, AT_A_TIME, FORKING, Making};
+use super::forking::{self, AT_A_TIME, FORKING, Making, Origin};
 use super::lineage::Lineage;
 use super::refs::{self, renamed};
 use crate::commit::{
@@ -172,6 +172,10 @@ impl Fork<'_> {
         })
     }
 
+    fn of(&self) -> Origin {
+        Origin::Scope(self.from.to_owned())
+    }
+
     fn once(&self) -> Result<Forked> {
         self.progress.enter(Stage::Search, 0)?;
         if self.store.read_ref(&forking::marker(self.to)?)?.is_some() {
@@ -242,7 +246,7 @@ impl Fork<'_> {
     fn begin(&self, making: &Making<'_>) -> Result<()> {
         let marker = forking::marker(self.to)?;
         if let Some(value) = self.store.read_ref(&marker)? {
-            if forking::origin(self.to, &value)? == self.from {
+            if forking::origin(self.to, &value)? == self.of() {
                 return Ok(());
             }
             making.clear(self.to)?;
@@ -269,7 +273,7 @@ impl Fork<'_> {
                     expect: Expect::Absent,
                     change: Change::Set {
                         target: first.ok_or(StoreError::Refused)?.target,
-                        record: forking::record(self.from)?,
+                        record: forking::record(&self.of())?,
                     },
                 },
             })),
@@ -376,7 +380,7 @@ fn goes_along(name: &RefName) -> bool {
 }
 
 /// The moves that make of `there` what `wanted` is.
-fn difference(
+pub(super) fn difference(
     wanted: &BTreeMap<RefName, RefValue>,
     there: &BTreeMap<RefName, RefValue>,
 ) -> Vec<RefMove> {
@@ -410,7 +414,7 @@ fn adjusted(
 }
 
 /// Nobody else writes to a scope that is being made, or it is decided that there is nothing.
-fn step(name: RefName, value: Option<&RefValue>) -> RefMove {
+pub(super) fn step(name: RefName, value: Option<&RefValue>) -> RefMove {
     RefMove {
         name,
         expect: Expect::Any,
@@ -448,10 +452,11 @@ fn late(
 
 /// The marker is set if the scope still is nobody's.
 #[derive(Debug)]
-struct Begin {
-    to: String,
-    since: u64,
-    step: RefMove,
+pub(super) struct Begin {
+    pub to: String,
+    /// Commits up to there were looked at.
+    pub since: u64,
+    pub step: RefMove,
 }
 
 impl Decide for Begin {

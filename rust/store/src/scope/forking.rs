@@ -6,7 +6,7 @@
 //! [`discard`] clears it away for good. Until then it keeps blocks as every ref does.
 //! Must never: hide a scope that anybody wrote to.
 
-use treering_block::{Event, Ipld, Reader, cbor};
+use treering_block::{Ipld, cbor};
 
 use super::refs;
 use crate::commit::{Change, Commit, Durability, Expect, LeaseToken, RefMove, RefValue};
@@ -26,7 +26,7 @@ pub(super) const AT_A_TIME: usize = 2_000;
 /// The ref that says that `scope` is being made.
 ///
 /// Errors: `LimitExceeded` for a scope whose name leaves no room for it.
-pub(super) fn marker(scope: &str) -> Result<RefName> {
+pub(crate) fn marker(scope: &str) -> Result<RefName> {
     RefName::new(scope, FORKING, [""; 0])
 }
 
@@ -52,27 +52,40 @@ pub(crate) fn expect_made(commit: &Commit, ledger: &mut dyn Ledger) -> Result<()
     })
 }
 
-/// What stands beside the marker: of which scope the fork is.
-pub(crate) fn record(from: &str) -> Result<Vec<u8>> {
-    cbor::encode(&Ipld::String(from.to_owned()))
-        .map_err(|refused| StoreError::Block(refused.into()))
+/// Of what a scope is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is forked of that scope.
+    Scope(String),
+    /// It is imported of the archive with that root.
+    Archive(String),
 }
 
-/// Of which scope the fork is that a marker stands for.
-pub(super) fn origin(scope: &str, marker: &RefValue) -> Result<String> {
-    let mut input = Reader::new(&marker.record);
-    let from = match input.next() {
-        Ok(Event::Str(from)) => from.to_owned(),
-        _ => String::new(),
+/// What stands beside the marker: of what the scope is made. A fork's is the scope's name, an import's a list with the
+/// archive's root.
+pub(crate) fn record(origin: &Origin) -> Result<Vec<u8>> {
+    let value = match origin {
+        Origin::Scope(from) => Ipld::String(from.clone()),
+        Origin::Archive(root) => Ipld::List(vec![Ipld::String(root.clone())]),
     };
-    if from.is_empty() || input.finish().is_err() {
-        return Err(StoreError::Corrupt {
-            what: "ref",
-            which: format!("{scope}/{FORKING}/"),
-            detail: "it does not say of which scope the fork is".into(),
-        });
-    }
-    Ok(from)
+    cbor::encode(&value).map_err(|refused| StoreError::Block(refused.into()))
+}
+
+/// Of what the scope is made that a marker stands for.
+pub(super) fn origin(scope: &str, marker: &RefValue) -> Result<Origin> {
+    let origin = match cbor::decode(&marker.record) {
+        Ok(Ipld::String(from)) if !from.is_empty() => Some(Origin::Scope(from)),
+        Ok(Ipld::List(list)) => match <[Ipld; 1]>::try_from(list) {
+            Ok([Ipld::String(root)]) if !root.is_empty() => Some(Origin::Archive(root)),
+            _ => None,
+        },
+        _ => None,
+    };
+    origin.ok_or_else(|| StoreError::Corrupt {
+        what: "ref",
+        which: format!("{scope}/{FORKING}/"),
+        detail: "it does not say of what the scope is made".into(),
+    })
 }
 
 /// The right to make a scope: one at a time, a killed holder's is taken over. Given back when it is dropped.
@@ -152,13 +165,13 @@ impl Drop for Making<'_> {
     }
 }
 
-/// A fork that is not finished: it is under way, or was cut short.
+/// A fork, or an import of many refs, that is not finished: it is under way, or was cut short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {
     /// The scope that it is to be.
     pub scope: String,
-    /// The scope that it is of.
-    pub from: String,
+    /// What it is of.
+    pub from: Origin,
     /// Who makes it now; None if nobody does.
     pub holder: Option<String>,
     /// Refs that are there already.
@@ -223,14 +236,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_marker_says_of_which_scope() {
+    fn a_marker_says_of_what() {
         let value = |record| RefValue {
             version: 1,
             target: treering_block::Cid::of_raw(b"x"),
             record,
         };
-        let made = value(record("a/b").unwrap());
-        assert_eq!(origin("x", &made).unwrap(), "a/b");
+        for of in [Origin::Scope("a/b".into()), Origin::Archive("bafy".into())] {
+            let made = value(record(&of).unwrap());
+            assert_eq!(origin("x", &made).unwrap(), of);
+        }
+        let made = value(record(&Origin::Scope("a/b".into())).unwrap());
         for broken in [
             vec![],
             vec![0x60],
