@@ -548,7 +548,6 @@ def export_car(
     target: object,
     progress: Callable[[int, int | None], object] | None,
 ) -> dict[str, Any]: ...
-
 def export_scope(
     stores: StoresCore, target: object, progress: Callable[[int, int | None], object] | None
 ) -> dict[str, Any]: ...

@@ -53,7 +53,7 @@ def export_car(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export a whole scope to a CAR file (threads, stores, files, projections, pins, command receipts), or threads alone.
+    """Export a whole scope to a CAR file (threads, stores, files, projections, pins, receipts), or threads alone.
 
     The file is the state at one moment, and needs nothing else to be read. Other IPLD tools read it too.
     """
@@ -92,14 +92,14 @@ def import_car(
     on_conflict: Annotated[
         Conflicts,
         typer.Option(
-            help="A thread (or pin) whose id or key another has here: refuse the file, give it another, or leave it out."
+            help="A thread (or pin) whose id or key another has: refuse the file, give it another, or leave it out."
         ),
     ] = Conflicts.REFUSE,
     as_json: AsJson = False,
 ) -> None:
     """Import a CAR file that `treering export` wrote: a whole scope, or threads.
 
-    Everything is checked first; a file that is refused has written nothing. What is here already as it is in the file is
+    Everything is checked first; a file that is refused has written nothing. What is here as it is in the file is
     left alone; what is here and went on otherwise refuses the file.
     """
     read_archive(opening(context), None, file, on_conflict, as_json)

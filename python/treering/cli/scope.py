@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 scope_app: Final = typer.Typer(
     name="scope",
-    help="Scopes: what each holds, what happened in it; fork, compare, export, import, check, trim and erase a whole one.",
+    help="Scopes: what each holds, what happened in it; fork, compare, export, import, check, trim, erase a whole one.",
     no_args_is_help=True,
     epilog=examples(
         "treering scope list",

@@ -18,7 +18,9 @@ Other = Annotated[str, typer.Argument(metavar="OTHER", help="Another scope.")]
 FORK = examples("treering scope fork alice alice-trial", "treering scope fork alice nightly --command-id 2026-11-23")
 DIFF = examples("treering scope diff alice alice-trial", "treering scope diff alice alice-trial --json")
 EXPORT = examples("treering scope export alice alice.car", "treering scope export alice - > alice.car")
-IMPORT = examples("treering scope import alice alice.car", "treering --store ./other scope import alice-2 alice.car --json")
+IMPORT = examples(
+    "treering scope import alice alice.car", "treering --store ./other scope import alice-2 alice.car --json"
+)
 VERIFY = examples("treering scope verify alice", "treering scope verify alice --json")
 UNFINISHED = examples("treering scope unfinished", "treering scope unfinished --json")
 DISCARD = examples(
@@ -81,7 +83,7 @@ def import_scope(
     on_conflict: Annotated[
         interchange.Conflicts,
         typer.Option(
-            help="A thread (or pin) whose id or key another has here: refuse the file, give it another, or leave it out."
+            help="A thread (or pin) whose id or key another has: refuse the file, give it another, or leave it out."
         ),
     ] = interchange.Conflicts.REFUSE,
     as_json: AsJson = False,

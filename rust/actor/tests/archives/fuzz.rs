@@ -59,6 +59,7 @@ fn fuzz_scope_archives() {
                 let Ok((store, _)) = answer else {
                     return;
                 };
+                let store = &store;
                 assert_sound(store, "alice");
                 // Once more writes nothing.
                 let before = state(store);
