@@ -81,7 +81,7 @@ pub(super) fn check(reader: &Reader, name: &RefName, value: &RefValue) -> Result
                 "it is the read model of an actor that is not there",
             ));
         }
-        let proved = proved(reader, name, value).map_err(|error| told(name, error))?;
+        let proved = proved(reader, &log, name, value).map_err(|error| told(name, error))?;
         return Ok(Sort::Model { log, proved });
     }
     match name.kind() {
@@ -130,14 +130,25 @@ fn verify(reader: &Reader, address: &Address) -> Result<(), ActorError> {
     of_kind!(address.log().kind(), one(reader, address))
 }
 
-/// Whether this version's rules made a snapshot, so that it was compared.
-fn proved(reader: &Reader, model: &RefName, value: &RefValue) -> Result<bool, ActorError> {
+/// Whether this version's rules made a snapshot of an entry of its log, so that it was compared with what the events make.
+fn proved(
+    reader: &Reader,
+    log: &RefName,
+    model: &RefName,
+    value: &RefValue,
+) -> Result<bool, ActorError> {
     fn one<K: Kind>(fold: u64, schema: u64) -> bool {
         fold == K::FOLD && schema <= K::SCHEMA
     }
     let node = read_snapshot(&reader.committed(), model, &value.target)?;
-    let kind = model.kind().strip_suffix(READ_MODEL).unwrap_or_default();
-    Ok(of_kind!(kind, one(node.fold, node.typed.schema)))
+    if !of_kind!(log.kind(), one(node.fold, node.typed.schema)) {
+        return Ok(false);
+    }
+    let Some(head) = reader.store().read_ref(log)? else {
+        return Ok(false);
+    };
+    let entry = reader.find(log, &head.target, node.version)?;
+    Ok(entry.is_some_and(|(cid, _)| cid.to_bytes().as_slice() == node.entry.as_slice()))
 }
 
 /// Its node, and what it says of each source. The view is its function's, which nobody has here.

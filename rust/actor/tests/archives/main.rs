@@ -122,7 +122,12 @@ fn imported(store: &Arc<dyn Store>, scope: &str, file: &[u8]) -> Result<ScopeImp
 }
 
 /// The file with its manifest changed, everything else as it is; blocks of `more` are there as well.
-fn forged(file: &[u8], more: &[Cid], store: &dyn Store, change: impl FnOnce(&mut ScopeManifest)) -> Vec<u8> {
+fn forged(
+    file: &[u8],
+    more: &[Cid],
+    store: &dyn Store,
+    change: impl FnOnce(&mut ScopeManifest),
+) -> Vec<u8> {
     let mut manifest = manifest_of(file);
     let mut roots: Vec<Cid> = manifest.refs.values().map(|value| value.target).collect();
     roots.extend(more);

@@ -1,6 +1,7 @@
 //! What is refused, each with an error that says so, and nothing written.
 
 use treering_block::car::encode_header;
+use treering_block::node::SnapshotNode;
 use treering_store::archive::ArchiveError;
 
 use super::*;
@@ -43,7 +44,10 @@ fn it_travels_and_the_same_again_writes_nothing() {
     assert_eq!(exported(&there).1, file);
     let before = state(&there);
     let again = imported(&there, "alice", &file).unwrap();
-    assert_eq!((again.actors, again.all.threads.len(), again.all.new_blocks), (0, 0, 0));
+    assert_eq!(
+        (again.actors, again.all.threads.len(), again.all.new_blocks),
+        (0, 0, 0)
+    );
     assert_eq!(state(&there), before);
 }
 
@@ -97,12 +101,20 @@ fn refs_that_no_archive_can_have() {
         (name("quarantine", &["x"]), target, "can't have that kind"),
         (name("thread-key", &["k"]), target, "can't have that kind"),
         (name("of-later", &[]), target, "upgrade treering"),
-        (name("x.purse-readmodel", &["p"]), target, "can't have that kind"),
+        (
+            name("x.purse-readmodel", &["p"]),
+            target,
+            "can't have that kind",
+        ),
         (name("user-config-readmodel", &[]), target, "not there"),
         (name("pin", &["a", "b"]), target, "no pin has such a name"),
         (name("pin", &["../b"]), target, "no pin has such a name"),
         (name("thread", &["no-ulid"]), target, "no thread's id"),
-        (name("thread-failed", &["01ARZ3NDEKTSV4RRFFQ69G5FAV"]), target, "failure of a thread"),
+        (
+            name("thread-failed", &["01ARZ3NDEKTSV4RRFFQ69G5FAV"]),
+            target,
+            "failure of a thread",
+        ),
         (name("user-config", &["x"]), memory, "no actor of that kind"),
         (name("chat", &[]), memory, "no actor of that kind"),
         // A log of another kind; one of steps; and a thread's head as a projection.
@@ -131,12 +143,37 @@ fn a_state_that_does_not_follow_from_its_events() {
     let both: Arc<dyn Store> = fresh();
     imported(&both, "alice", &file).unwrap();
     imported(&both, "bob", &exported(&other).1).unwrap();
+    // A snapshot of the right entry, with the state of the other life.
+    let bytes = |cid: &Cid| both.get(cid).unwrap();
+    let own = manifest_of(&file).refs[&model].target;
+    let node = SnapshotNode {
+        typed: SnapshotNode::decode(&foreign, &bytes(&foreign))
+            .unwrap()
+            .typed,
+        ..SnapshotNode::decode(&own, &bytes(&own)).unwrap()
+    };
+    let made = node.encode().unwrap();
+    let to = made.cid;
+    let commit = Commit {
+        scope: "alice".into(),
+        blocks: vec![made],
+        ..Commit::default()
+    };
+    both.submit(commit).wait().unwrap();
+    let lying = forged(&file, &[to], &*both, |manifest| {
+        manifest.refs.insert(model.clone(), value(to));
+    });
+    let told = detail(refused(&lying));
+    assert!(told.contains("not what the events make"), "{told}");
+    // One of another log says nothing of this one, and is not taken; nor is this log's of the other.
     for (changed, to) in [(&model, foreign), (&log, foreign_log)] {
         let file = forged(&file, &[to], &*both, |manifest| {
             manifest.refs.insert(changed.clone(), value(to));
         });
-        let told = detail(refused(&file));
-        assert!(told.contains("user-memory"), "{told}");
+        let there = fresh();
+        imported(&there, "alice", &file).unwrap();
+        assert_eq!(there.read_ref(&model).unwrap(), None);
+        assert_sound(&there, "alice");
     }
 }
 
