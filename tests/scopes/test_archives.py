@@ -260,6 +260,15 @@ def test_more_than_a_commit_is_seen_at_once(tmp_path: Path, in_memory: dict[str,
         with pytest.raises(treering.LimitExceeded):
             carol.import_car(tmp_path / "a.car")
         assert len(carol.pins.list()) == 1
+        # At the edge it is one commit, there too.
+        for nth in range(2):
+            alice.pins.rm(str(nth))
+        alice.export(tmp_path / "edge.car")
+        last = other.head()
+        assert carol.import_car(tmp_path / "edge.car").pins == 9_999
+        moves = [len(entry.moves) for entry in other.journal() if entry.moves]
+        assert moves[-1] == 10_000
+        assert other.head() != last
 
 
 def test_an_empty_scope_and_what_stays(store: Store, tmp_path: Path) -> None:

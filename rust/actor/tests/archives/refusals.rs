@@ -182,7 +182,7 @@ fn records_that_say_what_is_not_so() {
     let store = small();
     let (_, file) = exported(&store);
     let manifest = manifest_of(&file);
-    for (ref_name, _) in &manifest.refs {
+    for ref_name in manifest.refs.keys() {
         let file = forged(&file, &[], &*store, |manifest| {
             manifest.refs.get_mut(ref_name).unwrap().record.push(0);
         });
