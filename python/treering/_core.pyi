@@ -78,6 +78,7 @@ __all__ = [
     "erasures",
     "erasures_file",
     "export_car",
+    "export_scope",
     "files_begin",
     "files_delete",
     "files_grep",
@@ -548,11 +549,15 @@ def export_car(
     target: object,
     progress: Callable[[int, int | None], object] | None,
 ) -> dict[str, Any]: ...
+def export_scope(
+    stores: StoresCore, target: object, progress: Callable[[int, int | None], object] | None
+) -> dict[str, Any]: ...
 
-# Answers {"scope": str, "threads": [id], "there": [id], "skipped": [id], "renamed": [(was, now)], "blocks": int,
+# Answers {"scope": str, "threads": [id], "there": [id], "skipped": [id], "renamed": [(was, now)], "advanced": [id],
+# "actors": int, "projections": int, "pins": int, "others_there": int, "pins_skipped": [name], "blocks": int,
 # "new_blocks": int, "new_bytes": int, "new_receipts": int, "receipts_left": int}
 def import_car(
-    threads: ThreadsCore, path: str, on_conflict: str, progress: Callable[[int, int | None], object] | None
+    stores: StoresCore, path: str, on_conflict: str, progress: Callable[[int, int | None], object] | None
 ) -> dict[str, Any]: ...
 def common_ancestor(a: ThreadCore, b: ThreadCore, /) -> tuple[int, Cid] | None: ...
 def is_ancestor(core: Core, a: Cid, b: Cid, /) -> bool: ...

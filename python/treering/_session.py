@@ -77,6 +77,11 @@ class Session:
         return self.location
 
     @property
+    def gone(self) -> tuple[str, ...]:
+        """What of it can't be shown, where this is a store as it was."""
+        return ()
+
+    @property
     def origin(self) -> Session:
         """The opening that this one shows the past of; itself."""
         return self

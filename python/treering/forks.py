@@ -38,16 +38,18 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedFork:
-    """A fork of many refs that is under way, or was cut short. Nobody sees the scope."""
+    """A fork of many refs, or an import of them, that is under way, or was cut short. Nobody sees the scope."""
 
     scope: str
     """The scope that it is to be."""
     of: str | None
-    """The scope that it is of; None if that has nothing any more."""
+    """The scope that it is of; None for an import, and if that has nothing any more."""
     holder: str | None
     """What the one says who makes it just now; None if nobody does."""
     refs: int
     """Refs that are there already."""
+    archive: str | None = None
+    """Root 0 of the file that it is imported of; None for a fork."""
 
 
 def lineage_of(core: StoresCore) -> Lineage | None:

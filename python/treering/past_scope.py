@@ -31,11 +31,16 @@ class GoneRef:
 class PastSession(Session):
     """A store as one scope of it was."""
 
-    __slots__ = ("_origin",)
+    __slots__ = ("_gone", "_origin")
 
-    def __init__(self, core: Core, origin: Session) -> None:
+    def __init__(self, core: Core, origin: Session, gone: tuple[str, ...]) -> None:
         super().__init__(core, origin.location, origin.durability, origin.settings)
         self._origin = origin
+        self._gone = gone
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        return self._gone
 
     @property
     def origin(self) -> Session:
@@ -65,8 +70,9 @@ class PastScope(Scope):
         time, cursor = (None, when) if isinstance(when, str) else (when, None)
         origin = now.session.origin
         core, self._position, self._at_ms, gone = scope_at(origin.core, now.scope, time, cursor)
-        self._home = home(PastSession(core, origin), now.scope, now.durability)
         self._gone = tuple(GoneRef(ScopeRef(kind, tuple(parts)), collected) for kind, parts, collected in gone)
+        session = PastSession(core, origin, tuple(map(str, self._gone)))
+        self._home = home(session, now.scope, now.durability)
 
     @property
     def position(self) -> int:

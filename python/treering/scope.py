@@ -27,7 +27,7 @@ from treering.interchange import (
     Watcher,
     Writable,
     export_threads,
-    import_threads,
+    import_archive,
 )
 from treering.own.handle import OwnActor
 from treering.own.rules import Actor, Command, Event, State
@@ -499,26 +499,31 @@ class Scope:
         *,
         progress: Watcher | None = None,
     ) -> Exported:
-        """Returns what was written to a CAR file: these threads, or all of the scope, and all that they reach.
+        """Returns what was written to a CAR file: the whole scope, or `threads` alone, and all that they reach.
 
+        The whole scope is its threads, every store and actor of your own with their history, files, projections with
+        what they have seen, pins, and command receipts; no leases and holds, nothing in quarantine, no lineage.
         `file` is a path, where the file appears when all of it is on disk, or an open binary file. `threads`
-        are threads, ids or keys. The file is the state at one moment, whatever is written meanwhile; it has
-        records, failures and command receipts too, no leases and no pins. The same state gives the same
-        bytes. `progress` is called with the blocks written so far and None, at the end with both.
-        O(blocks reached), some 100 bytes of memory for each.
+        are threads, ids or keys. The file is the state at one moment, whatever is written meanwhile. The same state
+        gives the same bytes. Of a scope as it was (`at`), it is what that shows. `progress` is called with the blocks
+        written so far and None, at the end with both. Large files are read piece by piece. O(blocks reached), some 100
+        bytes of memory for each, and all refs and receipts.
 
         Errors:
             NotFound (`not-found`): there is no such thread.
-            Corrupt (`corrupt`): a record or a block can't be read.
+            Corrupt (`corrupt`): a ref, a record or a block can't be read.
+            Conflict (`conflict`): the scope is being made by a fork or an import.
+            HistoryTrimmed (`history-trimmed`): of the scope as it was something is gone, so that it can't be whole.
             Unavailable (`unavailable`): the file can't be written, or something of that name is there.
 
         Example:
             >>> import io, treering
             >>> scope = treering.memory().scope("alice")
-            >>> _ = scope.threads.start("review", prompt="Is it right?")
+            >>> _ = scope.memory.add("preference", "answers in French")
             >>> file = io.BytesIO()
-            >>> scope.export(file).blocks
-            2
+            >>> made = scope.export(file)
+            >>> made.actors, made.blocks
+            (1, 1)
         """
         return export_threads(self._home, threads, file, progress)
 
@@ -526,32 +531,43 @@ class Scope:
     def import_car(
         self, path: str | os.PathLike[str], *, on_conflict: OnConflict = "refuse", progress: Watcher | None = None
     ) -> Imported:
-        """Returns what was made of the threads of a CAR file that `export` wrote; durable.
+        """Returns what was made of a CAR file that `export` wrote, of a whole scope or of threads; durable.
 
-        Every block is checked before the first one is written, and threads appear when all their blocks are
-        there. A thread that is here as it is in the file is left alone, so the same file again writes nothing.
-        One whose id or key another thread has here is in the way: the import is refused, or that thread gets
-        another id or key (`rename`), or is left out (`skip`). A repeated command id returns the step that
-        it returned before the export, if scope and id are the same. `progress` is called with bytes read, of
-        twice the file's. Only import files that you trust: what they say happened, happened.
+        Every block is hashed, every chain and every actor's log followed, and every read model compared with what
+        its events make, before the first block is written. Then all refs come at once, for every reader: in one commit,
+        or, where they are more than 10,000, into a scope that has none and that nobody sees before the last of them.
+        (Threads alone come one by one, each whole.) What is here as it is in the file is left alone, so the same file
+        again writes nothing.
+
+        What is here and in the file, and not the same: of a whole scope's file a thread, an actor or a projection goes
+        on if all that it is here stands in the file's. Else it is in the way, and the import is refused. For a
+        thread, its key or a pin `on_conflict` says more: `rename` gives it another id or name, `skip` leaves it
+        out. What is here and went on otherwise is never changed.
+
+        A repeated command id answers as it did before the export, if the scope and the thread's id are the same.
+        `progress` is called with bytes read, of twice the file's. Only import files that you trust: what they say
+        happened, happened.
 
         Errors:
-            Invalid (`invalid`): it is no such file, or not whole, or its manifest says what its blocks don't.
+            Invalid (`invalid`): it is no such file, or not whole, or it says what its blocks don't.
             AlreadyExists (`already-exists`): a thread or key is in the way; `thread`, `key`.
+            Diverged (`diverged`): an actor, projection or pin is in the way; `refs`.
+            LimitExceeded (`limit-exceeded`): over 10,000 refs for a scope that has some: import into another one.
+            Conflict (`conflict`), LeaseHeld (`lease-held`): the scope is being made, or erased.
             Unavailable (`unavailable`): the file can't be read, or the store not be written.
 
         Example:
             >>> import pathlib, tempfile, treering
             >>> there, here = treering.memory().scope("alice"), treering.memory().scope("alice")
-            >>> thread = there.threads.start("review", key="ticket-812")
+            >>> _ = there.memory.add("preference", "answers in French")
             >>> path = pathlib.Path(tempfile.mkdtemp()) / "alice.car"
             >>> _ = there.export(path)
-            >>> here.import_car(path).threads == (thread.id,)
-            True
-            >>> here.import_car(path).new_blocks
-            0
+            >>> here.import_car(path).actors, here.memory.get()[0].content
+            (1, 'answers in French')
+            >>> here.import_car(path).changed
+            False
         """
-        return import_threads(self._home, path, on_conflict, progress)
+        return import_archive(self._home, path, on_conflict, progress)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, type(self)):

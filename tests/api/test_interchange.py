@@ -133,7 +133,7 @@ def test_another_ipld_tool_reads_it(store: treering.Store) -> None:
     fork = thread.fork(at=50)
     fork.fail("no port")
     file = io.BytesIO()
-    made = scope.export(file)
+    made = scope.export(file, [thread, fork])
 
     header, blocks = libipld.decode_car(file.getvalue())
     assert header == {"roots": [bytes(made.root)], "version": 1}
@@ -151,6 +151,29 @@ def test_another_ipld_tool_reads_it(store: treering.Store) -> None:
     assert made.blocks == len(reached)
     for cid in reached:
         assert blocks[bytes(cid)] == plain(scope.blocks.get_node(cid))
+
+
+def test_another_ipld_tool_reads_a_whole_scope(store: treering.Store) -> None:
+    scope = store.scope("main")
+    scope.memory.add("preference", "tea", command_id="m")
+    thread = scope.threads.start("fix", key="ticket-812")
+    scope.pins.add("start", thread.head)
+    file = io.BytesIO()
+    made = scope.export(file)
+    header, blocks = libipld.decode_car(file.getvalue())
+    assert header == {"roots": [bytes(made.root)], "version": 1}
+    manifest = blocks[bytes(made.root)]
+    told = {name: manifest[name] for name in ("kind", "form", "scope", "refs", "receipts")}
+    assert told == {"kind": "export", "form": 2, "scope": "main", "refs": 3, "receipts": 1}
+    pages = [blocks[page] for page in manifest["pages"]]
+    refs = [ref for page in pages for ref in page.get("refs", [])]
+    assert [(ref["kind"], ref["parts"]) for ref in refs] == [
+        ("pin", ["start"]),
+        ("thread", [thread.id]),
+        ("user-memory", []),
+    ]
+    assert [ref["target"] for ref in refs[:2]] == [bytes(thread.head)] * 2
+    assert made.blocks == len(blocks) - 1 - len(pages)
 
 
 def plain(value: Any) -> Any:
@@ -191,7 +214,7 @@ def test_a_file_that_another_tool_wrote(name: str, empty: treering.Scope) -> Non
     command = about["command"]
     assert empty.threads.get(command["thread"]).cancel(command["reason"], command_id=command["id"]) is None
     again = io.BytesIO()
-    assert str(empty.export(again).root) == about["root"]
+    assert str(empty.export(again, list(did.threads)).root) == about["root"]
     assert again.getvalue() == (VECTORS / "export.car").read_bytes()
 
 

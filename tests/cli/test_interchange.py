@@ -30,6 +30,33 @@ class TestInterchange:
             assert [t.id for t in here.threads.list()] == [t.id for t in there.threads.list()]
             assert here.verify()
 
+    def test_a_whole_scope(self, cli: Cli) -> None:
+        with treering.open(".treering") as store:
+            alice = store.scope("alice")
+            alice.memory.add("preference", "tea", command_id="m")
+            alice.pins.add("p", alice.blocks.put(b"x"))
+        done = cli("scope", "export", "alice", "alice.car")
+        assert (done.code, done.err) == (0, "")
+        assert done.out.startswith("0 threads, 1 actor, 1 pin, 2 blocks, 1 receipt: ")
+        done = cli("--store", "other", "scope", "import", "bob", "alice.car")
+        assert done.out.splitlines() == [
+            "0 new threads, 1 actor, 1 pin, 2 blocks written",
+            "1 command receipt could not come along (they are of scope alice)",
+        ]
+        again = cli("--store", "other", "scope", "import", "bob", "alice.car")
+        assert again.out.startswith("nothing new: all 2 others were there; 0 threads, 0 blocks written\n")
+        did = json.loads(cli("--store", "third", "scope", "import", "alice", "alice.car", "--json").out)
+        assert (did["actors"], did["pins"], did["new_receipts"]) == (1, 1, 1)
+        with treering.open("other") as other:
+            other.scope("bob").memory.add("preference", "coffee")
+        with treering.open(".treering") as store:
+            store.scope("alice").memory.add("preference", "milk")
+        cli("scope", "export", "alice", "later.car")
+        done = cli("--store", "other", "scope", "import", "bob", "later.car")
+        assert (done.code, done.out) == (1, "")
+        assert "bob/user-memory/" in done.err
+        assert cli("scope", "export", "nobody", "n.car").code == 1
+
     def test_json(self, cli: Cli) -> None:
         made = json.loads(cli("export", "two.car", "ticket-812", "other", "--json").out)
         assert (len(made["threads"]), made["root"][:7]) == (2, "bafyr4i")

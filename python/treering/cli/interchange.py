@@ -1,4 +1,4 @@
-"""`treering export` and `treering import`: threads as CAR files, whole and checked.
+"""`treering export` and `treering import`: whole scopes, or threads, as CAR files, whole and checked.
 
 (`thread export` and `thread import` are about chat logs.)
 """
@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from treering.cli.exits import CommandError
-from treering.cli.opening import opening
+from treering.cli.opening import Opening, opening
 from treering.cli.options import AsJson, examples, input_path
+
+if TYPE_CHECKING:
+    from treering import Scope
 
 EXPORT_EPILOG: Final = examples(
     "treering export all.car",
@@ -46,27 +49,31 @@ def export_car(
         typer.Argument(metavar="FILE", dir_okay=False, help="The file to write; it must not be there. - is stdout."),
     ],
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]…", help="Threads; none means all of the scope.")
+        list[str] | None, typer.Argument(metavar="[ID]…", help="Threads alone; none means the whole scope.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export threads to a CAR file: their steps, artifacts, records and command receipts.
+    """Export a whole scope to a CAR file (threads, stores, files, projections, pins, receipts), or threads alone.
 
     The file is the state at one moment, and needs nothing else to be read. Other IPLD tools read it too.
     """
+    opened = opening(context)
+    write_archive(opened.store().scope(opened.scope), file, ids or None, as_json)
+
+
+def write_archive(scope: "Scope", file: Path, ids: list[str] | None, as_json: bool) -> None:
+    """Exports to a file, or to stdout."""
     from treering.cli.render.interchange import exported_record, print_exported, watching
 
-    opened = opening(context)
-    scope = opened.store().scope(opened.scope)
     if str(file) == "-":
         if sys.stdout.isatty():
             raise CommandError("a CAR file is not for a terminal", "treering export FILE, or > FILE")
         sys.stdout.flush()
-        scope.export(sys.stdout.buffer, ids or None)
+        scope.export(sys.stdout.buffer, ids)
         sys.stdout.buffer.flush()
         return
     with watching(f"exporting {file.name}") as progress:
-        made = scope.export(file, ids or None, progress=progress)
+        made = scope.export(file, ids, progress=progress)
     if as_json:
         from treering.cli.render.console import print_json
 
@@ -85,22 +92,26 @@ def import_car(
     on_conflict: Annotated[
         Conflicts,
         typer.Option(
-            help="A thread whose id or key another one has here: refuse the file, give it another, or leave it out."
+            help="A thread (or pin) whose id or key another has: refuse the file, give it another, or leave it out."
         ),
     ] = Conflicts.REFUSE,
     as_json: AsJson = False,
 ) -> None:
-    """Import the threads of a CAR file that `treering export` wrote.
+    """Import a CAR file that `treering export` wrote: a whole scope, or threads.
 
-    Every block is checked first; a file that is refused has written nothing. Threads that are here already are left
-    alone.
+    Everything is checked first; a file that is refused has written nothing. What is here as it is in the file is
+    left alone; what is here and went on otherwise refuses the file.
     """
+    read_archive(opening(context), None, file, on_conflict, as_json)
+
+
+def read_archive(opened: Opening, name: str | None, file: Path, on_conflict: Conflicts, as_json: bool) -> None:
+    """Imports a file, or stdin, into a scope; None: that of the command line."""
     from treering.cli.render.interchange import print_imported, watching
 
     given = input_path(file)
-    opened = opening(context)
     with _seekable(given) as path, watching(f"importing {file.name}") as progress:
-        scope = opened.store(create=True).scope(opened.scope)
+        scope = opened.store(create=True).scope(name or opened.scope)
         did = scope.import_car(path, on_conflict=on_conflict.value, progress=progress)
     if as_json:
         from treering.cli.render.console import print_json
@@ -109,7 +120,7 @@ def import_car(
     else:
         from treering.cli.render.console import out
 
-        print_imported(out(), did, opened.scope)
+        print_imported(out(), did, name or opened.scope)
 
 
 @contextmanager

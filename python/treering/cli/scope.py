@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 scope_app: Final = typer.Typer(
     name="scope",
-    help="Scopes: what each holds, what happened in it; fork, compare, check, trim and erase a whole one.",
+    help="Scopes: what each holds, what happened in it; fork, compare, export, import, check, trim, erase a whole one.",
     no_args_is_help=True,
     epilog=examples(
         "treering scope list",
@@ -250,6 +250,8 @@ def _scope(chosen: Opening, name: str, *, write: bool = False) -> "Scope":
 
 scope_app.command("fork", epilog=whole_scope.FORK)(whole_scope.fork)
 scope_app.command("diff", epilog=whole_scope.DIFF)(whole_scope.diff)
+scope_app.command("export", epilog=whole_scope.EXPORT)(whole_scope.export)
+scope_app.command("import", epilog=whole_scope.IMPORT)(whole_scope.import_scope)
 scope_app.command("verify", epilog=whole_scope.VERIFY)(whole_scope.verify)
 scope_app.command("unfinished", epilog=whole_scope.UNFINISHED)(whole_scope.unfinished)
 scope_app.command("discard", epilog=whole_scope.DISCARD)(whole_scope.discard)

@@ -1,9 +1,11 @@
-"""`treering scope fork|diff|verify|unfinished|discard`: what is done with all of a scope at once."""
+"""`treering scope fork|diff|export|import|verify|unfinished|discard`: what is done with all of a scope at once."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from treering.cli import interchange
 from treering.cli.exits import CommandError
 from treering.cli.opening import opening
 from treering.cli.options import AsJson, examples
@@ -15,6 +17,10 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A scope.")]
 Other = Annotated[str, typer.Argument(metavar="OTHER", help="Another scope.")]
 FORK = examples("treering scope fork alice alice-trial", "treering scope fork alice nightly --command-id 2026-11-23")
 DIFF = examples("treering scope diff alice alice-trial", "treering scope diff alice alice-trial --json")
+EXPORT = examples("treering scope export alice alice.car", "treering scope export alice - > alice.car")
+IMPORT = examples(
+    "treering scope import alice alice.car", "treering --store ./other scope import alice-2 alice.car --json"
+)
 VERIFY = examples("treering scope verify alice", "treering scope verify alice --json")
 UNFINISHED = examples("treering scope unfinished", "treering scope unfinished --json")
 DISCARD = examples(
@@ -50,6 +56,44 @@ def fork(
         lineage = named(store, name).fork(new, command_id=command_id, progress=progress).lineage()
     refs = 0 if lineage is None else lineage.refs
     say(f"forked {name} as {new}: {refs} refs", {"scope": new, "of": name, "refs": refs}, as_json)
+
+
+def export(
+    context: typer.Context,
+    name: Name,
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", dir_okay=False, help="The file to write; it must not be there. - is stdout."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Export a whole scope to a CAR file: threads, stores, files, projections, pins, command receipts.
+
+    The file is the state at one moment, and needs nothing else to be read.
+    """
+    interchange.write_archive(named(opening(context).store(), name), file, None, as_json)
+
+
+def import_scope(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The scope to import into; it need not be there.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", dir_okay=False, help="A file of treering export; - is stdin.")
+    ],
+    on_conflict: Annotated[
+        interchange.Conflicts,
+        typer.Option(
+            help="A thread (or pin) whose id or key another has: refuse the file, give it another, or leave it out."
+        ),
+    ] = interchange.Conflicts.REFUSE,
+    as_json: AsJson = False,
+) -> None:
+    """Import a CAR file into a scope, all of it at once for every reader.
+
+    Everything is checked first; a file that is refused has written nothing. What is there as it is in the file is left
+    alone, what the file only knows more of goes on, and what went on otherwise refuses the file.
+    """
+    interchange.read_archive(opening(context), name, file, on_conflict, as_json)
 
 
 def diff(context: typer.Context, name: Name, other: Other, as_json: AsJson = False) -> None:

@@ -6,6 +6,7 @@
 //! log.
 
 mod address;
+pub mod archive;
 mod cache;
 mod dispatch;
 pub mod error;

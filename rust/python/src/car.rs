@@ -1,4 +1,4 @@
-//! `export_car`, `import_car`: threads into a CAR file and out of one.
+//! `export_car`, `export_scope`, `import_car`: threads or a whole scope into a CAR file, and what there is in one out of it.
 //!
 //! Promises: the work runs without the GIL, which is taken for a moment now and then to tell how far it is and
 //! to look for signals; an exception of the caller's file or callback ends the work and is raised as it is.
@@ -7,16 +7,20 @@
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
-use treering_thread::car::{
-    CarError, Exported, Imported, OnConflict, export, export_to, import_from,
-};
+use treering_actor::archive::{self, ImportOptions, ScopeExported, ScopeImported};
+use treering_store::archive::ArchiveError;
+use treering_store::scope::LandOptions;
+use treering_thread::Threads;
+use treering_thread::car::{CarError, Exported, OnConflict, Watcher, export, export_to};
 
 use crate::cid::PyCid;
 use crate::convert::Text;
 use crate::error::{CoreError, Result};
+use crate::stores::StoresCore;
 use crate::threads::ThreadsCore;
 
 /// Bytes that are handed to a Python file at once.
@@ -33,33 +37,64 @@ pub fn export_car<'py>(
     progress: Option<Py<PyAny>>,
 ) -> Result<Bound<'py, PyDict>> {
     let ids: Option<Vec<String>> = ids.map(|ids| ids.into_iter().map(|Text(id)| id).collect());
+    let threads = threads.threads();
+    let exported = written(py, target, progress, |target, watcher| match target {
+        Target::Path(path) => export_to(threads, ids.as_deref(), path, watcher),
+        Target::Output(output) => export(threads, ids.as_deref(), output, watcher),
+    })?;
+    exported_object(py, exported)
+}
+
+/// Writes a whole scope to a path, or to an object with `write`.
+#[pyfunction]
+#[pyo3(signature = (stores, target, progress))]
+pub fn export_scope<'py>(
+    py: Python<'py>,
+    stores: &StoresCore,
+    target: &Bound<'py, PyAny>,
+    progress: Option<Py<PyAny>>,
+) -> Result<Bound<'py, PyDict>> {
+    let stores = stores.stores();
+    let store = Arc::clone(stores.reader().store());
+    let exported = written(py, target, progress, |target, watcher| match target {
+        Target::Path(path) => archive::export_scope_to(&*store, stores.scope(), path, watcher),
+        Target::Output(output) => archive::export_scope(&*store, stores.scope(), output, watcher),
+    })?;
+    scope_object(py, exported)
+}
+
+/// Where an export goes.
+enum Target<'t> {
+    Path(&'t Path),
+    Output(&'t mut dyn Write),
+}
+
+/// Writes to a path or to an object with `write`, without the GIL.
+fn written<T: Send>(
+    py: Python<'_>,
+    target: &Bound<'_, PyAny>,
+    progress: Option<Py<PyAny>>,
+    write: impl FnOnce(Target<'_>, Watcher<'_>) -> std::result::Result<T, CarError> + Send,
+) -> Result<T> {
     let path: Option<String> = match target.cast::<PyString>() {
         Ok(path) => Some(path.to_str()?.to_owned()),
         Err(_) => None,
     };
     let file = target.clone().unbind();
     let mut listener = Listener::new(progress);
-    let threads = threads.threads();
-    let exported = py.detach(|| match path {
+    py.detach(|| match path {
         Some(path) => listener.raise(|listener| {
-            export_to(
-                threads,
-                ids.as_deref(),
-                Path::new(&path),
-                &mut |done, total| listener.tell(done, total),
-            )
+            write(Target::Path(Path::new(&path)), &mut |done, total| {
+                listener.tell(done, total)
+            })
         }),
         None => {
             let mut output = BufWriter::with_capacity(BUFFER, PyFile { file, raised: None });
             let answer = listener.raise(|listener| {
-                let exported = export(threads, ids.as_deref(), &mut output, &mut |done, total| {
+                let exported = write(Target::Output(&mut output), &mut |done, total| {
                     listener.tell(done, total)
                 })?;
-                output.flush().map_err(|source| CarError::Io {
-                    action: "write",
-                    path: "the file".to_owned(),
-                    source,
-                })?;
+                output.flush().map_err(ArchiveError::writing)?;
                 Ok(exported)
             });
             let raised = output.get_mut().raised.take();
@@ -67,16 +102,15 @@ pub fn export_car<'py>(
             drop(output.into_parts());
             raised.map_or(answer, |raised| Err(raised.into()))
         }
-    })?;
-    exported_object(py, exported)
+    })
 }
 
-/// Makes the threads of a CAR file.
+/// Makes what a CAR file holds.
 #[pyfunction]
-#[pyo3(signature = (threads, path, on_conflict, progress))]
+#[pyo3(signature = (stores, path, on_conflict, progress))]
 pub fn import_car<'py>(
     py: Python<'py>,
-    threads: &ThreadsCore,
+    stores: &StoresCore,
     path: Text,
     on_conflict: Text,
     progress: Option<Py<PyAny>>,
@@ -94,13 +128,25 @@ pub fn import_car<'py>(
         }
     };
     let mut listener = Listener::new(progress);
-    let threads = threads.threads();
+    let stores = stores.stores();
+    let options = ImportOptions {
+        on_conflict,
+        durability: stores.durability(),
+        land: LandOptions::default(),
+    };
     let imported = py.detach(|| {
         listener.raise(|listener| {
-            import_from(
-                threads,
+            let here = stores.reader();
+            let threads = Threads::new(
+                Arc::clone(here.store()),
+                stores.scope(),
+                stores.durability(),
+            )?;
+            archive::import_any_from(
+                &threads,
+                &here,
                 Path::new(&*path),
-                on_conflict,
+                &options,
                 &mut |done, total| listener.tell(done, total),
             )
         })
@@ -112,14 +158,37 @@ fn exported_object(py: Python<'_>, exported: Exported) -> Result<Bound<'_, PyDic
     let object = PyDict::new(py);
     object.set_item("root", PyCid::ours(exported.root))?;
     object.set_item("threads", exported.threads)?;
+    for none in ["actors", "projections", "pins"] {
+        object.set_item(none, 0)?;
+    }
     object.set_item("receipts", exported.receipts)?;
     object.set_item("blocks", exported.blocks)?;
     object.set_item("bytes", exported.bytes)?;
     Ok(object)
 }
 
-fn imported_object(py: Python<'_>, imported: Imported) -> Result<Bound<'_, PyDict>> {
+fn scope_object(py: Python<'_>, exported: ScopeExported) -> Result<Bound<'_, PyDict>> {
     let object = PyDict::new(py);
+    object.set_item("root", PyCid::ours(exported.root))?;
+    object.set_item("threads", exported.threads)?;
+    object.set_item("actors", exported.actors)?;
+    object.set_item("projections", exported.projections)?;
+    object.set_item("pins", exported.pins)?;
+    object.set_item("receipts", exported.receipts)?;
+    object.set_item("blocks", exported.blocks)?;
+    object.set_item("bytes", exported.bytes)?;
+    Ok(object)
+}
+
+fn imported_object(py: Python<'_>, did: ScopeImported) -> Result<Bound<'_, PyDict>> {
+    let object = PyDict::new(py);
+    let imported = did.all;
+    object.set_item("advanced", did.advanced)?;
+    object.set_item("actors", did.actors)?;
+    object.set_item("projections", did.projections)?;
+    object.set_item("pins", did.pins)?;
+    object.set_item("others_there", did.others_there)?;
+    object.set_item("pins_skipped", did.pins_skipped)?;
     object.set_item("scope", imported.scope)?;
     object.set_item("threads", imported.threads)?;
     object.set_item("there", imported.there)?;

@@ -9,6 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 use treering_actor::ActorError;
 use treering_block::{BlockError, Cid, CidError, CodecError, Fault};
+use treering_store::archive::ArchiveError;
 use treering_store::{Expect, StoreError};
 use treering_thread::ThreadError;
 use treering_thread::car::CarError;
@@ -457,25 +458,34 @@ fn of_car(error: CarError) -> Raised {
     let message = error.to_string();
     let raised = |class| Raised::new(class, &message);
     match error {
-        CarError::File { offset, .. } => raised("Invalid").number("offset", offset),
-        CarError::Block { cid, offset, .. } => {
-            raised("Invalid").cid("cid", cid).number("offset", offset)
-        }
-        CarError::MissingLink { from, link } => {
-            raised("Invalid").text("source", from).cid("link", link)
-        }
-        CarError::Manifest { .. } => raised("Invalid"),
+        CarError::Archive(error) => of_archive(error),
         CarError::ThreadExists { thread } => raised("AlreadyExists").text("thread", thread),
         CarError::KeyExists { key, holder, .. } => raised("AlreadyExists")
             .text("key", key)
             .text("thread", holder),
-        CarError::Stopped => raised("TreeringError"),
-        CarError::Io {
+        CarError::Thread(error) => of_thread(error),
+    }
+}
+
+fn of_archive(error: ArchiveError) -> Raised {
+    let message = error.to_string();
+    let raised = |class| Raised::new(class, &message);
+    match error {
+        ArchiveError::File { offset, .. } => raised("Invalid").number("offset", offset),
+        ArchiveError::Block { cid, offset, .. } => {
+            raised("Invalid").cid("cid", cid).number("offset", offset)
+        }
+        ArchiveError::MissingLink { from, link } => {
+            raised("Invalid").text("source", from).cid("link", link)
+        }
+        ArchiveError::Manifest { .. } => raised("Invalid"),
+        ArchiveError::Stopped => raised("TreeringError"),
+        ArchiveError::Io {
             action,
             path,
             source,
         } => io_failure(&message, action, path, &source),
-        CarError::Thread(error) => of_thread(error),
+        ArchiveError::Store(error) => of_store(error),
     }
 }
 

@@ -55,7 +55,7 @@ mod _core {
     #[pymodule_export]
     use crate::buckets::{BucketCore, bucket_url_options};
     #[pymodule_export]
-    use crate::car::{export_car, import_car};
+    use crate::car::{export_car, export_scope, import_car};
     #[pymodule_export]
     use crate::catalogs::{
         catalog_delete_draft, catalog_read, catalog_save, catalog_save_draft, check_clear_value,

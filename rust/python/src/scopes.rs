@@ -68,6 +68,7 @@ pub fn unfinished_forks<'py>(py: Python<'py>, stores: &StoresCore) -> Result<Bou
     for Unfinished {
         scope,
         from,
+        archive,
         holder,
         refs,
     } in found
@@ -75,6 +76,7 @@ pub fn unfinished_forks<'py>(py: Python<'py>, stores: &StoresCore) -> Result<Bou
         let object = PyDict::new(py);
         object.set_item("scope", scope)?;
         object.set_item("of", from)?;
+        object.set_item("archive", archive)?;
         object.set_item("holder", holder)?;
         object.set_item("refs", refs)?;
         list.append(object)?;

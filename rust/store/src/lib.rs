@@ -6,6 +6,7 @@
 //! What it must never do: know what a thread or an actor is, attach to Python, or run user code
 //! under its lock.
 
+pub mod archive;
 pub mod blob_tree;
 pub mod bucket;
 pub mod clock;

@@ -10,7 +10,8 @@ use crate::ident::check_name;
 use crate::limits::PIN_BYTES_MAX;
 use crate::pending::{Outcome, Pending};
 
-const PIN: &str = "pin";
+/// The kind of a pin's ref.
+pub const PIN: &str = "pin";
 const PAGE: usize = 1000;
 
 /// Pins `cid` under `name`; a pin of that name is moved.
@@ -82,6 +83,15 @@ pub fn rm(
         change: Change::Delete,
     };
     Ok(submit(store, step, durability))
+}
+
+/// Whether a ref has the name of a pin that could be made here.
+#[must_use]
+pub fn is_pin(name: &RefName) -> bool {
+    match name.parts() {
+        [pin] => pin_ref(name.scope(), pin).is_ok_and(|one| one == *name),
+        _ => false,
+    }
 }
 
 fn pin_ref(scope: &str, name: &str) -> Result<RefName> {

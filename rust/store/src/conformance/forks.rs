@@ -311,9 +311,11 @@ pub(super) fn cut_short(store: &dyn Store, from: &str, to: &str, kept: usize) {
         expect: Expect::Absent,
         change: Change::Set {
             target,
-            record: crate::scope::forking::record(digest_of_scope(
-                &store.erasures().unwrap().store_id,
-                from,
+            record: crate::scope::forking::record(&crate::scope::forking::Source::Scope(
+                crate::scope::lineage::Origin::Digest(digest_of_scope(
+                    &store.erasures().unwrap().store_id,
+                    from,
+                )),
             ))
             .unwrap(),
         },

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::forking::{self, AT_A_TIME, FORKING, Making};
+use super::forking::{self, AT_A_TIME, FORKING, Making, Source};
 use super::lineage::{Lineage, Origin, name_receipt};
 use super::refs::{self, renamed};
 use crate::commit::{
@@ -249,9 +249,10 @@ impl Fork<'_> {
     fn begin(&self, making: &Making<'_>) -> Result<()> {
         let marker = forking::marker(self.to)?;
         if let Some(value) = self.store.read_ref(&marker)? {
-            let same = match forking::origin(self.to, &value)? {
-                Origin::Digest(digest) => digest == self.digest,
-                Origin::Name(name) => name == self.from,
+            let same = match forking::source(self.to, &value)? {
+                Source::Scope(Origin::Digest(digest)) => digest == self.digest,
+                Source::Scope(Origin::Name(name)) => name == self.from,
+                Source::Archive(_) => false,
             };
             if same {
                 return Ok(());
@@ -280,7 +281,7 @@ impl Fork<'_> {
                     expect: Expect::Absent,
                     change: Change::Set {
                         target: first.ok_or(StoreError::Refused)?.target,
-                        record: forking::record(self.digest)?,
+                        record: forking::record(&Source::Scope(Origin::Digest(self.digest)))?,
                     },
                 },
             })),
@@ -402,7 +403,7 @@ fn goes_along(name: &RefName) -> bool {
 }
 
 /// The moves that make of `there` what `wanted` is.
-fn difference(
+pub(super) fn difference(
     wanted: &BTreeMap<RefName, RefValue>,
     there: &BTreeMap<RefName, RefValue>,
 ) -> Vec<RefMove> {
@@ -436,7 +437,7 @@ fn adjusted(
 }
 
 /// Nobody else writes to a scope that is being made, or it is decided that there is nothing.
-fn step(name: RefName, value: Option<&RefValue>) -> RefMove {
+pub(super) fn step(name: RefName, value: Option<&RefValue>) -> RefMove {
     RefMove {
         name,
         expect: Expect::Any,
@@ -474,10 +475,11 @@ fn late(
 
 /// The marker is set if the scope still is nobody's.
 #[derive(Debug)]
-struct Begin {
-    to: String,
-    since: u64,
-    step: RefMove,
+pub(super) struct Begin {
+    pub to: String,
+    /// Commits up to there were looked at.
+    pub since: u64,
+    pub step: RefMove,
 }
 
 impl Decide for Begin {

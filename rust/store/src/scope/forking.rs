@@ -6,7 +6,7 @@
 //! [`discard`] clears it away for good. Until then it keeps blocks as every ref does.
 //! Must never: hide a scope that anybody wrote to.
 
-use treering_block::{Reader, cbor};
+use treering_block::{Event, Ipld, Reader, cbor};
 
 use super::lineage::Origin;
 use super::refs;
@@ -28,7 +28,7 @@ pub(super) const AT_A_TIME: usize = 2_000;
 /// The ref that says that `scope` is being made.
 ///
 /// Errors: `LimitExceeded` for a scope whose name leaves no room for it.
-pub(super) fn marker(scope: &str) -> Result<RefName> {
+pub(crate) fn marker(scope: &str) -> Result<RefName> {
     RefName::new(scope, FORKING, [""; 0])
 }
 
@@ -54,24 +54,44 @@ pub(crate) fn expect_made(commit: &Commit, ledger: &mut dyn Ledger) -> Result<()
     })
 }
 
-/// What stands beside the marker: of which scope the fork is, by its digest.
-pub(crate) fn record(from: [u8; 32]) -> Result<Vec<u8>> {
-    cbor::encode(&Origin::Digest(from).to_ipld())
-        .map_err(|refused| StoreError::Block(refused.into()))
+/// Of what a scope is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// It is forked of that scope.
+    Scope(Origin),
+    /// It is imported of the archive with that root.
+    Archive(String),
 }
 
-/// Of which scope the fork is that a marker stands for.
-pub(super) fn origin(scope: &str, marker: &RefValue) -> Result<Origin> {
-    let mut input = Reader::new(&marker.record);
-    let from = input.next().ok().and_then(|event| Origin::read(&event));
-    match from {
-        Some(from) if input.finish().is_ok() => Ok(from),
-        _ => Err(StoreError::Corrupt {
-            what: "ref",
-            which: format!("{scope}/{FORKING}/"),
-            detail: "it does not say of which scope the fork is".into(),
-        }),
-    }
+/// What stands beside the marker: of what the scope is made. A fork's is what its origin is told by, an import's a list with
+/// the archive's root.
+pub(crate) fn record(source: &Source) -> Result<Vec<u8>> {
+    let value = match source {
+        Source::Scope(origin) => origin.to_ipld(),
+        Source::Archive(root) => Ipld::List(vec![Ipld::String(root.clone())]),
+    };
+    cbor::encode(&value).map_err(|refused| StoreError::Block(refused.into()))
+}
+
+/// Of what the scope is made that a marker stands for.
+pub(super) fn source(scope: &str, marker: &RefValue) -> Result<Source> {
+    read_source(&marker.record).ok_or_else(|| StoreError::Corrupt {
+        what: "ref",
+        which: format!("{scope}/{FORKING}/"),
+        detail: "it does not say of what the scope is made".into(),
+    })
+}
+
+fn read_source(record: &[u8]) -> Option<Source> {
+    let mut input = Reader::new(record);
+    let source = match input.next().ok()? {
+        Event::Array(1) => match input.next().ok()? {
+            Event::Str(root) if !root.is_empty() => Source::Archive(root.to_owned()),
+            _ => return None,
+        },
+        event => Source::Scope(Origin::read(&event)?),
+    };
+    input.finish().is_ok().then_some(source)
 }
 
 /// The right to make a scope: one at a time, a killed holder's is taken over. Given back when it is dropped.
@@ -146,13 +166,15 @@ impl Drop for Making<'_> {
     }
 }
 
-/// A fork that is not finished: it is under way, or was cut short.
+/// A fork, or an import of many refs, that is not finished: it is under way, or was cut short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {
     /// The scope that it is to be.
     pub scope: String,
-    /// The scope that it is of; None if that has no refs any more.
+    /// The scope that it is of; None for an import, and if that scope has no refs any more.
     pub from: Option<String>,
+    /// The root of the archive that is imported; None for a fork.
+    pub archive: Option<String>,
     /// Who makes it now; None if nobody does.
     pub holder: Option<String>,
     /// Refs that are there already.
@@ -181,8 +203,13 @@ pub fn unfinished(store: &dyn Store) -> Result<Vec<Unfinished>> {
             }
             let lease = store.lease_state(&name)?;
             let scope = name.scope().to_owned();
+            let (from, archive) = match source(&scope, &value?)? {
+                Source::Scope(origin) => (known_as(store, origin)?, None),
+                Source::Archive(root) => (None, Some(root)),
+            };
             found.push(Unfinished {
-                from: known_as(store, origin(&scope, &value?)?)?,
+                from,
+                archive,
                 holder: lease.filter(|lease| lease.held).map(|lease| lease.owner),
                 refs: (refs::all_hidden(store, &scope)?.len() as u64).saturating_sub(1),
                 scope,
@@ -228,24 +255,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_marker_says_of_which_scope() {
+    fn a_marker_says_of_what() {
         let value = |record| RefValue {
             version: 1,
             target: treering_block::Cid::of_raw(b"x"),
             record,
         };
-        let made = value(record([7; 32]).unwrap());
-        assert_eq!(origin("x", &made).unwrap(), Origin::Digest([7; 32]));
+        for of in [
+            Source::Scope(Origin::Digest([7; 32])),
+            Source::Archive("bafy".into()),
+        ] {
+            let made = value(record(&of).unwrap());
+            assert_eq!(source("x", &made).unwrap(), of);
+        }
         // As it was before.
-        let named = value(b"\x63a/b".to_vec());
-        assert_eq!(origin("x", &named).unwrap(), Origin::Name("a/b".into()));
+        let made = value(b"\x63a/b".to_vec());
+        let named = Source::Scope(Origin::Name("a/b".into()));
+        assert_eq!(source("x", &made).unwrap(), named);
         for broken in [
             vec![],
             vec![0x60],
             vec![0],
             [&made.record[..], &[0]].concat(),
         ] {
-            assert!(origin("x", &value(broken)).is_err());
+            assert!(source("x", &value(broken)).is_err());
         }
     }
 

@@ -43,7 +43,7 @@ pub struct Ancestor {
 
 /// How a scope is told by what stands in another one's rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// By [`crate::erasure::digest_of_scope`].
     Digest([u8; 32]),
     /// By its name, as forks did before there were erasures.

@@ -8,10 +8,10 @@ use std::io::{Read, Seek};
 use treering_block::node::ROLE_FAILED;
 use treering_block::{Cid, Codec, Node, check_node, jump_step};
 
+use treering_store::archive::{ArchiveError, Index, post_order};
+
 use super::error::CarError;
-use super::index::Index;
 use super::manifest::Entry;
-use super::walk::post_order;
 
 /// A step, or a start (step 0), whose chain is whole down to its start.
 #[derive(Clone, Copy)]
@@ -28,9 +28,11 @@ struct Found {
 }
 
 /// Every block that the threads reach, what a block links to before it; each thread's chain is checked.
+/// `others`: what else is to be in that order.
 pub(super) fn reach<'a, R: Read + Seek>(
     file: &mut Index<R>,
     entries: impl Iterator<Item = &'a Entry> + Clone,
+    others: impl IntoIterator<Item = Cid>,
 ) -> Result<Vec<Cid>, CarError> {
     let mut order = Vec::new();
     let mut found = Found::default();
@@ -38,9 +40,9 @@ pub(super) fn reach<'a, R: Read + Seek>(
         .clone()
         .flat_map(|entry| std::iter::once(entry.head).chain(entry.failed));
     post_order(
-        roots,
+        roots.chain(others),
         |from, cid| {
-            let missing = || CarError::MissingLink {
+            let missing = || ArchiveError::MissingLink {
                 from: from.map_or_else(|| "the manifest".to_owned(), Cid::to_string),
                 link: *cid,
             };
@@ -48,7 +50,7 @@ pub(super) fn reach<'a, R: Read + Seek>(
                 return if file.has(cid) {
                     Ok((Vec::new(), None))
                 } else {
-                    Err(missing())
+                    Err(missing().into())
                 };
             }
             let bytes = file.read(cid)?.ok_or_else(missing)?;

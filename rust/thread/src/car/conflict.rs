@@ -10,7 +10,7 @@ use treering_store::{RefValue, Store};
 use ulid::Ulid;
 
 use super::error::CarError;
-use super::manifest::{Entry, Manifest};
+use super::manifest::Entry;
 use crate::error::ThreadError;
 use crate::ident::{check_key, key_ref, thread_ref};
 use crate::record::Record;
@@ -48,17 +48,17 @@ impl Verdict {
     }
 }
 
-/// Judges every thread of the manifest; the verdicts stand in its order.
+/// Judges every thread of a file; the verdicts stand in their order.
 pub(super) fn judge(
     store: &dyn Store,
     scope: &str,
-    manifest: &Manifest,
+    entries: &[Entry],
     on_conflict: OnConflict,
 ) -> Result<Vec<Verdict>, CarError> {
     let here = Here { store, scope };
     let mut renamed: HashMap<&str, String> = HashMap::new();
     let mut skipped: HashSet<&str> = HashSet::new();
-    for entry in &manifest.threads {
+    for entry in entries {
         match here.thread(&entry.id)? {
             Some(value) if !is_same(entry, &value, on_conflict) => match on_conflict {
                 OnConflict::Refuse => {
@@ -77,8 +77,8 @@ pub(super) fn judge(
         }
     }
     let mut keys = HashSet::new();
-    let mut verdicts = Vec::with_capacity(manifest.threads.len());
-    for entry in &manifest.threads {
+    let mut verdicts = Vec::with_capacity(entries.len());
+    for entry in entries {
         if skipped.contains(entry.id.as_str()) {
             verdicts.push(Verdict::Skipped);
             continue;

@@ -9,21 +9,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek};
+use std::path::Path;
 
 use treering_block::Cid;
 use treering_store::JournalCommand;
+use treering_store::archive::path::open;
+use treering_store::archive::{Index, Loading, Watcher, form_of, tell};
 
 use super::chains::reach;
-use super::commit::Writing;
+use super::commit::make;
 use super::conflict::{OnConflict, Verdict, judge};
 use super::error::CarError;
-use super::index::Index;
-use super::manifest::{Entry, Manifest};
-use super::{WATCHED_BLOCKS, Watcher, tell};
+use super::manifest::{Entry, FORM, Manifest};
 use crate::threads::Threads;
-
-/// Bytes before those of a block, CID and mostly two bytes of length: only for telling how far it is.
-const HEAD_BYTES: u64 = 38;
 
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,62 +62,68 @@ pub fn import<R: Read + Seek>(
     on_conflict: OnConflict,
     mut watcher: Watcher<'_>,
 ) -> Result<Imported, CarError> {
-    let (roots, mut file) = Index::build(input, &mut watcher)?;
-    let Some(Ok(root)) = roots.first().map(Cid::try_from) else {
-        return Err(CarError::manifest(
-            "the file has no root of ours; only what treering exported can be imported",
-        ));
-    };
-    let manifest = Manifest::decode(&root, |cid| {
-        file.read(cid)?.ok_or_else(|| CarError::MissingLink {
-            from: "the manifest".into(),
-            link: *cid,
-        })
-    })?;
+    let (root, mut file) = Index::of(input, &mut watcher)?;
+    import_indexed(threads, &root, &mut file, on_conflict, watcher)
+}
+
+/// As [`import`], from a file.
+///
+/// # Errors
+/// As for [`import`]; `Io` where it can't be opened.
+pub fn import_from(
+    threads: &Threads,
+    path: &Path,
+    on_conflict: OnConflict,
+    watcher: Watcher<'_>,
+) -> Result<Imported, CarError> {
+    let file = open(path)?;
+    let named = |error: CarError| error.named(&path.display().to_string());
+    import(threads, file, on_conflict, watcher).map_err(named)
+}
+
+/// As [`import`], of a file that was read through, whose root 0 is that one.
+///
+/// # Errors
+/// As for [`import`].
+pub fn import_indexed<R: Read + Seek>(
+    threads: &Threads,
+    root: &Cid,
+    file: &mut Index<R>,
+    on_conflict: OnConflict,
+    mut watcher: Watcher<'_>,
+) -> Result<Imported, CarError> {
+    match form_of(root, &file.need("the manifest", root)?)? {
+        FORM => {}
+        form => {
+            return Err(CarError::manifest(format!(
+                "it has form {form}, which is not one of threads alone"
+            )));
+        }
+    }
+    let manifest = Manifest::decode(root, |cid| file.need("the manifest", cid))?;
     let store = &**threads.store();
-    let verdicts = judge(store, threads.scope(), &manifest, on_conflict)?;
+    let verdicts = judge(store, threads.scope(), &manifest.threads, on_conflict)?;
     let new: Vec<(&Entry, &Verdict)> = manifest
         .threads
         .iter()
         .zip(&verdicts)
         .filter(|(_, verdict)| matches!(verdict, Verdict::New { .. }))
         .collect();
-    let order = reach(&mut file, new.iter().map(|(entry, _)| *entry))?;
+    let order = reach(file, new.iter().map(|(entry, _)| *entry), [])?;
     let mut imported = report(&manifest, &verdicts);
     let receipts = Brought::sort(&manifest, &verdicts, threads.scope())?;
     imported.receipts_left = receipts.left;
     imported.blocks = order.len() as u64;
 
-    let mut writing = Writing::new(threads);
-    let mut read: u64 = 0;
-    for (number, cid) in (1..).zip(&order) {
-        if file.is_large(cid) {
-            let upload = file.upload(cid, store)?;
-            read += upload.size() + HEAD_BYTES;
-            writing.upload(upload)?;
-        } else {
-            let block = file.block(cid)?;
-            read += block.bytes.len() as u64 + HEAD_BYTES;
-            writing.block(block)?;
-        }
-        if number % WATCHED_BLOCKS == 0 {
-            let size = file.size;
-            tell(
-                &mut watcher,
-                size + read.min(size),
-                Some(size.saturating_mul(2)),
-            )?;
-        }
-    }
-    writing.threads(&new, receipts.of)?;
+    let mut loading = Loading::new(store, threads.scope(), Vec::new());
+    loading.load(file, &order, &mut watcher)?;
+    make(threads, &mut loading, &new, receipts.of)?;
     let size = file.size.saturating_mul(2);
     // It is done: too late to stop.
     let _ = tell(&mut watcher, size, Some(size));
-    (
-        imported.new_blocks,
-        imported.new_bytes,
-        imported.new_receipts,
-    ) = writing.written();
+    imported.new_blocks = loading.new_blocks;
+    imported.new_bytes = loading.new_bytes;
+    imported.new_receipts = loading.new_receipts;
     Ok(imported)
 }
 

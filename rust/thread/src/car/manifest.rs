@@ -7,8 +7,13 @@
 
 use std::collections::BTreeMap;
 
-use treering_block::{Block, Cid, Codec, Encoded, Ipld, Writer, cbor};
+use treering_block::{Block, Cid, Encoded, Ipld, cbor};
 use treering_store::JournalCommand;
+use treering_store::archive::fields::ours;
+use treering_store::archive::manifest::{
+    PAGE_KIND, fill, read_receipt, root, text, uint, write_receipt,
+};
+use treering_store::archive::{ArchiveError, Fields};
 
 use super::error::CarError;
 use crate::error::{Result, ThreadError};
@@ -18,17 +23,11 @@ use crate::limits::RECORD_ERROR_BYTES_MAX;
 use crate::receipt::{self, Receipt};
 use crate::record::Record;
 
-const KIND: &str = "export";
-const PAGE_KIND: &str = "export-page";
-const FORM: u64 = 1;
+/// `form` of a manifest of threads.
+pub(super) const FORM: u64 = 1;
 
-/// Encoded bytes of entries that a page takes; a longer entry stands alone.
-const PAGE_BYTES: usize = 256 << 10;
 /// Threads of a page: each has up to two links, of which a node may have 4096.
 const PAGE_THREADS: usize = 2000;
-/// Pages that a manifest can name.
-pub(super) const PAGES_MAX: usize = treering_block::limits::NODE_LINKS_MAX;
-
 /// One thread.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
@@ -58,47 +57,26 @@ impl Manifest {
         let mut pages = Vec::new();
         let threads = self.threads.iter().map(write_entry);
         fill("threads", PAGE_THREADS, threads, &mut pages)?;
-        let receipts = self.receipts.iter().map(write_receipt);
+        let receipts = self.receipts.iter();
+        let receipts = receipts.map(|receipt| Ok::<Encoded, ThreadError>(write_receipt(receipt)?));
         fill("receipts", usize::MAX, receipts, &mut pages)?;
-        if pages.len() > PAGES_MAX {
-            return Err(ThreadError::LimitExceeded {
-                what: "pages of an export's manifest",
-                limit: PAGES_MAX as u64,
-                actual: pages.len() as u64,
-            });
-        }
-        let links = pages.iter().map(|page| Ipld::Link(page.cid.into()));
-        let root = Ipld::Map(BTreeMap::from([
-            ("kind".to_owned(), text(KIND)),
-            ("form".to_owned(), uint(FORM)),
-            ("scope".to_owned(), text(&self.scope)),
-            ("threads".to_owned(), uint(self.threads.len() as u64)),
-            ("receipts".to_owned(), uint(self.receipts.len() as u64)),
-            ("pages".to_owned(), Ipld::List(links.collect())),
-        ]));
-        pages.insert(0, Block::from_encoded(Encoded::from_ipld(&root)?)?);
-        Ok(pages)
+        let fields = [
+            ("form", uint(FORM)),
+            ("scope", text(&self.scope)),
+            ("threads", uint(self.threads.len() as u64)),
+            ("receipts", uint(self.receipts.len() as u64)),
+        ];
+        Ok(root(fields, pages)?)
     }
 
-    /// Reads the manifest at `root`; `read` gives the bytes of a block of the file.
+    /// Reads the manifest of form 1 at `root`; `read` gives the bytes of a block of the file.
     pub fn decode(
         root: &Cid,
-        mut read: impl FnMut(&Cid) -> Result<Vec<u8>, CarError>,
+        mut read: impl FnMut(&Cid) -> Result<Vec<u8>, ArchiveError>,
     ) -> Result<Self, CarError> {
         let mut fields = Fields::of("root 0", root, &read(root)?)?;
-        if fields.text("kind")? != KIND {
-            return Err(CarError::manifest(
-                "root 0 of the file is another node; only what treering exported can be imported",
-            ));
-        }
-        match fields.uint("form")? {
-            FORM => {}
-            form => {
-                return Err(CarError::manifest(format!(
-                    "it has form {form}, this version reads {FORM}; upgrade treering"
-                )));
-            }
-        }
+        fields.text("kind")?;
+        fields.uint("form")?;
         let scope = fields.text("scope")?;
         treering_store::name::check_scope(&scope)?;
         let (threads, receipts) = (fields.uint("threads")?, fields.uint("receipts")?);
@@ -122,7 +100,7 @@ impl Manifest {
         if fields.text("kind")? != PAGE_KIND {
             return Err(CarError::manifest("a page is another node"));
         }
-        if fields.map.contains_key("threads") {
+        if fields.has("threads") {
             for entry in fields.list("threads")? {
                 self.threads.push(read_entry(entry)?);
             }
@@ -131,7 +109,7 @@ impl Manifest {
                 self.receipts.push(read_receipt(receipt)?);
             }
         }
-        fields.finish()
+        Ok(fields.finish()?)
     }
 
     fn check(&self, threads: u64, receipts: u64) -> Result<(), CarError> {
@@ -178,45 +156,6 @@ impl Manifest {
     }
 }
 
-/// Spreads entries over pages.
-fn fill(
-    field: &'static str,
-    entries_max: usize,
-    entries: impl Iterator<Item = Result<Encoded>>,
-    pages: &mut Vec<Block>,
-) -> Result<()> {
-    let mut open: Vec<Encoded> = Vec::new();
-    let mut bytes = 0;
-    for entry in entries {
-        let entry = entry?;
-        let size = entry.bytes().len();
-        if !open.is_empty() && (bytes + size > PAGE_BYTES || open.len() == entries_max) {
-            pages.push(page(field, &open)?);
-            open.clear();
-            bytes = 0;
-        }
-        bytes += size;
-        open.push(entry);
-    }
-    if !open.is_empty() {
-        pages.push(page(field, &open)?);
-    }
-    Ok(())
-}
-
-fn page(field: &'static str, entries: &[Encoded]) -> Result<Block> {
-    let mut out = Writer::new();
-    out.map(2)?;
-    out.key("kind")?;
-    out.str(PAGE_KIND)?;
-    out.key(field)?;
-    out.array(entries.len())?;
-    for entry in entries {
-        out.raw(entry)?;
-    }
-    Ok(Block::from_encoded(out.finish()?)?)
-}
-
 fn write_entry(entry: &Entry) -> Result<Encoded> {
     let mut map = BTreeMap::from([
         ("id".to_owned(), text(&entry.id)),
@@ -234,23 +173,19 @@ fn read_entry(value: Ipld) -> Result<Entry, CarError> {
     let mut fields = Fields::from_value("a thread", value)?;
     let id = fields.text("id")?;
     let wrong = |detail: String| CarError::manifest(format!("thread {id:?}: {detail}"));
-    if parse_wanted(&id).ok().and_then(|wanted| wanted.id).as_ref() != Some(&id) {
+    if !is_id(&id) {
         return Err(wrong("its id is no ULID".into()));
     }
     let head = fields.link("head")?;
     let version = fields.uint("version")?;
-    let failed = match fields.map.contains_key("failed") {
+    let failed = match fields.has("failed") {
         true => Some(fields.link("failed")?),
         false => None,
     };
     let record = fields.take("record")?;
     fields.finish()?;
     let bytes = cbor::encode(&record).map_err(|error| wrong(error.to_string()))?;
-    let record = Record::decode(&id, &bytes).map_err(|error| wrong(error.to_string()))?;
-    check_record(&record).map_err(|error| wrong(error.to_string()))?;
-    if record.encode()? != bytes {
-        return Err(wrong("its record is not written as records are".into()));
-    }
+    let record = read_record(&id, &bytes)?;
     Ok(Entry {
         id,
         head,
@@ -258,6 +193,23 @@ fn read_entry(value: Ipld) -> Result<Entry, CarError> {
         record,
         failed,
     })
+}
+
+/// A thread's record, with the limits that it has, written as records are.
+pub(super) fn read_record(id: &str, bytes: &[u8]) -> Result<Record, CarError> {
+    let wrong = |detail: String| CarError::manifest(format!("thread {id:?}: {detail}"));
+    let record = Record::decode(id, bytes).map_err(|error| wrong(error.to_string()))?;
+    check_record(&record).map_err(|error| wrong(error.to_string()))?;
+    if record.encode()? != bytes {
+        return Err(wrong("its record is not written as records are".into()));
+    }
+    Ok(record)
+}
+
+/// Whether it is a thread's id, as ids are written.
+pub(super) fn is_id(id: &str) -> bool {
+    let wanted = parse_wanted(id).ok().and_then(|wanted| wanted.id);
+    wanted.as_deref() == Some(id)
 }
 
 /// The limits that whoever writes a record keeps, and whoever reads one relies on.
@@ -282,116 +234,4 @@ fn check_record(record: &Record) -> Result<()> {
         return Err(ThreadError::invalid("forked_from", from, "it is no ULID"));
     }
     Ok(())
-}
-
-fn write_receipt(command: &JournalCommand) -> Result<Encoded> {
-    let list = vec![
-        Ipld::Bytes(command.key.to_vec()),
-        Ipld::Bytes(command.payload.to_vec()),
-        cbor::decode(&command.receipt)?,
-    ];
-    Ok(Encoded::from_ipld(&Ipld::List(list))?)
-}
-
-fn read_receipt(value: Ipld) -> Result<JournalCommand, CarError> {
-    let wrong = || CarError::manifest("a receipt is not key, payload and receipt");
-    let Ipld::List(items) = value else {
-        return Err(wrong());
-    };
-    let Ok([Ipld::Bytes(key), Ipld::Bytes(payload), receipt]) = <[Ipld; 3]>::try_from(items) else {
-        return Err(wrong());
-    };
-    let digest = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).map_err(|_| wrong());
-    Ok(JournalCommand {
-        key: digest(key)?,
-        payload: digest(payload)?,
-        receipt: cbor::encode(&receipt).map_err(ThreadError::from)?,
-    })
-}
-
-fn text(text: &str) -> Ipld {
-    Ipld::String(text.to_owned())
-}
-
-fn uint(number: u64) -> Ipld {
-    Ipld::Integer(i128::from(number))
-}
-
-fn ours(value: Ipld) -> Option<Cid> {
-    match value {
-        Ipld::Link(cid) => Cid::try_from(&cid).ok(),
-        _ => None,
-    }
-}
-
-/// The fields of a map, each taken once.
-struct Fields {
-    what: &'static str,
-    map: BTreeMap<String, Ipld>,
-}
-
-impl Fields {
-    fn of(what: &'static str, cid: &Cid, bytes: &[u8]) -> Result<Self, CarError> {
-        if cid.codec() == Codec::Raw {
-            return Err(CarError::manifest(format!("{what} is not a node")));
-        }
-        let value = cbor::decode(bytes).map_err(ThreadError::from)?;
-        Self::from_value(what, value)
-    }
-
-    fn from_value(what: &'static str, value: Ipld) -> Result<Self, CarError> {
-        match value {
-            Ipld::Map(map) => Ok(Self { what, map }),
-            _ => Err(CarError::manifest(format!("{what} is not a map"))),
-        }
-    }
-
-    fn take(&mut self, field: &'static str) -> Result<Ipld, CarError> {
-        self.map.remove(field).ok_or_else(|| self.wrong(field))
-    }
-
-    fn wrong(&self, field: &str) -> CarError {
-        CarError::manifest(format!(
-            "{}: its {field} is missing or ill-typed",
-            self.what
-        ))
-    }
-
-    fn text(&mut self, field: &'static str) -> Result<String, CarError> {
-        match self.take(field)? {
-            Ipld::String(text) => Ok(text),
-            _ => Err(self.wrong(field)),
-        }
-    }
-
-    fn uint(&mut self, field: &'static str) -> Result<u64, CarError> {
-        match self.take(field)? {
-            Ipld::Integer(number) => u64::try_from(number).map_err(|_| self.wrong(field)),
-            _ => Err(self.wrong(field)),
-        }
-    }
-
-    fn list(&mut self, field: &'static str) -> Result<Vec<Ipld>, CarError> {
-        match self.take(field)? {
-            Ipld::List(items) => Ok(items),
-            _ => Err(self.wrong(field)),
-        }
-    }
-
-    fn link(&mut self, field: &'static str) -> Result<Cid, CarError> {
-        let value = self.take(field)?;
-        ours(value)
-            .filter(|cid| cid.codec() == Codec::DagCbor)
-            .ok_or_else(|| self.wrong(field))
-    }
-
-    fn finish(self) -> Result<(), CarError> {
-        match self.map.keys().next() {
-            None => Ok(()),
-            Some(unknown) => Err(CarError::manifest(format!(
-                "{} has an unknown field {unknown:?}",
-                self.what
-            ))),
-        }
-    }
 }

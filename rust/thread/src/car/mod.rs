@@ -1,7 +1,8 @@
 //! Threads on the road: CAR files, written and read.
 //!
 //! An export holds a manifest (root 0) that says what the threads are, and every block that they reach. It
-//! stands on its own: what it links to is in it.
+//! stands on its own: what it links to is in it. Files, sections and blocks are `treering_store::archive`'s; here is
+//! what threads are in it, in a manifest of their own (form 1) and in that of a whole scope (`scope.rs`).
 //!
 //! Promises: an export is the threads at one position of the journal, and the same state gives the same
 //! bytes; an import takes all that the manifest says or changes no ref, and what it takes was checked
@@ -14,31 +15,14 @@ mod conflict;
 mod error;
 mod export;
 mod import;
-mod index;
 mod manifest;
-mod path;
-mod scan;
+mod scope;
 mod snapshot;
-mod walk;
 
+pub use commit::moved;
 pub use conflict::OnConflict;
 pub use error::CarError;
-pub use export::{Exported, export};
-pub use import::{Imported, import};
-pub use path::{export_to, import_from};
-
-use std::ops::ControlFlow;
-
-/// Is told now and then how far the work is: what is done, and of how much if that is known; blocks of an
-/// export, bytes of an import. Breaking ends the work with [`CarError::Stopped`].
-pub type Watcher<'a> = &'a mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>;
-
-/// Blocks between two calls of the watcher.
-const WATCHED_BLOCKS: u64 = 256;
-
-fn tell(watcher: &mut Watcher<'_>, done: u64, total: Option<u64>) -> Result<(), CarError> {
-    match watcher(done, total) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(CarError::Stopped),
-    }
-}
+pub use export::{Exported, export, export_to};
+pub use import::{Imported, import, import_from, import_indexed};
+pub use scope::{Brings, ScopeThreads, Verdicts, is_made, is_threads, named_by};
+pub use treering_store::archive::Watcher;

@@ -53,8 +53,10 @@ fn a_name_that_is_taken_is_refused_and_left() {
     begun(&threads, "x");
     let error = export_to(&threads, None, &file, &mut go_on).unwrap_err();
     assert!(error.to_string().contains("all.car"), "{error}");
-    assert!(matches!(error, CarError::Io { source, .. }
-        if source.kind() == std::io::ErrorKind::AlreadyExists));
+    assert!(
+        matches!(error, CarError::Archive(ArchiveError::Io { source, .. })
+        if source.kind() == std::io::ErrorKind::AlreadyExists)
+    );
     assert_eq!(fs::read(&file).unwrap(), b"mine");
     assert_eq!(names(folder.path()), ["all.car"]);
 }
@@ -70,11 +72,14 @@ fn a_failed_export_leaves_no_file() {
     }
     let mut stop = |_, _| ControlFlow::Break(());
     let error = export_to(&threads, None, &file, &mut stop).unwrap_err();
-    assert!(matches!(error, CarError::Stopped));
+    assert!(matches!(error, CarError::Archive(ArchiveError::Stopped)));
     assert!(names(folder.path()).is_empty());
     let nowhere = folder.path().join("no/such/folder.car");
     let error = export_to(&threads, None, &nowhere, &mut go_on).unwrap_err();
-    assert!(matches!(error, CarError::Io { .. }), "{error}");
+    assert!(
+        matches!(error, CarError::Archive(ArchiveError::Io { .. })),
+        "{error}"
+    );
     let error = import_from(&threads, &file, OnConflict::Refuse, &mut go_on).unwrap_err();
     assert!(error.to_string().contains("all.car"), "{error}");
 }

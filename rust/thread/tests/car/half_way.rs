@@ -131,7 +131,10 @@ fn stopped_by_its_watcher() {
     let here = fresh();
     for stops_at in (1..all).step_by(7) {
         let (answer, _) = calls(stops_at, &here);
-        assert!(matches!(answer, Err(CarError::Stopped)));
+        assert!(matches!(
+            answer,
+            Err(CarError::Archive(ArchiveError::Stopped))
+        ));
         let stats = here.store().stats().unwrap();
         assert_eq!((stats.refs, stats.receipts), (0, 0));
         assert_sound(&here);

@@ -11,6 +11,7 @@ mod conflicts;
 mod files;
 mod fuzz;
 mod half_way;
+mod mend;
 mod properties;
 mod receipts;
 mod refusals;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use treering_block::car::{Section, Varint, decode_header, encode_header, encode_section_head};
 use treering_block::{Block, Cid, Codec, Ipld, cbor};
+use treering_store::archive::ArchiveError;
 use treering_store::{Clock, Durability, MemoryStore, Store};
 use treering_thread::car::{CarError, Exported, Imported, OnConflict, export, import};
 use treering_thread::{AtMs, Content, StartArgs, StepArgs, Thread, Threads};

@@ -124,7 +124,7 @@ fn too_much_is_refused_before_it_is_read() {
         longer.extend(cid.to_bytes());
         let error = refused(&longer);
         assert!(
-            matches!(&error, CarError::File { offset, fault: CarFault::TooLong { actual, .. } }
+            matches!(&error, CarError::Archive(ArchiveError::File { offset, fault: CarFault::TooLong { actual, .. } })
             if *offset == bytes.len() as u64 && *actual == size)
         );
     }
@@ -134,10 +134,10 @@ fn too_much_is_refused_before_it_is_read() {
     longer.extend(Cid::of_raw(b"").to_bytes());
     assert!(matches!(
         refused(&longer),
-        CarError::File {
+        CarError::Archive(ArchiveError::File {
             fault: CarFault::Truncated { .. },
             ..
-        }
+        })
     ));
 }
 
@@ -149,7 +149,9 @@ fn each_block_is_missed() {
         let mut fewer = sections.clone();
         let (gone, _) = fewer.remove(place);
         let error = refused(&put_together(&roots, &fewer));
-        assert!(matches!(error, CarError::MissingLink { link, .. } if link == gone));
+        assert!(
+            matches!(error, CarError::Archive(ArchiveError::MissingLink { link, .. }) if link == gone)
+        );
     }
 }
 
@@ -167,7 +169,10 @@ fn what_the_store_has_does_not_complete_a_file() {
         .unwrap();
     sections.pop();
     let error = imported(&there, &put_together(&roots, &sections)).unwrap_err();
-    assert!(matches!(error, CarError::MissingLink { .. }), "{error}");
+    assert!(
+        matches!(error, CarError::Archive(ArchiveError::MissingLink { .. })),
+        "{error}"
+    );
 }
 
 fn set(value: &mut Ipld, name: &str, to: Option<Ipld>) {

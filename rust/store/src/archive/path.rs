@@ -1,36 +1,26 @@
-//! CAR files by name: written whole or not at all.
+//! Archives by name: written whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use ulid::Ulid;
-
-use super::Watcher;
-use super::conflict::OnConflict;
-use super::error::CarError;
-use super::export::{Exported, export};
-use super::import::{Imported, import};
-use crate::threads::Threads;
+use super::error::ArchiveError;
 
 const BUFFER: usize = 1 << 20;
 /// The system's number for "file exists", the same on every Unix.
 const EEXIST: i32 = 17;
 
-/// As [`export`], to a new file that appears under its name when all of it is on disk.
+/// Writes a new file that appears under its name when all of it is on disk.
 ///
-/// # Errors
-/// As for [`export`]; `Io` (`AlreadyExists`) where there is something of that name.
-pub fn export_to(
-    threads: &Threads,
-    ids: Option<&[String]>,
+/// Errors: those of `fill`; `Io` (`AlreadyExists`) where there is something of that name.
+pub fn write_to<T, E: From<ArchiveError>>(
     path: &Path,
-    watcher: Watcher<'_>,
-) -> Result<Exported, CarError> {
+    fill: impl FnOnce(&mut dyn Write) -> Result<T, E>,
+) -> Result<T, E> {
     let shown = path.display().to_string();
     let io = |action: &'static str| {
         let path = shown.clone();
-        move |source: io::Error| CarError::Io {
+        move |source: io::Error| ArchiveError::Io {
             action,
             path,
             source,
@@ -43,13 +33,12 @@ pub fn export_to(
         .create_new(true)
         .open(&partial)
         .map_err(io("create"))?;
-    let written = write(threads, ids, file, watcher).map_err(|error| error.named(&shown));
-    let published = written.and_then(|exported| {
+    let published = filled(file, fill).and_then(|written| {
         refuse_existing(path)
             .and_then(|()| fs::rename(&partial, path))
             .and_then(|()| sync_directory(path))
             .map_err(io("create"))?;
-        Ok(exported)
+        Ok(written)
     });
     if published.is_err() {
         // What is left of it is no export.
@@ -58,36 +47,26 @@ pub fn export_to(
     published
 }
 
-/// As [`import`], from a file.
+/// The file of that name, to be read.
 ///
-/// # Errors
-/// As for [`import`]; `Io` where it can't be opened.
-pub fn import_from(
-    threads: &Threads,
-    path: &Path,
-    on_conflict: OnConflict,
-    watcher: Watcher<'_>,
-) -> Result<Imported, CarError> {
-    let shown = path.display().to_string();
-    let file = File::open(path).map_err(|source| CarError::Io {
+/// Errors: `Io`.
+pub fn open(path: &Path) -> Result<File, ArchiveError> {
+    File::open(path).map_err(|source| ArchiveError::Io {
         action: "open",
-        path: shown.clone(),
+        path: path.display().to_string(),
         source,
-    })?;
-    import(threads, file, on_conflict, watcher).map_err(|error| error.named(&shown))
+    })
 }
 
-fn write(
-    threads: &Threads,
-    ids: Option<&[String]>,
+fn filled<T, E: From<ArchiveError>>(
     file: File,
-    watcher: Watcher<'_>,
-) -> Result<Exported, CarError> {
+    fill: impl FnOnce(&mut dyn Write) -> Result<T, E>,
+) -> Result<T, E> {
     let mut output = BufWriter::with_capacity(BUFFER, file);
-    let exported = export(threads, ids, &mut output, watcher)?;
-    output.flush().map_err(CarError::writing)?;
-    output.get_ref().sync_all().map_err(CarError::writing)?;
-    Ok(exported)
+    let written = fill(&mut output)?;
+    output.flush().map_err(ArchiveError::writing)?;
+    output.get_ref().sync_all().map_err(ArchiveError::writing)?;
+    Ok(written)
 }
 
 fn refuse_existing(path: &Path) -> io::Result<()> {
@@ -101,7 +80,7 @@ fn refuse_existing(path: &Path) -> io::Result<()> {
 /// A name beside it that nobody else uses.
 fn partial_name(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.partial", Ulid::generate()));
+    name.push(format!(".{}.partial", ulid::Ulid::generate()));
     path.with_file_name(name)
 }
 

@@ -9,7 +9,7 @@ use treering_block::Cid;
 
 /// Opens each block on the way down (its links, and whatever `close` wants to know) and closes it when all
 /// that it links to is closed. O(blocks + links); holds one CID for each block.
-pub(super) fn post_order<T, E>(
+pub fn post_order<T, E>(
     roots: impl IntoIterator<Item = Cid>,
     mut open: impl FnMut(Option<&Cid>, &Cid) -> Result<(Vec<Cid>, T), E>,
     mut close: impl FnMut(Cid, T) -> Result<(), E>,

@@ -8,13 +8,13 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use treering_block::car::{self, CarFault, PEEK_BYTES, Section, Varint};
 use treering_block::{AnyCid, Cid, Codec, check_node};
 
-use super::error::CarError;
+use super::error::ArchiveError;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
 
 /// A file that is read from its beginning.
-pub(super) struct Scan<R> {
+pub struct Scan<R> {
     input: BufReader<R>,
     /// Where the next byte stands.
     at: u64,
@@ -23,18 +23,22 @@ pub(super) struct Scan<R> {
 
 /// A block of the file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
+pub struct Found {
+    /// Its name.
     pub cid: Cid,
     /// Where its bytes begin.
     pub offset: u64,
+    /// How many these are.
     pub size: u64,
 }
 
 impl<R: Read + Seek> Scan<R> {
     /// Stands before the header.
-    pub fn new(mut input: R) -> Result<Self, CarError> {
-        let size = input.seek(SeekFrom::End(0)).map_err(CarError::reading)?;
-        input.rewind().map_err(CarError::reading)?;
+    pub fn new(mut input: R) -> Result<Self, ArchiveError> {
+        let size = input
+            .seek(SeekFrom::End(0))
+            .map_err(ArchiveError::reading)?;
+        input.rewind().map_err(ArchiveError::reading)?;
         Ok(Self {
             input: BufReader::with_capacity(BUFFER, input),
             at: 0,
@@ -48,9 +52,9 @@ impl<R: Read + Seek> Scan<R> {
     }
 
     /// Reads the header; its roots.
-    pub fn header(&mut self) -> Result<Vec<AnyCid>, CarError> {
+    pub fn header(&mut self) -> Result<Vec<AnyCid>, ArchiveError> {
         let at = self.at;
-        let refuse = |fault| CarError::File { offset: at, fault };
+        let refuse = |fault| ArchiveError::File { offset: at, fault };
         let length = self.length("the header")?.ok_or_else(|| {
             refuse(CarFault::Header {
                 reason: "the file is empty".into(),
@@ -63,9 +67,9 @@ impl<R: Read + Seek> Scan<R> {
     }
 
     /// The next block, checked against its CID and, if it is a node, against what a node may be. None at the end.
-    pub fn next(&mut self, bytes: &mut Vec<u8>) -> Result<Option<Found>, CarError> {
+    pub fn next(&mut self, bytes: &mut Vec<u8>) -> Result<Option<Found>, ArchiveError> {
         let start = self.at;
-        let refuse = |fault| CarError::File {
+        let refuse = |fault| ArchiveError::File {
             offset: start,
             fault,
         };
@@ -80,7 +84,7 @@ impl<R: Read + Seek> Scan<R> {
             offset: self.at,
             size,
         };
-        let broken = |detail: String| CarError::Block {
+        let broken = |detail: String| ArchiveError::Block {
             cid,
             offset: found.offset,
             detail,
@@ -103,9 +107,9 @@ impl<R: Read + Seek> Scan<R> {
     }
 
     /// A varint; None if the file ends before it.
-    fn length(&mut self, what: &'static str) -> Result<Option<u64>, CarError> {
+    fn length(&mut self, what: &'static str) -> Result<Option<u64>, ArchiveError> {
         let start = self.at;
-        let refuse = |fault| CarError::File {
+        let refuse = |fault| ArchiveError::File {
             offset: start,
             fault,
         };
@@ -117,7 +121,7 @@ impl<R: Read + Seek> Scan<R> {
                 Ok(0) => return Err(refuse(CarFault::Truncated { what, needed: 1 })),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(CarError::reading(error)),
+                Err(error) => return Err(ArchiveError::reading(error)),
             }
             self.at += 1;
             let [byte] = byte;
@@ -128,12 +132,12 @@ impl<R: Read + Seek> Scan<R> {
     }
 
     /// Refuses what the file is too short for, before memory is taken for it.
-    fn is_there(&self, what: &'static str, length: u64) -> Result<(), CarError> {
+    fn is_there(&self, what: &'static str, length: u64) -> Result<(), ArchiveError> {
         let missing = self.at.saturating_add(length).saturating_sub(self.size);
         if missing == 0 {
             return Ok(());
         }
-        Err(CarError::File {
+        Err(ArchiveError::File {
             offset: self.at,
             fault: CarFault::Truncated {
                 what,
@@ -147,10 +151,10 @@ impl<R: Read + Seek> Scan<R> {
         what: &'static str,
         length: u64,
         bytes: &mut Vec<u8>,
-    ) -> Result<(), CarError> {
+    ) -> Result<(), ArchiveError> {
         self.is_there(what, length)?;
         let read = (&mut self.input).take(length).read_to_end(bytes);
-        if read.map_err(CarError::reading)? as u64 != length {
+        if read.map_err(ArchiveError::reading)? as u64 != length {
             return Err(shrunk());
         }
         self.at += length;
@@ -158,11 +162,11 @@ impl<R: Read + Seek> Scan<R> {
     }
 
     /// The hash of so many bytes, of which only a part is in memory at a time.
-    fn hash(&mut self, length: u64) -> Result<[u8; 32], CarError> {
+    fn hash(&mut self, length: u64) -> Result<[u8; 32], ArchiveError> {
         self.is_there("a block", length)?;
         let mut hasher = blake3::Hasher::new();
         let mut input = (&mut self.input).take(length);
-        let read = io::copy(&mut input, &mut hasher).map_err(CarError::reading)?;
+        let read = io::copy(&mut input, &mut hasher).map_err(ArchiveError::reading)?;
         if read != length {
             return Err(shrunk());
         }
@@ -172,8 +176,8 @@ impl<R: Read + Seek> Scan<R> {
 }
 
 /// The file ended before the size that it had.
-pub(super) fn shrunk() -> CarError {
-    CarError::reading(io::Error::new(
+pub fn shrunk() -> ArchiveError {
+    ArchiveError::reading(io::Error::new(
         io::ErrorKind::UnexpectedEof,
         "it changed while it was read",
     ))

@@ -8,12 +8,13 @@ use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use treering_block::{AnyCid, Block, Cid, Codec};
-use treering_store::commit::BLOB_BYTES_MIN;
-use treering_store::{Store, Uploaded};
 
-use super::error::CarError;
+use super::error::ArchiveError;
 use super::scan::{Scan, shrunk};
 use super::{WATCHED_BLOCKS, Watcher, tell};
+use crate::commit::BLOB_BYTES_MIN;
+use crate::store::Store;
+use crate::upload::Uploaded;
 
 /// Bytes of a large block that are read at once.
 const PIECE: u64 = 1 << 20;
@@ -26,7 +27,7 @@ struct Place {
 }
 
 /// A file whose blocks were all checked.
-pub(super) struct Index<R> {
+pub struct Index<R> {
     input: R,
     places: HashMap<Cid, Place>,
     /// Bytes of the file.
@@ -34,8 +35,21 @@ pub(super) struct Index<R> {
 }
 
 impl<R: Read + Seek> Index<R> {
+    /// Reads the whole file once; its root 0 too.
+    ///
+    /// Errors: `File`, `Block`: it is refused; `Manifest` where it has no root of ours; `Io`; `Stopped`.
+    pub fn of(input: R, watcher: &mut Watcher<'_>) -> Result<(Cid, Self), ArchiveError> {
+        let (roots, index) = Self::build(input, watcher)?;
+        match roots.first().map(Cid::try_from) {
+            Some(Ok(root)) => Ok((root, index)),
+            _ => Err(ArchiveError::manifest(
+                "the file has no root of ours; only what treering exported can be imported",
+            )),
+        }
+    }
+
     /// Reads the whole file once; its roots too.
-    pub fn build(mut input: R, watcher: &mut Watcher<'_>) -> Result<(Vec<AnyCid>, Self), CarError> {
+    fn build(mut input: R, watcher: &mut Watcher<'_>) -> Result<(Vec<AnyCid>, Self), ArchiveError> {
         let mut scan = Scan::new(&mut input)?;
         let roots = scan.header()?;
         let mut places = HashMap::new();
@@ -63,28 +77,44 @@ impl<R: Read + Seek> Index<R> {
         Ok((roots, index))
     }
 
+    /// Whether the file has that block.
     pub fn has(&self, cid: &Cid) -> bool {
         self.places.contains_key(cid)
     }
 
     /// The bytes of a block that is in the file; None if it is not.
-    pub fn read(&mut self, cid: &Cid) -> Result<Option<Vec<u8>>, CarError> {
+    pub fn read(&mut self, cid: &Cid) -> Result<Option<Vec<u8>>, ArchiveError> {
         let Some(place) = self.places.get(cid) else {
             return Ok(None);
         };
         self.input
             .seek(SeekFrom::Start(place.offset))
-            .map_err(CarError::reading)?;
+            .map_err(ArchiveError::reading)?;
         // The scan has seen that the file is that long.
         let mut bytes = Vec::with_capacity(usize::try_from(place.size).unwrap_or(0));
         let read = (&mut self.input)
             .take(place.size)
             .read_to_end(&mut bytes)
-            .map_err(CarError::reading)?;
+            .map_err(ArchiveError::reading)?;
         if read as u64 != place.size {
             return Err(shrunk());
         }
         Ok(Some(bytes))
+    }
+
+    /// The bytes of a block that has to be in the file.
+    ///
+    /// Errors: `MissingLink`, from what is told; `Io`.
+    pub fn need(&mut self, from: &str, cid: &Cid) -> Result<Vec<u8>, ArchiveError> {
+        self.read(cid)?.ok_or_else(|| ArchiveError::MissingLink {
+            from: from.to_owned(),
+            link: *cid,
+        })
+    }
+
+    /// How many bytes a block has that is in the file.
+    pub fn size_of(&self, cid: &Cid) -> Option<u64> {
+        self.places.get(cid).map(|place| place.size)
     }
 
     /// Whether it is a block that is better not held in memory.
@@ -94,11 +124,11 @@ impl<R: Read + Seek> Index<R> {
     }
 
     /// Such a block, uploaded in pieces and hashed again.
-    pub fn upload(&mut self, cid: &Cid, store: &dyn Store) -> Result<Arc<Uploaded>, CarError> {
+    pub fn upload(&mut self, cid: &Cid, store: &dyn Store) -> Result<Arc<Uploaded>, ArchiveError> {
         let place = *self.places.get(cid).ok_or_else(shrunk)?;
         self.input
             .seek(SeekFrom::Start(place.offset))
-            .map_err(CarError::reading)?;
+            .map_err(ArchiveError::reading)?;
         let mut upload = store.upload()?;
         let mut piece = Vec::new();
         let mut left = place.size;
@@ -106,7 +136,7 @@ impl<R: Read + Seek> Index<R> {
             piece.clear();
             let wanted = (&mut self.input).take(left.min(PIECE));
             let read = { wanted }.read_to_end(&mut piece);
-            match read.map_err(CarError::reading)? as u64 {
+            match read.map_err(ArchiveError::reading)? as u64 {
                 0 => return Err(shrunk()),
                 read => left = left.saturating_sub(read),
             }
@@ -121,7 +151,7 @@ impl<R: Read + Seek> Index<R> {
     }
 
     /// A block of the file, hashed again.
-    pub fn block(&mut self, cid: &Cid) -> Result<Block, CarError> {
+    pub fn block(&mut self, cid: &Cid) -> Result<Block, ArchiveError> {
         let bytes = self.read(cid)?.ok_or_else(shrunk)?;
         let block = match cid.codec() {
             Codec::Raw => Ok(Block::raw(bytes)),

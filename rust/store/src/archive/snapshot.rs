@@ -1,0 +1,140 @@
+//! The refs and receipts of a scope as they were at one position of the journal, while others write.
+//!
+//! What is read ref by ref is of several moments. The journal says what moved meanwhile, with target,
+//! record and version, so laying that over what was read gives the state at the last position that was
+//! looked at, however busy the scope is.
+
+use std::collections::BTreeMap;
+
+use crate::commit::RefValue;
+use crate::error::{Result, StoreError};
+use crate::journal::JournalCommand;
+use crate::name::RefName;
+use crate::scope::forking::marker;
+use crate::scope::lineage::lineage_key;
+use crate::scope::refs::Pages;
+use crate::store::Store;
+
+/// Rows that are read at once.
+const PAGE: usize = 1000;
+
+/// See the top of this file.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Refs that were wanted.
+    pub refs: BTreeMap<RefName, RefValue>,
+    /// All receipts but what the scope was forked of, by key.
+    pub receipts: BTreeMap<[u8; 32], JournalCommand>,
+}
+
+/// Takes the refs of a scope that are wanted. `names`: those alone are read; None: all of these kinds, or of every kind.
+///
+/// Errors: `Corrupt` for the first ref or receipt that is broken; `BeingForked` for a scope that is being made.
+pub fn snapshot(
+    store: &dyn Store,
+    scope: &str,
+    names: Option<&[RefName]>,
+    wanted: impl Fn(&RefName) -> bool,
+) -> Result<Snapshot> {
+    loop {
+        if store.read_ref(&marker(scope)?)?.is_some() {
+            return Err(StoreError::BeingForked {
+                scope: scope.to_owned(),
+            });
+        }
+        if let Some(taken) = once(store, scope, names, &wanted)? {
+            return Ok(taken);
+        }
+    }
+}
+
+/// None: what a commit that came meanwhile did is not known any more.
+fn once(
+    store: &dyn Store,
+    scope: &str,
+    names: Option<&[RefName]>,
+    wanted: &impl Fn(&RefName) -> bool,
+) -> Result<Option<Snapshot>> {
+    let mut cursor = store.head()?.cursor();
+    let mut taken = Snapshot {
+        refs: read_refs(store, scope, names, wanted)?,
+        receipts: read_receipts(store, scope)?,
+    };
+    loop {
+        let page = store.journal(Some(&cursor), PAGE)?;
+        let Some(last) = page.last() else { break };
+        cursor = last.cursor();
+        for entry in page {
+            if entry.blank {
+                return Ok(None);
+            }
+            if entry.scope != scope {
+                continue;
+            }
+            for moved in entry.moves {
+                if !wanted(&moved.name) {
+                    continue;
+                }
+                match (moved.target, moved.record) {
+                    (Some(target), Some(record)) => {
+                        let version = moved.version;
+                        let value = RefValue {
+                            version,
+                            target,
+                            record,
+                        };
+                        taken.refs.insert(moved.name, value);
+                    }
+                    _ => {
+                        taken.refs.remove(&moved.name);
+                    }
+                }
+            }
+            let left = entry.command.into_iter().chain(entry.receipts);
+            taken
+                .receipts
+                .extend(left.map(|command| (command.key, command)));
+        }
+    }
+    taken.receipts.remove(&lineage_key(scope));
+    Ok(Some(taken))
+}
+
+fn read_refs(
+    store: &dyn Store,
+    scope: &str,
+    names: Option<&[RefName]>,
+    wanted: &impl Fn(&RefName) -> bool,
+) -> Result<BTreeMap<RefName, RefValue>> {
+    let mut refs = BTreeMap::new();
+    if let Some(names) = names {
+        for name in names {
+            if let Some(value) = store.read_ref(name)? {
+                refs.insert(name.clone(), value);
+            }
+        }
+        return Ok(refs);
+    }
+    for kind in store.kinds(scope)? {
+        let mut pages = Pages::new(store, scope, &kind);
+        while let Some((name, value)) = pages.next_ref()? {
+            if wanted(&name) {
+                refs.insert(name, value);
+            }
+        }
+    }
+    Ok(refs)
+}
+
+fn read_receipts(store: &dyn Store, scope: &str) -> Result<BTreeMap<[u8; 32], JournalCommand>> {
+    let mut receipts = BTreeMap::new();
+    let mut after: Option<[u8; 32]> = None;
+    loop {
+        let page = store.receipts(scope, after.as_ref(), PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok(receipts);
+        };
+        after = Some(last.key);
+        receipts.extend(page.into_iter().map(|command| (command.key, command)));
+    }
+}
