@@ -402,7 +402,9 @@ impl Living {
                     .backup(&self.backup, &quick, &Progress::default())?;
             }
             Gc => drop(self.store.gc(&GcOptions::default())?),
-            Vacuum => drop(self.store.vacuum()?),
+            Vacuum => {
+                self.store.vacuum()?;
+            }
             Reopen => panic!("whoever holds the store opens it"),
         }
         Ok(Vec::new())

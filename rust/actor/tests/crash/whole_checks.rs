@@ -10,7 +10,7 @@ use treering_actor::stores::files::FilesKind;
 use treering_actor::stores::user_config::UserConfigKind;
 use treering_actor::{Receipt, Result};
 use treering_store::faults::{Among, BadRead, Cuts, Event, Failure, Image, Loss, Recorder, Trace};
-use treering_store::scope::refs;
+use treering_store::scope::{FORKING, refs};
 use treering_store::{Store, StoreError};
 
 use crate::checks::actor;
@@ -31,10 +31,9 @@ fn picture(living: &Living) -> Result<String> {
             store: Arc::clone(&living.store) as _,
             stores: living.stores(scope),
         };
-        out.push(format!(
-            "refs of {scope}: {}",
-            refs::all(store, scope)?.len()
-        ));
+        let names = refs::all(store, scope)?.into_keys();
+        let names = names.filter(|name| name.kind() != FORKING);
+        out.push(format!("refs of {scope}: {}", names.count()));
         let lineage = store.lineage(scope)?.map(|lineage| {
             let names = lineage.ancestors.into_iter().map(|one| one.scope);
             (lineage.refs, names.collect::<Vec<_>>())
