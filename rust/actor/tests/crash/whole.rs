@@ -395,13 +395,17 @@ impl Living {
                 };
                 self.store.erase(scope, &options)?;
             }
-            Seal => drop(self.store.seal_journal(2)?),
+            Seal => {
+                self.store.seal_journal(2)?;
+            }
             BackUp => {
                 let quick = BackupOptions { verify: false };
                 self.store
                     .backup(&self.backup, &quick, &Progress::default())?;
             }
-            Gc => drop(self.store.gc(&GcOptions::default())?),
+            Gc => {
+                self.store.gc(&GcOptions::default())?;
+            }
             Vacuum => {
                 self.store.vacuum()?;
             }
