@@ -395,14 +395,20 @@ impl Living {
                 };
                 self.store.erase(scope, &options)?;
             }
-            Seal => drop(self.store.seal_journal(2)?),
+            Seal => {
+                self.store.seal_journal(2)?;
+            }
             BackUp => {
                 let quick = BackupOptions { verify: false };
                 self.store
                     .backup(&self.backup, &quick, &Progress::default())?;
             }
-            Gc => drop(self.store.gc(&GcOptions::default())?),
-            Vacuum => drop(self.store.vacuum()?),
+            Gc => {
+                self.store.gc(&GcOptions::default())?;
+            }
+            Vacuum => {
+                self.store.vacuum()?;
+            }
             Reopen => panic!("whoever holds the store opens it"),
         }
         Ok(Vec::new())
