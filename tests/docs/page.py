@@ -70,7 +70,8 @@ def run(path: Path, folder: Path) -> int:
     namespace: dict[str, object] = {"__name__": "__main__"}
     printed: str | None = None
     ran = 0
-    (folder / "examples").symlink_to(Path(__file__).resolve().parents[2] / "examples")
+    if not (folder / "examples").exists():
+        (folder / "examples").symlink_to(Path(__file__).resolve().parents[2] / "examples")
     for block in blocks(path.read_text(encoding="utf-8")):
         where = f"{path.name}:{block.line}"
         if block.language == "text" and block.follows and printed is not None:
