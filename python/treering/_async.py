@@ -2,9 +2,10 @@
 
 A verb becomes a coroutine: its body runs on the loop up to the commit that it queues, then waits for a
 future that the core resolves, many at a time by one call into the loop. A read becomes a coroutine that
-runs in one of a few threads of our own, since the loop's default executor may be full of other work. A
-stream becomes an async iterator that fetches chunks in such a thread; a pump becomes one whose body runs on
-the loop, as a verb's does. Everything else, what touches no disk, stays as it is.
+runs in one of a few threads of our own, since the loop's default executor may be full of other work; what a
+function of the caller's waits for is waited for there. A stream becomes an async iterator that fetches
+chunks in such a thread; a pump becomes one whose body runs on the loop, as a verb's does. Everything else,
+what touches no disk, stays as it is.
 
 A cancelled await does not undo a commit: it lands or not, and its command id tells.
 """
@@ -103,7 +104,7 @@ def _step(resume: Callable[[], Any]) -> tuple[bool, Any]:
 
 async def _answer(queued: Queued) -> Any:
     if isinstance(queued, Look):
-        return await _readers.run(queued.read)
+        return await (asyncio.to_thread(queued.read) if queued.theirs else _readers.run(queued.read))
     if isinstance(queued, Pending):
         pending = queued
     elif callable(queued):
@@ -207,6 +208,7 @@ def _as_immediate(body: Callable[..., Any]) -> Callable[..., Any]:
 _FORMS: Final[dict[Kind, Callable[[Callable[..., Any]], Callable[..., Any]]]] = {
     "verb": _as_verb,
     "read": _as_read,
+    "looks": _as_verb,
     "stream": _as_stream,
     "feed": _as_stream,
     "pump": _as_pump,

@@ -3,6 +3,8 @@
 - `@verb` changes something. Its body is a generator: it yields what the core has queued, is sent the
   answer, and returns the result. Waiting is the driver's business, so one body serves both worlds.
 - `@read` looks something up. Its body is a plain function.
+- `@looks` looks something up that may take long. Its body is a verb's, and yields one look after the other, so that
+  others have theirs in between, and who gave up is not worked for.
 - `@stream` gives many things in order. Its body yields them in chunks.
 - `@feed` is a stream without an end: it waits for more.
 - `@pump` is a feed that changes something in between: its body is driven as a verb's.
@@ -31,6 +33,9 @@ class Look:
     """Something that a verb reads on its way; a loop has it read in a thread."""
 
     read: Callable[[], Any]
+    theirs: bool = False
+    """Whether it calls a function of the caller's, which may wait for whatever: a loop has it wait in a thread of its
+    own executor, so that it keeps no read of ours waiting."""
 
 
 Queued: TypeAlias = Pending[Any] | Callable[[], Pending[Any]] | Look | Awaitable[Any]
@@ -49,7 +54,7 @@ Feed: TypeAlias = Iterator[Sequence[T] | Watch]
 Pump: TypeAlias = Generator[Queued | Sequence[T] | Watch, Any, None]
 """The body of a pump: yields what it queues, what to wait on, or a few at a time in a list."""
 
-Kind: TypeAlias = Literal["verb", "read", "stream", "feed", "pump", "blocking"]
+Kind: TypeAlias = Literal["verb", "read", "looks", "stream", "feed", "pump", "blocking"]
 MARK: Final = "__treering_call__"
 
 
@@ -67,6 +72,16 @@ def read(body: Callable[P, T]) -> Callable[P, T]:
     """Returns the same function; an async object runs it in a thread."""
     setattr(body, MARK, ("read", body))
     return body
+
+
+def looks(body: Callable[P, Op[T]]) -> Callable[P, T]:
+    """Returns the blocking form of a read in several looks."""
+
+    @wraps(body)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return drive(body(*args, **kwargs))
+
+    return _marked(call, "looks", body)
 
 
 def stream(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
@@ -176,7 +191,7 @@ def _marked(call: Callable[P, T], kind: Kind, body: Callable[..., Any]) -> Calla
 def outer_type(annotation: str, kind: Kind) -> str:
     """Returns what a caller gets, from what a body is annotated with: `Op[Step]` gives `Step`."""
     match kind:
-        case "verb":
+        case "verb" | "looks":
             return annotation.removeprefix("Op[").removesuffix("]")
         case "stream":
             return "Iterator[" + annotation.removeprefix("Chunks[")

@@ -13,8 +13,10 @@ from typing import Any
 
 from treering import _core
 from treering._core import Core
+from treering._session import Home
 from treering.errors import Unavailable
 from treering.step import when
+from treering.stores.catalogs import CONNECTORS, ROLES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Erased:
     """Its time by the store's clock, Unix milliseconds."""
     replayed: bool
     """The same command id was here before: this is what it did, and nothing was done now."""
+    warnings: tuple[str, ...] = ()
+    """Which mirrors of its drafts are in the workspace yet, and why."""
 
     def __str__(self) -> str:
         held = f"; {self.held_blocks} of {self.blocks} blocks stay, held by {len(self.held_by)} scopes"
@@ -97,10 +101,11 @@ class Vacuumed:
         return self.complete
 
 
-def erase(core: Core, scope: str, command_id: str | None, dry_run: bool) -> Erased:
-    """Erases a scope, from the core's terms."""
-    row = _core.erase_scope(core, scope, command_id, dry_run)
-    return Erased(**{**row, "held_by": tuple(row["held_by"])})
+def erase(home: Home, command_id: str | None, dry_run: bool) -> Erased:
+    """Erases a scope, and the mirrors of its drafts; from the core's terms."""
+    row = _core.erase_scope(home.session.core, home.scope, command_id, dry_run)
+    left = () if dry_run else tuple(why for one in (CONNECTORS, ROLES) if (why := one.forgotten(home)) is not None)
+    return Erased(**{**row, "held_by": tuple(row["held_by"])}, warnings=left)
 
 
 def notes(core: Core, scope: str | None) -> tuple[Erasure, ...]:

@@ -131,6 +131,8 @@ def extent(row: dict[str, Any]) -> JournalExtent:
 
 def moment(before: datetime | str) -> int | str:
     """Returns Unix milliseconds for a time, a cursor as it is; a time without a zone is refused."""
+    if not isinstance(before, str | datetime):
+        raise Invalid(f"{before!r} is no moment; it is a datetime with a time zone, or a cursor of the journal")
     return before if isinstance(before, str) else moment_ms(before)
 
 

@@ -115,6 +115,8 @@ class Scope:
             >>> [file.name for file in folder.iterdir()]
             ['roles_draft.json']
         """
+        if workspace is not None and not isinstance(workspace, Workspace):
+            raise Invalid(f"with_workspace: {workspace!r} is no workspace; LocalWorkspace(path) is one of a folder")
         return self._family.Scope(replace(self._home, workspace=workspace))
 
     @property
@@ -310,7 +312,8 @@ class Scope:
         and what its commits say in the journal: their digests stay, so `verify` proves the journal as before. Readers
         see the scope whole or not at all. The name may be used again, and old command ids are new then. Blocks go
         with the next `Store.gc`, but for those that other scopes reach: `held_by` names them. `Store.vacuum` then
-        gives back what is left in free room. What was copied elsewhere (another store, an exported file) is not
+        gives back what is left in free room. Through a scope `with_workspace`, mirrors of its drafts there go too; one
+        that can't be removed is in `warnings`. What was copied elsewhere (another store, an exported file) is not
         touched; a backup follows when it is brought up to date. A note stays, without the name: `Store.erasures`.
 
         The same `command_id` again erases nothing and answers as the first did, also where the name is used again. One
@@ -331,7 +334,7 @@ class Scope:
             >>> alice.erase().refs, store.scopes()
             (1, [])
         """
-        return erase(self._home.session.core, self.name, command_id, dry_run)
+        return erase(self._home, command_id, dry_run)
 
     def commit(self, command_id: str | None = None) -> Commit:
         """Returns a context manager: what is done through it is written in one commit, or not at all.

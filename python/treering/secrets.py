@@ -124,8 +124,16 @@ def resolve_all(values: Mapping[str, str | Secret]) -> dict[str, str]:
 
 def checked_secret(field: str, value: Secret | str | None) -> Secret | None:
     """Returns what a field holds that takes secrets alone."""
-    if not isinstance(value, str):
+    if value is None or isinstance(value, Secret):
         return value
+    if not isinstance(value, str):
+        # Perhaps the secret itself, which no repr is to show.
+        raise InvalidCommand(
+            f"{field} '…' is not valid: a Secret is needed, not {type(value).__name__}",
+            field=field,
+            value="…",
+            rule=f"a Secret is needed, not {type(value).__name__}",
+        )
     # Without a type checker, or out of a file: it is a reference, or refused.
     check_secret_reference(field, value)
     return Secret.stored(value)
@@ -146,7 +154,10 @@ def _shown(name: str, value: str | Secret) -> str:
 
 
 def _read(reference: str) -> str:
-    path = Path(reference.removeprefix(_FILE)).expanduser()
+    try:
+        path = Path(reference.removeprefix(_FILE)).expanduser()
+    except RuntimeError:
+        raise Unavailable(f"no secret at {reference}: nobody knows whose home that is", which=reference) from None
     try:
         with path.open("rb") as file:
             data = file.read(_BYTES_MAX + 1)

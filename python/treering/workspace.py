@@ -6,15 +6,21 @@ Never: more than these four verbs are asked of a workspace, so one of your own i
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import BinaryIO, Final, Protocol, runtime_checkable
 
 __all__ = ["LocalWorkspace", "Workspace"]
+
+_BYTES_MAX: Final = 4 << 20
+"""More of a file nobody takes."""
+_PIECE_BYTES: Final = 64 << 10
 
 
 @runtime_checkable
@@ -39,6 +45,15 @@ class Workspace(Protocol):
         ...
 
 
+def read_some(file: BinaryIO, limit: int) -> bytes:
+    """Returns all of it, or a byte more than the limit. A read takes memory for all that it asks for."""
+    pieces, left = [], limit + 1
+    while left > 0 and (piece := file.read(min(left, _PIECE_BYTES))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
 def _home() -> Path:
     given = os.environ.get("TREERING_HOME", "")
     return Path(given) if given.strip() else Path.home() / ".treering"
@@ -59,11 +74,17 @@ class LocalWorkspace:
         object.__setattr__(self, "path", _home() if path is None else Path(path))
 
     def read(self, name: str) -> bytes | None:
-        """Returns what a file holds, None if it is not there."""
+        """Returns what a file holds, None if it is not there; of more than 4 MiB, which nobody takes, a byte more than
+        that. A pipe or a device is not read: `OSError`."""
         try:
-            return self._file(name).read_bytes()
+            # A pipe that nobody writes to would keep us waiting: it is opened without, and then is no regular file.
+            found = os.open(self._file(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
+        with os.fdopen(found, "rb") as file:
+            if not stat.S_ISREG(os.fstat(found).st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file", name)
+            return read_some(file, _BYTES_MAX)
 
     def create(self, name: str, data: bytes) -> bool:
         """Returns whether the file was made; False if one of that name is there, which is left as it is."""

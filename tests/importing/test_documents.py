@@ -255,6 +255,11 @@ class TestAgents:
     def take(self, scope: treering.Scope, path: Path, document: Any) -> Any:
         return both(scope, write(path / "actors.json", document))
 
+    def test_what_is_beside_a_type_that_is_called_like_a_noun(self, alice: treering.Scope, tmp_path: Path) -> None:
+        report = self.take(alice, tmp_path, {"coder": ["a"], "groups": ["q"]})
+        assert (report.taken, report.left_out) == (2, 0)
+        assert {group.agent_type for group in alice.agents.list()} == {"coder", "groups"}
+
     @pytest.mark.parametrize(
         "document",
         [
@@ -461,7 +466,20 @@ class TestACatalog:
             ("$[0].timeoutMs", "5 is kept as 100"),
             ("$[0].retry", "9 is kept as 5"),
         }
-        assert "mood" in reasons(report, "left-out")[0]
+        assert notes(report, "left-out") == [("$[0].mood", "a field that is not known")]
+
+    def test_every_field_that_is_not_known_is_told(self, alice: treering.Scope, tmp_path: Path) -> None:
+        report = self.take(alice, tmp_path, self.CONNECTOR | {f"k{n}": n for n in range(1_005)})
+        found = [path for path, _ in notes(report, "left-out")]
+        assert found[:-1] == [f"$[0].k{n}" for n in range(1_000)]
+        assert (report.files[0].notes[-1].times, report.left_out) == (5, 1_005)
+
+    def test_keys_in_any_spelling(self, alice: treering.Scope, tmp_path: Path) -> None:
+        given = {"connectors": {"s": {"type": "http", "time-out_MS": 500, "http": {"base-url": "https://x.example"}}}}
+        report = both(alice, write(tmp_path / "connectors.json", given))
+        assert outcomes(report) == {"connectors.json": "new"}
+        (found,) = self.catalog(alice).get()
+        assert (found.timeout_ms, found.http.base_url) == (500, "https://x.example")
 
 
 def test_a_value_is_never_repeated_at_length(alice: treering.Scope, tmp_path: Path) -> None:

@@ -307,3 +307,8 @@ def measured(work: Callable[[], object]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def test_a_kind_that_there_is_none_of(alice: treering.Scope, tmp_path: Path) -> None:
+    with pytest.raises(treering.Invalid, match="no kind 'zzz'"):
+        import_json(alice, write(tmp_path / "x.json", {}), kind="zzz")  # type: ignore[arg-type]

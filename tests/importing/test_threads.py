@@ -386,9 +386,35 @@ class TestContents:
         path = tmp_path / "logs" / where
         path.parent.mkdir(parents=True)
         path.write_text("found")
-        report = both(alice, tmp_path / "logs")
+        report = both(alice, tmp_path)
         assert (thread(alice, "a").at(1).content, report.changed) == ("found", 0)
         assert thread(alice, "a").at(1).meta == {"contentHash": "h123"}
+
+    def test_of_a_single_log_they_are_looked_for_beside_it(self, alice: treering.Scope, tmp_path: Path) -> None:
+        path = self.log(tmp_path / "logs", "h123")
+        (tmp_path / "logs" / "cas").mkdir()
+        (tmp_path / "logs" / "cas" / "h123").write_text("found")
+        both(alice, path)
+        assert thread(alice, "a").at(1).content == "found"
+
+    @pytest.mark.parametrize("given", ["logs", "logs/a.data.jsonl"])
+    def test_nothing_outside_of_what_was_given_is_read(self, alice: treering.Scope, tmp_path: Path, given: str) -> None:
+        self.log(tmp_path / "logs", "h123")
+        (tmp_path / "content").mkdir()
+        (tmp_path / "content" / "h123").write_text("of others")
+        report = both(alice, tmp_path / given)
+        assert (thread(alice, "a").at(1).content, report.changed) == ("", 1)
+
+    @pytest.mark.parametrize("where", ["content", "cas", "logs/content", "content/h1", "logs/cas/h1"])
+    def test_a_linked_folder_is_not_followed(self, alice: treering.Scope, tmp_path: Path, where: str) -> None:
+        given, private = tmp_path / "given", tmp_path / "private"
+        self.log(given / "logs", "h123")
+        private.mkdir()
+        (private / "h123").write_text("secret")
+        (given / where).parent.mkdir(parents=True, exist_ok=True)
+        (given / where).symlink_to(private)
+        report = both(alice, given)
+        assert (thread(alice, "a").at(1).content, report.changed) == ("", 1)
 
     def test_or_where_it_is_said(self, alice: treering.Scope, tmp_path: Path) -> None:
         path = self.log(tmp_path, "h123", "h456")

@@ -240,3 +240,9 @@ def test_awaited() -> None:
             assert str(diff.changed[0]) == "user-memory: 1 here, 2 there; common: 1"
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("moment", [5, None, b"x"])
+def test_what_is_no_moment(moment: object) -> None:
+    with testing.memory() as store, pytest.raises(Invalid, match="no moment"):
+        store.scope("alice").at(moment)  # type: ignore[arg-type]

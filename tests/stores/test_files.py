@@ -248,6 +248,10 @@ def test_what_is_no_bytes_is_refused(alice: Scope) -> None:
         alice.files.put("a", io.StringIO("text"))  # type: ignore[arg-type]
     with pytest.raises(Invalid, match="list"):
         alice.files.put("a", [[1]])  # type: ignore[list-item]
+    with pytest.raises(Invalid, match="gives int"):
+        alice.files.put("a", [1, 2])  # type: ignore[list-item]
+    with pytest.raises(Invalid, match="dict"):
+        alice.files.put("a", {b"its": b"keys"})
     assert alice.files.list().version == 0
 
 
@@ -502,3 +506,52 @@ def test_scopes_have_files_of_their_own(store: Store) -> None:
     assert read(store.scope("alice"), "a") == b"x"
     two.delete("a")
     assert one.stat("a") is not None
+
+
+class Counted:
+    """Pieces that are counted as they are taken."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(5):
+            self.taken += 1
+            yield bytes(1000)
+
+
+def test_a_version_is_asked_for_before_a_byte_is_read(alice: Scope) -> None:
+    pieces = Counted()
+    alice.files.put("a", b"x", command_id="first")
+    for command_id in (None, "another"):
+        with pytest.raises(VersionConflict) as caught:
+            alice.files.put("b", pieces, expected_version=7, command_id=command_id)
+        assert (caught.value.expected, caught.value.actual) == (7, 1)
+    assert pieces.taken == 0
+    # It is free yet, and what it asked for was not done.
+    assert alice.files.put("b", pieces, expected_version=1, command_id="another").version == 2
+    assert [file.path for file in alice.files.list()] == ["a", "b"]
+
+
+def test_a_command_that_was_done_is_answered_whatever_version_it_asks_for(alice: Scope) -> None:
+    first = alice.files.put("a", b"x", expected_version=0, command_id="k")
+    alice.files.put("b", b"y")
+    again = alice.files.put("a", [b"x"], expected_version=0, command_id="k")
+    assert (again.version, again.replayed) == (first.version, True)
+    with pytest.raises(treering.CommandMismatch):
+        alice.files.put("a", [b"other"], expected_version=0, command_id="k")
+    assert alice.files.list().version == 2
+    # The id of what deleted it: nothing is deleted by asking.
+    alice.files.delete("a", command_id="d")
+    alice.files.put("a", b"z")
+    with pytest.raises(treering.CommandMismatch):
+        alice.files.put("a", b"w", expected_version=0, command_id="d")
+    assert alice.files.stat("a") is not None
+
+
+def test_views_of_memory_in_any_order(alice: Scope) -> None:
+    every = memoryview(bytes(range(10)))[::2]
+    for path, data in {"a": every, "b": [every], "c": memoryview(bytes(range(12))).cast("B", (3, 4))}.items():
+        alice.files.put(path, data)
+    assert [file.size for file in alice.files.list()] == [5, 5, 12]
+    assert alice.files.open("a").read() == alice.files.open("b").read() == bytes(range(0, 10, 2))

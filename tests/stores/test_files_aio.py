@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -128,3 +129,28 @@ async def test_an_open_file_is_not_pickled(tmp_path: Path) -> None:
         await files.put("a", b"x")
         with pytest.raises(Invalid, match="pickle"):
             pickle.dumps(await files.open("a"))
+
+
+async def test_slow_sources_keep_no_read_waiting(tmp_path: Path) -> None:
+    """More of them than there are threads that read: each waits until a read of the store was answered."""
+    answered = threading.Event()
+
+    class Slow:
+        def __init__(self) -> None:
+            self._left = [b"x", b""]
+
+        def read(self, _: int) -> bytes:
+            assert answered.wait(30), "no read was answered before"
+            return self._left.pop(0)
+
+    async with aio.open(tmp_path / "state") as store:
+        bob = store.scope("bob")
+        await bob.memory.add("context", "x")
+        sources = [*(Slow() for _ in range(4)), (Slow().read(1) for _ in range(3))]
+        files = store.scope("alice").files
+        puts = asyncio.gather(*(files.put(f"{number}", source) for number, source in enumerate(sources)))
+        await asyncio.sleep(0.2)
+        assert len(await asyncio.wait_for(bob.memory.get(), 20)) == 1
+        answered.set()
+        await puts
+        assert len(await files.list()) == 5

@@ -28,7 +28,9 @@ def test_the_guard_looks_at_all_stores() -> None:
 def test_no_decider_touches_a_log(path: Path) -> None:
     code = path.read_text().split("#[cfg(test)]")[0]
     code = re.sub(r"//.*", "", code)
-    assert RUST_WORDS.findall(code) == []
+    # A pattern's cache is of its own states.
+    allowed = {"Cache"} if path.name == "pattern.rs" else set()
+    assert set(RUST_WORDS.findall(code)) <= allowed
     # Only what all stores share hands a command on; clock and chance come in with it.
     if path.name != "mod.rs":
         assert re.findall(r"\.(dispatch|submit)\s*[(:<]", code) == []
@@ -50,7 +52,9 @@ def test_no_python_store_touches_a_log(path: Path) -> None:
     }
     reads = {"OwnCore", "OwnLoadedCore"} if path.name in ("stored.py", "actor.py") else set()
     catalogs = {"catalog_delete_draft", "catalog_read", "catalog_save", "catalog_save_draft"}
-    files = {"ContentCore", "IncomingCore", "UploadedCore"} | {name for name in imported if name.startswith("files_")}
+    files = {"ContentCore", "GrepCore", "IncomingCore", "UploadedCore"} | {
+        name for name in imported if name.startswith("files_")
+    }
     assert imported <= {"Cid", "StoresCore", "VerbCore", "actor_kinds", "list_actors"} | reads | catalogs | files
 
 

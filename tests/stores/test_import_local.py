@@ -1,6 +1,7 @@
 """`import_local`: what people keep in `connectors.json` and `roles.json`, in every shape; all of it or nothing."""
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -295,3 +296,64 @@ def test_whatever_the_bytes_are(data: bytes) -> None:
 def test_one_that_is_off_stays_off() -> None:
     assert json_of(HTTP)["enabled"] is True
     assert json_of(CLI)["enabled"] is False
+
+
+async def test_a_file_is_read_and_parsed_beside_the_loop(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from treering.stores import catalogs
+
+    threads: list[int] = []
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        threads.append(threading.get_ident())
+        return items_of(*args, **kwargs)
+
+    monkeypatch.setattr(catalogs, "items_of", noted)
+    file.write_text(json.dumps([json_of(ROLE)]))  # noqa: ASYNC240
+    async with aio.open(tmp_path / "state") as store:
+        await store.scope("alice").roles.import_local(file)
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+def test_more_items_than_a_catalog_has_are_refused_before_one_is_made(
+    alice: Scope, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr("treering.stores.catalog_json._of", lambda *args: made.append(args))
+    file.write_text("[" + "{}," * 1_000 + "{}]")
+    with pytest.raises(LimitExceeded, match="1001 exceeds the limit of 1000") as caught:
+        alice.roles.import_local(file)
+    assert (caught.value.limit, caught.value.actual, made) == (1_000, 1_001, [])
+    monkeypatch.undo()
+    file.write_text(json.dumps([{"id": f"r{number}"} for number in range(1_000)]))
+    alice.roles.import_local(file)
+    assert len(alice.roles.get()) == 1_000
+
+
+def test_unknown_keys_that_are_not_named_are_counted_alone() -> None:
+    data = json.dumps([{"id": "a", **{f"k{number}": 0 for number in range(5_000)}}]).encode()
+    _, unknown = items_of(data, Role, plural="roles", key="id", source="x")
+    assert (len(unknown), unknown.unnamed) == (10, 4_990)
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('[{"name": "a\\ud800"}]', "connectors[0].name"),
+        ('[{"name": "a", "type": "cli", "cli": {"command": "x", "fixed_arguments": ["", "\\udc00"]}}]',
+         "connectors[0].cli.fixed_arguments[1]"),
+        ('[{"name": "a", "cli": {"environment": {"\\ud800": "x"}}}]', "connectors[0].cli.environment.?"),
+    ],
+)  # fmt: skip
+def test_half_of_a_surrogate_pair_is_found_in_the_file(alice: Scope, file: Path, text: str, field: str) -> None:
+    file.write_text(text)
+    with pytest.raises(InvalidCommand, match="lone surrogate") as caught:
+        alice.connectors.import_local(file)
+    assert caught.value.field == field
+
+
+def test_a_path_that_can_be_none(alice: Scope) -> None:
+    with pytest.raises(Invalid, match="NUL"):
+        alice.roles.import_local("a\0b")

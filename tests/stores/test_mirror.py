@@ -424,3 +424,81 @@ def test_a_role_is_mirrored_as_one(tmp_path: Path, alice: Scope) -> None:
     alice.with_workspace(LocalWorkspace(tmp_path)).roles.save_draft(ROLE)
     draft = json.loads((tmp_path / "roles_draft.json").read_text())["draft"]
     assert items_of(json.dumps([draft]).encode(), Role, plural="roles", key="id", source="x") == ([ROLE], [])
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_what_is_to_be_read_alone_mirrors_nothing(tmp_path: Path, spy: Spy, read_only: bool) -> None:
+    with treering.open(tmp_path / "state") as store:
+        alice = store.scope("alice").with_workspace(spy)
+        alice.roles.save_draft(Role(id="old"))
+        then = list(store.journal())[-1].cursor
+        alice.roles.save_draft(Role(id="new"))
+        past = alice.at(then)
+    spy.asked.clear()
+    with treering.open(tmp_path / "state", read_only=read_only) as store:
+        scope = store.scope("alice") if read_only else store.scope("alice").at(then)
+        assert past.name == scope.name
+        with pytest.raises(treering.ReadOnly, match="not mirrored"):
+            scope.with_workspace(spy).roles.mirror()
+    assert spy.asked == []
+    assert spy.shown("roles_draft.json")["draft"]["id"] == "new"
+
+
+def test_no_workspace_at_all(alice: Scope) -> None:
+    with pytest.raises(Invalid, match="LocalWorkspace"):
+        alice.with_workspace("folder")  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(alice: Scope, tmp_path: Path) -> None:
+    for name in ("roles_draft.json", "roles.json"):
+        os.mkfifo(tmp_path / name)
+    there = alice.with_workspace(LocalWorkspace(tmp_path))
+    (warning,) = there.roles.save_draft(ROLE).warnings
+    assert "no regular file" in warning
+    with pytest.raises(Unavailable, match="no regular file"):
+        there.roles.import_local()
+    draft = there.roles.draft()
+    assert draft is not None
+    assert draft.item == ROLE
+
+
+def test_of_a_large_file_no_more_is_read_than_anybody_takes(tmp_path: Path) -> None:
+    with (tmp_path / "roles.json").open("wb") as file:
+        file.truncate(600 << 20)
+    found = LocalWorkspace(tmp_path).read("roles.json")
+    assert found is not None
+    assert len(found) == (4 << 20) + 1
+
+
+def test_an_erased_scope_takes_its_mirrors_along(alice: Scope, spy: Spy) -> None:
+    mirrored = alice.with_workspace(spy)
+    mirrored.connectors.save_draft(HTTP)
+    mirrored.roles.save_draft(ROLE)
+    assert mirrored.erase(dry_run=True).warnings == ()
+    assert sorted(spy.files) == ["connectors_draft.json", "roles_draft.json"]
+    assert mirrored.erase(command_id="e").warnings == ()
+    assert spy.files == {}
+    # The name is in use again when the command is repeated.
+    mirrored.roles.save_draft(ROLE)
+    assert mirrored.erase(command_id="e").replayed
+    assert spy.shown("roles_draft.json")["draft"]["id"] == ROLE.id
+
+
+def test_an_erased_scope_leaves_what_others_mirror(store: Store, alice: Scope, spy: Spy) -> None:
+    store.scope("bob").with_workspace(spy).roles.save_draft(ROLE)
+    spy.files["connectors_draft.json"] = b"somebody's own"
+    before = dict(spy.files)
+    alice.roles.save_draft(ROLE)
+    assert alice.with_workspace(spy).erase().warnings == ()
+    assert spy.files == before
+
+
+@pytest.mark.parametrize("call", ["read", "remove"])
+def test_a_mirror_that_outlives_its_scope_is_told(alice: Scope, spy: Spy, call: str) -> None:
+    mirrored = alice.with_workspace(spy)
+    mirrored.roles.save_draft(ROLE)
+    spy.before = {call: failing}
+    warnings = mirrored.erase().warnings
+    assert any("roles_draft.json" in why and "No space" in why for why in warnings)
+    assert alice.roles.draft() is None

@@ -281,3 +281,15 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "x").chmod(0)
     with pytest.raises(Unavailable, match="Permission denied"):
         secrets.resolve(Secret(f"file:{tmp_path / 'x'}"))
+
+
+def test_a_home_that_nobody_has() -> None:
+    with pytest.raises(Unavailable, match="~nosuchuser"):
+        secrets.resolve(Secret("file:~nosuchuser/x"))
+
+
+@pytest.mark.parametrize("value", [PLANTED.encode(), [PLANTED], 5])
+def test_what_is_no_secret_gets_into_no_message(value: object) -> None:
+    with pytest.raises(InvalidCommand, match="a Secret is needed") as caught:
+        ConnectorAuth(type="client_credentials", client_secret=value)  # type: ignore[arg-type]
+    assert_hidden(caught.value)

@@ -94,10 +94,14 @@ def _ids(document: Any, notes: Notes) -> Iterator[tuple[str, str, str]]:
 
 def _groups(document: Any, notes: Notes) -> Iterator[tuple[str, str, list[Any]]]:
     """Of each group the place of its ids, its type and its ids: `{agentType, actorIds}`, or `type: [id, …]`."""
-    value, path = unwrapped(document, _NOUNS, notes)
+    beside = Notes()
+    value, path = unwrapped(document, _NOUNS, beside)
     if isinstance(value, list) and not any(isinstance(member, dict) for member in value):
-        # It was no noun, but a type that is called like one.
+        # It was no noun, but a type that is called like one, and what is beside it are others.
         value, path = document, "$"
+    else:
+        for note in beside.all():
+            notes.left_out(note.path, note.reason)
     if isinstance(value, dict):
         members = [(join_path(path, name), name, member) for name, member in value.items()]
     elif isinstance(value, list):

@@ -1,20 +1,21 @@
-"""`connectors.json` and `roles.json` → `scope.connectors`, `scope.roles`: a catalog is taken whole, by the store's own
-`import_local`, or not at all. Never: shows a value, which may be a secret."""
+"""`connectors.json` and `roles.json` → `scope.connectors`, `scope.roles`: a catalog is taken whole, as by the store's
+own `import_local`, or not at all. Never: shows a value, which may be a secret."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
-from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, BinaryIO, Final, Literal, Protocol
 
 from treering.codec import encode
 from treering.errors import VersionConflict
 from treering.importing.fields import elements, folded
 from treering.importing.report import Notes, Refused
+from treering.importing.source import read_within
 from treering.importing.target import Done, Target, command_id, was_sent
 from treering.scope import Scope
+from treering.stores.catalog_json import FILE_BYTES_MAX
+from treering.stores.catalogs import CONNECTORS, ROLES
 from treering.stores.history import ActorEvent
 from treering.stores.receipt import Receipt
 from treering.strict_json import join_path, unkept
@@ -35,22 +36,25 @@ class _Catalog(Protocol):
 
     def get(self) -> _Items: ...
     def history(self) -> Iterable[ActorEvent]: ...
-    def import_local(
-        self, path: str | os.PathLike[str], *, expected_version: int | None = None, command_id: str | None = None
+    def save(
+        self, items: Iterable[Any], *, expected_version: int | None = None, command_id: str | None = None
     ) -> Receipt[None]: ...
 
 
 def import_catalog(
-    target: Target, kind: Literal["connectors", "roles"], path: Path, document: Any, notes: Notes
+    target: Target, kind: Literal["connectors", "roles"], file: BinaryIO, document: Any, notes: Notes
 ) -> Done:
-    """Takes a catalog, if the scope has none and no draft of one. `document` is what the file at `path` holds."""
+    """Takes a catalog, if the scope has none and no draft of one. `document` is what the file holds."""
     store = _store(target.scope, kind)
     if (found := unkept(document, "$", 1)) is not None:
         raise Refused(*found)
     command = command_id(kind, encode(document))
+    file.seek(0)
+    data = read_within(file, FILE_BYTES_MAX)
+    items, unknown = (CONNECTORS if kind == "connectors" else ROLES).items(data, f"{kind}.json", FILE_BYTES_MAX)
     if target.dry_run and (version := store.get().version) > 0:
         if was_sent(
-            lambda version: store.import_local(path, expected_version=version, command_id=command),
+            lambda version: store.save(items, expected_version=version, command_id=command),
             store.history(),
             command,
         ):
@@ -59,13 +63,15 @@ def import_catalog(
     with target.writable() as scope:
         taking = _store(scope, kind)
         try:
-            receipt = taking.import_local(path, expected_version=0, command_id=command)
+            receipt = taking.save(items, expected_version=0, command_id=command)
         except VersionConflict as error:
             raise _taken(kind, error.attributes["actual"]) from None
         if receipt.replayed:
             return Done("there", 0)
-        for warning in receipt.warnings:
-            notes.left_out("$", warning)
+        for place in unknown:
+            # An array stands at the top, and is called like what is in it.
+            place = "$" + place.removeprefix(kind) if isinstance(document, list) else f"$.{place}"
+            notes.left_out(place, "a field that is not known")
         kept = taking.get()
         given = elements(document, (kind,), _KEYS[kind], Notes())
         for (place, element), item in zip(given, kept, strict=False):

@@ -1,7 +1,7 @@
 """The content folder of old thread logs: files that are named by the hash of what they hold.
 
 What a hash is a hash of, only the old system knows: bytes are taken as they stand under the name. Never: a name from a
-log as a path, nor a link in the folder.
+log as a path, a link, be it the folder, one in it or a file, nor what is outside of the folder that was given.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Contents:
     __slots__ = ("_folders",)
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = [folder for folder in folders if folder.is_dir()]
+        self._folders = folders
 
     def find(self, digest: str) -> bytes | None:
         """Returns the bytes under a hash; None where there are none. Raises `Refused` for a file that can't be read."""
@@ -37,6 +37,8 @@ class Contents:
             return None
         for folder in self._folders:
             for place in (folder, folder / digest[:2]):
+                if place != folder and place.is_symlink():
+                    continue
                 for ending in _ENDINGS:
                     # Only what is there is opened: what can't be, is then refused and not taken for absent.
                     if (path := place / (digest + ending)).is_file():
@@ -44,9 +46,12 @@ class Contents:
         return None
 
 
-def beside(log: Path) -> list[Path]:
-    """The folders in which a log's contents are looked for."""
-    return [parent / name for parent in (log.parent, log.parent.parent) for name in FOLDERS]
+def beside(log: Path, root: Path) -> list[Path]:
+    """The folders in which a log's contents are looked for: those beside it, and, in the folder `root` that was given,
+    those beside its own folder."""
+    parents = [log.parent] if log.parent == root or log == root else [log.parent, log.parent.parent]
+    folders = (parent / name for parent in parents for name in FOLDERS)
+    return [folder for folder in folders if folder.is_dir() and not folder.is_symlink()]
 
 
 def _read(path: Path) -> bytes:

@@ -55,13 +55,14 @@ def import_json(
     Each file is taken whole or item by item, as its sort says; what can't be taken is in the report, with its place and
     reason, and the file stays as it is. What the scope has is never overwritten. The same again writes nothing.
     `kind` says what a file holds whose name does not; of a folder it can only be `chat`. `contents` is the folder where
-    thread logs have their contents by hash; None looks for `content` and `cas` beside them. With `dry_run` nothing is
+    thread logs have their contents by hash; None looks for `content` and `cas` beside them, and beside their folders
+    where these are in the one that is given. With `dry_run` nothing is
     written and the report is of what would be. `progress` is called after each file with how many are done, and of how
     many. O(bytes of the files); of a document all is held in memory, of a log what one commit takes.
 
     Errors:
         OSError: there is no such path.
-        Invalid (`invalid`): the scope is of an async store, or nothing says what a single file holds.
+        Invalid (`invalid`): the scope is of an async store, or nothing says what a single file holds; no such kind.
         Unavailable (`unavailable`) and what is below it: the store failed. What was taken by then stays; repeat it.
     """
     if getattr(scope, "_family", SYNC) is not SYNC:
@@ -71,12 +72,15 @@ def import_json(
         )
     root = Path(path)
     root.stat()
-    return _Import(Target(scope, dry_run), None if contents is None else Path(contents), progress).run(root, kind)
+    if kind is not None and kind not in _ORDER:
+        raise Invalid(f"no kind {kind!r} of files; there are {', '.join(_ORDER)}", what="kind", value=str(kind))
+    return _Import(Target(scope, dry_run), root, None if contents is None else Path(contents), progress).run(kind)
 
 
 class _Import:
-    def __init__(self, target: Target, contents: Path | None, progress: Watcher | None) -> None:
+    def __init__(self, target: Target, root: Path, contents: Path | None, progress: Watcher | None) -> None:
         self._target = target
+        self._root = root
         self._contents = contents
         self._progress = progress
         #: Ids of thread logs that were refused.
@@ -85,8 +89,8 @@ class _Import:
         self._origins: set[str] = set()
         self._planned = target
 
-    def run(self, root: Path, kind: Kind | None) -> ImportReport:
-        found = list(find(root, kind))
+    def run(self, kind: Kind | None) -> ImportReport:
+        found = list(find(self._root, kind))
         reports: list[FileReport] = []
         with self._target.scratch() as scratch:
             self._planned = Target(scratch.scope(self._target.scope.name), False)
@@ -142,7 +146,7 @@ class _Import:
                 case "memory":
                     return import_memory(self._target, document, notes)
                 case "connectors" | "roles":
-                    return import_catalog(self._target, kind, found.path, document, notes)
+                    return import_catalog(self._target, kind, file, document, notes)
                 case _:
                     raise AssertionError(f"{kind} is no document of its own")
 
@@ -242,7 +246,7 @@ class _Import:
                 yield report
 
     def _log(self, found: Found, fork_counts: bool) -> _Take:
-        contents = Contents(beside(found.path) if self._contents is None else (self._contents,))
+        contents = Contents(beside(found.path, self._root) if self._contents is None else (self._contents,))
 
         def take(file: BinaryIO, notes: Notes) -> Done:
             whole = check(self._target.scope, read_log(file, contents, notes))

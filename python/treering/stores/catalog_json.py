@@ -1,6 +1,6 @@
 """Catalogs as JSON: what people keep in `connectors.json` and `roles.json`, what a draft's mirror and `--json` show.
 
-Promises: keys are read whatever their case and underscores (`baseUrl`, `base_url`, `BASEURL`), written in camelCase,
+Promises: keys are read whatever their case, `_` and `-` (`baseUrl`, `base_url`, `BASE-URL`), written in camelCase,
 and what was written is read back as it was; an error says where in the file and what is needed, never what stands
 there: it may be a secret. Unknown keys are named, not taken. Never: a rule of a catalog is judged here; its decider
 does that.
@@ -18,35 +18,64 @@ from typing import Any, Final, TypeVar
 
 from treering.errors import Invalid, InvalidCommand, LimitExceeded
 from treering.secrets import Secret, is_secret_name
+from treering.strict_json import is_text
 
 T = TypeVar("T")
 
 FILE_BYTES_MAX: Final = 4 << 20
 """Of a file that a catalog is read from."""
+NAMED_MAX: Final = 10
+"""Unknown keys that a warning names."""
+_ITEMS_MAX: Final = 1_000
+"""Of a catalog: its decider has the same number, and what it refuses is not made before."""
+
+
+class Unknown(list[str]):
+    """Where keys stand that nobody knows: the first of them, and how many more there are."""
+
+    def __init__(self, named_max: int) -> None:
+        super().__init__()
+        self._named_max = named_max
+        self.unnamed = 0
+
+    def note(self, at: str, key: str) -> None:
+        if len(self) < self._named_max:
+            self.append(f"{at}.{_told(key)}" if at else _told(key))
+        else:
+            self.unnamed += 1
 
 
 class _Object(list[tuple[str, Any]]):
     """A JSON object with its keys as they stand there, the same one twice too."""
 
 
-def items_of(data: bytes, cls: type[T], *, plural: str, key: str, source: str) -> tuple[list[T], list[str]]:
+def items_of(
+    data: bytes, cls: type[T], *, plural: str, key: str, source: str, named_max: int = NAMED_MAX
+) -> tuple[list[T], Unknown]:
     """Returns the items of a file and where in it unknown keys stand. Its shapes: an array; an object with one under
     `plural` or "definitions"; an object with the items by their names.
 
     Errors:
         Invalid (`invalid`): it is no JSON, or of no such shape.
         InvalidCommand (`invalid-command`): a field has a value of another type, or a secret in clear.
-        LimitExceeded (`limit-exceeded`): over 4 MiB.
+        LimitExceeded (`limit-exceeded`): over 4 MiB, or 1,000 items.
     """
-    given, unknown = _parsed(data, source), list[str]()
+    given, unknown = _parsed(data, source), Unknown(named_max)
     if isinstance(given, _Object):
         wrapped = [(name, inner) for name, inner in given if _folded(name) in (plural, "definitions") and _many(inner)]
         if len(wrapped) > 1:
             raise Invalid(f"{source}: {' and '.join(name for name, _ in wrapped)}: one list of {plural} is needed")
         if wrapped:
             ((name, inner),) = wrapped
-            unknown += [_told(other) for other, _ in given if other != name]
+            for other, _ in given:
+                if other != name:
+                    unknown.note("", other)
             given = inner
+    if isinstance(given, list) and len(given) > _ITEMS_MAX:
+        what = f"{plural} of {source}"
+        raise LimitExceeded(
+            f"{what}: {len(given)} exceeds the limit of {_ITEMS_MAX}", what=what, limit=_ITEMS_MAX, actual=len(given)
+        )
     rows: list[tuple[str, Any, str]] = []
     if isinstance(given, _Object):
         rows = [(f"{plural}[{_told(name)!r}]", one, name) for name, one in given]
@@ -109,7 +138,7 @@ def _many(inner: Any) -> bool:
     )
 
 
-def _of(cls: type[T], given: Any, at: str, source: str, unknown: list[str]) -> T:
+def _of(cls: type[T], given: Any, at: str, source: str, unknown: Unknown) -> T:
     if not isinstance(given, _Object):
         raise _wrong(at, "an object", given, source)
     known = _fields(typing.cast(Hashable, cls))
@@ -117,7 +146,7 @@ def _of(cls: type[T], given: Any, at: str, source: str, unknown: list[str]) -> T
     for name, value in given:
         field = known.get(_folded(name))
         if field is None:
-            unknown.append(f"{at}.{_told(name)}")
+            unknown.note(at, name)
         elif field[0] in values:
             raise _refused(f"{at}.{_told(name)}", "it comes twice, whatever its case", source)
         else:
@@ -139,7 +168,7 @@ def _of(cls: type[T], given: Any, at: str, source: str, unknown: list[str]) -> T
 _DEFAULT: Final = object()
 
 
-def _value(hint: Any, given: Any, at: str, source: str, unknown: list[str]) -> Any:
+def _value(hint: Any, given: Any, at: str, source: str, unknown: Unknown) -> Any:
     """What a field of that type is given; null is what it is where nothing is said."""
     if given is None:
         return _DEFAULT
@@ -160,6 +189,8 @@ def _value(hint: Any, given: Any, at: str, source: str, unknown: list[str]) -> A
         for name, one in given:
             if name in values:
                 raise _refused(f"{at}.{_told(name)}", "it comes twice", source)
+            if not is_text(name):
+                raise _refused(f"{at}.{_told(name)}", "a lone surrogate is no text", source)
             values[name] = _text_or_secret(name, one, f"{at}.{_told(name)}", source)
         return values
     return _plain(hint, given, at, source)
@@ -169,6 +200,8 @@ def _plain(hint: type[T], given: Any, at: str, source: str) -> T:
     needed = {str: "a text", int: "a whole number", bool: "true or false"}[hint]
     if not isinstance(given, hint) or (hint is int and isinstance(given, bool)):
         raise _wrong(at, needed, given, source)
+    if isinstance(given, str) and not is_text(given):
+        raise _refused(at, "a lone surrogate is no text", source)
     return given
 
 
@@ -211,7 +244,7 @@ def _told(name: str) -> str:
 
 
 def _folded(name: str) -> str:
-    return name.replace("_", "").lower()
+    return name.replace("_", "").replace("-", "").lower()
 
 
 def _camel(name: str) -> str:

@@ -9,23 +9,19 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from treering._calls import Look, Op
 from treering._core import StoresCore, VerbCore, catalog_delete_draft, catalog_read, catalog_save, catalog_save_draft
 from treering._session import Home
-from treering.errors import Invalid, NotFound, Unavailable
+from treering.errors import Invalid, NotFound, ReadOnly, Unavailable
 from treering.messages import Connector, Role
 from treering.stores._dispatch import DISPATCHER
-from treering.stores.catalog_json import FILE_BYTES_MAX, items_of
+from treering.stores.catalog_json import FILE_BYTES_MAX, NAMED_MAX, Unknown, items_of
 from treering.stores.listing import Catalog
-from treering.stores.mirror import attempt, mirrored, warned
+from treering.stores.mirror import attempt, forgotten, mirrored, warned
 from treering.stores.receipt import Receipt
-from treering.workspace import LocalWorkspace
-
-_NAMED_MAX: Final = 10
-_PIECE_BYTES: Final = 64 << 10
-"""Unknown keys that a warning names."""
+from treering.workspace import LocalWorkspace, read_some
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,15 @@ class CatalogKind:
         """Why the mirror is not what the draft is, after it was written where it wasn't."""
         return attempt(home, self.mirror, lambda: self.read(home.stores).draft)
 
+    def forgotten(self, home: Home) -> str | None:
+        """Why the mirror of a scope that was erased is still there, after it was removed."""
+        return forgotten(home, self.mirror, lambda: self.read(home.stores).draft)
+
     def mirroring(self, home: Home) -> None:
+        location = home.session.location
+        if home.session.origin is not home.session or (location is not None and location.read_only):
+            reason = "it is open for reading only" if home.session.origin is home.session else "it is of the past"
+            raise ReadOnly(f"the draft of {self.plural} of scope {home.scope} is not mirrored: {reason}")
         if home.workspace is None:
             raise Invalid(f"no workspace: scope.with_workspace(…) says where the draft of {self.plural} is mirrored to")
         if (why := self.warning(home)) is not None:
@@ -82,13 +86,20 @@ class CatalogKind:
         self, home: Home, path: str | os.PathLike[str] | None, expected_version: int | None, command_id: str | None
     ) -> Op[Receipt[None]]:
         """Replaces the catalog by what a file holds."""
-        source, data = yield Look(lambda: self._file(home, path))
-        items, unknown = items_of(data, self.item, plural=self.plural, key=self.key, source=source)
+        # A pipe, or a workspace of the caller's own, may take its time.
+        source, data = yield Look(lambda: self._file(home, path), theirs=True)
+        items, unknown = yield Look(lambda: self.items(data, source))
         receipt = yield from DISPATCHER.dispatch(home, self.saving(home.stores, items), expected_version, command_id)
         return warned(receipt, unknown_keys(source, unknown))
 
+    def items(self, data: bytes, source: str, named_max: int = NAMED_MAX) -> tuple[list[Any], Unknown]:
+        """Returns the items of a file, and the keys in it that nobody knows."""
+        return items_of(data, self.item, plural=self.plural, key=self.key, source=source, named_max=named_max)
+
     def _file(self, home: Home, path: str | os.PathLike[str] | None) -> tuple[str, bytes]:
         if path is not None:
+            if "\0" in os.fsdecode(path):
+                raise Invalid(f"{path!r} is no path: it has a NUL", path=os.fsdecode(path))
             return str(Path(path)), _bytes(Path(path), self.plural)
         workspace = LocalWorkspace() if home.workspace is None else home.workspace
         try:
@@ -102,27 +113,18 @@ class CatalogKind:
         return self.file, data
 
 
-def unknown_keys(source: str, unknown: list[str]) -> str | None:
+def unknown_keys(source: str, unknown: Unknown) -> str | None:
     """Returns what a receipt says of keys that nobody knows; None where there are none."""
     if not unknown:
         return None
-    more = f" and {len(unknown) - _NAMED_MAX} more" if len(unknown) > _NAMED_MAX else ""
-    return f"{source}: left out, since nobody knows them: {', '.join(unknown[:_NAMED_MAX])}{more}"
-
-
-def _read(file: BinaryIO) -> bytes:
-    """Returns all of it, or enough to see that it is too much. A read takes memory for all that it asks for."""
-    pieces, left = [], FILE_BYTES_MAX + 1
-    while left > 0 and (piece := file.read(min(left, _PIECE_BYTES))):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)
+    more = f" and {unknown.unnamed:,} more" if unknown.unnamed else ""
+    return f"{source}: left out, since nobody knows them: {', '.join(unknown)}{more}"
 
 
 def _bytes(path: Path, plural: str) -> bytes:
     try:
         with path.open("rb") as file:
-            return _read(file)
+            return read_some(file, FILE_BYTES_MAX)
     except FileNotFoundError:
         reason = None
     except OSError as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
-from treering._calls import Chunks, Feed, Look, Op, feed, read, stream, verb
+from treering._calls import Chunks, Feed, Look, Op, feed, looks, read, stream, verb
 from treering._core import (
+    GrepCore,
     IncomingCore,
     UploadedCore,
     files_begin,
@@ -22,7 +23,7 @@ from treering._core import (
 )
 from treering._family import SYNC
 from treering._session import Home
-from treering.errors import Invalid
+from treering.errors import CommandMismatch, Invalid, VersionConflict
 from treering.messages import FileInfo
 from treering.stores._dispatch import DISPATCHER, READER, ActorStore
 from treering.stores.history import ActorEvent
@@ -77,7 +78,9 @@ class FilesStore(ActorStore):
 
         `path` is as `urllib.parse.quote` writes it. `data` are bytes, an open binary file (read from where it stands),
         or an iterable of pieces; with `treering.aio` async ones too. `content_type` None: by the ending of the path.
-        The bytes are on disk before the file is listed; what ends early leaves nothing.
+        The bytes are on disk before the file is listed; what ends early leaves nothing. A version that is another than
+        `expected_version` already is told before any is read; a command id that was done, behind the last, since
+        which command it was, its bytes say.
 
         Errors:
             InvalidCommand (`invalid-command`): no such path can be, or it is in a view; no media type; no bytes.
@@ -95,6 +98,7 @@ class FilesStore(ActorStore):
             b'# Today'
         """
         home = self._scope.resolve()
+        yield from _expected(home, path, expected_version, command_id)
         upload = yield from _arrived(home, path, content_type, data)
         verb = files_put(home.stores, path, upload, content_type)
         return (yield from DISPATCHER.dispatch(home, verb, expected_version, command_id))
@@ -164,18 +168,22 @@ class FilesStore(ActorStore):
         """
         return (yield from self._send(lambda core: files_delete(core, path), expected_version, command_id))
 
-    @read
-    def grep(self, pattern: str, glob: str = "**", max_results: int = 50) -> Listing[GrepMatch]:
+    @looks
+    def grep(self, pattern: str, glob: str = "**", max_results: int = 50) -> Op[Listing[GrepMatch]]:
         """Returns lines that a pattern is found in, by path and line, at most `max_results` (1 to 100).
 
         `pattern` is a regular expression (of Rust's `regex`: linear time, so neither look-around nor back references),
         without regard to case; one that is none is taken literally. `glob` is matched with the whole path: `**` is any
         text, `*` any without a slash, `?` one character. Files of up to 1 MiB whose type is text are looked into,
-        those of the views too. O(files, and the bytes that are looked into).
+        those of the views too, as they are when it begins: one that is gone when its turn comes is passed over.
+        O(files, and the bytes that are looked into). It goes on a slice at a time, so that what is cancelled ends and
+        other reads have their turn.
 
         Errors:
-            InvalidCommand (`invalid-command`): an empty pattern, or `max_results` out of its range.
-            LimitExceeded (`limit-exceeded`): over 1,024 bytes of a pattern or glob.
+            InvalidCommand (`invalid-command`): an empty pattern, one that repeats so much that it takes over 1 MiB
+                when it is compiled (`(x{1,200}){1,200}`), or `max_results` out of its range.
+            LimitExceeded (`limit-exceeded`): over 1,024 bytes of a pattern or glob; over 2^28 steps of a search, whose
+                pattern repeats much and finds little: repeat less, or name fewer files by the glob.
 
         Example:
             >>> import treering
@@ -184,7 +192,11 @@ class FilesStore(ActorStore):
             >>> files.grep("BOB$")[0]
             GrepMatch(path='notes/today.md', line=2, text='call Bob')
         """
-        found, version = files_grep(self._core, pattern, glob, max_results)
+        core = self._core
+        search: GrepCore = yield Look(partial(files_grep, core, pattern, glob, max_results))
+        while (done := (yield Look(search.go_on))) is None:
+            pass
+        found, version = done
         return Listing([GrepMatch(path=path, line=line, text=text) for path, line, text in found], version)
 
     @stream
@@ -213,6 +225,34 @@ def _path_of(event: ActorEvent) -> str | None:
     return path
 
 
+_NO_VERSION: Final = 2**63 - 1
+
+
+def _expected(home: Home, path: str, expected_version: int | None, command_id: str | None) -> Op[None]:
+    """Raises `VersionConflict` where the commit would, unless the command was done before; the commit asks again."""
+    if not isinstance(expected_version, int) or expected_version < 0:
+        return
+    actual: int = (yield Look(partial(home.stores.actor, "files", ())))["version"]
+    if actual == expected_version:
+        return
+    if command_id is not None:
+        try:
+            # For a version that there never is: it does nothing, and tells whether the id is known.
+            yield from DISPATCHER.dispatch(home, files_delete(home.stores, path), _NO_VERSION, command_id)
+        except CommandMismatch:
+            return
+        except VersionConflict:
+            pass
+        else:
+            return
+    raise VersionConflict(
+        f"files of scope {home.scope} are at version {actual}, you expected {expected_version}; read them again and "
+        "decide anew",
+        expected=expected_version,
+        actual=actual,
+    )
+
+
 def _arrived(home: Home, path: str, content_type: str | None, data: FileData) -> Op[UploadedCore]:
     """Takes all of the bytes; what raises on the way leaves nothing."""
     if isinstance(data, str):
@@ -224,11 +264,13 @@ def _arrived(home: Home, path: str, content_type: str | None, data: FileData) ->
     )
     try:
         while True:
-            piece = yield Look(pieces)
+            piece = yield Look(pieces, theirs=True)
             if inspect.isawaitable(piece):
                 piece = yield piece
             if not isinstance(piece, bytes | bytearray | memoryview):
                 raise Invalid(f"files.put: the data for {path!r} gives {type(piece).__name__}; open it as binary")
+            if isinstance(piece, memoryview) and not piece.c_contiguous:
+                piece = piece.tobytes()
             if len(piece) == 0:
                 break
             yield Look(partial(incoming.write, piece))
@@ -245,7 +287,8 @@ _END: Final = b""
 def _pieces(data: FileData) -> Callable[[], Any]:
     """Returns what gives the next piece, or the promise of one; b"" at the end."""
     if isinstance(data, bytes | bytearray | memoryview):
-        view = memoryview(data).cast("B")
+        view = memoryview(data)
+        view = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
         offsets = iter(range(0, len(view), PIECE))
 
         def part() -> Any:
@@ -261,15 +304,20 @@ def _pieces(data: FileData) -> Callable[[], Any]:
         async def following() -> Any:
             # An empty piece is none, not the end.
             async for piece in follow:
-                if len(piece):
+                if not _is_empty(piece):
                     return piece
             return _END
 
         return following
-    if isinstance(data, Iterable):
+    if isinstance(data, Iterable) and not isinstance(data, Mapping):
         rest = iter(data)
-        return lambda: next((piece for piece in rest if len(piece)), _END)
+        return lambda: next((piece for piece in rest if not _is_empty(piece)), _END)
     raise Invalid(f"files.put: {type(data).__name__} is neither bytes, nor a binary file, nor an iterable of bytes")
+
+
+def _is_empty(piece: object) -> bool:
+    # What is none at all is told by who takes it.
+    return isinstance(piece, bytes | bytearray | memoryview) and len(piece) == 0
 
 
 SYNC.FilesStore = FilesStore

@@ -28,7 +28,8 @@ _TRIES: Final = 8
 
 def mirrored(home: Home, name: str, read: Callable[[], Any], receipt: Receipt[T]) -> Op[Receipt[T]]:
     """Returns the receipt of a command on a draft, with a warning if the mirror is not what the draft is now."""
-    warning = yield Look(lambda: attempt(home, name, read))
+    # A workspace of the caller's own may take its time.
+    warning = yield Look(lambda: attempt(home, name, read), theirs=True)
     return warned(receipt, warning)
 
 
@@ -49,8 +50,23 @@ def attempt(home: Home, name: str, read: Callable[[], Any]) -> str | None:
     return why and f"the draft is committed, but {name} in {home.workspace!r} does not mirror it: {why}"
 
 
+def forgotten(home: Home, name: str, read: Callable[[], Any]) -> str | None:
+    """Returns why the file still mirrors a draft of a scope that was erased; None if it does not."""
+    if home.workspace is None:
+        return None
+    try:
+        there = home.workspace.read(name)
+        if there is None or _owner(there) != _of(home):
+            return None
+        # The name may be in use again: then its draft is mirrored.
+        why = _bring(home, home.workspace, name, read)
+    except Exception as error:  # whatever a workspace raises: what is erased stays so
+        why = f"{type(error).__name__}: {error}"
+    return why and f"the scope is erased, but {name} in {home.workspace!r} still has its draft: {why}"
+
+
 def _bring(home: Home, workspace: Workspace, name: str, read: Callable[[], Any]) -> str | None:
-    owner = {"store": _place(home), "scope": home.scope}
+    owner = _of(home)
     for _ in range(_TRIES):
         draft = read()
         wanted = None if draft is None else _text(owner, draft)
@@ -67,6 +83,10 @@ def _bring(home: Home, workspace: Workspace, name: str, read: Callable[[], Any])
         else:
             workspace.replace(name, wanted)
     return "others kept changing it"
+
+
+def _of(home: Home) -> dict[str, str]:
+    return {"store": _place(home), "scope": home.scope}
 
 
 def _place(home: Home) -> str:

@@ -5,8 +5,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::types::PyList;
-use treering_actor::stores::files::{self, Content, Explorer, FilesKind, Incoming, Search, Shown};
+use pyo3::types::{PyInt, PyList};
+use treering_actor::stores::files::{
+    self, Content, Explorer, FilesKind, Grep, Incoming, Search, Shown,
+};
 use treering_actor::{ActorError, Blocks, Loaded, Reader, Receipt};
 use treering_store::Uploaded;
 
@@ -194,7 +196,35 @@ pub fn files_open<'py>(
 /// Path, number of the line, its text.
 type Line = (String, u64, String);
 
-/// (lines that were found, version).
+/// A search that goes on, until it is done.
+#[pyclass(frozen, name = "GrepCore", module = "treering._core")]
+pub struct GrepCore(Mutex<Option<Grep>>);
+
+#[pymethods]
+impl GrepCore {
+    /// Makes the next slice: (lines that were found, version) if that was the last, else None.
+    fn go_on(&self, py: Python<'_>) -> Result<Option<(Vec<Line>, u64)>> {
+        let done = py.detach(|| {
+            let mut grep = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match grep.as_mut() {
+                Some(going) => Ok(going.go_on()?.then(|| grep.take()).flatten()),
+                None => Err(CoreError::Invalid {
+                    what: "search",
+                    value: "done".to_owned(),
+                    rule: "it answers once",
+                }),
+            }
+        })?;
+        Ok(done.map(|grep| {
+            let (found, version) = grep.found();
+            let lines = found.into_iter();
+            let lines = lines.map(|one| (one.path, one.line, one.text)).collect();
+            (lines, version)
+        }))
+    }
+}
+
+/// Begins to look for a pattern in the files as they are.
 #[pyfunction]
 #[pyo3(signature = (stores, pattern, glob, max_results))]
 pub fn files_grep(
@@ -202,17 +232,18 @@ pub fn files_grep(
     stores: &StoresCore,
     pattern: Text,
     glob: Text,
-    max_results: i64,
-) -> Result<(Vec<Line>, u64)> {
-    let count = u64::try_from(max_results).unwrap_or_default();
+    max_results: &Bound<'_, PyInt>,
+) -> Result<GrepCore> {
+    // Larger or smaller than any number of ours is out of range all the same.
+    let count = max_results
+        .extract()
+        .map_err(|_| files::refused_results(&max_results.to_string()))?;
     // Compiled before anything is read.
     Search::new(&pattern, &glob, count)?;
-    let (found, version) = explored(py, stores, None, |explorer| {
+    let (grep, _) = explored(py, stores, None, |explorer| {
         explorer.grep(Search::new(&pattern, &glob, count)?)
     })?;
-    let found = found.into_iter();
-    let lines = found.map(|one| (one.path, one.line, one.text)).collect();
-    Ok((lines, version))
+    Ok(GrepCore(Mutex::new(Some(grep))))
 }
 
 /// The bytes of a file, as long as this is kept.

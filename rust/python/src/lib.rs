@@ -71,8 +71,8 @@ mod _core {
     use crate::erasing::{erase_scope, erasures, erasures_file, vacuum};
     #[pymodule_export]
     use crate::files::{
-        ContentCore, IncomingCore, UploadedCore, files_begin, files_delete, files_grep, files_list,
-        files_open, files_put, files_stat,
+        ContentCore, GrepCore, IncomingCore, UploadedCore, files_begin, files_delete, files_grep,
+        files_list, files_open, files_put, files_stat,
     };
     #[pymodule_export]
     use crate::messages::{decode_message, encode_message};

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use treering_block::Cid;
 use treering_store::upload::Held;
 
+use super::grep::Grep;
 use super::path::{self, VIEWS};
-use super::search::{Found, Search};
+use super::search::Search;
 use super::{Content, File, FilesKind, media};
 use crate::error::Result;
 use crate::kind::{Blocks, Kind};
@@ -137,22 +138,17 @@ impl Explorer {
         })
     }
 
-    /// Looks for lines in all text files.
+    /// Begins to look for lines in all text files, as they are now.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn grep(&self, mut search: Search) -> Result<Vec<Found>> {
-        for shown in self.list("")? {
-            if search.is_full() {
-                break;
-            }
-            let info = &shown.file.info;
-            if search.wants(info) {
-                let bytes = self.open(&shown)?.read_at(0, info.size)?;
-                search.look(&info.path, &bytes);
-            }
-        }
-        Ok(search.found())
+    pub fn grep(&self, search: Search) -> Result<Grep> {
+        Ok(Grep::new(
+            self.stores.clone(),
+            self.version(),
+            self.list("")?,
+            search,
+        ))
     }
 }
 

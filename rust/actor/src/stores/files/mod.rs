@@ -3,8 +3,10 @@
 //! `workflows/` and `scripts/` show what those stores hold ([`Explorer`]); what is written goes to this one alone.
 
 mod explorer;
+mod grep;
 mod media;
 mod path;
+mod pattern;
 mod search;
 
 use std::sync::Arc;
@@ -14,10 +16,12 @@ use treering_store::{BlockReader, Store, Upload, Uploaded};
 use treering_thread::command::Payload;
 
 pub use explorer::{Explorer, Shown};
+pub use grep::Grep;
 pub use media::TYPE_BYTES_MAX;
 pub use path::PATH_BYTES_MAX;
 pub use search::{
-    Found, LINE_CHARS_MAX, PATTERN_BYTES_MAX, RESULTS_MAX, SEARCHED_BYTES_MAX, Search,
+    Found, LINE_CHARS_MAX, PATTERN_BYTES_MAX, RESULTS_MAX, SEARCHED_BYTES_MAX, SLICE, STEPS_MAX,
+    Search, refused_results,
 };
 
 use super::shelf::{Shelf, Shelved, linked, message};

@@ -1,12 +1,12 @@
 //! `grep`: lines of text files that a pattern is found in.
 //!
-//! Promises: time linear in the text for any pattern, since the regex engine is; one file is in memory at a time.
+//! Promises: time is linear in the text for any pattern, and what a whole search costs is bounded: it ends with what it
+//! found, or with `LimitExceeded`. It is made in slices of some hundredths of a second, so whoever gave up need not wait.
 //! A glob is translated here, and matches a whole path: `**` any text, `*` any without a slash, `?` one character.
-
-use regex::{Regex, RegexBuilder};
 
 use super::media;
 use super::path::PATH_BYTES_MAX;
+use super::pattern::{Pattern, Refused};
 use crate::error::{ActorError, Result, within};
 use crate::messages::FileInfo;
 
@@ -18,8 +18,10 @@ pub const RESULTS_MAX: usize = 100;
 pub const PATTERN_BYTES_MAX: usize = 1024;
 /// Characters of a line that are given.
 pub const LINE_CHARS_MAX: usize = 1000;
-/// Bytes that a compiled pattern may take.
-const COMPILED_BYTES_MAX: usize = 1 << 20;
+/// Steps of a search: states of the pattern that are tried with a byte, where that is not one look-up for all of them.
+pub const STEPS_MAX: u64 = 1 << 28;
+/// Steps and bytes of one slice.
+pub const SLICE: u64 = 1 << 22;
 
 /// A line in which the pattern was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,20 +34,49 @@ pub struct Found {
     pub text: String,
 }
 
+/// A file that is looked into, and how far that is.
+#[derive(Debug)]
+pub struct Text {
+    path: String,
+    text: String,
+    at: usize,
+    line: u64,
+}
+
+impl Text {
+    /// A file. Bytes that are not UTF-8 stand as U+FFFD.
+    pub fn new(path: &str, bytes: &[u8]) -> Self {
+        Self {
+            path: path.to_owned(),
+            text: String::from_utf8_lossy(bytes).into_owned(),
+            at: 0,
+            line: 0,
+        }
+    }
+
+    /// The next line, with its end.
+    fn rest(&self) -> Option<&str> {
+        self.text.get(self.at..)?.split_inclusive('\n').next()
+    }
+}
+
 /// What is looked for, and where.
 #[derive(Debug)]
 pub struct Search {
-    pattern: Regex,
-    glob: Regex,
+    pattern: Pattern,
+    glob: Pattern,
     results_max: usize,
     found: Vec<Found>,
+    steps: u64,
+    slice: u64,
 }
 
 impl Search {
     /// `pattern`: a regular expression without regard to case, or, if it is none, the text itself.
     ///
     /// # Errors
-    /// `InvalidCommand` for an empty pattern, and for `results_max` outside 1 … [`RESULTS_MAX`]; `LimitExceeded`.
+    /// `InvalidCommand` for an empty pattern, for one that repeats too much, and for `results_max` outside
+    /// 1 … [`RESULTS_MAX`]; `LimitExceeded`.
     pub fn new(pattern: &str, glob: &str, results_max: u64) -> Result<Self> {
         if pattern.is_empty() {
             return Err(ActorError::invalid("pattern", pattern, "it is empty"));
@@ -54,27 +85,34 @@ impl Search {
         within("bytes of a glob", PATH_BYTES_MAX, glob.len())?;
         let count = usize::try_from(results_max).unwrap_or(usize::MAX);
         if !(1..=RESULTS_MAX).contains(&count) {
-            let rule = format!("it is from 1 to {RESULTS_MAX}");
-            return Err(ActorError::invalid(
-                "max_results",
-                &results_max.to_string(),
-                rule,
-            ));
+            return Err(refused_results(&results_max.to_string()));
         }
         Ok(Self {
             pattern: compile(pattern)?,
             glob: of_glob(glob)?,
             results_max: count,
             found: Vec::new(),
+            steps: 0,
+            slice: 0,
         })
     }
 
     /// Whether a file is looked into.
-    pub fn wants(&self, file: &FileInfo) -> bool {
-        !self.is_full()
-            && file.size <= SEARCHED_BYTES_MAX
-            && media::is_text(&file.content_type)
-            && self.glob.is_match(&file.path)
+    ///
+    /// # Errors
+    /// `LimitExceeded` after [`STEPS_MAX`].
+    pub fn wants(&mut self, file: &FileInfo) -> Result<bool> {
+        if self.is_full() || file.size > SEARCHED_BYTES_MAX || !media::is_text(&file.content_type) {
+            return Ok(false);
+        }
+        self.slice = self.slice.saturating_add(file.path.len() as u64);
+        loop {
+            let looked = self.glob.look(&file.path, SLICE);
+            self.spend(looked.steps)?;
+            if let Some(found) = looked.found {
+                return Ok(found);
+            }
+        }
     }
 
     /// Whether there is as much as was asked for.
@@ -82,21 +120,62 @@ impl Search {
         self.found.len() >= self.results_max
     }
 
-    /// Looks into a file. Bytes that are not UTF-8 stand as U+FFFD.
-    pub fn look(&mut self, path: &str, bytes: &[u8]) {
-        let text = String::from_utf8_lossy(bytes);
-        for (number, line) in (1..).zip(text.lines()) {
+    /// Begins a slice.
+    pub fn begin(&mut self) {
+        self.slice = 0;
+    }
+
+    /// Whether a slice is over.
+    pub fn is_over(&self) -> bool {
+        self.slice >= SLICE
+    }
+
+    /// Looks into a file, to the end of the slice; whether it is done with it.
+    ///
+    /// # Errors
+    /// `LimitExceeded` after [`STEPS_MAX`].
+    pub fn look(&mut self, text: &mut Text) -> Result<bool> {
+        while let Some(piece) = text.rest() {
             if self.is_full() {
-                return;
+                return Ok(true);
             }
-            if self.pattern.is_match(line) {
+            if self.is_over() {
+                return Ok(false);
+            }
+            let line = match piece.strip_suffix('\n') {
+                Some(line) => line.strip_suffix('\r').unwrap_or(line),
+                None => piece,
+            };
+            let looked = self.pattern.look(line, SLICE - self.slice);
+            self.spend(looked.steps)?;
+            let Some(found) = looked.found else {
+                return Ok(false);
+            };
+            if found {
                 self.found.push(Found {
-                    path: path.to_owned(),
-                    line: number,
+                    path: text.path.clone(),
+                    line: text.line + 1,
                     text: line.chars().take(LINE_CHARS_MAX).collect(),
                 });
             }
+            self.slice = self.slice.saturating_add(piece.len() as u64);
+            text.at += piece.len();
+            text.line += 1;
         }
+        Ok(true)
+    }
+
+    fn spend(&mut self, steps: u64) -> Result<()> {
+        self.slice = self.slice.saturating_add(steps);
+        self.steps = self.steps.saturating_add(steps);
+        if self.steps <= STEPS_MAX {
+            return Ok(());
+        }
+        Err(ActorError::LimitExceeded {
+            what: "steps of a search (repeat less in the pattern, or name fewer files by the glob)",
+            limit: STEPS_MAX,
+            actual: self.steps,
+        })
     }
 
     /// What was found, by file in the order in which they were looked into, and by line.
@@ -105,27 +184,24 @@ impl Search {
     }
 }
 
-fn compile(pattern: &str) -> Result<Regex> {
-    let build = |pattern: &str| {
-        RegexBuilder::new(pattern)
-            .case_insensitive(true)
-            .size_limit(COMPILED_BYTES_MAX)
-            .build()
+/// What is said of a number of results that can't be, as it was given.
+pub fn refused_results(told: &str) -> ActorError {
+    let rule = format!("it is from 1 to {RESULTS_MAX}");
+    ActorError::invalid("max_results", told, rule)
+}
+
+fn compile(pattern: &str) -> Result<Pattern> {
+    let compiled = match Pattern::new(pattern, true) {
+        Err(Refused::Syntax) => Pattern::new(&regex_syntax::escape(pattern), true),
+        compiled => compiled,
     };
-    let built = match build(pattern) {
-        Err(regex::Error::Syntax(_)) => build(&regex::escape(pattern)),
-        built => built,
-    };
-    built.map_err(|_| {
-        ActorError::invalid(
-            "pattern",
-            pattern,
-            "compiled it takes over 1 MiB: repeat less in it",
-        )
+    compiled.map_err(|_| {
+        let rule = "compiled it takes over 1 MiB: repeat less in it";
+        ActorError::invalid("pattern", pattern, rule)
     })
 }
 
-fn of_glob(glob: &str) -> Result<Regex> {
+fn of_glob(glob: &str) -> Result<Pattern> {
     let mut pattern = String::from("^(?s:");
     let mut rest = glob;
     while let Some(letter) = rest.chars().next() {
@@ -137,14 +213,15 @@ fn of_glob(glob: &str) -> Result<Regex> {
             '?' => (1, ".".to_owned()),
             other => (
                 other.len_utf8(),
-                regex::escape(other.encode_utf8(&mut [0; 4])),
+                regex_syntax::escape(other.encode_utf8(&mut [0; 4])),
             ),
         };
         pattern.push_str(&piece);
         rest = rest.get(taken..).unwrap_or_default();
     }
     pattern.push_str(")$");
-    Regex::new(&pattern).map_err(|_| ActorError::invalid("glob", glob, "it has too many wildcards"))
+    Pattern::new(&pattern, false)
+        .map_err(|_| ActorError::invalid("glob", glob, "it has too many wildcards"))
 }
 
 #[cfg(test)]
@@ -153,13 +230,27 @@ mod tests {
 
     fn search(pattern: &str, glob: &str, text: &str) -> Vec<(u64, String)> {
         let mut search = Search::new(pattern, glob, 100).unwrap();
-        search.look("a", text.as_bytes());
+        all_of(&mut search, "a", text.as_bytes());
         let lines = search.found().into_iter();
         lines.map(|found| (found.line, found.text)).collect()
     }
 
+    /// Looks into a file slice by slice, which are counted.
+    fn all_of(search: &mut Search, path: &str, bytes: &[u8]) -> u32 {
+        let mut text = Text::new(path, bytes);
+        for slices in 1.. {
+            search.begin();
+            if search.look(&mut text).unwrap() {
+                return slices;
+            }
+            assert!(search.is_over());
+        }
+        unreachable!()
+    }
+
     fn matches(glob: &str, path: &str) -> bool {
-        of_glob(glob).unwrap().is_match(path)
+        let looked = of_glob(glob).unwrap().look(path, u64::MAX);
+        looked.found.unwrap()
     }
 
     #[test]
@@ -190,6 +281,93 @@ mod tests {
     }
 
     #[test]
+    fn lines_end_as_they_do_elsewhere() {
+        let text = "a\r\nb\rc\n\r\n\nd\r";
+        let mut expected: Vec<(u64, String)> = Vec::new();
+        for (line, text) in (1..).zip(text.lines()) {
+            expected.push((line, text.to_owned()));
+        }
+        assert_eq!(search("^", "**", text), expected);
+    }
+
+    /// Both nest what is repeated; the one is refused, the other takes thousands of states beside each other.
+    const WORST: &str = "(x{1,50}){1,50}z";
+
+    #[test]
+    fn a_slice_is_bounded_for_any_pattern() {
+        let mut search = Search::new(WORST, "**", 1).unwrap();
+        let line = "x".repeat(3_000);
+        // Each byte is tried with some thousands of states.
+        assert!(all_of(&mut search, "a", line.as_bytes()) > 3);
+        assert!(search.found.is_empty());
+        assert!(all_of(&mut search, "a", format!("{line}z").as_bytes()) > 3);
+        assert_eq!(search.found.len(), 1);
+        // What is cheap costs what it reads: a slice takes lines of 4 MiB.
+        let mut search = Search::new("y", "**", 1).unwrap();
+        assert_eq!(
+            all_of(&mut search, "a", "x\n".repeat(SLICE as usize).as_bytes()),
+            2
+        );
+    }
+
+    #[test]
+    fn a_search_ends_whatever_its_pattern() {
+        for pattern in [
+            WORST,
+            "([xy]{1,60}z?){1,60}q",
+            r"(\w{1,4}\s*){1,4}z",
+            r"(x+x+)+y",
+            "(x*)*y",
+        ] {
+            let mut search = Search::new(pattern, "**", 1).unwrap();
+            let mut text = Text::new("a", "x".repeat(1 << 20).as_bytes());
+            search.steps = STEPS_MAX - SLICE;
+            let error = loop {
+                search.begin();
+                match search.look(&mut text) {
+                    Ok(true) => break None,
+                    Ok(false) => {}
+                    Err(error) => break Some(error),
+                }
+            };
+            match error {
+                Some(error) => assert!(error.to_string().contains("repeat less"), "{error}"),
+                // A DFA of few states: one look-up for each byte.
+                None => assert!(search.steps < STEPS_MAX, "{pattern}"),
+            }
+            assert!(pattern != WORST || search.steps > STEPS_MAX, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_last_step_that_is_allowed() {
+        let mut search = Search::new("a", "**", 1).unwrap();
+        search.spend(STEPS_MAX).unwrap();
+        let error = search.spend(1).unwrap_err();
+        assert!(matches!(
+            error,
+            ActorError::LimitExceeded {
+                limit: STEPS_MAX,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn globs_are_steps_too() {
+        let mut search = Search::new("a", &"*a".repeat(512), 1).unwrap();
+        let path = "a".repeat(1000) + "b";
+        let file = |number: u32| FileInfo {
+            path: format!("{number}{path}{number}"),
+            content_type: "text/plain".into(),
+            ..FileInfo::default()
+        };
+        let wants = (0..50).map(|number| search.wants(&file(number)));
+        assert!(wants.collect::<Result<Vec<_>>>().unwrap().contains(&false));
+        assert!(search.slice > 50 * 1000);
+    }
+
+    #[test]
     fn limits_of_a_search() {
         let refused = |pattern: &str, glob: &str, count| {
             Search::new(pattern, glob, count).unwrap_err().to_string()
@@ -200,7 +378,23 @@ mod tests {
         assert!(refused("a", "**", u64::MAX).contains("from 1 to 100"));
         assert!(refused(&"a".repeat(1025), "**", 1).contains("pattern"));
         assert!(refused("a", &"*".repeat(1025), 1).contains("glob"));
-        assert!(refused("((a{1000}){1000}){1000}", "**", 1).contains("repeat less"));
+        for large in [
+            "((a{1000}){1000}){1000}",
+            r"\w{100}",
+            "(x{1,200}){1,200}",
+            "a{99999}",
+        ] {
+            assert!(refused(large, "**", 1).contains("repeat less"), "{large}");
+        }
+        for taken in [
+            "a{1000}",
+            r"\w+@\w+\.\w{2,10}",
+            r"\b\p{Lu}\w*\b",
+            ".{0,100}",
+            WORST,
+        ] {
+            Search::new(taken, "**", 1).unwrap();
+        }
         Search::new(&"a".repeat(1024), &"a".repeat(1024), 100).unwrap();
         of_glob(&"*a".repeat(512)).unwrap();
         of_glob(&"?".repeat(1024)).unwrap();
@@ -239,24 +433,32 @@ mod tests {
 
     #[test]
     fn only_text_files_of_up_to_a_mebibyte_are_looked_into() {
-        let search = Search::new("a", "*.txt", 1).unwrap();
+        let mut search = Search::new("a", "*.txt", 1).unwrap();
         let file = |path: &str, size, content_type: &str| FileInfo {
             path: path.into(),
             size,
             content_type: content_type.into(),
             ..FileInfo::default()
         };
-        assert!(search.wants(&file("a.txt", SEARCHED_BYTES_MAX, "text/plain")));
-        assert!(!search.wants(&file("a.txt", SEARCHED_BYTES_MAX + 1, "text/plain")));
-        assert!(!search.wants(&file("a.txt", 1, "image/png")));
-        assert!(!search.wants(&file("b/a.txt", 1, "text/plain")));
+        assert!(
+            search
+                .wants(&file("a.txt", SEARCHED_BYTES_MAX, "text/plain"))
+                .unwrap()
+        );
+        assert!(
+            !search
+                .wants(&file("a.txt", SEARCHED_BYTES_MAX + 1, "text/plain"))
+                .unwrap()
+        );
+        assert!(!search.wants(&file("a.txt", 1, "image/png")).unwrap());
+        assert!(!search.wants(&file("b/a.txt", 1, "text/plain")).unwrap());
     }
 
     #[test]
     fn as_many_lines_as_asked_for_and_no_more_of_a_line_than_is_told() {
         let mut search = Search::new("x", "**", 3).unwrap();
-        search.look("a", "x\nx\n".as_bytes());
-        search.look("b", "x\nx\n".as_bytes());
+        all_of(&mut search, "a", "x\nx\n".as_bytes());
+        all_of(&mut search, "b", "x\nx\n".as_bytes());
         let found = search.found();
         assert_eq!(found.len(), 3);
         assert_eq!((found[2].path.as_str(), found[2].line), ("b", 1));
@@ -264,7 +466,7 @@ mod tests {
         assert_eq!(long.chars().count(), LINE_CHARS_MAX);
         assert_eq!(search_one("x\u{fffd}"), "x\u{fffd}");
         let mut search = Search::new("x", "**", 1).unwrap();
-        search.look("a", b"x\xff");
+        all_of(&mut search, "a", b"x\xff");
         assert_eq!(search.found()[0].text, "x\u{fffd}");
     }
 
