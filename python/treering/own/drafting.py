@@ -125,7 +125,7 @@ def committed(
                 lane = places[key].lane
                 with lane.turn:
                     lane.landed(chain, replace(left[key], head=left[key].shown.head) if written else None)
-        yield from _shown(drafted, answer)
+        yield from _shown(drafted, decisions, answer)
         return answer
     names = ", ".join("/".join((place.home.scope, *key[:1], *key[1])) for key, place in places.items())
     raise Overtaken(
@@ -170,11 +170,13 @@ def _decide_all(drafted: list[Drafted], known: Mapping[Key, Known[Any]]) -> list
     return decisions
 
 
-def _shown(drafted: list[Drafted], answer: dict[str, Any]) -> Op[None]:
-    for one in drafted:
+def _shown(drafted: list[Drafted], decisions: list[Decision], answer: dict[str, Any]) -> Op[None]:
+    for one, done in zip(drafted, decisions, strict=True):
         yield Look(one.core.landed)
         version, changed, loaded, *rest = answer["receipts"][one.index]
-        value = None if loaded is None else (yield Look(partial(one.place.folder.again, loaded))).state
+        value = done.after.state
+        if answer["replayed"]:
+            value = None if loaded is None else (yield Look(partial(one.place.folder.again, loaded))).state
         answer["receipts"][one.index] = (version, changed, value, *rest)
 
 

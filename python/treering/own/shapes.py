@@ -83,6 +83,8 @@ class Scalar:
 class Float:
     __slots__ = ()
 
+    type = float
+
     def put(self, value: Any, path: str) -> Any:
         if type(value) is int and -(2**53) <= value <= 2**53:
             return float(value)
@@ -159,6 +161,8 @@ class TupleOf:
         shapes = self._shapes(len(value)) if isinstance(value, tuple) else None
         if shapes is None:
             raise _wrong(path, value, "a tuple" if self.any_length else f"a tuple of {len(self.items)}")
+        if self.any_length and _are_plain(value, self.items[0]):
+            return list(value)
         return [
             shape.put(item, f"{path}[{index}]") for index, (shape, item) in enumerate(zip(shapes, value, strict=True))
         ]
@@ -167,6 +171,8 @@ class TupleOf:
         shapes = self._shapes(len(stored)) if isinstance(stored, list) else None
         if shapes is None:
             raise Unreadable(f"{path} is no list of that length")
+        if self.any_length and _are_plain(stored, self.items[0]):
+            return tuple(stored)
         pairs = enumerate(zip(shapes, stored, strict=True))
         return tuple(shape.take(item, f"{path}[{index}]", opener) for index, (shape, item) in pairs)
 
@@ -178,22 +184,45 @@ class MappingOf:
     def put(self, value: Any, path: str) -> Any:
         if not isinstance(value, Mapping) or isinstance(value, MapCore):
             raise _wrong(path, value, "a mapping")
-        for key in value:
-            if type(key) is not str:
-                raise _wrong(path, value, "a mapping with keys of str")
-        # In the order in which DAG-CBOR has them, and so in which they are read back.
-        return {key: self.inner.put(value[key], f"{path}[{key!r}]") for key in sorted(value, key=_stored_order)}
+        if not _are_all(value, str):
+            raise _wrong(path, value, "a mapping with keys of str")
+        ordered = {key: value[key] for key in _in_stored_order(value)}
+        if _are_plain(ordered.values(), self.inner):
+            return ordered
+        return {key: self.inner.put(item, f"{path}[{key!r}]") for key, item in ordered.items()}
 
     def take(self, stored: Any, path: str, opener: Opener) -> Any:
         if not isinstance(stored, dict):
             raise Unreadable(f"{path} is no map")
+        if _are_plain(stored.values(), self.inner):
+            return Fixed(stored)
         return Fixed({key: self.inner.take(item, f"{path}[{key!r}]", opener) for key, item in stored.items()})
+
+
+def _in_stored_order(keys: Iterable[str]) -> list[str]:
+    """Keys in the order in which DAG-CBOR has them, and so in which they are read back: the shorter first, by bytes."""
+    ordered = list(keys)
+    if "".join(ordered).isascii():
+        ordered.sort()
+        ordered.sort(key=len)
+    else:
+        ordered.sort(key=_stored_order)
+    return ordered
 
 
 def _stored_order(key: str) -> tuple[int, bytes]:
     # What is no Unicode is refused with the rest, when it is encoded.
     encoded = key.encode("utf-8", "surrogatepass")
     return len(encoded), encoded
+
+
+def _are_all(values: Iterable[Any], kind: type) -> bool:
+    return set(map(type, values)) <= {kind}
+
+
+def _are_plain(values: Iterable[Any], shape: Shape) -> bool:
+    """Whether they are stored as they are; else each is looked at by itself."""
+    return isinstance(shape, Scalar | Float) and _are_all(values, shape.type)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ _LOOKS_ASIDE: Final = (
 class Watch:
     """A block in which calls are looked at, on this thread."""
 
-    __slots__ = ("_before", "_chances", "_collects", "seen")
+    __slots__ = ("_before", "_chances", "_collects", "_looks", "seen")
 
     def __init__(self, chance: random.Random | None = None) -> None:
         self.seen: str | None = None
@@ -63,14 +63,18 @@ class Watch:
 
     def __enter__(self) -> None:
         self._before, self._collects = sys.getprofile(), gc.isenabled()
-        # What runs with a collection of Python's is nobody's doing here.
-        gc.disable()
-        sys.setprofile(self._look)
+        # A profiler that is written in C could not be put back: then nothing is looked at.
+        self._looks = self._before is None or callable(self._before)
+        if self._looks:
+            # What runs with a collection of Python's is nobody's doing here.
+            gc.disable()
+            sys.setprofile(self._look)
 
     def __exit__(self, *_: object) -> None:
-        sys.setprofile(self._before)
-        if self._collects:
-            gc.enable()
+        if self._looks:
+            sys.setprofile(self._before)
+            if self._collects:
+                gc.enable()
 
     def _look(self, frame: Any, event: str, called: Any) -> None:
         if event == "call" and frame.f_code is _SEED and frame.f_locals.get("a") is not None:
