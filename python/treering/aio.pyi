@@ -55,7 +55,7 @@ from treering.source_event import Gap, Source, SourceEvent
 from treering.step import NOW, AtMs, Step, StepLike, StepPlace, StepRef
 from treering.store import Reachable
 from treering.stores._dispatch import ScopeResolver
-from treering.stores.actor import ActorInfo, ActorState, ScopeEvent
+from treering.stores.actor import ActorState, ScopeEvent
 from treering.stores.drafts import (
     AgentsDraft,
     ChatsDraft,

@@ -36,11 +36,12 @@ from treering.projections import Projection, ProjectionInfo, View
 from treering.projections import listed as listed_projections
 from treering.scope_diff import ScopeDiff, diff_of
 from treering.scope_verify import ScopeVerifyReport, verified
-from treering.stores.actor import ActorHandle, ActorInfo, ScopeEvent, listed, newest_first
+from treering.stores.actor import ActorHandle, ScopeEvent, listed, newest_first
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.connectors import ConnectorsStore
 from treering.stores.files import FilesStore
+from treering.stores.info import ActorInfo
 from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
 from treering.stores.roles import RolesStore

@@ -4,6 +4,7 @@
 - ```console blocks: each `$ command` line runs in bash with the environment's programs on PATH; the lines
   under it are what it prints (standard output and error together). Lines without a `$` before them are shown
   to people only; a `$ command` with nothing under it must merely succeed. A trailing `\\` continues a command.
+- `examples/` is there, as in a checkout.
 - `…` in expected output stands for any text, on its own line for any number of lines.
 - `<!-- not run: reason -->` on the line before a block leaves it out; the reason is required.
 
@@ -67,6 +68,8 @@ def run(path: Path, folder: Path) -> int:
     namespace: dict[str, object] = {"__name__": "__main__"}
     printed: str | None = None
     ran = 0
+    if not (folder / "examples").exists():
+        (folder / "examples").symlink_to(Path(__file__).resolve().parents[2] / "examples")
     for block in blocks(path.read_text(encoding="utf-8")):
         where = f"{path.name}:{block.line}"
         if block.language == "text" and block.follows and printed is not None:

@@ -60,6 +60,35 @@ def test_whichever_scope_it_is(store: Store) -> None:
         store.scoped(TENANT.get).own(Ticket, " ").get()
 
 
+def test_the_resolver_is_asked_once_a_call(store: Store) -> None:
+    asked: list[None] = []
+
+    def resolver() -> str:
+        asked.append(None)
+        return "alice"
+
+    ticket = store.scoped(resolver).own(Ticket, "T-1")
+    for number, call in enumerate(
+        (
+            lambda: ticket.send(Open("a")),
+            ticket.get,
+            lambda: ticket.at(1),
+            ticket.info,
+            lambda: list(ticket.history()),
+            lambda: next(ticket.watch(0)),
+            lambda: next(ticket.states()),
+            lambda: ticket.version_at(datetime(2970, 1, 1, tzinfo=UTC)),
+            ticket.verify,
+            ticket.rebuild,
+            lambda: ticket.trim(keep=1),
+            ticket.delete,
+        ),
+        start=1,
+    ):
+        call()
+        assert len(asked) == number
+
+
 def test_whichever_scope_it_is_awaited(tmp_path: Path) -> None:
     async def life() -> None:
         async with aio.open(tmp_path / "s") as store:

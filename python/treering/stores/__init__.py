@@ -6,13 +6,14 @@ happens if the actor is at another one) and `command_id` (the same again answers
 """
 
 from treering.stores._dispatch import ScopeResolver
-from treering.stores.actor import ActorHandle, ActorInfo, ActorState, ScopeEvent
+from treering.stores.actor import ActorHandle, ActorState, ScopeEvent
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.connectors import ConnectorsStore
 from treering.stores.drafts import ReceiptDraft
 from treering.stores.files import FileData, FilesStore, GrepMatch
 from treering.stores.history import ActorEvent
+from treering.stores.info import ActorInfo
 from treering.stores.listing import Catalog, Listing, Messages
 from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
