@@ -23,6 +23,7 @@ from functools import wraps
 from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 from treering._core import Pending, Watch
+from treering._deciding import expect_none
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,6 +64,7 @@ def verb(body: Callable[P, Op[T]]) -> Callable[P, T]:
 
     @wraps(body)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        expect_none(body.__qualname__)
         return drive(body(*args, **kwargs))
 
     return _marked(call, "verb", body)
@@ -100,6 +102,7 @@ def pump(body: Callable[P, Pump[T]]) -> Callable[P, Iterator[T]]:
 
     @wraps(body)
     def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        expect_none(body.__qualname__)
         return _pumped(body(*args, **kwargs))
 
     return _marked(call, "pump", body)

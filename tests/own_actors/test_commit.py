@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tickets import Close, Note, Noted, Notes, Open, Opened, Ticket, TicketState
+from tickets import Close, Note, Noted, Notes, Open, Opened, Ticket, TicketState, elsewhere
 
 import treering
 from treering import CommandMismatch, Invalid, Overtaken, Rejected, Scope, Store, VersionConflict
@@ -78,7 +78,7 @@ def test_a_commit_is_decided_again_when_others_came_between(tmp_path: Path, monk
                 chances.add(context.random.getrandbits(64))
                 if times[0]:
                     times[0] -= 1
-                    rival.send(Note(f"theirs {times[0]}"))
+                    elsewhere(lambda: rival.send(Note(f"theirs {times[0]}")))
             return decide(self, state, command, context)  # type: ignore[arg-type]
 
         monkeypatch.setattr(Ticket, "decide", slow)
@@ -120,7 +120,7 @@ def test_a_commit_that_others_always_come_before(tmp_path: Path, monkeypatch: py
         def slow(self: Ticket, state: TicketState, command: object, context: treering.ActorContext) -> object:
             if isinstance(command, Close):
                 tries[0] += 1
-                rival.send(Note("theirs"))
+                elsewhere(lambda: rival.send(Note("theirs")))
             return decide(self, state, command, context)  # type: ignore[arg-type]
 
         monkeypatch.setattr(Ticket, "decide", slow)

@@ -2,16 +2,21 @@
 theirs."""
 
 import datetime as dt
+import io
 import logging
 import os
+import pathlib
 import random
 import secrets
+import socket
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, make_dataclass
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +26,7 @@ from treering import ImpureDecider, Invalid, Rejected, Settings, testing
 from treering.testing import given
 
 CALLS: list[int] = []
+COUNT = count()
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,18 @@ class Kept:
 
 
 NAMES: dict[str, Any] = {
-    **{module.__name__: module for module in (logging, os, random, secrets, time, uuid, treering)},
+    **{
+        module.__name__: module
+        for module in (io, logging, os, pathlib, random, secrets, socket, threading, time, uuid, treering)
+    },
     "dt": dt,
     "CALLS": CALLS,
+    "SEEDED": random.Random(3),
+    "OPENED": Path(__file__).open(),  # noqa: SIM115 - it stands open while somebody decides
+    "HOME": testing.memory().scope("alice"),
 }
+exec("import time\ndef helper(): return time.time() > 0", helpers := {"__name__": "logging_helpers"})
+NAMES["helper"] = helpers["helper"]
 
 
 class Doer(treering.Actor[Kept, Do, Done]):
@@ -63,6 +77,9 @@ class Doer(treering.Actor[Kept, Do, Done]):
         return Kept(state.count + 1, what)
 
 
+NAMES["Doer"] = Doer
+
+
 IMPURE = {
     "time.time()": "time.time",
     "time.time_ns()": "time.time_ns",
@@ -73,7 +90,27 @@ IMPURE = {
     "dt.date.today().year": "date.today",
     "random.random() > 2": "random.random",
     "random.randint(1, 1)": "random.",
-    "random.Random(3).random()": "random.",
+    "random.Random().random() > 2": "random.",
+    "SEEDED.random() > 2": "random.random",
+    "random.SystemRandom().random() > 2": "urandom",
+    "time.strftime('%Y')": "time.strftime",
+    "time.ctime()": "time.ctime",
+    "time.asctime()": "time.asctime",
+    "time.clock_gettime(0) > 0": "time.clock_gettime",
+    "time.clock_gettime_ns(0) > 0": "time.clock_gettime_ns",
+    "helper()": "time.time",
+    "os.getrandom(1) and 1": "os.getrandom",
+    "os.close(os.open(os.devnull, 0))": "os.open",
+    "os.stat('.').st_uid": "os.stat",
+    "len(os.listdir('.')) and 1": "os.listdir",
+    "pathlib.Path('.').exists()": "os.stat",
+    "pathlib.Path(os.devnull).read_text()": "open",
+    "OPENED.read()": "read",
+    "os.getpid()": "os.getpid",
+    "socket.gethostname()": "socket.gethostname",
+    "threading.Thread(target=int).start()": "start_new_thread",
+    "len(HOME.memory.get())": "of a store",
+    "HOME.own(Doer, 'other').info().version": "of a store",
     "uuid.uuid4().version": "urandom",
     "len(os.urandom(3))": "urandom",
     "len(secrets.token_hex())": "urandom",
@@ -89,6 +126,14 @@ FINE = [
     "dt.datetime.fromtimestamp(context.at_ms / 1000, dt.UTC).isoformat()",
     "logging.getLogger('x').debug('said')",
     "sorted({'a', 'b'})",
+    "random.Random(3).random()",
+    "random.Random('a text').choice('abc')",
+    "random.Random(context.at_ms).sample(range(9), 3)",
+    "str(pathlib.PurePosixPath('/a') / 'b' / '..')",
+    "os.path.join(os.path.normpath('a/../b'), 'c')",
+    "__import__('colorsys').rgb_to_hls(0, 0, 0)",
+    "io.StringIO('a').read()",
+    "dt.datetime(2026, 1, 2).strftime('%d.%m.%Y')",
 ]
 
 
@@ -218,9 +263,68 @@ def test_development_is_a_setting() -> None:
     testing.memory(settings=Settings()).scope("a").own(Doer).send(Do("time.time()"))
 
 
-def test_a_decider_that_sends() -> None:
-    store = treering.memory()
-    with pytest.raises(ImpureDecider, match="answer events instead"):  # noqa: PT012
-        NAMES["Do"], NAMES["HERE"] = Do, store.scope("alice").own(Doer, "a")
-        store.scope("alice").own(Doer, "a").send(Do("HERE.send(Do('1'))"))
-    assert store.scope("alice").own(Doer, "a").get().version == 0
+def writes(scope: treering.Scope) -> dict[str, Callable[[], object]]:
+    def in_a_commit() -> None:
+        with scope.commit() as c:
+            c.memory.add("k", "v")
+
+    doer, other = scope.own(Doer, "a"), scope.own(Doer, "b")
+    return {
+        "its own": lambda: doer.send(Do("1")),
+        "another one": lambda: other.send(Do("1")),
+        "trim": lambda: doer.trim(keep=0),
+        "rebuild": doer.rebuild,
+        "delete": doer.delete,
+        "memory": lambda: scope.memory.add("k", "v"),
+        "files": lambda: scope.files.put("a", b"b"),
+        "a commit": in_a_commit,
+        "a thread": lambda: scope.threads.start("t"),
+        # Who decides has the turn for which it waits.
+        "get": lambda: doer.get().version,
+        "get another one": lambda: other.get().version,
+    }
+
+
+@pytest.mark.parametrize("method", ["decide", "evolve"])
+@pytest.mark.parametrize("what", writes(testing.memory().scope("alice")))
+@pytest.mark.parametrize("development", [False, True])
+def test_nothing_is_written_by_who_decides(what: str, method: str, development: bool) -> None:
+    """Nor is an actor of one's own read: two that read each other would wait for each other."""
+    store = treering.memory(settings=Settings(development=development))
+    scope = store.scope("alice")
+    doer = scope.own(Doer, "a")
+    doer.send(Do("1"))
+    commits = len(list(store.journal()))
+    NAMES["IT"] = writes(scope)[what]
+    with pytest.raises(ImpureDecider) as impure:
+        doer.send(Do("IT()" if method == "decide" else "evolve: IT()"))
+    assert impure.value.attributes == {"actor": "x.doer", "method": method}
+    assert len(list(store.journal())) == commits
+    # Nothing is left of it: the actor goes on, and this thread writes.
+    assert (doer.get().version, doer.send(Do("1")).version) == (1, 2)
+    assert scope.memory.add("k", "v").changed
+
+
+def test_a_default_that_changes() -> None:
+    """What an actor begins with is stored nowhere, nor what a field is that an old event lacks."""
+
+    def made(state: type, event: type) -> None:
+        class Wrong(treering.Actor[state, Do, event]):  # type: ignore[valid-type]
+            kind = "wrong"
+
+            def decide(self, state: Any, command: Do, context: treering.ActorContext) -> None:
+                return None
+
+            def evolve(self, state: Any, event: Any) -> Any:
+                return state
+
+    for factory in (lambda: uuid.uuid4().hex, lambda: str(next(COUNT)), lambda: str(time.time() > 0)):
+        odd = make_dataclass("Odd", [("a", int, 1), ("id", str, field(default_factory=factory))], frozen=True)
+        with pytest.raises(Invalid, match=r"begins with something else each time|time\.time"):
+            made(odd, Done)
+        with pytest.raises(Invalid, match=r"has another default each time|time\.time"):
+            made(Kept, odd)
+        # A command is made by who sends it.
+        treering.Actor[Kept, odd, Done]  # type: ignore[valid-type]
+    with pytest.raises(Invalid, match=r"Odd\.id begins with something else each time \(os\.urandom\)"):
+        made(make_dataclass("Odd", [("id", str, field(default_factory=lambda: uuid.uuid4().hex))], frozen=True), Done)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal
@@ -130,3 +131,20 @@ class Ticket(treering.Actor[TicketState, Open | Note | Notes | Close, Opened | N
                 )
             case Closed():
                 return replace(state, status="closed")
+
+
+def elsewhere(call: Callable[[], object]) -> None:
+    """Does something on another thread, and waits for it: what somebody else does while this one decides."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]

@@ -22,7 +22,7 @@ from treering.errors import Corrupt, Invalid, NotFound, Overtaken, Rejected
 from treering.own.folding import Known
 from treering.own.lanes import Place, place_of
 from treering.own.rules import Actor, Command, Event, State
-from treering.own.sending import PATIENT, TRIES, Decision, decide, pause, turn_of
+from treering.own.sending import PATIENT, TRIES, Decision, decide, pause
 from treering.stores.drafts import Drafting, ReceiptDraft
 
 
@@ -45,7 +45,7 @@ class OwnDraft(Generic[State, Command, Event]):
             On leaving the block, Overtaken (`overtaken`): other processes changed one of the actors each of the 100
             times that the commit was decided.
         """
-        name, given = self._place.folder.rules.given(command)
+        name, given, command = self._place.folder.rules.given(command)
         core = self._place.folder.core.command(name, given)
         index = self._commit._verb(core.verb(), expected_version)
         self._commit._decide_later(Drafted(self._place, command, core, index))
@@ -125,7 +125,7 @@ def committed(
                 lane = places[key].lane
                 with lane.turn:
                     lane.landed(chain, replace(left[key], head=left[key].shown.head) if written else None)
-        yield from _shown(drafted, answer)
+        yield from _shown(drafted, decisions, answer)
         return answer
     names = ", ".join("/".join((place.home.scope, *key[:1], *key[1])) for key, place in places.items())
     raise Overtaken(
@@ -170,11 +170,13 @@ def _decide_all(drafted: list[Drafted], known: Mapping[Key, Known[Any]]) -> list
     return decisions
 
 
-def _shown(drafted: list[Drafted], answer: dict[str, Any]) -> Op[None]:
-    for one in drafted:
+def _shown(drafted: list[Drafted], decisions: list[Decision], answer: dict[str, Any]) -> Op[None]:
+    for one, done in zip(drafted, decisions, strict=True):
         yield Look(one.core.landed)
         version, changed, loaded, *rest = answer["receipts"][one.index]
-        value = None if loaded is None else (yield Look(partial(one.place.folder.again, loaded))).state
+        value = done.after.state
+        if answer["replayed"]:
+            value = None if loaded is None else (yield Look(partial(one.place.folder.again, loaded))).state
         answer["receipts"][one.index] = (version, changed, value, *rest)
 
 
@@ -183,5 +185,5 @@ def _turns(places: Iterable[Place]) -> Iterator[None]:
     """Has the turn of each lane; always in one order, so that no two wait for each other."""
     with ExitStack() as turns:
         for place in sorted(places, key=lambda place: id(place.lane)):
-            turns.enter_context(turn_of(place.folder, place.lane))
+            turns.enter_context(place.lane.turn)
         yield

@@ -2,22 +2,24 @@
 
 Promises: a state is the fold of the events that are kept, whatever was remembered; what is remembered counts only for
 just that log. Reads a snapshot and at most 16 events, or all events where no snapshot is of these rules.
+Never: a state is stored, as a snapshot or as what history begins with, by rules that did not know all that it is of:
+others would lose what they do not know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 from treering._core import Cid, OwnCommandCore, OwnCore, OwnLoadedCore
 from treering._session import Home
 from treering.codec import encode
-from treering.errors import Corrupt, HistoryTrimmed, Invalid, NewerSchema, NotFound
+from treering.errors import Corrupt, HistoryTrimmed, NewerSchema, NotFound
 from treering.map import Map
 from treering.own.classes import note_class
-from treering.own.fields import Opener
 from treering.own.rules import Actor, Rules, rules_of
+from treering.own.shapes import Opener
 from treering.vector import Vector
 
 State = TypeVar("State")
@@ -42,6 +44,10 @@ class Known(Generic[State]):
     head: Cid | None
     basis: Cid | None
     """The snapshot that its collections hang on."""
+    newest_fold: int
+    """The fold of the newest state that is stored, whoever made it; 0 if there is none."""
+    unknown: str | None
+    """What these rules did not know of what it was folded of; None: they knew all."""
 
 
 class Folder:
@@ -92,20 +98,23 @@ class Folder:
         """Returns what was loaded, folded; from what is known, if that is of the same log."""
         rules = self.rules
         start, since = loaded.start, loaded.since
+        newest_fold = 0 if start is None else start[2]
         safe = known is not None and (not rules.state.has_collections or known.basis == loaded.basis)
         if known is not None and safe and known.head == loaded.head and known.version == loaded.version:
-            return Known(known.state, known.version, loaded.at_ms, known.snapshot, loaded, loaded.head, loaded.basis)
+            return replace(known, at_ms=loaded.at_ms, shown=loaded, basis=loaded.basis, newest_fold=newest_fold)
         # A state where history begins is all that there is, whoever made it.
         if start is not None and start[0] != loaded.base and (start[2], start[3]) != (rules.fold, rules.schema):
             start, since = self.core.beginning(loaded), None
+        unknown: str | None = None
         if start is None:
             state, version, snapshot = rules.initial(), loaded.base, loaded.base
         else:
             version, entry, _, schema, fields = start
             snapshot = version
             if known is not None and safe and since is not None and _leads_to(known, version, entry, since):
-                state, version = known.state, known.version
+                state, version, unknown = known.state, known.version, known.unknown
             else:
+                unknown = rules.unknown_state(schema, fields)
                 state = rules.read_state(schema, fields, self.opener)
         if since is None:
             rows: Iterable[Any] = self._pages(version + 1, loaded.version)
@@ -113,6 +122,7 @@ class Folder:
             rows = since
         for number, _, type_name, schema, fields in rows:
             if number > version:
+                unknown = unknown or rules.unknown_event(type_name, schema, fields)
                 event = rules.read_event(type_name, schema, fields, self.opener)
                 state, version = self.evolved(state, event, number), number
         if version != loaded.version:
@@ -121,16 +131,24 @@ class Folder:
                 what="actor",
                 which=rules.kind,
             )
-        return Known(state, version, loaded.at_ms, snapshot, loaded, loaded.head, loaded.basis)
+        return Known(state, version, loaded.at_ms, snapshot, loaded, loaded.head, loaded.basis, newest_fold, unknown)
 
     def from_events(self, loaded: OwnLoadedCore) -> Known[Any]:
         """Returns what was loaded, folded of where history begins and the events alone."""
         rules = self.rules
         start = self.core.beginning(loaded)
+        unknown = None if start is None else rules.unknown_state(start[3], start[4])
         state = rules.initial() if start is None else rules.read_state(start[3], start[4], self.opener)
         for number, _, type_name, schema, fields in self._pages(loaded.base + 1, loaded.version):
+            unknown = unknown or rules.unknown_event(type_name, schema, fields)
             state = self.evolved(state, rules.read_event(type_name, schema, fields, self.opener), number)
-        return Known(state, loaded.version, loaded.at_ms, loaded.base, loaded, loaded.head, loaded.basis)
+        fold = 0 if start is None else start[2]
+        return Known(state, loaded.version, loaded.at_ms, loaded.base, loaded, loaded.head, loaded.basis, fold, unknown)
+
+    def may_store(self, known: Known[Any]) -> bool:
+        """Whether a state may be stored for all who have the class: not by rules that did not know all that it is of,
+        nor in the place of one that later rules made."""
+        return known.unknown is None and known.newest_fold <= self.rules.fold
 
     def verify_snapshot(self) -> None:
         """Compares the newest snapshot with what the events before it make.
@@ -140,11 +158,15 @@ class Folder:
         """
         rules = self.rules
         start = self.core.load(None).start
-        # What other rules made, or who knows later events, is not what these rules make.
+        # What other rules made, or who knows more of the events, is not what these rules make.
         if start is None or (start[2], start[3]) != (rules.fold, rules.schema):
             return
         then = self.from_events(self.core.load(start[0]))
-        if encode(start[4]) != encode(rules.put_state(then.state)):
+        if then.unknown is not None or rules.unknown_state(start[3], start[4]) is not None:
+            return
+        # As it is read: a field that it lacks has its default.
+        stored = rules.put_state(rules.read_state(start[3], start[4], self.opener))
+        if encode(stored) != encode(rules.put_state(then.state)):
             raise Corrupt(
                 f"{rules.kind}/{'/'.join(self.parts)} is corrupt at version {start[0]}: its snapshot is not what the "
                 f"events make; if {rules.name}.evolve was changed, count {rules.name}.fold up, else rebuild it",
@@ -161,6 +183,7 @@ class Folder:
                 return loaded.version
             self._expect_known(loaded)
             known = self.from_events(loaded)
+            self._expect_all_known(known)
             if self.core.put_model(loaded.head, loaded.version, self.folded_for_store(known.state)):
                 return loaded.version
 
@@ -170,20 +193,46 @@ class Folder:
         Errors:
             NewerSchema (`newer-schema`): the log holds what a later version of the class wrote.
         """
+        # What is newer than that says, too, that there are later versions of the class.
+        newest = self.core.load(None)
+        self._expect_known(newest)
         if loaded is None:
             return None
-        self._expect_known(loaded)
-        return self.folded_for_store(self.folded(loaded, None).state)
+        known = self.folded(loaded, None)
+        self._expect_all_known(known)
+        fold = max(known.newest_fold, 0 if newest.start is None else newest.start[2])
+        if fold > self.rules.fold:
+            raise self._newer(
+                f"its newest state was made by fold {fold}, {self.rules.name} has {self.rules.fold}: what it does not "
+                "fold would be lost with the events; use the class that does, or rebuild() the actor first if this one "
+                "is to stay",
+                fold,
+                self.rules.fold,
+            )
+        return self.folded_for_store(known.state)
+
+    def _expect_all_known(self, known: Known[Any]) -> None:
+        if known.unknown is not None:
+            schema, name = self.rules.schema, self.rules.name
+            raise self._newer(
+                f"{name} does not know {known.unknown}, and would lose what it did; use the class that wrote it, or if "
+                f"it was left out on purpose, count {name}.schema up",
+                schema,
+                schema,
+            )
+
+    def _newer(self, why: str, found: int, supported: int) -> NewerSchema:
+        which = "/".join((self.rules.kind, *self.parts))
+        return NewerSchema(f"{which}: {why}", actor=self.rules.kind, found=found, supported=supported)
 
     def _expect_known(self, loaded: OwnLoadedCore) -> None:
         rules = self.rules
         if loaded.schema > rules.schema:
-            raise NewerSchema(
-                f"{rules.kind} was written with schema {loaded.schema}, {rules.name} has {rules.schema}: who does not "
-                "know all events would lose what they did",
-                actor=rules.kind,
-                found=loaded.schema,
-                supported=rules.schema,
+            raise self._newer(
+                f"it was written with schema {loaded.schema}, {rules.name} has {rules.schema}: who does not know all "
+                "events would lose what they did",
+                loaded.schema,
+                rules.schema,
             )
 
     def shown(self, type_name: str, schema: int, fields: Any) -> Any:
@@ -195,16 +244,10 @@ class Folder:
         if event is None:
             return state
         try:
-            after = self.rules.actor.evolve(state, event)
+            return self.rules.evolve(state, event)
         except Exception as error:
             error.add_note(f"{self.rules.name}.evolve, version {version} of {self.rules.kind}/{'/'.join(self.parts)}")
             raise
-        if type(after) is not self.rules.state.type:
-            raise Invalid(
-                f"{self.rules.name}.evolve answered {after!r:.64}; it answers a {self.rules.state.type.__name__}",
-                field="evolve",
-            )
-        return after
 
     def _pages(self, first: int, last: int) -> Iterator[Any]:
         while first <= last:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic
 
 from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
+from treering._deciding import expect_none
 from treering._family import SYNC, Family
 from treering._session import Address, Home
 from treering.errors import Corrupt, HistoryTrimmed, Invalid, NotFound
@@ -77,7 +78,8 @@ class OwnActor(Generic[State, Command, Event]):
             InvalidCommand (`invalid-command`): it is no command of this actor, or a field is not what it says; `field`.
             VersionConflict (`version-conflict`), CommandMismatch (`command-mismatch`): as everywhere.
             Overtaken (`overtaken`): other processes changed the actor each of the 100 times that it was decided.
-            ImpureDecider (`impure-decider`): in development mode, `Settings(development=True)`.
+            ImpureDecider (`impure-decider`): `decide` or `evolve` writes to a store, or, in development mode,
+                `Settings(development=True)`, is not pure otherwise.
             NewerSchema (`newer-schema`): the log holds what a later version of the class wrote.
             Invalid (`invalid`), LimitExceeded (`limit-exceeded`): `decide` or `evolve` answered what can't be stored.
         """
@@ -91,7 +93,10 @@ class OwnActor(Generic[State, Command, Event]):
 
         Errors:
             Corrupt (`corrupt`): its log can't be read, or not as this class has it.
+            ImpureDecider (`impure-decider`): it is a `decide` or an `evolve` that asks.
         """
+        # Whoever decides has the actor's turn, for which this waits.
+        expect_none("OwnActor.get")
         at = self._at()
         known = at.folder.now(at.lane.settled)
         at.lane.note(known)
@@ -198,6 +203,7 @@ class OwnActor(Generic[State, Command, Event]):
             Corrupt (`corrupt`): an event can't be read.
             NewerSchema (`newer-schema`): the log holds what a later version of the class wrote.
         """
+        expect_none("OwnActor.rebuild")
         return self._at().folder.rebuild()
 
     @verb

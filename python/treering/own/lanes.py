@@ -24,13 +24,11 @@ LANES_MAX: Final = 1_024
 class Lane:
     """One actor's."""
 
-    __slots__ = ("_chain", "_flying", "_settled", "_tip", "owner", "turn")
+    __slots__ = ("_chain", "_flying", "_settled", "_tip", "turn")
 
     def __init__(self) -> None:
         self.turn = threading.Lock()
         """Who has it decides; all else here is for who has it."""
-        self.owner: int | None = None
-        """The thread that decides."""
         self._tip: Known[Any] | None = None
         self._settled: Known[Any] | None = None
         self._chain = object()
@@ -65,9 +63,8 @@ class Lane:
 
     def note(self, known: Known[Any]) -> None:
         """Notes it as it was read; for who does not have the turn."""
-        if self.owner != threading.get_ident():
-            with self.turn:
-                self.remember(known)
+        with self.turn:
+            self.remember(known)
 
     def remember(self, known: Known[Any]) -> None:
         """Notes it as it was committed. Versions never fall, so the greater one is the newer one."""

@@ -13,10 +13,14 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
+from treering._deciding import Running
+from treering.codec import encode
 from treering.errors import Corrupt, Invalid, InvalidCommand, NewerSchema
-from treering.own.fields import Opener, Record, Unreadable, record
+from treering.own.fields import record
+from treering.own.shapes import Opener, Record, Unreadable
+from treering.own.watching import Watch
 
 State = TypeVar("State")
 Command = TypeVar("Command")
@@ -28,6 +32,9 @@ _KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,61}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _STATE: Final = "State"
 _UPCAST: Final = "__treering_upcast__"
+Happened: TypeAlias = tuple[str, dict[str, Any], Any]
+"""An event: the type and the fields as they are stored, and the event as it will be read."""
+
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -78,7 +85,7 @@ class Actor(ABC, Generic[State, Command, Event]):
     names: ClassVar[Mapping[type, str]] = {}
     """Names of events as they are stored, where a class is called otherwise now."""
 
-    _rules: ClassVar[Rules]
+    _rules: ClassVar[Rules | None] = None
 
     @abstractmethod
     def decide(self, state: State, command: Command, context: ActorContext) -> Event | Iterable[Event] | None:
@@ -91,8 +98,7 @@ class Actor(ABC, Generic[State, Command, Event]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if getattr(cls, "kind", None) is not None:
-            cls._rules = _rules_of(cls)
+        cls._rules = None if getattr(cls, "kind", None) is None else _rules_of(cls)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} keeps nothing: {name} belongs into the state or the command")
@@ -137,10 +143,39 @@ class Rules:
         return f"{self.kind}.{_STATE}"
 
     def initial(self) -> Any:
-        return self.state.type()
+        """Returns what the actor is before anything happened."""
+        return self.state.settle(self.state.type())
 
-    def given(self, command: object) -> tuple[str, dict[str, Any]]:
-        """Returns a command as it is digested."""
+    def decide(self, state: Any, command: Any, context: ActorContext) -> list[Happened]:
+        """Returns what happens.
+
+        Errors:
+            Whatever it raises.
+            Invalid (`invalid`): it answered what is no event, or can't be stored.
+            ImpureDecider (`impure-decider`): it writes.
+        """
+        with Running(self.name, self.kind, "decide"):
+            return self.happened(self.actor.decide(state, command, context))
+
+    def evolve(self, state: Any, event: Any) -> Any:
+        """Returns the state after an event, as it will be read back.
+
+        Errors:
+            Whatever it raises.
+            Invalid (`invalid`): it answered what is no state, or can't be stored.
+            ImpureDecider (`impure-decider`): it writes.
+        """
+        with Running(self.name, self.kind, "evolve"):
+            after = self.actor.evolve(state, event)
+        if type(after) is not self.state.type:
+            raise Invalid(
+                f"{self.name}.evolve answered {after!r:.64}; it answers a {self.state.type.__name__}", field="evolve"
+            )
+        return self.state.settle(after)
+
+    def given(self, command: object) -> tuple[str, dict[str, Any], Any]:
+        """Returns a command as it is digested, its name and its fields, and as it is decided about: what a caller does
+        to a mapping in it meanwhile, or the order that its keys were put in, changes nothing."""
         known = self.commands.get(type(command))
         if known is None:
             names = ", ".join(kind.__name__ for kind in self.commands)
@@ -151,12 +186,12 @@ class Rules:
                 rule=f"it is one of {names}",
             )
         try:
-            return known.type.__name__, known.put(command)
+            return known.type.__name__, *known.settled(command)
         except Invalid as error:
             raise InvalidCommand(str(error), **error.attributes) from None
 
-    def happened(self, events: object) -> list[tuple[str, dict[str, Any]]]:
-        """Returns what a decider answered, as it is stored: type and fields of each event."""
+    def happened(self, events: object) -> list[Happened]:
+        """Returns what a decider answered, event by event."""
         if events is None:
             return []
         if type(events) in self.events:
@@ -168,7 +203,7 @@ class Rules:
             known = self.events.get(type(event))
             if known is None:
                 raise self._no_event(event)
-            stored.append((f"{self.kind}.{known[0]}", known[1].put(event)))
+            stored.append((f"{self.kind}.{known[0]}", *known[1].settled(event)))
         return stored
 
     def _no_event(self, event: object) -> Invalid:
@@ -208,11 +243,37 @@ class Rules:
                 ) from error
             raise self._unreadable(error, schema) from error
 
+    def unknown_event(self, type_name: str, schema: int, fields: Any) -> str | None:
+        """Returns what of a stored event this class does not know; None where it knows all, and where it has a greater
+        schema: what it has left out since, it has left out on purpose."""
+        if schema < self.schema:
+            return None
+        name = type_name.removeprefix(f"{self.kind}.")
+        known = self.by_name.get(name)
+        return f"the event {name}" if known is None else known.unknown(fields, name)
+
+    def unknown_state(self, schema: int, fields: Any) -> str | None:
+        """Returns what of a stored state this class does not know, as `unknown_event`."""
+        return None if schema < self.schema else self.state.unknown(fields, _STATE)
+
     def _lifted(self, name: str, schema: int, fields: Any) -> tuple[str, Any]:
         for number in range(schema, self.schema):
             lift = self.upcasts.get(number)
-            if lift is not None:
-                name, fields = lift(name, fields)
+            if lift is None:
+                continue
+            try:
+                lifted = lift(name, fields)
+            except Exception as error:
+                error.add_note(f"{self.name}.{lift.__name__}, of a {name} that was stored with schema {number}")
+                raise
+            match lifted:
+                case (str() as name, dict() as fields):
+                    continue
+            raise Invalid(
+                f"{self.name}.{lift.__name__} answered {lifted!r:.64} for a {name}; an upcast answers type and fields: "
+                "return type, fields",
+                field=lift.__name__,
+            )
         return name, fields
 
     def _unreadable(self, error: Unreadable, schema: int) -> Corrupt:
@@ -255,18 +316,16 @@ def _rules_of(cls: type[Actor[Any, Any, Any]]) -> Rules:
             f"{name} has several states; it has one, with a field that says in which way it is", field="state"
         )
     known = record(state[0])
-    try:
-        state[0]()
-    except TypeError as error:
-        raise Invalid(
-            f"{state[0].__name__} can't be made without arguments: {error}; give each field a default: what the actor "
-            "is before anything happened",
-            field=state[0].__name__,
-        ) from None
+    _expect_lasting_start(known)
     named = {event: (_name_of(cls, event), record(event)) for event in events}
     by_name = dict(named.values())
     if len(by_name) < len(named) or _STATE in by_name:
         raise Invalid(f"{name}: two events have one name, or one is called State; give others in {name}.names")
+    for _, event_record in named.values():
+        _expect_lasting_defaults(event_record)
+    if len({command.__name__ for command in commands}) < len(commands):
+        twice = next(one.__name__ for one in commands if [other.__name__ for other in commands].count(one.__name__) > 1)
+        raise Invalid(f"{name}: two commands are called {twice}; a repeated command id could not tell them apart")
     # The class may lack a method still: then it is abstract, and can't be made.
     actor = object.__new__(cls) if not inspect.isabstract(cls) else None
     return Rules(
@@ -290,15 +349,94 @@ def _name_of(cls: type[Actor[Any, Any, Any]], event: type) -> str:
     return name
 
 
+def _expect_lasting_start(known: Record) -> None:
+    """What an actor is before anything happened is not stored, so it is to be the same each time.
+
+    Errors:
+        Invalid (`invalid`): it can't be made, can't be stored, or is another one the second time.
+    """
+    name = known.type.__name__
+    watch = Watch()
+    try:
+        with watch:
+            made = [known.settled(known.type())[0] for _ in range(2)]
+    except TypeError as error:
+        raise Invalid(
+            f"{name} can't be made without arguments: {error}; give each field a default: what the actor "
+            "is before anything happened",
+            field=name,
+        ) from None
+    if watch.seen is None and encode(made[0]) == encode(made[1]):
+        return
+    field = next((f"{name}.{one}" for one in made[0] if encode(made[0][one]) != encode(made[1][one])), name)
+    raise Invalid(
+        f"{field} begins with something else each time{_calls(watch)}: what an actor is before anything happened is "
+        "made anew with each read; give a fixed default, and let an event set it",
+        field=field,
+    )
+
+
+def _expect_lasting_defaults(known: Record) -> None:
+    """What a field is that an old event lacks is not stored, so it is to be the same each time.
+
+    Errors:
+        Invalid (`invalid`): it is another one the second time.
+    """
+    watch = Watch()
+    with watch:
+        field = known.changing_default()
+    if watch.seen is not None or field is not None:
+        name = known.type.__name__
+        path = f"{name}.{field}" if field is not None else name
+        raise Invalid(
+            f"{path} has another default each time{_calls(watch)}: an old event without that field is read with it; "
+            "give a fixed one, and the value in decide",
+            field=path,
+        )
+
+
+def _calls(watch: Watch) -> str:
+    return "" if watch.seen is None else f" ({watch.seen})"
+
+
 def _parameters(cls: type[Actor[Any, Any, Any]]) -> tuple[tuple[type, ...], tuple[type, ...], tuple[type, ...]]:
-    for base in (base for kind in cls.__mro__ for base in getattr(kind, "__orig_bases__", ())):
-        arguments = typing.get_args(base)
-        if typing.get_origin(base) is Actor and not any(isinstance(one, TypeVar) for one in arguments):
-            state, commands, events = (_classes(cls, argument) for argument in arguments)
-            return state, commands, events
+    arguments = _arguments(cls)
+    if arguments is not None and not any(map(_is_open, arguments)):
+        state, commands, events = (_classes(cls, argument) for argument in arguments)
+        return state, commands, events
     raise Invalid(
         f"{cls.__name__} does not say what it is of: class {cls.__name__}(treering.Actor[State, Command, Event])"
     )
+
+
+def _arguments(cls: type) -> tuple[Any, ...] | None:
+    """What a class says that it is of, itself or by the classes that it is made of, with type variables filled in."""
+    for base in cls.__dict__.get("__orig_bases__", ()):
+        origin, given = typing.get_origin(base), typing.get_args(base)
+        if origin is Actor:
+            return given
+        above = _arguments(origin) if isinstance(origin, type) and issubclass(origin, Actor) else None
+        if above is not None:
+            filled = dict(zip(origin.__parameters__, given, strict=False))
+            return tuple(_filled(one, filled) for one in above)
+    found = (_arguments(base) for base in cls.__bases__ if base is not Actor and issubclass(base, Actor))
+    return next((one for one in found if one is not None), None)
+
+
+def _is_open(argument: Any) -> bool:
+    return isinstance(argument, TypeVar) or (not isinstance(argument, type) and bool(_open_in(argument)))
+
+
+def _open_in(argument: Any) -> tuple[Any, ...]:
+    """The type variables in a union."""
+    return getattr(argument, "__parameters__", ())
+
+
+def _filled(argument: Any, filled: Mapping[Any, Any]) -> Any:
+    if isinstance(argument, TypeVar):
+        return filled.get(argument, argument)
+    inner = () if isinstance(argument, type) else _open_in(argument)
+    return argument[tuple(filled.get(one, one) for one in inner)] if inner else argument
 
 
 def _classes(cls: type, argument: Any) -> tuple[type, ...]:

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -77,7 +74,7 @@ def decide(
         if development:
             stored = purity.decided(rules, known.state, command, context)
         else:
-            stored = rules.happened(rules.actor.decide(known.state, command, context()))
+            stored = rules.decide(known.state, command, context())
     except ImpureDecider:
         raise
     except Exception as error:
@@ -85,21 +82,19 @@ def decide(
         core.decide(known.shown, rules.schema, None, None)
         return decision
     state = known.state
-    for number, (type_name, fields) in enumerate(stored, known.version + 1):
-        # As it will be read from the log.
-        event = rules.read_event(type_name, rules.schema, fields, folder.opener)
+    for number, (_, _, event) in enumerate(stored, known.version + 1):
         if development:
             purity.evolved(rules, state, event)
         state = folder.evolved(state, event, number)
     version = known.version + len(stored)
     # Whether it can be stored is said now, and not with the sixteenth event.
     folded = folder.folded_for_store(state)
-    due = bool(stored) and snapshots and version - known.snapshot >= SNAPSHOT_EVENTS
-    core.decide(known.shown, rules.schema, stored, folded if due else None)
+    due = bool(stored) and snapshots and version - known.snapshot >= SNAPSHOT_EVENTS and folder.may_store(known)
+    core.decide(known.shown, rules.schema, [event[:2] for event in stored], folded if due else None)
     if stored:
         decision.changes = True
-        snapshot = version if due else known.snapshot
-        decision.after = Known(state, version, at_ms, snapshot, core, None, None if due else known.basis)
+        after = replace(known, state=state, version=version, at_ms=at_ms, shown=core, head=None)
+        decision.after = replace(after, snapshot=version, basis=None, newest_fold=rules.fold) if due else after
     return decision
 
 
@@ -108,7 +103,7 @@ def send(
 ) -> Op[Receipt[Any]]:
     """Decides and writes a command."""
     home, core = folder.home, folder.core
-    name, given = folder.rules.given(command)
+    name, given, command = folder.rules.given(command)
     if command_id is not None:
         first = yield Look(partial(core.command(name, given).first, command_id))
         if first is not None:
@@ -120,7 +115,7 @@ def send(
         read: Known[Any] | None = None
         if lane.tip is None:
             read = yield Look(partial(folder.now, lane.settled))
-        with turn_of(folder, lane):
+        with lane.turn:
             tip = lane.tip
             known = tip if tip is not None else read
             if known is None:
@@ -171,20 +166,3 @@ def _answered(folder: Folder, answer: Any) -> Op[Receipt[Any]]:
     version, changed, loaded, *rest = answer
     value = None if loaded is None else (yield Look(lambda: folder.again(loaded).state))
     return Receipt(version, changed, value, *rest)
-
-
-@contextmanager
-def turn_of(folder: Folder, lane: Lane) -> Iterator[None]:
-    me = threading.get_ident()
-    if lane.owner == me:
-        raise ImpureDecider(
-            f"{folder.rules.name}.decide sends a command to the actor that it decides for; answer events instead",
-            actor=folder.rules.kind,
-            method="decide",
-        )
-    with lane.turn:
-        lane.owner = me
-        try:
-            yield
-        finally:
-            lane.owner = None

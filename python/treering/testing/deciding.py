@@ -36,7 +36,7 @@ class Given(Generic[State, Command, Event]):
             Invalid (`invalid`): what is answered can't be stored.
         """
         rules = self._rules
-        rules.given(command)
+        _, _, asked = rules.given(command)
 
         def context() -> ActorContext:
             return ActorContext(
@@ -48,14 +48,13 @@ class Given(Generic[State, Command, Event]):
             )
 
         error: Exception | None = None
-        stored: list[tuple[str, dict[str, Any]]] = []
+        events: list[Any] = []
         try:
-            stored = purity.decided(rules, self.state, command, context)
+            events = [event for _, _, event in purity.decided(rules, self.state, asked, context)]
         except ImpureDecider:
             raise
         except Exception as refused:
             error = refused
-        events = [rules.read_event(name, rules.schema, fields, None) for name, fields in stored]
         return Decided(_after(rules, self._parts, self.state, self._version, events), events, error)
 
 
@@ -135,8 +134,7 @@ def given(
         Sum(total=6)
     """
     rules = rules_of(actor)
-    stored = rules.happened(events)
-    read = [rules.read_event(name, rules.schema, fields, None) for name, fields in stored]
+    read = [event for _, _, event in rules.happened(events)]
     return _after(rules, parts, rules.initial(), 0, read)
 
 
