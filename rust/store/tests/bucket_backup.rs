@@ -49,14 +49,20 @@ fn a_backup_is_whole_without_the_bucket() {
     assert!(EmbeddedStore::open(&to, &OpenOptions::default()).is_err());
     bucket.go_up();
     assert_eq!(backup(&store, &to).unwrap().files, 2);
-    assert_holds(&EmbeddedStore::open(&to, &OpenOptions::default()).unwrap(), &contents);
+    assert_holds(
+        &EmbeddedStore::open(&to, &OpenOptions::default()).unwrap(),
+        &contents,
+    );
     // Brought up to date: what is new is read, and nothing else.
     contents.push(bytes(3, 2 << 20));
     send(&store, "2", &contents[2]).unwrap();
     bucket.forget();
     assert_eq!(backup(&store, &to).unwrap().files, 1);
     assert!(bucket.asked().len() <= 4, "{:?}", bucket.asked());
-    assert_holds(&EmbeddedStore::open(&to, &OpenOptions::default()).unwrap(), &contents);
+    assert_holds(
+        &EmbeddedStore::open(&to, &OpenOptions::default()).unwrap(),
+        &contents,
+    );
     // Damage is not copied.
     let cid = send(&store, "3", &bytes(4, 2 << 20)).unwrap();
     let name = object_of(&bucket, &cid).remove(0);
@@ -100,8 +106,16 @@ fn a_store_is_restored_into_a_bucket() {
     drop(restored);
     // Another one there is refused, and nothing is changed.
     let before = whole.contents();
-    let refused = restore(&to, home.path().join("x"), &options(&whole), &Progress::default());
-    assert!(matches!(refused, Err(StoreError::Invalid { what: "blobs", .. })), "{refused:?}");
+    let refused = restore(
+        &to,
+        home.path().join("x"),
+        &options(&whole),
+        &Progress::default(),
+    );
+    assert!(
+        matches!(refused, Err(StoreError::Invalid { what: "blobs", .. })),
+        "{refused:?}"
+    );
     assert_eq!(whole.contents(), before);
     // Whatever stops it: it is no store yet, and the next one goes on.
     for number in 0..requests {
@@ -109,7 +123,10 @@ fn a_store_is_restored_into_a_bucket() {
         let path = home.path().join(number.to_string());
         bucket.plan(number, 1, Mishap::Lost);
         if restore(&to, &path, &options(&bucket), &Progress::default()).is_err() {
-            assert!(EmbeddedStore::open(&path, &options(&bucket)).is_err(), "{number}");
+            assert!(
+                EmbeddedStore::open(&path, &options(&bucket)).is_err(),
+                "{number}"
+            );
             restore(&to, &path, &options(&bucket), &Progress::default()).unwrap();
         }
         let store = open(&path, &bucket);

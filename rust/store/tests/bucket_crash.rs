@@ -75,7 +75,9 @@ impl Living {
         };
         match act {
             Act::Put(seed) => {
-                store.submit(put(&seed.to_string(), bytes(seed, 300_000))).wait()?;
+                store
+                    .submit(put(&seed.to_string(), bytes(seed, 300_000)))
+                    .wait()?;
                 note(bytes(seed, 300_000));
             }
             Act::Upload(seed, size) | Act::UploadAgain(seed, size) => {
@@ -83,7 +85,9 @@ impl Living {
                 note(bytes(seed, size));
             }
             Act::Small(seed) => {
-                store.submit(put(&seed.to_string(), bytes(seed, 100))).wait()?;
+                store
+                    .submit(put(&seed.to_string(), bytes(seed, 100)))
+                    .wait()?;
                 note(bytes(seed, 100));
             }
             Act::Refused(seed) => {
@@ -97,7 +101,9 @@ impl Living {
                 self.acknowledged.lock().unwrap().remove(&cid);
                 store.submit(drop_ref(&seed.to_string())).wait()?;
             }
-            Act::Collect => drop(store.gc(&GcOptions::default())?),
+            Act::Collect => {
+                store.gc(&GcOptions::default())?;
+            }
             Act::Read => {
                 for (cid, content) in &*self.acknowledged.lock().unwrap() {
                     let reader = store.reader(cid)?;
@@ -129,7 +135,12 @@ fn live(path: &Path, bucket: &Arc<SimulatedBucket>, acknowledged: &Acknowledged)
 }
 
 /// What the promises say of a store that was left so.
-fn check(path: &Path, bucket: &Arc<SimulatedBucket>, clock: &Clock, there: &BTreeMap<Cid, Vec<u8>>) {
+fn check(
+    path: &Path,
+    bucket: &Arc<SimulatedBucket>,
+    clock: &Clock,
+    there: &BTreeMap<Cid, Vec<u8>>,
+) {
     bucket.forget();
     let store = at(path, bucket, clock).unwrap();
     for (cid, content) in there {
@@ -169,7 +180,10 @@ fn asked() -> Vec<Asked> {
         Request::List,
         Request::Remove,
     ] {
-        assert!(asked.iter().any(|asked| asked.request == request), "{request:?}");
+        assert!(
+            asked.iter().any(|asked| asked.request == request),
+            "{request:?}"
+        );
     }
     asked
 }

@@ -219,7 +219,9 @@ impl Committer {
         }
         if ended.is_ok() {
             // What was unused is not held any more.
-            all_files.iter().for_each(|name| self.shared.blobs.settle(name));
+            all_files
+                .iter()
+                .for_each(|name| self.shared.blobs.settle(name));
         }
         match ended {
             Ok(done) => {

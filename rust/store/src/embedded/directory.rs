@@ -13,8 +13,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::disk::Disk;
 use super::file_system;
 use super::lock::WriteLock;
-use super::options::OpenOptions;
 use super::objects::Owner;
+use super::options::OpenOptions;
 use super::schema::{self, APPLICATION_ID, FORMAT, FORMAT_BUCKET};
 use super::session::Session;
 use super::sqlite_error::{io_error, map};
@@ -176,7 +176,11 @@ impl Directory {
     fn make(&self, options: &OpenOptions) -> Result<()> {
         let (disk, lock_wait) = (&options.disk, options.lock_wait);
         let owner = options.blobs.as_deref().map(Owner::new);
-        let format = if owner.is_some() { FORMAT_BUCKET } else { FORMAT };
+        let format = if owner.is_some() {
+            FORMAT_BUCKET
+        } else {
+            FORMAT
+        };
         let io = |action: &'static str, path: &Path| {
             let path = path.to_owned();
             move |error: io::Error| io_error(action, &path, error)
@@ -196,11 +200,13 @@ impl Directory {
         let conn = Prepared::new(conn);
         schema::create(&conn, format, || {
             let session = Session::new(&conn, &new, disk);
-            session.write_first_manifest(now_ms, owner.as_ref()).map_err(|refused| {
-                rusqlite::Error::ToSqlConversionFailure(Box::new(io::Error::other(
-                    refused.to_string(),
-                )))
-            })
+            session
+                .write_first_manifest(now_ms, owner.as_ref())
+                .map_err(|refused| {
+                    rusqlite::Error::ToSqlConversionFailure(Box::new(io::Error::other(
+                        refused.to_string(),
+                    )))
+                })
         })
         .map_err(failed)?;
         conn.close().map_err(failed)?;

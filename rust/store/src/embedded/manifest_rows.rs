@@ -3,8 +3,8 @@
 use rusqlite::params;
 use ulid::Ulid;
 
-use super::row_check::{RowCheck, Table, corrupt};
 use super::objects::Owner;
+use super::row_check::{RowCheck, Table, corrupt};
 use super::schema::{FORMAT, FORMAT_BUCKET};
 use super::session::Session;
 use crate::cursor::Head;
@@ -175,10 +175,13 @@ impl Session<'_> {
     }
 
     pub(super) fn store_id_text(self) -> Result<String> {
-        let bytes: [u8; 16] = self
-            .read_manifest(KEY_STORE_ID)?
-            .try_into()
-            .map_err(|_| corrupt(Table::Manifest, KEY_STORE_ID, "it has not the length of an id"))?;
+        let bytes: [u8; 16] = self.read_manifest(KEY_STORE_ID)?.try_into().map_err(|_| {
+            corrupt(
+                Table::Manifest,
+                KEY_STORE_ID,
+                "it has not the length of an id",
+            )
+        })?;
         Ok(Ulid::from_bytes(bytes).to_string())
     }
 

@@ -169,8 +169,8 @@ impl Staging {
             .shared
             .connections
             .reading(|session| session.find_block(&cid))?;
-        let is_there = row
-            .is_some_and(|row| row.file.is_none() || self.shared.blobs.has_length_of(&row));
+        let is_there =
+            row.is_some_and(|row| row.file.is_none() || self.shared.blobs.has_length_of(&row));
         if !is_there {
             file.send(&cid)?;
         }
@@ -324,7 +324,10 @@ impl Drop for StagedFile {
         if let Some(name) = self.name.get().filter(|_| !self.is_kept()) {
             self.shared.blobs.remove(name);
         }
-        let unsent = self.unsent.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let unsent = self
+            .unsent
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(unsent) = unsent.take() {
             remove(&self.shared, &unsent.opened.path);
         }

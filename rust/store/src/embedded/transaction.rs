@@ -138,13 +138,17 @@ impl<'c> Transaction<'c> {
 
     /// What of a commit can't be stored without sending it first: a collection took it since its caller looked. To be asked
     /// before anything of it is written. Errors: `Bucket`.
-    pub(super) fn expect_sent(&mut self, commit: &Commit, files: &HashMap<Cid, String>) -> Result<()> {
+    pub(super) fn expect_sent(
+        &mut self,
+        commit: &Commit,
+        files: &HashMap<Cid, String>,
+    ) -> Result<()> {
         if self.blobs.objects().is_none() {
             return Ok(());
         }
-        let uploads = commit.uploads.iter().filter(|upload| {
-            matches!(&upload.content, Content::Staged(file) if file.name().is_none())
-        });
+        let uploads = commit.uploads.iter().filter(
+            |upload| matches!(&upload.content, Content::Staged(file) if file.name().is_none()),
+        );
         let blocks = commit.blocks.iter().filter(|block| {
             block.bytes.len() > LATE_BYTES_MAX
                 && self.blobs.is_apart(block)

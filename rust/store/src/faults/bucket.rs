@@ -3,7 +3,7 @@
 //! Promises: what it answered with `Ok` is there from then on, whoever asks; requests are numbered in the order in which they
 //! came, and each has the mishap that was planned for its number.
 
-use std::collections::{BTreeMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -53,13 +53,16 @@ pub struct Asked {
     pub bytes: u64,
 }
 
+/// The parts of an upload, by their numbers.
+pub type Parts = BTreeMap<u32, Arc<[u8]>>;
+
 /// What it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Objects by name.
     pub objects: BTreeMap<String, Arc<[u8]>>,
     /// Uploads in parts that were neither completed nor given up: the object's name, and the parts.
-    pub uploads: BTreeMap<String, (String, BTreeMap<u32, Arc<[u8]>>)>,
+    pub uploads: BTreeMap<String, (String, Parts)>,
     begun: u64,
 }
 
@@ -121,7 +124,11 @@ impl SimulatedBucket {
     /// How often this was asked.
     pub fn count(&self, request: Request) -> usize {
         let state = self.state();
-        state.asked.iter().filter(|asked| asked.request == request).count()
+        state
+            .asked
+            .iter()
+            .filter(|asked| asked.request == request)
+            .count()
     }
 
     /// Counts from 0 again, and plans nothing.
@@ -174,10 +181,15 @@ impl SimulatedBucket {
                 bytes,
             };
             state.asked.push(asked.clone());
-            let planned = state.mishaps.iter().find(|(from, count, _)| {
-                asked.number >= *from && asked.number - from < *count
-            });
-            (asked.clone(), planned.map(|(_, _, mishap)| *mishap), state.before.clone())
+            let planned = state
+                .mishaps
+                .iter()
+                .find(|(from, count, _)| asked.number >= *from && asked.number - from < *count);
+            (
+                asked.clone(),
+                planned.map(|(_, _, mishap)| *mishap),
+                state.before.clone(),
+            )
         };
         if let Some(hook) = before {
             hook(&asked);
@@ -253,7 +265,11 @@ impl Bucket for SimulatedBucket {
             }
             Ok(new)
         };
-        self.ask((Request::Create, name, bytes.len() as u64), create, as_it_is)
+        self.ask(
+            (Request::Create, name, bytes.len() as u64),
+            create,
+            as_it_is,
+        )
     }
 
     fn begin(&self, name: &str) -> Result<String> {
@@ -261,7 +277,9 @@ impl Bucket for SimulatedBucket {
             contents.begun += 1;
             let upload = format!("upload {}", contents.begun);
             let parts = BTreeMap::new();
-            contents.uploads.insert(upload.clone(), (name.to_owned(), parts));
+            contents
+                .uploads
+                .insert(upload.clone(), (name.to_owned(), parts));
             Ok(upload)
         };
         self.ask((Request::Begin, name, 0), begin, as_it_is)
@@ -287,7 +305,10 @@ impl Bucket for SimulatedBucket {
             if known != parts {
                 return Err(self.refused(name, "not the parts that were sent"));
             }
-            let whole: Vec<u8> = sent.values().flat_map(|bytes| bytes.iter().copied()).collect();
+            let whole: Vec<u8> = sent
+                .values()
+                .flat_map(|bytes| bytes.iter().copied())
+                .collect();
             contents.objects.insert(name.to_owned(), whole.into());
             contents.uploads.remove(upload);
             Ok(())
@@ -346,7 +367,10 @@ impl Bucket for SimulatedBucket {
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Object) -> Result<()>) -> Result<()> {
         let list = |contents: &mut Contents| {
-            let found = contents.objects.iter().filter(|(name, _)| name.starts_with(prefix));
+            let found = contents
+                .objects
+                .iter()
+                .filter(|(name, _)| name.starts_with(prefix));
             let found = found.map(|(name, bytes)| Object {
                 name: name.clone(),
                 size: bytes.len() as u64,

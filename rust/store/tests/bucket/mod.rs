@@ -136,7 +136,10 @@ pub fn objects(bucket: &SimulatedBucket) -> BTreeSet<String> {
 pub fn object_of(bucket: &SimulatedBucket, cid: &Cid) -> Vec<String> {
     let hex = blake3::Hash::from_bytes(*cid.digest()).to_hex().to_string();
     let names = objects(bucket);
-    names.into_iter().filter(|name| name.contains(&hex)).collect()
+    names
+        .into_iter()
+        .filter(|name| name.contains(&hex))
+        .collect()
 }
 
 /// Files below a folder of `blobs/`.
@@ -165,4 +168,18 @@ pub fn copy_directory(from: &Path, to: &Path) {
 
 pub fn is_bucket_error<T>(answer: &Result<T>) -> bool {
     matches!(answer, Err(StoreError::Bucket { .. }))
+}
+
+/// A new store; making it is not counted.
+pub fn new() -> (tempfile::TempDir, Arc<SimulatedBucket>, EmbeddedStore) {
+    let home = directory();
+    let bucket = SimulatedBucket::new(URL);
+    let store = open(home.path(), &bucket);
+    bucket.forget();
+    (home, bucket, store)
+}
+
+pub fn assert_sound(store: &EmbeddedStore) {
+    let report = store.verify(None).unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
 }

@@ -13,8 +13,8 @@ use super::target::Target;
 use crate::embedded::block_rows::to_sql;
 use crate::embedded::connections::BUSY_WAIT;
 use crate::embedded::dead_rows;
-use crate::embedded::objects::Owner;
 use crate::embedded::fork::{self, Inside};
+use crate::embedded::objects::Owner;
 use crate::embedded::schema::{FORMAT, FORMAT_BUCKET, enter_log_mode};
 use crate::embedded::session::Session;
 use crate::embedded::sqlite_error::{io_error, map};
@@ -132,7 +132,11 @@ impl NewDatabase {
         let session = self.session();
         session.run("BEGIN IMMEDIATE", "write")?;
         session.write_place(owner)?;
-        let format = if owner.is_some() { FORMAT_BUCKET } else { FORMAT };
+        let format = if owner.is_some() {
+            FORMAT_BUCKET
+        } else {
+            FORMAT
+        };
         self.conn
             .pragma_update(None, "user_version", format.cast_signed())
             .map_err(|error| map(&error, "write", &self.path))?;

@@ -103,17 +103,18 @@ fn send(
         groups.push(&read(groups.length(), GROUP as u64)?);
     }
     let mut refused = None;
-    let sent = objects.send(&row.cid, &groups, &mut |offset, into| {
-        match read(offset, into.len() as u64) {
-            Ok(bytes) if bytes.len() == into.len() => {
-                into.copy_from_slice(&bytes);
-                Ok(())
-            }
-            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) => {
-                refused = Some(error);
-                Err(io::Error::other("refused"))
-            }
+    let sent = objects.send(&row.cid, &groups, &mut |offset, into| match read(
+        offset,
+        into.len() as u64,
+    ) {
+        Ok(bytes) if bytes.len() == into.len() => {
+            into.copy_from_slice(&bytes);
+            Ok(())
+        }
+        Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Err(error) => {
+            refused = Some(error);
+            Err(io::Error::other("refused"))
         }
     });
     let name = match (sent, refused) {
@@ -142,12 +143,7 @@ struct FilePair<'r> {
 
 impl FilePair<'_> {
     /// Bytes that are copied: of the file, and of its tree.
-    fn copy(
-        &self,
-        moment: &Moment<'_>,
-        target: &Target,
-        progress: &Progress,
-    ) -> Result<u64> {
+    fn copy(&self, moment: &Moment<'_>, target: &Target, progress: &Progress) -> Result<u64> {
         let disk = target.disk();
         for path in [&self.to, &tree_path(&self.to)] {
             // Left by a backup that ended early, or lost its row since.
@@ -208,9 +204,11 @@ impl FilePair<'_> {
         let failed = |error| io_error("write", &self.to, error);
         written.map_err(failed)?;
         let copy = target.disk().open_to_read(&self.to).map_err(failed)?;
-        let tree = target.blobs().write_tree(&self.to, &groups, &mut |offset, into| {
-            copy.read_exact_at(offset, into)
-        });
+        let tree = target
+            .blobs()
+            .write_tree(&self.to, &groups, &mut |offset, into| {
+                copy.read_exact_at(offset, into)
+            });
         tree.map_err(failed)?;
         Ok(groups.length().saturating_add(tree_bytes(groups.length())))
     }

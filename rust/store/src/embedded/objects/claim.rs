@@ -32,7 +32,8 @@ impl Owner {
     pub(in crate::embedded) fn new(bucket: &dyn Bucket) -> Self {
         // 80 bits of each are random.
         let (one, other) = (Ulid::generate(), Ulid::generate());
-        let token = u128::from_be_bytes(one.to_bytes()) ^ u128::from_be_bytes(other.to_bytes()).rotate_left(64);
+        let token = u128::from_be_bytes(one.to_bytes())
+            ^ u128::from_be_bytes(other.to_bytes()).rotate_left(64);
         Self {
             token: token.to_be_bytes(),
             marked: false,
@@ -117,11 +118,16 @@ pub(in crate::embedded) fn expect_same(
         (Some(owner), Some(given)) if owner.url == given.url() => Ok(()),
         (Some(owner), given) => Err(refused(
             given.map(|given| given.url()).unwrap_or_default(),
-            format!("the store {root} keeps its large blocks in {}: open it with that", owner.url),
+            format!(
+                "the store {root} keeps its large blocks in {}: open it with that",
+                owner.url
+            ),
         )),
         (None, Some(given)) => Err(refused(
             given.url(),
-            format!("the store {root} keeps its large blocks in its directory: open it without, or copy it into a new store that is made with it"),
+            format!(
+                "the store {root} keeps its large blocks in its directory: open it without, or copy it into a new store that is made with it"
+            ),
         )),
     }
 }
@@ -140,7 +146,10 @@ fn expect_empty(bucket: &dyn Bucket) -> Result<()> {
         if object.name == MARKER {
             return Ok(());
         }
-        let rule = format!("other objects lie there ({:?}): give an empty prefix", object.name);
+        let rule = format!(
+            "other objects lie there ({:?}): give an empty prefix",
+            object.name
+        );
         Err(refused(url, rule))
     })
 }
@@ -163,7 +172,11 @@ impl Objects {
             let marker = self.owner.marker(&self.store_id);
             if !bucket.create(MARKER, marker.as_bytes())? {
                 // Somebody was first: another process of this store, an answer that was lost, or another store.
-                found = Some(bucket.read(MARKER, 0, MARKER_BYTES_MAX)?.ok_or_else(|| self.unmarked())?);
+                found = Some(
+                    bucket
+                        .read(MARKER, 0, MARKER_BYTES_MAX)?
+                        .ok_or_else(|| self.unmarked())?,
+                );
             }
         }
         if let Some(found) = found {

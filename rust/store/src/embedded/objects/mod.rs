@@ -28,10 +28,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use treering_block::{Block, Cid};
 
 pub(super) use self::claim::{Owner, expect_free, expect_same};
-pub(super) use self::object::ObjectFile;
-pub(super) use self::strays::Outside;
 use self::note::Note;
+pub(super) use self::object::ObjectFile;
 use self::removal::Removal;
+pub(super) use self::strays::Outside;
 use super::block_rows::{BlockRow, broken_bytes};
 use super::disk::Disk;
 use crate::blob_tree::{GROUP, Groups};

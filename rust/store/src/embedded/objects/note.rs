@@ -6,8 +6,8 @@
 //! is torn, or that the disk lost, is as if it had not been written.
 //! Must never: be removed by who has not locked it.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::bucket::PART_BYTES;
@@ -42,7 +42,10 @@ impl Note {
     pub(super) fn make(folder: &Path, name: &str, disk: &Disk) -> io::Result<Self> {
         disk.make_directories(folder)?;
         let path = folder.join(name);
-        let file = disk.open(&path, File::options().read(true).write(true).create_new(true))?;
+        let file = disk.open(
+            &path,
+            File::options().read(true).write(true).create_new(true),
+        )?;
         file.try_lock().map_err(io::Error::from)?;
         Ok(Self {
             path,
@@ -79,23 +82,32 @@ impl Note {
             parts: Vec::new(),
         };
         if found.len() <= BYTES_MAX {
-            let text = fs::read(path)?;
+            // Through the handle that has the lock: elsewhere than on Unix no other may.
+            let mut text = Vec::new();
+            note.file.read_to_end(&mut text)?;
             note.understand(&String::from_utf8_lossy(&text));
             // What is torn is not gone on with.
-            note.length = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at as u64 + 1);
+            note.length = text
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at as u64 + 1);
         }
         Ok(Taken::Ours(Box::new(note)))
     }
 
     fn understand(&mut self, text: &str) {
-        let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        let mut lines = text
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'));
         if lines.next() != Some(&*first_line()) {
             return;
         }
         for line in lines {
             if let Some(upload) = line.strip_prefix("id ") {
                 self.upload = Some(upload.to_owned());
-            } else if let Some((number, part)) = line.strip_prefix("part ").and_then(|rest| rest.split_once(' '))
+            } else if let Some((number, part)) = line
+                .strip_prefix("part ")
+                .and_then(|rest| rest.split_once(' '))
                 && let Ok(number) = number.parse::<u32>()
             {
                 self.set(number, part.to_owned());
@@ -143,7 +155,8 @@ impl Note {
             io::Seek::seek(file, io::SeekFrom::Start(at))?;
             file.write_all(bytes)
         };
-        self.disk.write(Some(&self.path), at, &bytes, write, |error| error)?;
+        self.disk
+            .write(Some(&self.path), at, &bytes, write, |error| error)?;
         self.length = at.saturating_add(bytes.len() as u64);
         Ok(())
     }
@@ -176,7 +189,10 @@ fn first_line() -> String {
 
 fn noted(word: &str) -> io::Result<&str> {
     if word.contains('\n') {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the server's answer has a line end in it"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the server's answer has a line end in it",
+        ));
     }
     Ok(word)
 }

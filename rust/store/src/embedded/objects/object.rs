@@ -83,15 +83,23 @@ impl ObjectFile {
         let mut at = offset;
         while at < end {
             let (from, piece) = &state.piece;
-            let here = at.checked_sub(*from).and_then(|skip| piece.get(usize::try_from(skip).ok()?..));
+            let here = at
+                .checked_sub(*from)
+                .and_then(|skip| piece.get(usize::try_from(skip).ok()?..));
             if let Some(here) = here.filter(|here| !here.is_empty()) {
-                let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(here.len());
+                let wanted = usize::try_from(end - at)
+                    .unwrap_or(usize::MAX)
+                    .min(here.len());
                 out.extend_from_slice(here.get(..wanted).unwrap_or_default());
                 at = at.saturating_add(wanted as u64);
                 continue;
             }
             let from = at / GROUP_BYTES * GROUP_BYTES;
-            let to = if goes_on { from.saturating_add(PIECE) } else { end };
+            let to = if goes_on {
+                from.saturating_add(PIECE)
+            } else {
+                end
+            };
             self.fetch(&mut state, from, to.min(from.saturating_add(PIECE)))?;
         }
         state.ended = end;
@@ -102,7 +110,10 @@ impl ObjectFile {
     fn fetch(&self, state: &mut State, from: u64, to: u64) -> Result<()> {
         // Its room is given back first: there is one piece at a time.
         state.piece = (0, Vec::new());
-        let end = to.div_ceil(GROUP_BYTES).saturating_mul(GROUP_BYTES).min(self.size);
+        let end = to
+            .div_ceil(GROUP_BYTES)
+            .saturating_mul(GROUP_BYTES)
+            .min(self.size);
         if state.groups.is_none() && self.size > GROUP_BYTES {
             let values = form::values_bytes(self.size);
             let read = self.read_twice(self.size, values, |bytes| {
@@ -128,7 +139,12 @@ impl ObjectFile {
     }
 
     /// Reads what has to pass `sound`; once more if it doesn't.
-    fn read_twice<T>(&self, offset: u64, length: u64, sound: impl Fn(&[u8]) -> Option<T>) -> Result<T> {
+    fn read_twice<T>(
+        &self,
+        offset: u64,
+        length: u64,
+        sound: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<T> {
         let mut found = self.missing();
         for _ in 0..2 {
             match self.objects.bucket()?.read(&self.name, offset, length)? {

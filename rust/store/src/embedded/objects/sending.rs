@@ -53,9 +53,10 @@ impl Objects {
         }
         let (name, mut note) = self.new_note(cid)?;
         note.intend().map_err(|error| self.not_noted(error))?;
-        let begun = self.bucket.begin(&name).and_then(|upload| {
-            note.begun(&upload).map_err(|error| self.not_noted(error))
-        });
+        let begun = self
+            .bucket
+            .begin(&name)
+            .and_then(|upload| note.begun(&upload).map_err(|error| self.not_noted(error)));
         begun
             .and_then(|()| self.send_parts(&name, &mut note, &mut cargo))
             .and_then(|()| self.complete(&name, &note, &cargo))?;
@@ -100,7 +101,8 @@ impl Objects {
             }
             let bytes = cargo.part(number)?;
             let part = self.bucket.put_part(name, &upload, number, &bytes)?;
-            note.has(number, part).map_err(|error| self.not_noted(error))?;
+            note.has(number, part)
+                .map_err(|error| self.not_noted(error))?;
         }
         Ok(())
     }
@@ -127,7 +129,12 @@ impl Objects {
         let folder = note.file_name().chars().take(2).collect::<String>();
         let name = format!("{folder}/{}", note.file_name());
         let missing = (0..cargo.parts())
-            .filter(|number| !note.parts.get(*number as usize).is_some_and(Option::is_some))
+            .filter(|number| {
+                !note
+                    .parts
+                    .get(*number as usize)
+                    .is_some_and(Option::is_some)
+            })
             .count();
         tracing::info!(object = name, missing, "an upload is gone on with");
         let is_there = || {
@@ -141,7 +148,9 @@ impl Objects {
         if let Err(error) = self.send_parts(&name, &mut note, cargo) {
             let upload = note.upload.clone().unwrap_or_default();
             // The bucket's failure is not the upload's: it is kept for the next one.
-            if !matches!(error, StoreError::Bucket { .. }) || self.bucket.uploads(&name)?.contains(&upload) {
+            if !matches!(error, StoreError::Bucket { .. })
+                || self.bucket.uploads(&name)?.contains(&upload)
+            {
                 return Err(error);
             }
         } else if self.complete(&name, &note, cargo).is_ok() {
@@ -149,7 +158,8 @@ impl Objects {
             return Ok(Some(name));
         }
         // The server does not know it any more, or does not take its parts for whole.
-        self.bucket.abort(&name, note.upload.as_deref().unwrap_or_default())?;
+        self.bucket
+            .abort(&name, note.upload.as_deref().unwrap_or_default())?;
         note.remove();
         Ok(None)
     }
@@ -161,13 +171,18 @@ impl Objects {
         let mut found: Vec<PathBuf> = std::fs::read_dir(self.notes())
             .ok()?
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start)))
+            .filter(|path| {
+                path.file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with(&start))
+            })
             .collect();
         found.sort();
-        found.iter().find_map(|path| match Note::take(path, &self.disk) {
-            Ok(Taken::Ours(note)) if note.upload.is_some() => Some(note),
-            _ => None,
-        })
+        found
+            .iter()
+            .find_map(|path| match Note::take(path, &self.disk) {
+                Ok(Taken::Ours(note)) if note.upload.is_some() => Some(note),
+                _ => None,
+            })
     }
 }
 
@@ -181,7 +196,9 @@ impl Cargo<'_> {
     fn part(&mut self, number: u32) -> Result<Vec<u8>> {
         let content = self.groups.length();
         let from = u64::from(number).saturating_mul(PART_BYTES);
-        let to = from.saturating_add(PART_BYTES).min(form::object_bytes(content));
+        let to = from
+            .saturating_add(PART_BYTES)
+            .min(form::object_bytes(content));
         let mut bytes = Vec::with_capacity(usize::try_from(to.saturating_sub(from)).unwrap_or(0));
         let mut group = Vec::new();
         let mut at = from;
@@ -190,7 +207,10 @@ impl Cargo<'_> {
             group.resize(usize::try_from(length).unwrap_or(GROUP), 0);
             (self.read)(at, &mut group).map_err(|error| self.unread(&error))?;
             if !self.groups.has_group(at, &group) {
-                let other = io::Error::new(io::ErrorKind::InvalidData, "what was written reads back as something else");
+                let other = io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "what was written reads back as something else",
+                );
                 return Err(self.unread(&other));
             }
             bytes.extend_from_slice(&group);
@@ -198,7 +218,10 @@ impl Cargo<'_> {
         }
         if to > content && form::values_bytes(content) > 0 {
             let place = |at: u64| usize::try_from(at.saturating_sub(content)).unwrap_or(usize::MAX);
-            let values = self.groups.values().get(place(from.max(content))..place(to));
+            let values = self
+                .groups
+                .values()
+                .get(place(from.max(content))..place(to));
             bytes.extend_from_slice(values.unwrap_or_default());
         }
         Ok(bytes)

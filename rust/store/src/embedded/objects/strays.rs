@@ -24,8 +24,14 @@ pub(in crate::embedded) struct Outside<'o> {
 impl Objects {
     /// Removes an object whose row is gone. What is read, or can't be removed, stays for the next collection.
     pub(in crate::embedded) fn remove_named(&self, name: &str) {
+        if self.is_closing() {
+            return;
+        }
         if mark::is_read(&self.marks(), last_segment(name)) {
-            tracing::debug!(object = name, "it is being read, and stays until the next collection");
+            tracing::debug!(
+                object = name,
+                "it is being read, and stays until the next collection"
+            );
             return;
         }
         if let Err(error) = self.bucket().and_then(|bucket| bucket.remove(name)) {
@@ -45,6 +51,9 @@ impl Objects {
             Ok(())
         })?;
         for (name, digest) in strays {
+            if self.is_closing() {
+                return Ok(());
+            }
             self.remove_stray(&name, &digest, outside)?;
         }
         self.remove_notes(outside)

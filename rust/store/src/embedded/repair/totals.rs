@@ -138,7 +138,10 @@ pub(super) fn manifest_row(session: Session<'_>, key: &str) -> Result<Option<Men
         KEY_FORMAT => Some(Mend::row(
             Check::Manifest,
             before,
-            row(session.number("PRAGMA user_version")?.to_le_bytes().to_vec()),
+            row(session
+                .number("PRAGMA user_version")?
+                .to_le_bytes()
+                .to_vec()),
             "written anew from the database's header",
         )),
         KEY_TOTALS => match count(session) {
