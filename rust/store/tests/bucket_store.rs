@@ -14,7 +14,9 @@ use std::sync::Arc;
 use bucket::*;
 use treering_block::{Block, Cid};
 use treering_store::faults::{Mishap, Request, SimulatedBucket};
-use treering_store::{Commit, EmbeddedStore, GcOptions, OpenOptions, Store, StoreError};
+use treering_store::{
+    Commit, Decide, Decided, EmbeddedStore, GcOptions, OpenOptions, Store, StoreError, View,
+};
 
 fn refusal(path: &std::path::Path, options: &OpenOptions) -> String {
     match EmbeddedStore::open(path, options) {
