@@ -116,7 +116,7 @@ mod _core {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-    /// The newest format of a store's directory that this version reads.
+    /// The format of a store's directory that keeps everything in it; with a bucket it is one more.
     #[pymodule_export]
     const FORMAT: u64 = treering_store::embedded::FORMAT;
 }

@@ -101,7 +101,9 @@ impl Living {
                 self.acknowledged.lock().unwrap().remove(&cid);
                 store.submit(drop_ref(&seed.to_string())).wait()?;
             }
-            Act::Collect => drop(store.gc(&GcOptions::default())?),
+            Act::Collect => {
+                store.gc(&GcOptions::default())?;
+            }
             Act::Read => {
                 for (cid, content) in &*self.acknowledged.lock().unwrap() {
                     let reader = store.reader(cid)?;

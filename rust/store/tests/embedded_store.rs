@@ -407,7 +407,7 @@ fn a_newer_format_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     open(directory.path()).close().unwrap();
     let conn = rusqlite::Connection::open(directory.path().join("store.db")).unwrap();
-    conn.pragma_update(None, "user_version", 2).unwrap();
+    conn.pragma_update(None, "user_version", 3).unwrap();
     conn.pragma_update(None, "wal_checkpoint", "TRUNCATE")
         .unwrap();
     drop(conn);
@@ -416,8 +416,8 @@ fn a_newer_format_is_refused() {
         matches!(
             refused,
             StoreError::NewerFormat {
-                found: 2,
-                supported: 1,
+                found: 3,
+                supported: 2,
                 ..
             }
         ),

@@ -22,6 +22,7 @@ use super::blob_file::BlobFile;
 use super::block_rows::{BlockRow, broken_bytes};
 use super::disk::{Disk, parent};
 use super::objects::{ObjectFile, Objects};
+use super::open_blob::OpenBlob;
 use super::sqlite_error::io_error;
 use super::tally::Tally;
 use crate::blob_tree::{GROUP, Groups};
@@ -44,38 +45,6 @@ pub(super) struct BlobFiles {
     synced: Arc<Mutex<HashSet<PathBuf>>>,
     /// Where they are instead, if not here. Set once the store's rows were read.
     objects: Arc<OnceLock<Arc<Objects>>>,
-}
-
-/// A large block that is read in pieces.
-pub(super) enum OpenBlob {
-    File(BlobFile),
-    Object(ObjectFile),
-}
-
-impl OpenBlob {
-    /// Bytes of the block, as its row says.
-    pub(super) fn size(&self) -> u64 {
-        match self {
-            Self::File(file) => file.size(),
-            Self::Object(object) => object.size(),
-        }
-    }
-
-    /// Bytes `offset .. offset + length` as far as there are, checked. Errors: `Corrupt`, `Io`, `Bucket`.
-    pub(super) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
-        match self {
-            Self::File(file) => file.read(offset, length),
-            Self::Object(object) => object.read(offset, length),
-        }
-    }
-
-    /// Whether all of it is what it should be. Errors: as above.
-    pub(super) fn check(&self) -> Result<()> {
-        match self {
-            Self::File(file) => file.check(),
-            Self::Object(object) => object.check(),
-        }
-    }
 }
 
 impl BlobFiles {

@@ -344,6 +344,9 @@ impl Core {
 
     /// Answers what is queued, then stops. Called once, by the last handle.
     pub(super) fn close(&self) {
+        if let Some(objects) = self.shared.blobs.objects() {
+            objects.begin_closing();
+        }
         // Who commits can't wait for a collection that waits for him.
         self.automatic.stop(!self.queue.has_turn());
         self.queue.close();

@@ -297,10 +297,10 @@ fn seeds() -> Vec<Vec<u8>> {
 /// A database with our tables, empty but for the totals.
 fn database(folder: &Path) -> Prepared {
     let conn = Prepared::new(Connection::open(folder.join("rows.db")).unwrap());
-    schema::create(&conn, || Ok(())).unwrap();
+    schema::create(&conn, schema::FORMAT, || Ok(())).unwrap();
     let disk = Disk::system();
     let session = Session::new(&conn, folder, &disk);
-    session.write_first_manifest(0).unwrap();
+    session.write_first_manifest(0, None).unwrap();
     let mut totals = session.totals().unwrap();
     totals.next_ordinal = ORDINALS;
     session.write_totals(totals).unwrap();

@@ -34,6 +34,7 @@ mod links_codec;
 mod lock;
 mod manifest_rows;
 mod objects;
+mod open_blob;
 mod options;
 mod page_gaps;
 mod queue;
@@ -71,11 +72,11 @@ use std::{fmt, io};
 
 use treering_block::{Cid, CidPrefix};
 
-use self::blob::OpenBlob;
 use self::block_rows::{BlockRow, Bytes, broken_bytes};
 use self::core::{Core, Shared};
 use self::evidence::Snapshot;
 use self::housekeeping_rows::ReceiptRow;
+use self::open_blob::OpenBlob;
 use self::queue::{OwedTicket, Reply, Request, Work};
 use self::session::Session;
 use self::staging::Staging;

@@ -53,13 +53,16 @@ pub struct Asked {
     pub bytes: u64,
 }
 
+/// The parts of an upload, by their numbers.
+pub type Parts = BTreeMap<u32, Arc<[u8]>>;
+
 /// What it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Objects by name.
     pub objects: BTreeMap<String, Arc<[u8]>>,
     /// Uploads in parts that were neither completed nor given up: the object's name, and the parts.
-    pub uploads: BTreeMap<String, (String, BTreeMap<u32, Arc<[u8]>>)>,
+    pub uploads: BTreeMap<String, (String, Parts)>,
     begun: u64,
 }
 

@@ -25,7 +25,7 @@ mod small_disk;
 mod store;
 mod trace;
 
-pub use bucket::{Asked, Contents, Mishap, Request, SimulatedBucket};
+pub use bucket::{Asked, Contents, Mishap, Parts, Request, SimulatedBucket};
 pub use cuts::{Cut, Cuts};
 pub use image::{Image, Loss};
 pub use plan::{Call, Fault, Faults};

@@ -169,3 +169,17 @@ pub fn copy_directory(from: &Path, to: &Path) {
 pub fn is_bucket_error<T>(answer: &Result<T>) -> bool {
     matches!(answer, Err(StoreError::Bucket { .. }))
 }
+
+/// A new store; making it is not counted.
+pub fn new() -> (tempfile::TempDir, Arc<SimulatedBucket>, EmbeddedStore) {
+    let home = directory();
+    let bucket = SimulatedBucket::new(URL);
+    let store = open(home.path(), &bucket);
+    bucket.forget();
+    (home, bucket, store)
+}
+
+pub fn assert_sound(store: &EmbeddedStore) {
+    let report = store.verify(None).unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+}

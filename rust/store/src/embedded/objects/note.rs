@@ -6,8 +6,8 @@
 //! is torn, or that the disk lost, is as if it had not been written.
 //! Must never: be removed by who has not locked it.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::bucket::PART_BYTES;
@@ -82,7 +82,9 @@ impl Note {
             parts: Vec::new(),
         };
         if found.len() <= BYTES_MAX {
-            let text = fs::read(path)?;
+            // Through the handle that has the lock: elsewhere than on Unix no other may.
+            let mut text = Vec::new();
+            note.file.read_to_end(&mut text)?;
             note.understand(&String::from_utf8_lossy(&text));
             // What is torn is not gone on with.
             note.length = text

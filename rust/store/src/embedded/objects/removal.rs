@@ -78,13 +78,19 @@ impl Objects {
         }
     }
 
-    /// Waits for removals that are under way. Nothing is removed from then on but what is queued later.
+    /// The store is about to be closed: a collection leaves the rest to the next one.
+    pub(in crate::embedded) fn begin_closing(&self) {
+        locked(&self.removal.0).closing = true;
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        locked(&self.removal.0).closing
+    }
+
+    /// Waits for removals that are under way.
     pub(in crate::embedded) fn close(&self) {
-        let thread = {
-            let mut state = locked(&self.removal.0);
-            state.closing = true;
-            state.thread.take()
-        };
+        self.begin_closing();
+        let thread = locked(&self.removal.0).thread.take();
         if let Some(thread) = thread {
             drop(thread.join());
         }

@@ -24,6 +24,9 @@ pub(in crate::embedded) struct Outside<'o> {
 impl Objects {
     /// Removes an object whose row is gone. What is read, or can't be removed, stays for the next collection.
     pub(in crate::embedded) fn remove_named(&self, name: &str) {
+        if self.is_closing() {
+            return;
+        }
         if mark::is_read(&self.marks(), last_segment(name)) {
             tracing::debug!(
                 object = name,
@@ -48,6 +51,9 @@ impl Objects {
             Ok(())
         })?;
         for (name, digest) in strays {
+            if self.is_closing() {
+                return Ok(());
+            }
             self.remove_stray(&name, &digest, outside)?;
         }
         self.remove_notes(outside)
