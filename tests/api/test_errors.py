@@ -39,6 +39,7 @@ def test_kinds_are_unique_and_stable() -> None:
     assert kinds == {
         "AlreadyExists": "already-exists",
         "Ambiguous": "ambiguous",
+        "BucketError": "bucket",
         "Closed": "closed",
         "CommandMismatch": "command-mismatch",
         "CommitUnknown": "commit-unknown",

@@ -11,6 +11,7 @@ import pytest
 
 import treering
 from treering import BucketError, Corrupt, Invalid, aio, testing
+from treering._core import BucketCore
 from treering.cli import run as command_line
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -79,8 +80,7 @@ def test_a_place_is_one_stores(store: treering.Store, server: Server, place: str
     with pytest.raises(Invalid, match="a second one may not"):
         treering.open(tmp_path / "second", blobs=server.url(place))
     assert not (tmp_path / "second").exists()
-    (server.folder / "data" / f"{place}-used").mkdir()
-    (server.folder / "data" / f"{place}-used" / "mine.txt").write_text("something else")
+    BucketCore(server.url(f"{place}-used")).put("mine.txt", b"something else")
     with pytest.raises(Invalid, match="other objects lie there"):
         treering.open(tmp_path / "third", blobs=server.url(f"{place}-used"))
     assert not (tmp_path / "third").exists()
@@ -149,13 +149,14 @@ def test_wrong_bytes_are_no_answer(store: treering.Store, proxy: Proxy, server: 
     with alice.files.open("f") as file:
         assert file.read() == data
     [name] = blobs(server, place)
-    stored = server.objects(place)[name]
-    stored.write_bytes(data[:-1] + bytes([data[-1] ^ 1]) + stored.read_bytes()[len(data) :])
+    bucket = BucketCore(server.url(place))
+    tree = server.objects(place)[name].read_bytes()[len(data) :]
+    bucket.put(name, data[:-1] + bytes([data[-1] ^ 1]) + tree)
     with pytest.raises(Corrupt), alice.files.open("f") as file:
         file.read()
     assert not store.verify().ok
     # Brought again, it is whole again.
-    stored.unlink()
+    bucket.remove(name)
     alice.files.put("again", data)
     with alice.files.open("f") as file:
         assert file.read() == data
@@ -212,7 +213,7 @@ def test_what_a_killed_process_left_goes_with_gc(server: Server, proxy: Proxy, p
     store.gc()
     store.gc()
     assert len(blobs(server, place)) == 1
-    bucket = treering._core.BucketCore(store.blobs or "")
+    bucket = BucketCore(store.blobs or "")
     assert all(not bucket.uploads(name) for name in blobs(server, place))
     # Of nothing but the file that is kept is there an upload or an object.
     begun = {request.name.split("/", 2)[2] for request in proxy.seen.requests if request.part is not None}
@@ -239,7 +240,7 @@ def test_gc_takes_objects(server: Server, place: str, tmp_path: Path) -> None:
 def test_a_lost_marker_stops_everything(store: treering.Store, server: Server, place: str, tmp_path: Path) -> None:
     store.scope("alice").files.put("f", b"x" * MIB)
     store.close()
-    server.objects(place)["treering"].unlink()
+    BucketCore(server.url(place)).remove("treering")
     with pytest.raises(Corrupt, match="put the object back"):
         treering.open(tmp_path / "state")
 
@@ -269,7 +270,7 @@ async def test_an_event_loop_does_not_wait_for_the_network(
         assert not appending.done()
         await appending
         await alice.files.put("f", b"y" * MIB)
-        async with alice.files.open("f") as file:
+        async with await alice.files.open("f") as file:
             assert await file.read() == b"y" * MIB
 
 
