@@ -15,6 +15,7 @@ use treering_thread::ident::THREAD;
 use treering_thread::pins::PIN;
 
 use super::check::is_own_model;
+use super::named_in;
 use crate::projection::PROJECTION;
 use crate::stores::is_kind;
 
@@ -55,7 +56,12 @@ pub fn export_scope(
     let manifest = ScopeManifest {
         scope: scope.to_owned(),
         refs: taken.refs,
-        receipts: taken.receipts.into_values().collect(),
+        // What stands among them and is no command's is this store's alone.
+        receipts: taken
+            .receipts
+            .into_values()
+            .filter(|command| named_in(&command.receipt).is_some())
+            .collect(),
     };
     let blocks = manifest.encode()?;
     let mut roots: Vec<(&RefName, Cid)> = manifest

@@ -20,15 +20,15 @@ use treering_store::{
 };
 use treering_thread::Threads;
 use treering_thread::car::{
-    CarError, Imported, OnConflict, ScopeThreads, Verdicts, import_indexed, moved, named_by,
+    CarError, Imported, OnConflict, ScopeThreads, Verdicts, import_indexed, moved,
 };
 
 use super::check::{Sort, check};
+use super::named_in;
 use super::verdict::{Becomes, judge, set};
 use crate::dispatch::Dispatcher;
 use crate::error::ActorError;
 use crate::read::Reader;
-use crate::receipt;
 
 /// At most so many taken refs are named by an error.
 const NAMES_MAX: usize = 10;
@@ -298,14 +298,7 @@ impl<'i, R: Read + Seek + Send + 'static> Importing<'i, R> {
     ) -> Result<Vec<JournalCommand>, CarError> {
         let mut good = Vec::new();
         for command in &self.receipts {
-            let named = match (named_by(&command.receipt), receipt::split(&command.receipt)) {
-                (Some(named), _) => named,
-                (None, Some((threads, actors))) if receipt::decode(&actors).is_some() => {
-                    named_by(&threads).ok_or_else(no_receipt)?
-                }
-                (None, _) if receipt::decode(&command.receipt).is_some() => Vec::new(),
-                _ => return Err(no_receipt()),
-            };
+            let named = named_in(&command.receipt).ok_or_else(no_receipt)?;
             if self.from == self.threads.scope() && self.of_threads.keep(verdicts, &named) {
                 good.push(command.clone());
             } else {

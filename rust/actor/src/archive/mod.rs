@@ -13,5 +13,21 @@ mod export;
 mod import;
 mod verdict;
 
+use treering_thread::car::named_by;
+
+use crate::receipt;
+
 pub use export::{ScopeExported, export_scope, export_scope_to};
 pub use import::{ImportOptions, ScopeImported, import_any, import_any_from};
+
+/// The threads that the receipt of a command names; None for what is no command's receipt.
+fn named_in(left: &[u8]) -> Option<Vec<String>> {
+    if let Some(named) = named_by(left) {
+        return Some(named);
+    }
+    if let Some((threads, actors)) = receipt::split(left) {
+        receipt::decode(&actors)?;
+        return named_by(&threads);
+    }
+    receipt::decode(left).map(|_| Vec::new())
+}

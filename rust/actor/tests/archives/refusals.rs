@@ -245,3 +245,22 @@ fn blocks_that_nothing_reaches_are_left() {
     imported(&there, "alice", &more).unwrap();
     assert!(!there.has(&Cid::of_raw(b"loose")).unwrap());
 }
+
+#[test]
+fn what_is_no_receipt_of_a_command_stays() {
+    let store = small();
+    let (made, _) = exported(&store);
+    let left = Commit {
+        scope: "alice".into(),
+        receipts: vec![JournalCommand {
+            key: [9; 32],
+            payload: [0; 32],
+            receipt: b"\x81\x65alice".to_vec(),
+        }],
+        ..Commit::default()
+    };
+    store.submit(left).wait().unwrap();
+    let (again, file) = exported(&store);
+    assert_eq!(again, made);
+    imported(&fresh(), "alice", &file).unwrap();
+}

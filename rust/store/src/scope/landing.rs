@@ -87,8 +87,7 @@ impl<'s> Lands<'s> {
                 actual: lands.moves.len() as u64,
             });
         }
-        let owner = format!("importing {root}");
-        lands.making = Some(Making::take(store, scope, &owner, options.at_a_time)?);
+        lands.making = Some(Making::take(store, scope, "importing", options.at_a_time)?);
         Ok(lands)
     }
 
