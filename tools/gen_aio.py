@@ -1,6 +1,6 @@
 """Writes python/treering/aio.pyi, the types of `treering.aio`, from the sync classes' sources.
 
-It reads the sources as syntax trees and imports nothing of treering. A `@verb` or `@read` becomes an
+It reads the sources as syntax trees and imports nothing of treering. A `@verb`, `@looks` or `@read` is an
 `async def`, a `@stream`, `@feed` or `@pump` an async iterator, all else stays; bodies and docstrings are left out,
 since `treering.aio` takes them from the sync classes when it is imported.
 
@@ -157,7 +157,7 @@ class Stub:
             raise SystemExit(f"{method.name}, line {method.lineno}, has no return type")
         returns = ast.unparse(method.returns)
         prefix = "def"
-        if "verb" in decorators:
+        if decorators & {"verb", "looks"}:
             prefix, returns = "async def", returns.removeprefix("Op[").removesuffix("]")
         elif "read" in decorators or method.name in ("__enter__", "__exit__"):
             prefix = "async def"

@@ -48,7 +48,9 @@ class Secret:
         return made
 
     def __repr__(self) -> str:
-        return f"Secret({self.reference!r})"
+        # One that was not checked may be the secret itself.
+        kind, colon, _ = self.reference.partition(":")
+        return f"Secret({self.reference!r})" if colon and kind.isalpha() else "Secret('…')"
 
 
 class Values(Mapping[str, str | Secret]):

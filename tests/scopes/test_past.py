@@ -246,3 +246,13 @@ def test_awaited() -> None:
 def test_what_is_no_moment(moment: object) -> None:
     with testing.memory() as store, pytest.raises(Invalid, match="no moment"):
         store.scope("alice").at(moment)  # type: ignore[arg-type]
+
+
+def test_a_put_for_another_version_is_refused_as_any_other() -> None:
+    with testing.memory() as store:
+        alice = store.scope("alice")
+        alice.files.put("a", b"x")
+        past = alice.at(list(store.journal())[-1].cursor)
+        for command_id in (None, "k"):
+            with pytest.raises(ReadOnly):
+                past.files.put("a", b"y", expected_version=7, command_id=command_id)

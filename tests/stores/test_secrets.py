@@ -293,3 +293,8 @@ def test_what_is_no_secret_gets_into_no_message(value: object) -> None:
     with pytest.raises(InvalidCommand, match="a Secret is needed") as caught:
         ConnectorAuth(type="client_credentials", client_secret=value)  # type: ignore[arg-type]
     assert_hidden(caught.value)
+
+
+def test_what_was_not_checked_is_not_shown() -> None:
+    assert PLANTED not in repr(Secret.stored(PLANTED))
+    assert repr(Secret.stored("vault:x")) == "Secret('vault:x')"

@@ -232,25 +232,25 @@ def _expected(home: Home, path: str, expected_version: int | None, command_id: s
     """Raises `VersionConflict` where the commit would, unless the command was done before; the commit asks again."""
     if not isinstance(expected_version, int) or expected_version < 0:
         return
-    actual: int = (yield Look(partial(home.stores.actor, "files", ())))["version"]
-    if actual == expected_version:
+    found: int = (yield Look(partial(home.stores.actor, "files", ())))["version"]
+    if found == expected_version:
         return
-    if command_id is not None:
-        try:
-            # For a version that there never is: it does nothing, and tells whether the id is known.
-            yield from DISPATCHER.dispatch(home, files_delete(home.stores, path), _NO_VERSION, command_id)
-        except CommandMismatch:
-            return
-        except VersionConflict:
-            pass
-        else:
-            return
-    raise VersionConflict(
-        f"files of scope {home.scope} are at version {actual}, you expected {expected_version}; read them again and "
-        "decide anew",
-        expected=expected_version,
-        actual=actual,
-    )
+    try:
+        # For a version that there never is: it does nothing, and tells whether the id is known.
+        yield from DISPATCHER.dispatch(home, files_delete(home.stores, path), _NO_VERSION, command_id)
+    except CommandMismatch:
+        return
+    except VersionConflict as error:
+        actor, actual = error.attributes["actor"], error.attributes["actual"]
+    else:
+        return
+    if actual != expected_version:
+        raise VersionConflict(
+            f"{actor} is at version {actual}, you expected {expected_version}; read it again and decide anew",
+            actor=actor,
+            expected=expected_version,
+            actual=actual,
+        )
 
 
 def _arrived(home: Home, path: str, content_type: str | None, data: FileData) -> Op[UploadedCore]:

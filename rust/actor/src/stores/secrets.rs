@@ -99,8 +99,8 @@ pub(super) fn check_url(field: &str, url: &str) -> Result<()> {
             "a URL holds no password: it would be kept in clear; name it in a header or in auth";
         return Err(ActorError::invalid(field.to_owned(), HIDDEN, rule));
     }
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    for parameter in query.split(['&', ';', '#']) {
+    // Some put parameters behind a #, too.
+    for parameter in url.split(['?', '#', '&', ';']).skip(1) {
         if let Some((name, value)) = parameter.split_once('=')
             && !value.is_empty()
         {
@@ -194,6 +194,8 @@ mod tests {
             "https://host/#x?secret=pw",
             "host?password=pw",
             "https://host?a;access_token=pw",
+            "https://host/#access_token=pw",
+            "https://host/?a=1#b=2&token=pw",
         ] {
             let error = check_url("f", url).unwrap_err().to_string();
             assert!(!error.contains("pw"), "{error}");
