@@ -201,7 +201,9 @@ class OwnActor(Generic[State, Command, Event]):
 
         Errors:
             Corrupt (`corrupt`): an event can't be read.
-            NewerSchema (`newer-schema`): the log holds what a later version of the class wrote.
+            NewerSchema (`newer-schema`): the log holds what a later version of the class wrote, which this one does not
+                know all of.
+            ImpureDecider (`impure-decider`): it is a `decide` or an `evolve` that asks.
         """
         expect_none("OwnActor.rebuild")
         return self._at().folder.rebuild()
@@ -220,6 +222,8 @@ class OwnActor(Generic[State, Command, Event]):
 
         Errors:
             As there.
+            NewerSchema (`newer-schema`): a later version of the class wrote what would go, or is used beside this one:
+                what this one does not fold would be lost.
         """
         return (yield from trim(self._at().folder, before, keep, expected_version, command_id))
 
