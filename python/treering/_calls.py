@@ -71,6 +71,17 @@ def read(body: Callable[P, T]) -> Callable[P, T]:
     return body
 
 
+def writes(body: Callable[P, T]) -> Callable[P, T]:
+    """Returns the same function, refused to who decides: for a read that changes something after all."""
+
+    @wraps(body)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        expect_none(body.__qualname__)
+        return body(*args, **kwargs)
+
+    return call
+
+
 def stream(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
     """Returns the blocking form of a stream: an iterator over single items."""
 

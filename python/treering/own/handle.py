@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, writes
 from treering._deciding import expect_none
 from treering._family import SYNC, Family
 from treering._session import Address, Home
@@ -193,6 +193,7 @@ class OwnActor(Generic[State, Command, Event]):
         return count
 
     @read
+    @writes
     def rebuild(self) -> int:
         """Returns the version that the newest snapshot is of, after it was made anew from the events alone. O(events).
 
@@ -205,7 +206,6 @@ class OwnActor(Generic[State, Command, Event]):
                 know all of.
             ImpureDecider (`impure-decider`): it is a `decide` or an `evolve` that asks.
         """
-        expect_none("OwnActor.rebuild")
         return self._at().folder.rebuild()
 
     @verb
