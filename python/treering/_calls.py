@@ -86,6 +86,17 @@ def looks(body: Callable[P, Op[T]]) -> Callable[P, T]:
     return _marked(call, "looks", body)
 
 
+def writes(body: Callable[P, T]) -> Callable[P, T]:
+    """Returns the same function, refused to who decides: for a read that changes something after all."""
+
+    @wraps(body)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        expect_none(body.__qualname__)
+        return body(*args, **kwargs)
+
+    return call
+
+
 def stream(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
     """Returns the blocking form of a stream: an iterator over single items."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
-from treering._calls import read
+from treering._calls import read, writes
 from treering._core import Cid
 from treering._family import SYNC, Family
 from treering._session import Location, Session, open_session
@@ -60,6 +60,7 @@ class Hold:
             return _LAST
 
     @read
+    @writes
     def extend(self, hours: float = 24.0) -> int:
         """Returns when it now ends, durable: `hours` from now, or when it ended before if that is later.
 
@@ -74,6 +75,7 @@ class Hold:
         return self._expires_at_ms
 
     @read
+    @writes
     def release(self) -> bool:
         """Returns whether there was a hold; there is none now, durable. The next collection takes the block
         if nothing else keeps it.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from treering._calls import Chunks, Op, read, stream, verb
+from treering._calls import Chunks, Op, read, stream, verb, writes
 from treering._core import Cid, discard_fork, fork_scope
 from treering._family import SYNC, Family
 from treering._session import Address, Durability, Home, home
@@ -259,6 +259,7 @@ class Scope:
         yield from listed_projections(self._home.stores)
 
     @read
+    @writes
     def hold(self, cid: Cid | str, hours: float = 24.0) -> Hold:
         """Returns the scope's hold of a block that is there, durable: for `hours` from now, or longer if it
         was held for longer. It keeps the block and all that it links to.
@@ -305,6 +306,7 @@ class Scope:
         return (yield from trim(self._home, keep, before, dry_run))
 
     @read
+    @writes
     def erase(self, command_id: str | None = None, *, dry_run: bool = False) -> Erased:
         """Returns what was erased: the whole scope, for good, durable. With `dry_run` what would be.
 
@@ -359,6 +361,7 @@ class Scope:
         return self._family.Commit(self._home, command_id)
 
     @read
+    @writes
     def fork(
         self, name: str, *, command_id: str | None = None, progress: Callable[[Progress], None] | None = None
     ) -> Scope:
@@ -484,6 +487,7 @@ class Scope:
         return lineage_of(self._home.stores)
 
     @read
+    @writes
     def discard_fork(self) -> int:
         """Returns how many refs were cleared away of a fork to this name that was cut short; `store.unfinished_forks`
         lists them. Nothing else is touched: a fork that is finished is a scope like any other.
@@ -531,6 +535,7 @@ class Scope:
         return export_threads(self._home, threads, file, progress)
 
     @read
+    @writes
     def import_car(
         self, path: str | os.PathLike[str], *, on_conflict: OnConflict = "refuse", progress: Watcher | None = None
     ) -> Imported:

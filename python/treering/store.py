@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, writes
 from treering._core import Cid
 from treering._core import repair as repair_rows
 from treering._family import SYNC, Family
@@ -147,6 +147,7 @@ class Store:
         return extent(self._session.core.journal_extent())
 
     @read
+    @writes
     def seal_journal(self, keep: int = 10_000) -> SealReport:
         """Returns what was moved out of the database into immutable, checked, compressed files, durable.
 
@@ -161,6 +162,7 @@ class Store:
         return SealReport(*self._session.core.seal_journal(keep))
 
     @read
+    @writes
     def expire_journal(self, before: datetime | str) -> ExpireReport:
         """Returns what was deleted: sealed files, the oldest first, with nothing in them from `before` on.
 
@@ -175,6 +177,7 @@ class Store:
         return ExpireReport(*self._session.core.expire_journal(moment(before)))
 
     @read
+    @writes
     def give_up_commit(self, position: int) -> None:
         """Gives up a commit whose body is lost: what it did is not known any more, but that it was, and when.
 
@@ -189,6 +192,7 @@ class Store:
         self._session.core.give_up_commit(position)
 
     @read
+    @writes
     def vacuum(self) -> Vacuumed:
         """Returns what was given back: free pages go to the system, and the log is emptied, durable.
 
@@ -384,6 +388,7 @@ class Store:
         return CopyReport(**finish(work, progress))
 
     @read
+    @writes
     def gc(self, dry_run: bool = False) -> GcReport:
         """Returns what was collected: blocks that no ref and no hold reaches become absent and are deleted.
 
@@ -408,6 +413,7 @@ class Store:
         return GcReport(**self._session.core.gc(dry_run))
 
     @read
+    @writes
     def hold(self, cid: Cid | str, hours: float = 24.0) -> Hold:
         """Returns the hold of a block in the scope `main`; short for `store.scope("main").hold`.
 

@@ -279,6 +279,9 @@ def writes(scope: treering.Scope) -> dict[str, Callable[[], object]]:
         "files": lambda: scope.files.put("a", b"b"),
         "a commit": in_a_commit,
         "a thread": lambda: scope.threads.start("t"),
+        "a fork": lambda: scope.fork("another"),
+        "erase": scope.erase,
+        "memory's rebuild": scope.memory.rebuild,
         # Who decides has the turn for which it waits.
         "get": lambda: doer.get().version,
         "get another one": lambda: other.get().version,

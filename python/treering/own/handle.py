@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, writes
 from treering._deciding import expect_none
 from treering._family import SYNC, Family
 from treering._session import Address, Home
@@ -193,6 +193,7 @@ class OwnActor(Generic[State, Command, Event]):
         return count
 
     @read
+    @writes
     def rebuild(self) -> int:
         """Returns the version that the newest snapshot is of, after it was made anew from the events alone. O(events).
 
@@ -201,9 +202,10 @@ class OwnActor(Generic[State, Command, Event]):
 
         Errors:
             Corrupt (`corrupt`): an event can't be read.
-            NewerSchema (`newer-schema`): the log holds what a later version of the class wrote.
+            NewerSchema (`newer-schema`): the log holds what a later version of the class wrote, which this one does not
+                know all of.
+            ImpureDecider (`impure-decider`): it is a `decide` or an `evolve` that asks.
         """
-        expect_none("OwnActor.rebuild")
         return self._at().folder.rebuild()
 
     @verb
@@ -220,6 +222,8 @@ class OwnActor(Generic[State, Command, Event]):
 
         Errors:
             As there.
+            NewerSchema (`newer-schema`): a later version of the class wrote what would go, or is used beside this one:
+                what this one does not fold would be lost.
         """
         return (yield from trim(self._at().folder, before, keep, expected_version, command_id))
 

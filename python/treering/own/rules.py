@@ -69,7 +69,8 @@ class Actor(ABC, Generic[State, Command, Event]):
     Both methods are pure: no clock, no chance, no file, nothing kept. They may be called again, at any time.
 
     Errors:
-        Invalid (`invalid`): when the class is defined: what can't be stored, named by its field.
+        Invalid (`invalid`): when the class is defined: what can't be stored, named by its field; a default that is
+            another one each time.
     """
 
     __slots__ = ()
@@ -78,7 +79,7 @@ class Actor(ABC, Generic[State, Command, Event]):
     """The kind's name, for good: `ticket` is stored as `x.ticket`. a-z, 0-9 and -, at most 62 of them."""
     schema: ClassVar[int] = 1
     """Number of the events' form. One more whenever a field gets another meaning, with an `upcast` from the one
-    before."""
+    before, or is left out; and where programs with the class of before must not write any more."""
     fold: ClassVar[int] = 1
     """Number of `evolve`. One more whenever it makes something else of the same events: snapshots are then made
     anew."""

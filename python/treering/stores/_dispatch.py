@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, writes
 from treering._core import Pending, StatesCore, StoresCore, VerbCore, Watch
 from treering._family import SYNC, Family
 from treering._session import Address, Home
@@ -243,6 +243,7 @@ class ActorView(ScopeStore):
         return self._core.verify_actor(self._kind, ())
 
     @read
+    @writes
     def rebuild(self) -> int:
         """Returns the version that the read model is of, after it was made anew from the events alone. O(events).
 

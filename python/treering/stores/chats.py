@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, writes
 from treering._family import SYNC
 from treering.journal import moment_ms
 from treering.messages import Conversation, Message
@@ -217,6 +217,7 @@ class ChatsStore(ScopeStore):
         return self._core.verify_actor(_KIND, (conversation_id,))
 
     @read
+    @writes
     def rebuild(self, conversation_id: str) -> int:
         """Returns the version that a conversation's read model is of, after it was made anew from the events alone.
 
