@@ -55,7 +55,7 @@ from treering.source_event import Gap, Source, SourceEvent
 from treering.step import NOW, AtMs, Step, StepLike, StepPlace, StepRef
 from treering.store import Reachable
 from treering.stores._dispatch import ScopeResolver
-from treering.stores.actor import ActorState, ScopeEvent
+from treering.stores.actor import ActorState
 from treering.stores.drafts import (
     AgentsDraft,
     ChatsDraft,
@@ -73,6 +73,7 @@ from treering.stores.history import ActorEvent
 from treering.stores.info import ActorInfo
 from treering.stores.listing import Catalog, Listing, Messages
 from treering.stores.receipt import Receipt
+from treering.stores.scope_history import ScopeEvent
 from treering.stores.trimming import ScopeTrimmed
 from treering.thread import Seen, Status
 from treering.vector import T

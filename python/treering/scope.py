@@ -36,7 +36,7 @@ from treering.projections import Projection, ProjectionInfo, View
 from treering.projections import listed as listed_projections
 from treering.scope_diff import ScopeDiff, diff_of
 from treering.scope_verify import ScopeVerifyReport, verified
-from treering.stores.actor import ActorHandle, ScopeEvent, listed, newest_first
+from treering.stores.actor import ActorHandle, listed
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.connectors import ConnectorsStore
@@ -45,6 +45,7 @@ from treering.stores.info import ActorInfo
 from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
 from treering.stores.roles import RolesStore
+from treering.stores.scope_history import ScopeEvent, newest_first
 from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.trimming import ScopeTrimmed, trim
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
@@ -204,13 +205,28 @@ class Scope:
 
     @stream
     def history(self) -> Chunks[ScopeEvent]:
-        """Returns what happened to all actors of this scope, the newest first; an iterator, to be left when there is
-        enough. O(actors) before the first, then O(log events) reads for each few.
+        """Returns what happened in this scope, in the order of commits, the newest first: events of actors, and what
+        became of threads, keys, pins and projections. An iterator, to be left when there is enough.
+
+        Of actors it has the events that are kept, those too that a fork or an import brought, at their times; what was
+        cut off is not told. All else it has from the journal: since the fork or the import, and as far as the
+        journal is kept. Where it isn't, an entry says so, `expired`, and only actors are told of from there.
+        O(commits of the store that it goes back) and O(log events) reads for each few; an actor is read
+        once its turn comes, all of them where the journal ends.
 
         Errors:
-            Corrupt (`corrupt`): an actor can't be read; `actors` says which.
+            Corrupt (`corrupt`): an actor can't be read (`actors` says which), or a commit of the journal.
+
+        Example:
+            >>> import treering
+            >>> alice = treering.memory().scope("alice")
+            >>> _ = alice.memory.add("preference", "answers in French")
+            >>> alice.threads.start("hello").append("coder", "done").number
+            1
+            >>> [(happened.kind, happened.change) for happened in alice.history()]
+            [('thread', 'moved'), ('thread', 'created'), ('user-memory', 'event')]
         """
-        yield from newest_first(self._home.stores)
+        yield from newest_first(self._home)
 
     def projection(
         self,

@@ -137,22 +137,27 @@ class TestScope:
         lines = said(cli, "scope", "history", "alice").splitlines()
         assert [" ".join(line.split("  ")[:3]) for line in lines] == [
             "2025-10-09 12:00:00 user-config v1 UserConfigSaved",
-            "2025-10-09 12:00:01 user-memory v1 MemoryEntryAdded",
             "2025-10-09 12:00:01 user-config v2 UserConfigUpdated",
-            "2025-10-09 12:00:02 participants v1 ParticipantAdded",
+            "2025-10-09 12:00:01 user-memory v1 MemoryEntryAdded",
             "2025-10-09 12:00:02 agent-registry v1 AgentAdded",
             "2025-10-09 12:00:02 agent-registry v2 AgentAdded",
+            "2025-10-09 12:00:02 participants v1 ParticipantAdded",
             "2025-10-09 12:00:03 chat conv-1 v1 ChatReplaced",
+            "2025-10-09 12:00:04 chat secret v2 deleted",
             "2025-10-09 12:00:04 workflow-storage v1 WorkflowUploaded",
             "2025-10-09 12:00:04 script-storage v1 ScriptUploaded",
-            "2025-10-09 12:00:04 chat secret v2 deleted",
         ]
         assert lines[0].startswith("2025-10-09 12:00:00  user-config v1  UserConfigSaved  by bob  #turn-1  {")
-        two = parsed(cli, "scope", "history", "alice", "--last", "2")
-        assert [(one["kind"], one["deleted"]) for one in two] == [("script-storage", False), ("chat", True)]
-        assert two[0]["event"]["message"]["id"] == "s"
-        assert two[1] == {
-            "kind": "chat", "parts": ["secret"], "version": 2, "at_ms": NOON + 4000, "deleted": True, "event": None,
+        three = parsed(cli, "scope", "history", "alice", "--last", "3")
+        assert [(one["kind"], one["deleted"]) for one in three] == [
+            ("chat", True),
+            ("workflow-storage", False),
+            ("script-storage", False),
+        ]
+        assert three[2]["event"]["message"]["id"] == "s"
+        assert three[0] == {
+            "kind": "chat", "parts": ["secret"], "version": 2, "at_ms": NOON + 4000, "change": "deleted",
+            "position": three[1]["position"] - 1, "deleted": True, "target": None, "event": None,
         }  # fmt: skip
 
     def test_what_is_not_there(self, cli: Cli) -> None:
@@ -161,7 +166,10 @@ class TestScope:
             assert message == "error: no scope carol\nhint: treering scope list shows the scopes there are\n"
         assert cli("scope", "show", "main").err == "no actors in main yet\n"
         assert parsed(cli, "scope", "show", "main") == []
-        assert said(cli, "scope", "history", "main") == ""
+        (thread,) = parsed(cli, "scope", "history", "main")
+        assert (thread["kind"], thread["change"], thread["event"]) == ("thread", "created", None)
+        line = said(cli, "scope", "history", "main").split()
+        assert line[2:6] == ["thread", *thread["parts"], "v1", "created"]
 
 
 def test_a_broken_actor_hides_no_other(cli: Cli, store: Path) -> None:

@@ -42,8 +42,15 @@ def path(filled: Path, tmp_path: Path) -> Path:
 def hidden(store: treering.Store) -> bool:
     """Whether nothing of bob is to be seen."""
     bob = store.scope("bob")
-    seen = bob.pins.list(), bob.threads.list(), list(bob.actors()), list(bob.memory.get()), bob.lineage()
-    return "bob" not in store.scopes() and seen == ({}, [], [], [], None)
+    seen = (
+        bob.pins.list(),
+        bob.threads.list(),
+        list(bob.actors()),
+        list(bob.history()),
+        list(bob.memory.get()),
+        bob.lineage(),
+    )
+    return "bob" not in store.scopes() and seen == ({}, [], [], [], [], None)
 
 
 def whole(store: treering.Store) -> bool:

@@ -45,6 +45,8 @@ def shown(scope: Scope) -> dict[str, Any]:
         "pins": scope.pins.list(),
         "kinds": scope.projection("kinds", start={}).get().value,
         "history": [
-            (event.kind, event.parts, event.version, event.event and event.event.event_id) for event in scope.history()
+            (event.kind, event.parts, event.version, event.event and event.event.event_id)
+            for event in scope.history()
+            if event.change in ("event", "deleted")
         ],
     }

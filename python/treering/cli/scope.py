@@ -99,7 +99,8 @@ def history(
     last: Annotated[int, typer.Option(min=1, help="Only the last so many.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Print what happened to all actors of a scope, in time order, the newest last."""
+    """Print what happened in a scope, in the order of commits, the newest last: events of actors, and what became of
+    threads, keys, pins and projections."""
     newest = list(islice(_scope(opening(context), name).history(), last))
     newest.reverse()
     if as_json:

@@ -6,7 +6,7 @@ happens if the actor is at another one) and `command_id` (the same again answers
 """
 
 from treering.stores._dispatch import ScopeResolver
-from treering.stores.actor import ActorHandle, ActorState, ScopeEvent
+from treering.stores.actor import ActorHandle, ActorState
 from treering.stores.agents import AgentsStore
 from treering.stores.chats import ChatsStore
 from treering.stores.connectors import ConnectorsStore
@@ -20,6 +20,7 @@ from treering.stores.participants import ParticipantsStore
 from treering.stores.reading import FileReader
 from treering.stores.receipt import Receipt
 from treering.stores.roles import RolesStore
+from treering.stores.scope_history import ScopeEvent
 from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.stored import StoredState
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore

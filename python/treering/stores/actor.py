@@ -1,10 +1,8 @@
-"""Any actor of a scope by its kind and parts: `scope.actors()`, `scope.actor(…)`, `scope.history()`."""
+"""Any actor of a scope by its kind and parts: `scope.actors()`, `scope.actor(…)`."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
@@ -12,7 +10,7 @@ from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
 from treering._core import OwnCore, StoresCore, actor_kinds, files_list, list_actors
 from treering._family import SYNC, Family
 from treering._session import Home
-from treering.errors import HistoryTrimmed, NotFound
+from treering.errors import NotFound
 from treering.journal import moment_ms
 from treering.messages import (
     AgentGroup,
@@ -31,35 +29,12 @@ from treering.messages import (
 from treering.stores._dispatch import DISPATCHER, READER
 from treering.stores.catalogs import CONNECTORS, ROLES
 from treering.stores.history import ActorEvent
-from treering.stores.info import ActorInfo, info_of, moment
+from treering.stores.info import ActorInfo, info_of
 from treering.stores.listing import Catalog, Listing, Messages
 from treering.stores.receipt import Receipt
 from treering.stores.stored import OWN, StoredState, stored, stored_state
 
 _CHUNK: Final = 500
-_EVENTS: Final = 16
-"""Events of one actor that a history over all of them reads at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScopeEvent:
-    """What happened to one actor of a scope."""
-
-    kind: str
-    """The actor's kind."""
-    parts: tuple[str, ...]
-    """The actor's parts."""
-    version: int
-    """The actor's version after it."""
-    at_ms: int
-    """When it happened, Unix milliseconds."""
-    event: ActorEvent | None
-    """The event; None where the actor was deleted then."""
-
-    @property
-    def at(self) -> datetime:
-        """When it happened, UTC."""
-        return moment(self.at_ms)
 
 
 ActorState = (
@@ -222,53 +197,6 @@ def listed(core: StoresCore) -> Chunks[ActorInfo]:
                 for parts, version, base, at_ms, deleted_at_ms, head, broken in rows
             ]
             after = rows[-1][0]
-
-
-@dataclass(order=True, slots=True)
-class _Past:
-    """What of an actor's past is still to be told; the one whose next is the newest comes first."""
-
-    order: tuple[int, str, tuple[str, ...], int]
-    next: ScopeEvent = field(compare=False)
-    rest: Iterator[ScopeEvent] = field(compare=False)
-
-
-def newest_first(core: StoresCore) -> Chunks[ScopeEvent]:
-    """Yields what happened to the actors of a scope, the newest first."""
-    heap: list[_Past] = []
-    for chunk in listed(core):
-        for info in chunk:
-            _push(heap, _backwards(core, info))
-    while heap:
-        past = heapq.heappop(heap)
-        yield [past.next]
-        _push(heap, past.rest)
-
-
-def _push(heap: list[_Past], rest: Iterator[ScopeEvent]) -> None:
-    if (event := next(rest, None)) is not None:
-        heapq.heappush(heap, _Past((-event.at_ms, event.kind, event.parts, -event.version), event, rest))
-
-
-def _backwards(core: StoresCore, info: ActorInfo) -> Iterator[ScopeEvent]:
-    kind, parts, last = info.kind, info.parts, info.version
-    if info.broken is not None:
-        # Says what is wrong, in its own words.
-        core.actor(kind, parts)
-    if info.deleted_at_ms is not None:
-        yield ScopeEvent(kind=kind, parts=parts, version=last, at_ms=info.deleted_at_ms, event=None)
-    oldest = info.oldest
-    while last > oldest:
-        first = max(oldest + 1, last - _EVENTS + 1)
-        try:
-            events = [event for chunk in READER.events(core, kind, parts, first, last) for event in chunk]
-        except HistoryTrimmed:
-            # Cut off since it was listed.
-            oldest = core.actor(kind, parts)["oldest"]
-            continue
-        for event in reversed(events):
-            yield ScopeEvent(kind=kind, parts=parts, version=event.version, at_ms=event.at_ms, event=event)
-        last = first - 1
 
 
 def state_of(core: StoresCore, kind: str, parts: tuple[str, ...], version: int | None) -> ActorState:

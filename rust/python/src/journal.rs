@@ -40,6 +40,7 @@ pub fn extent_object<'py>(py: Python<'py>, extent: &JournalExtent) -> PyResult<B
     object.set_item("first", extent.start.head.position.saturating_add(1))?;
     object.set_item("last", extent.head.position)?;
     object.set_item("start", extent.start.head.cursor().to_string())?;
+    object.set_item("start_at_ms", extent.start.at_ms)?;
     object.set_item("sealed", sealed)?;
     Ok(object)
 }

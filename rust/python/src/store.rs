@@ -383,6 +383,13 @@ impl Core {
             .collect()
     }
 
+    /// The cursor behind a commit; None where there is no such commit, or none that is kept.
+    #[pyo3(signature = (position))]
+    fn cursor_at(&self, py: Python<'_>, position: Count) -> Result<Option<String>> {
+        let cursor = py.detach(|| self.store.cursor_at(position.0))?;
+        Ok(cursor.map(|cursor| cursor.to_string()))
+    }
+
     /// Moves all but the newest commits out of the tables: (files, commits, bytes) written.
     #[pyo3(signature = (keep))]
     fn seal_journal(&self, py: Python<'_>, keep: Count) -> Result<(u64, u64, u64)> {
@@ -404,7 +411,7 @@ impl Core {
         Ok(py.detach(|| self.store.give_up_commit(position.0))?)
     }
 
-    /// What of the journal is kept: `start`, `start_at_ms`, `end`, `sealed`.
+    /// What of the journal is kept: `first`, `last`, `start`, `start_at_ms`, `sealed`.
     fn journal_extent<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>> {
         let extent = py.detach(|| self.store.journal_extent())?;
         Ok(extent_object(py, &extent)?)

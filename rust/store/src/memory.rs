@@ -286,6 +286,19 @@ impl Store for MemoryStore {
         later.map(JournalRow::entry).collect()
     }
 
+    fn cursor_at(&self, position: u64) -> Result<Option<Cursor>> {
+        let inner = self.open()?;
+        let state = &inner.state;
+        let start = state.start.head;
+        if position == start.position {
+            return Ok(Some(start.cursor()));
+        }
+        let before = position.checked_sub(1);
+        let row = before.filter(|before| *before >= start.position);
+        let row = row.and_then(|before| state.journal_after(before).next());
+        Ok(row.map(|row| row.head().cursor()))
+    }
+
     fn seal_journal(&self, _: u64) -> Result<SealReport> {
         drop(self.open()?);
         Ok(SealReport::default())

@@ -170,6 +170,9 @@ pub trait Store: Send + Sync {
     /// Errors: `CursorLost` for a cursor that is not of this history (another store's, or behind a tail
     /// that a power failure took); `CursorExpired` for one older than what is kept.
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>>;
+    /// The place behind commit `position`, so that the journal can be read from its end; None where there is no such
+    /// commit, or it is older than what is kept. O(1), or O(a sealed file).
+    fn cursor_at(&self, position: u64) -> Result<Option<Cursor>>;
     /// Moves all but the newest `keep` commits (at least one stays) out of the tables into immutable, checked,
     /// compressed files. Nothing is lost: they are read and proved as before. In memory nothing happens.
     /// O(commits that are sealed); the write lock is held for a file of them at a time.

@@ -25,6 +25,7 @@ enum Fault {
     IgnoresTargets,
     ForgetsReceipts,
     SkipsACommit,
+    MisplacesCommits,
     NeverWaits,
     RepeatsTokens,
     CutsRecords,
@@ -140,6 +141,10 @@ impl Store for Faulty {
         let mut entries = self.0.journal(after, limit)?;
         entries.retain(|entry| !self.has(Fault::SkipsACommit) || entry.position != 3);
         Ok(entries)
+    }
+    fn cursor_at(&self, position: u64) -> Result<Option<Cursor>> {
+        let behind = u64::from(self.has(Fault::MisplacesCommits));
+        self.0.cursor_at(position.saturating_add(behind))
     }
     fn seal_journal(&self, keep: u64) -> Result<SealReport> {
         self.0.seal_journal(keep)
@@ -263,6 +268,7 @@ fn each_theme_finds_its_fault_and_nothing_else() {
         (Fault::IgnoresVersions, "concurrency"),
         (Fault::ForgetsReceipts, "commands"),
         (Fault::SkipsACommit, "journal"),
+        (Fault::MisplacesCommits, "journal"),
         (Fault::NeverWaits, "watching"),
         (Fault::RepeatsTokens, "leases"),
         (Fault::CutsRecords, "limits"),

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from treering.stores import ActorState
 
 _PACKAGE = "treering.v1."
+_UNKNOWN = {
+    "expired": "the journal up to commit {} is not kept: from here on back actors alone are told of",
+    "lost": "what commit {} did is not known",
+}
 
 
 def print_scopes(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -95,12 +99,19 @@ def print_event(console: Console, event: "ActorEvent") -> None:
 
 
 def print_scope_event(console: Console, happened: "ScopeEvent") -> None:
-    """One event of any actor."""
-    who = Text(_name(happened), "key").append(f" v{happened.version}", "number")
-    if happened.event is None:
-        line = Text(f"{_time(happened.at)}  ").append_text(who).append("  deleted", "warn")
+    """One event of any actor, or what became of something else."""
+    who = Text(_name(happened), "key")
+    if happened.event is not None:
+        line = _event_line(who.append(f" v{happened.version}", "number"), happened.event)
+    elif happened.kind == "journal":
+        line = Text(f"{_time(happened.at)}  ").append(_UNKNOWN[happened.change].format(happened.position), "warn")
     else:
-        line = _event_line(who, happened.event)
+        if happened.version:
+            who.append(f" v{happened.version}", "number")
+        line = Text(f"{_time(happened.at)}  ").append_text(who)
+        line.append(f"  {happened.change}", "warn" if happened.change in ("deleted", "removed") else "call")
+        if happened.target is not None:
+            line.append(f"  {happened.target.short()}", "faint")
     console.print(shorten(line, console.width))
 
 

@@ -139,14 +139,17 @@ def event_record(event: "ActorEvent") -> dict[str, Any]:
 
 
 def scope_event_record(happened: "ScopeEvent") -> dict[str, Any]:
-    """What happened to one of a scope's actors; no event where it was deleted."""
+    """What happened to something of a scope; no event where it is no actor, or was deleted."""
     event = happened.event
     return {
         "kind": happened.kind,
         "parts": list(happened.parts),
         "version": happened.version,
         "at_ms": happened.at_ms,
-        "deleted": event is None,
+        "position": happened.position,
+        "change": happened.change,
+        "deleted": happened.change == "deleted",
+        "target": None if happened.target is None else str(happened.target),
         "event": None if event is None else event_record(event),
     }
 

@@ -163,6 +163,10 @@ impl<R: Read + Seek + Send> Store for View<R> {
         Ok(Vec::new())
     }
 
+    fn cursor_at(&self, _: u64) -> Result<Option<Cursor>> {
+        Ok(None)
+    }
+
     fn seal_journal(&self, _: u64) -> Result<SealReport> {
         Err(UNASKED)
     }

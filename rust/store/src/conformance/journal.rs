@@ -20,6 +20,7 @@ cases!("journal":
     the_prefix_is_proved_by_a_head,
     sealing_changes_nothing_that_is_read,
     what_is_expired_is_said_to_be,
+    every_kept_commit_has_its_place,
 );
 
 fn begun(backend: &dyn Backend) -> Arc<dyn Store> {
@@ -272,4 +273,31 @@ fn what_is_expired_is_said_to_be(backend: &dyn Backend) {
     assert_eq!(store.stats().unwrap().commits, 5);
     let report = store.verify(None).unwrap();
     assert_eq!((report.findings, report.commits), (vec![], 2));
+}
+
+fn every_kept_commit_has_its_place(backend: &dyn Backend) {
+    let store = fresh(backend);
+    assert_eq!(store.cursor_at(0).unwrap(), Some(Cursor::default()));
+    assert_eq!(store.cursor_at(1).unwrap(), None);
+    let store = begun(backend);
+    let all = store.journal(None, 9).unwrap();
+    let last = u64::try_from(all.len()).unwrap();
+    let places = |from: u64| {
+        for entry in all.iter().filter(|entry| entry.position >= from) {
+            let place = store.cursor_at(entry.position).unwrap();
+            assert_eq!(place, Some(entry.cursor()));
+        }
+        assert_eq!(store.cursor_at(last + 1).unwrap(), None);
+        assert_eq!(store.cursor_at(u64::MAX).unwrap(), None);
+    };
+    places(1);
+    store.seal_journal(2).unwrap();
+    places(1);
+    store
+        .expire_journal(&ExpireBefore::Cursor(all[1].cursor()))
+        .unwrap();
+    // The one before the oldest that is kept still is a place to go on from.
+    places(2);
+    assert_eq!(store.cursor_at(1).unwrap(), None);
+    assert_eq!(store.cursor_at(0).unwrap(), None);
 }

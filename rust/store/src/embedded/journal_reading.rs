@@ -23,6 +23,16 @@ impl EmbeddedStore {
         .map_err(|error| self.core.shared.connections.explain(error))
     }
 
+    /// See [`crate::Store::cursor_at`].
+    pub(super) fn read_cursor_at(&self, position: u64) -> Result<Option<Cursor>> {
+        self.unless_expired_meanwhile(|session| {
+            let read = cursor_at(session, position);
+            let sound = !matches!(read, Err(StoreError::Corrupt { .. }));
+            Ok((read, sound))
+        })?
+        .map_err(|error| self.core.shared.connections.explain(error))
+    }
+
     /// Reads until the journal was not expired meanwhile, or what was read is sound all the same: the
     /// second answer of `work`. A file that goes while it is wanted looks like damage, and is none.
     pub(super) fn unless_expired_meanwhile<T>(
@@ -38,6 +48,14 @@ impl EmbeddedStore {
             }
         }
     }
+}
+
+fn cursor_at(session: Session<'_>, position: u64) -> Result<Option<Cursor>> {
+    if position < session.journal_start()?.head.position {
+        return Ok(None);
+    }
+    let chain = session.chain_at(position)?;
+    Ok(chain.map(|chain| Head { position, chain }.cursor()))
 }
 
 fn entries(

@@ -612,6 +612,10 @@ impl Store for EmbeddedStore {
         self.read_journal(after, limit)
     }
 
+    fn cursor_at(&self, position: u64) -> Result<Option<Cursor>> {
+        self.read_cursor_at(position)
+    }
+
     fn seal_journal(&self, keep: u64) -> Result<SealReport> {
         self.seal_old(keep)
     }

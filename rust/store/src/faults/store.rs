@@ -290,6 +290,11 @@ impl Store for FaultyStore {
         self.inner.journal(after, limit)
     }
 
+    fn cursor_at(&self, position: u64) -> Result<Option<Cursor>> {
+        self.read()?;
+        self.inner.cursor_at(position)
+    }
+
     fn seal_journal(&self, keep: u64) -> Result<SealReport> {
         self.inner.seal_journal(keep)
     }

@@ -441,6 +441,13 @@ impl Store for AsOf {
         Ok(entries)
     }
 
+    fn cursor_at(&self, position: u64) -> Result<Option<Cursor>> {
+        if position > self.head.position {
+            return Ok(None);
+        }
+        self.inner.cursor_at(position)
+    }
+
     fn seal_journal(&self, _: u64) -> Result<SealReport> {
         Err(REFUSED)
     }

@@ -180,6 +180,9 @@ impl Store for Staged {
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
         self.inner.journal(after, limit)
     }
+    fn cursor_at(&self, position: u64) -> Result<Option<Cursor>> {
+        self.inner.cursor_at(position)
+    }
     fn seal_journal(&self, keep: u64) -> Result<SealReport> {
         self.inner.seal_journal(keep)
     }
