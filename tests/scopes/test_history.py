@@ -198,6 +198,44 @@ def test_a_scope_as_it_was(store: Store, alice: Scope) -> None:
     ]
 
 
+def test_what_was_collected_since_hides_nothing(store: Store, alice: Scope) -> None:
+    alice.chats.append("c", [treering.messages.Message(role="user", content="hello")])
+    alice.threads.start("t")
+    cursor = list(store.journal())[-1].cursor
+    alice.chats.delete("c")
+    store.gc()
+    past = alice.at(cursor)
+    assert [str(gone.ref) for gone in past.gone] == ["chat-index", "chat/c"]
+    # That they were written is told, and nothing of what.
+    assert [(one.kind, one.change, one.event) for one in past.history()] == [
+        ("thread", "created", None),
+        ("chat-index", "created", None),
+        ("chat", "created", None),
+    ]
+
+
+def test_an_import_stands_at_its_times(alice: Scope, clock: testing.Clock, tmp_path: Path) -> None:
+    clock.advance(1_000)
+    with testing.memory(clock=clock) as elsewhere:
+        alice.pins.add("before", alice.blocks.put(b"x"))
+        clock.advance(1_000)
+        origin = elsewhere.scope("origin")
+        origin.memory.add("k", "from elsewhere")
+        origin.export(tmp_path / "origin.car")
+        clock.advance(1_000)
+        alice.pins.add("between", alice.blocks.put(b"x"))
+        clock.advance(1_000)
+        alice.import_car(tmp_path / "origin.car")
+        clock.advance(1_000)
+        alice.memory.add("k", "here")
+    assert [(one.kind, one.parts, one.version, one.position is None) for one in alice.history()] == [
+        ("user-memory", (), 2, False),
+        ("pin", ("between",), 1, False),
+        ("user-memory", (), 1, True),
+        ("pin", ("before",), 1, False),
+    ]
+
+
 def test_an_erased_scope_begins_anew(store: Store, alice: Scope) -> None:
     alice.memory.add("k", "one")
     alice.threads.start("t")

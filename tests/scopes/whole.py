@@ -44,9 +44,10 @@ def shown(scope: Scope) -> dict[str, Any]:
         "threads": [(thread.id, thread.key, thread.status, [step.cid for step in thread]) for thread in threads],
         "pins": scope.pins.list(),
         "kinds": scope.projection("kinds", start={}).get().value,
-        "history": [
-            (event.kind, event.parts, event.version, event.event and event.event.event_id)
+        # What no commit here did is told by its time, and that is the same for all of a commit.
+        "history": sorted(
+            (event.at_ms, event.kind, event.parts, event.version, event.event.event_id if event.event else "")
             for event in scope.history()
             if event.change in ("event", "deleted")
-        ],
+        ),
     }

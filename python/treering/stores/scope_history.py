@@ -108,7 +108,7 @@ def _together(later: ScopeEvent, earlier: ScopeEvent) -> bool:
 class _ByTime:
     """A log that is told by its times; the one whose next is the newest comes first."""
 
-    order: tuple[int, str, tuple[str, ...], int]
+    order: tuple[int, tuple[int, ...], str, tuple[str, ...]]
     log: _Log = field(compare=False)
 
 
@@ -192,7 +192,9 @@ class _Telling:
 
     def _push(self, log: _Log) -> None:
         if (event := log.next) is not None:
-            heapq.heappush(self._by_time, _ByTime((-event.at_ms, event.kind, event.parts, -event.version), log))
+            # Ids of one process grow, within a millisecond too.
+            backwards = () if event.event is None else tuple(-ord(sign) for sign in event.event.event_id)
+            heapq.heappush(self._by_time, _ByTime((-event.at_ms, backwards, event.kind, event.parts), log))
 
 
 def newest_first(home: Home) -> Chunks[ScopeEvent]:
