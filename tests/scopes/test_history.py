@@ -104,6 +104,15 @@ def test_a_fork_begins_its_own_and_brings_events(store: Store, alice: Scope, clo
     assert len(told(alice)) == 4
 
 
+def test_a_fork_within_the_same_millisecond_brings_all_events(alice: Scope) -> None:
+    for number in range(40):
+        alice.memory.add("k", f"{number}")
+    trial = alice.fork("trial")
+    assert [one.version for one in trial.history()] == list(range(40, 0, -1))
+    alice.memory.trim(keep=30)
+    assert [one.version for one in alice.history()] == list(range(40, 10, -1))
+
+
 def test_what_was_cut_off_is_not_told(alice: Scope, clock: testing.Clock) -> None:
     for number in range(6):
         alice.memory.add("k", f"{number}")

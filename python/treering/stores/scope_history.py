@@ -126,17 +126,17 @@ class _Telling:
 
     def commit(self, entry: dict[str, Any]) -> Chunks[ScopeEvent]:
         """Yields what a commit did, after what is told by its time and came later."""
-        if not (entry["blank"] or any(moved["scope"] == self._scope for moved in entry["moves"])):
+        moves = [moved for moved in reversed(entry["moves"]) if moved["scope"] == self._scope]
+        lost = entry["blank"] and not entry["erased"]
+        if not (moves or lost):
             return
         yield from self.later(entry["at_ms"])
-        if entry["blank"]:
-            if not entry["erased"]:
-                yield [_journal("lost", entry["position"], entry["at_ms"])]
-                # Nobody knows which logs it moved.
-                self.all_by_time()
-            return
-        for moved in reversed(entry["moves"]):
-            if moved["scope"] == self._scope and not moved["kind"].endswith(_OURS):
+        if lost:
+            yield [_journal("lost", entry["position"], entry["at_ms"])]
+            # Nobody knows which logs it moved.
+            self.all_by_time()
+        for moved in moves:
+            if not moved["kind"].endswith(_OURS):
                 yield self._moved(entry, moved)
 
     def _moved(self, entry: dict[str, Any], moved: dict[str, Any]) -> list[ScopeEvent]:
