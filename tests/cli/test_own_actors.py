@@ -64,7 +64,7 @@ def test_events_and_verify(cli: Cli, store: Path) -> None:
     assert "x.ticket T-1" in listed
     assert "deleted" in listed
     history = json.loads(cli("scope", "history", "alice", "--json").out)
-    assert [(row["kind"], row["version"]) for row in history[:1]] == [("x.ticket", 2)]
+    assert [(row["version"], row["deleted"]) for row in (history[0], history[-1])] == [(1, False), (2, True)]
     assert len(history) == 19
 
 
