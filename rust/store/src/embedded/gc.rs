@@ -393,10 +393,10 @@ impl Shared {
     /// machine's clock, since the files' names are.
     pub(super) fn remove_stray_files(&self) -> Result<()> {
         self.remove_stray_sealed_files()?;
-        let Some(_alone) = self.may_remove_files() else {
+        let Some(alone) = self.may_remove_files() else {
             return Ok(());
         };
-        self.remove_dead_uploads()?;
+        self.remove_dead_uploads(&alone)?;
         let listed = self
             .blobs
             .list()
