@@ -56,7 +56,10 @@ def test_a_thousand_chats_are_one_commit_and_no_block(store: Store) -> None:
     assert after["blocks_written"] == before["blocks_written"]
     assert after["blocks_read"] == before["blocks_read"]
     assert store.stats()["blocks"] == stats["blocks"]
-    assert len(list(store.journal())) == head + 1
+    # The first fork has the scope leave its name, in a commit before.
+    assert len(list(store.journal())) == head + 2
+    alice.fork("carol")
+    assert len(list(store.journal())) == head + 3
     assert len(bob.chats.index()) == 1_000
     assert [message.content for message in bob.chats.messages("chat-7")] == ["hello 7"]
 
@@ -311,3 +314,19 @@ def test_it_is_on_the_same_behalf_and_as_durable(tmp_path: Path) -> None:
         bob.memory.add("preference", "y")
         assert [event.principal for event in bob.memory.history()] == ["admin", "admin"]
         assert pickle.loads(pickle.dumps(bob)) == bob
+
+
+def test_a_fork_of_what_was_erased_has_no_name_of_it(store: Store) -> None:
+    alice = store.scope("alice")
+    alice.memory.add("context", "x", command_id="before")
+    bob = alice.fork("bob")
+    assert bob.memory.add("context", "x", command_id="before").replayed
+    bob.memory.add("context", "y", command_id="own")
+    alice.erase()
+    lineage = bob.lineage()
+    assert lineage is not None
+    assert [one.scope for one in lineage.ancestors] == [None]
+    # Its own commands are answered; those of before went with the origin.
+    assert bob.memory.add("context", "y", command_id="own").replayed
+    assert not bob.memory.add("context", "x", command_id="before").replayed
+    assert store.verify().ok

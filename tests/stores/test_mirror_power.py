@@ -47,7 +47,7 @@ class Files:
 
 def life(store: Store, mark: Callable[[str], None]) -> None:
     alice = store.scope("alice").with_workspace(Files(mark))
-    for number in range(6):
+    for number in range(10):
         alice.connectors.save_draft(Connector(name=str(number)), command_id=f"c{number}")
         if number % 2:
             alice.roles.save_draft(Role(id=str(number)), command_id=f"r{number}")
@@ -95,8 +95,8 @@ def test_the_mirror_never_shows_what_the_store_lost() -> None:
                 alice.roles.mirror()
                 assert json.loads(files.shown())[ROLES] == int(role.item.id)
             assert alice.connectors.get().version == version
-    assert cuts > 40
-    assert mirrored > 20
+    assert cuts > 50
+    assert mirrored > 30
 
 
 def test_a_mirror_before_its_commit_is_found_out() -> None:

@@ -227,7 +227,7 @@ def test_work_is_waited_for_in_slices(core: Core) -> None:
     work = fork_scope(stores, "bob", None)
     while (done := work.wait(50)) is None:
         pass
-    assert done == {"refs": 0, "position": 1, "replayed": False}
+    assert done == {"refs": 0, "position": 2, "replayed": False}
     lineage = scope_lineage(core.stores("bob", "relaxed", 50, 500, "", "", None))
     assert lineage is not None
     assert (lineage["ancestors"], lineage["refs"]) == ([("alice", 2)], 0)

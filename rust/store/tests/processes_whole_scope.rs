@@ -193,7 +193,7 @@ fn two_processes_that_erase_together_erase_once() {
         other.tell("go");
     }
     let mut said = both.each_mut().map(Other::heard);
-    both.map(Other::join);
+    both.into_iter().for_each(Other::join);
     said.sort();
     assert_eq!(said, [format!("{REFS} false"), format!("{REFS} true")]);
     assert_eq!(store.erasures().unwrap().notes.len(), 1);
@@ -227,7 +227,7 @@ fn others_write_fork_read_collect_and_back_up_while_one_erases() {
         let said = other.heard();
         assert!(!said.starts_with("0 "), "{role} did nothing: {said}");
     }
-    others.map(Other::join);
+    others.into_iter().for_each(Other::join);
     sound(&store);
     // Whole forks alone, of before the erase, or of what was written after it.
     for scope in store.scopes().unwrap() {

@@ -57,5 +57,6 @@ def print_unfinished(console: Console, forks: Sequence[UnfinishedFork]) -> None:
     """Prints a line for each."""
     for fork in forks:
         state = "cut short" if fork.holder is None else f"under way: {fork.holder}"
-        text = f"{fork.scope}: a fork of {fork.of}, {fork.refs} refs so far, {state}"
+        of = fork.of or "what is gone"
+        text = f"{fork.scope}: a fork of {of}, {fork.refs} refs so far, {state}"
         console.print(one_line(text), markup=False, soft_wrap=True)

@@ -30,8 +30,6 @@ pub const SCOPE: &str = "alice";
 const NOW_MS: i64 = 1_700_000_000_000;
 /// Small, so that a short life sees several checkpoints.
 const CHECKPOINT_LOG_BYTES: u64 = 96 << 10;
-/// Small: whatever is written is written again for each moment at which the power fails.
-const RESERVE_BYTES: u64 = 64 << 10;
 const MESSAGES_MAX: u32 = 12;
 const ENTRIES_MAX: u32 = 5;
 /// Enough for a file of its own.
@@ -157,7 +155,6 @@ impl Home {
                 callers_wait: true,
                 clock: Clock::manual(NOW_MS),
                 checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
-                reserve_bytes: RESERVE_BYTES,
                 disk: Disk::behind(Arc::clone(recorder) as _),
                 ..OpenOptions::default()
             },

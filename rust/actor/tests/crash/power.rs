@@ -71,8 +71,8 @@ fn crash(
         .map_err(|error| format!("it does not open: {error}"))?;
     let allowed = &lived.pictures[answered..=begun];
     let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
-    checks::is_one_of(&living, &allowed)?;
-    checks::goes_on(&living, &lived.receipts[..answered])
+    let before = allowed[checks::is_one_of(&living, &allowed)?];
+    checks::goes_on(&living, &lived.receipts[..answered], before)
 }
 
 /// Fails at every moment with every loss that `losses` names for it; how often, and what was found.

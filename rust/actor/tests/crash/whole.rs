@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use treering_actor::messages::{Connector, Message, UserConfigUpdated};
+use treering_actor::messages::{CliConnector, Connector, Message, UserConfigUpdated};
 use treering_actor::own::{self, Left, Own, Ruling, Shown, Verdict};
 use treering_actor::stores::chats::{self, ChatKind};
 use treering_actor::stores::connectors::ConnectorsKind;
@@ -395,14 +395,20 @@ impl Living {
                 };
                 self.store.erase(scope, &options)?;
             }
-            Seal => drop(self.store.seal_journal(2)?),
+            Seal => {
+                self.store.seal_journal(2)?;
+            }
             BackUp => {
                 let quick = BackupOptions { verify: false };
                 self.store
                     .backup(&self.backup, &quick, &Progress::default())?;
             }
-            Gc => drop(self.store.gc(&GcOptions::default())?),
-            Vacuum => drop(self.store.vacuum()?),
+            Gc => {
+                self.store.gc(&GcOptions::default())?;
+            }
+            Vacuum => {
+                self.store.vacuum()?;
+            }
             Reopen => panic!("whoever holds the store opens it"),
         }
         Ok(Vec::new())
@@ -424,7 +430,10 @@ fn connector(name: String) -> Connector {
     Connector {
         name,
         r#type: "cli".to_owned(),
-        cli: Some(Box::default()),
+        cli: Some(Box::new(CliConnector {
+            command: "ls".to_owned(),
+            ..CliConnector::default()
+        })),
         ..Connector::default()
     }
 }

@@ -10,7 +10,7 @@ use treering_actor::stores::files::FilesKind;
 use treering_actor::stores::user_config::UserConfigKind;
 use treering_actor::{Receipt, Result};
 use treering_store::faults::{Among, BadRead, Cuts, Event, Failure, Image, Loss, Recorder, Trace};
-use treering_store::scope::refs;
+use treering_store::scope::{FORKING, refs};
 use treering_store::{Store, StoreError};
 
 use crate::checks::actor;
@@ -31,10 +31,9 @@ fn picture(living: &Living) -> Result<String> {
             store: Arc::clone(&living.store) as _,
             stores: living.stores(scope),
         };
-        out.push(format!(
-            "refs of {scope}: {}",
-            refs::all(store, scope)?.len()
-        ));
+        let names = refs::all(store, scope)?.into_keys();
+        let names = names.filter(|name| name.kind() != FORKING);
+        out.push(format!("refs of {scope}: {}", names.count()));
         let lineage = store.lineage(scope)?.map(|lineage| {
             let names = lineage.ancestors.into_iter().map(|one| one.scope);
             (lineage.refs, names.collect::<Vec<_>>())
@@ -182,8 +181,8 @@ fn crash(
         .open()
         .map_err(|error| format!("it does not open: {error}"))?;
     let at = least + is_one_of(&living, &lived.pictures[least..=most])?;
-    // All that was answered; and, where nothing of the one that was under way is to be seen, not that one.
-    answers_again(&living, &lived.receipts[..least], least)?;
+    // As far as the one that was under way left it: what it erased is not answered any more.
+    answers_again(&living, &lived.receipts[..least], at)?;
     is_one_of(&living, &lived.pictures[at..=at])?;
     living.let_go();
     for (at, deed) in LIFE.iter().enumerate().skip(least) {
@@ -236,7 +235,7 @@ fn fail_everywhere(lived: &Lived, stride: usize, losses: impl Fn(u64) -> Vec<Los
         faults.len(),
         shown.join("\n")
     );
-    assert!(crashes > 300 / stride, "{crashes}");
+    assert!(crashes * stride > 200, "{crashes}");
 }
 
 #[test]
@@ -302,7 +301,11 @@ fn live_with_one_failure(lived: &Lived, n: u64, wrong: Wrong) -> bool {
             ) {
                 living = None;
             }
-            // Done or not, whatever was answered: an erase that failed in its second half is done for its readers.
+            // Done or not, whatever was answered. Of an erase that failed in its second half the forks know until it is
+            // finished, which the next try, or who opens the store, does.
+            if matches!(deed, Deed::Erase(..)) && living.is_some() {
+                continue;
+            }
             let here = living.get_or_insert_with(|| open(&home));
             if let Err(why) = is_one_of(here, &lived.pictures[at..=at + 1]) {
                 panic!("{when} answered {error}: {why}");

@@ -157,7 +157,8 @@ impl BlobFiles {
     /// What was removed stays so, whatever fails. At most 256 folders. Errors: `Io`.
     pub(super) fn sync_folders(&self) -> Result<()> {
         let failed = |error| io_error("sync", &self.root, error);
-        for folder in fs::read_dir(&self.root).map_err(failed)? {
+        let folders = unless_missing(fs::read_dir(&self.root)).map_err(failed)?;
+        for folder in folders.into_iter().flatten() {
             let folder = folder.map_err(failed)?;
             if folder.file_type().map_err(failed)?.is_dir() {
                 self.disk.sync_directory(&folder.path()).map_err(failed)?;
