@@ -11,7 +11,9 @@ use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek};
 
 use treering_block::Cid;
-use treering_store::JournalCommand;
+use treering_store::erasure::digest_of_scope;
+use treering_store::scope::lineage::{lineage_key, name_key};
+use treering_store::{JournalCommand, Store};
 
 use super::chains::reach;
 use super::commit::Writing;
@@ -77,6 +79,7 @@ pub fn import<R: Read + Seek>(
         })
     })?;
     let store = &**threads.store();
+    expect_no_lineage(&manifest, store, threads.scope())?;
     let verdicts = judge(store, threads.scope(), &manifest, on_conflict)?;
     let new: Vec<(&Entry, &Verdict)> = manifest
         .threads
@@ -121,6 +124,22 @@ pub fn import<R: Read + Seek>(
         imported.new_receipts,
     ) = writing.written();
     Ok(imported)
+}
+
+/// What says of which scope a scope was forked, and its name to its forks, comes with no file.
+fn expect_no_lineage(manifest: &Manifest, store: &dyn Store, scope: &str) -> Result<(), CarError> {
+    let digest = digest_of_scope(&store.erasures()?.store_id, scope);
+    let kept = [lineage_key(scope), name_key(&digest)];
+    match manifest
+        .receipts
+        .iter()
+        .any(|receipt| kept.contains(&receipt.key))
+    {
+        true => Err(CarError::manifest(
+            "one of its receipts has a key that no command has: it would say what the scope was forked of",
+        )),
+        false => Ok(()),
+    }
 }
 
 fn report(manifest: &Manifest, verdicts: &[Verdict]) -> Imported {
