@@ -104,11 +104,7 @@ impl Projected {
     pub fn seen(&self, source: &str) -> Result<u64> {
         let found = self.seen.look(|map, draft| map.get(source, draft))?;
         let counts = |value: Encoded| self.lives.seen(source, &value);
-        Ok(found
-            .map(|value| counts(value))
-            .transpose()?
-            .flatten()
-            .unwrap_or(0))
+        Ok(found.map(counts).transpose()?.flatten().unwrap_or(0))
     }
 
     /// Sources with the newest version that was seen of each, those behind `after`, at most `limit`. Without those whose
