@@ -99,7 +99,7 @@ class Runner(Generic[V]):
                 continue
             except (NotFound, Corrupt):
                 # Blocks of a view that is not the newest any more may be gone.
-                if _same(self.now, (yield Look(self._core.load))):
+                if self.now.is_same((yield Look(self._core.load))):
                     raise
                 continue
             return self._events, self._commits
@@ -107,7 +107,7 @@ class Runner(Generic[V]):
     def _look(self) -> Steps[None]:
         now: ProjectedCore = yield Look(self._core.load)
         # What was found out since then is only good for what it was found out of.
-        if not (hasattr(self, "now") and _same(self.now, now)):
+        if not (hasattr(self, "now") and self.now.is_same(now)):
             self.now, self._cursor, self._scanned = now, now.cursor, 0
 
     def _search(self) -> Steps[None]:
@@ -182,7 +182,7 @@ class Runner(Generic[V]):
             raise
         except Exception as error:  # A decider of the caller's own raises what it likes.
             # Whatever it says: somebody else's move comes first.
-            if not _same(self.now, (yield Look(self._core.load))):
+            if not self.now.is_same((yield Look(self._core.load))):
                 raise Overtaken from None
             return Stopped(None, error, view=after is None)
         self.now = after
@@ -195,7 +195,7 @@ class Runner(Generic[V]):
     def _refused(self, happened: Happened, stopped: Stopped, cursor: str | None) -> Steps[None]:
         """Goes on behind an event for which nothing can be done, if the caller says how."""
         what, error = happened.what, stopped.error
-        if not _same(self.now, (yield Look(self._core.load))):
+        if not self.now.is_same((yield Look(self._core.load))):
             raise Overtaken
         note = f"projection {self._projection.name}, {happened.which}"
         if isinstance(what, Gap) or stopped.view or not isinstance(error, REFUSALS):
@@ -367,9 +367,5 @@ def steadily(core: ProjectionCore, look: Callable[[ProjectedCore], T]) -> T:
             return look(now)
         except (NotFound, Corrupt):
             before, now = now, core.load()
-            if _same(before, now):
+            if before.is_same(now):
                 raise
-
-
-def _same(one: ProjectedCore, other: ProjectedCore) -> bool:
-    return one.version == other.version and one.cid == other.cid

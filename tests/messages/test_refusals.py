@@ -40,7 +40,6 @@ ENTRY = b"\x0a\x03abc"
         (lambda v: Connector(enabled=1), "Connector.enabled: bool is needed here, not int"),  # type: ignore[arg-type]
         (lambda v: Connector(type=v), r"Connector\.type: str is needed here, not object"),
         (lambda v: Connector(http=v), "Connector.http: HttpConnector is needed here, not object"),
-        (lambda v: ConnectorAuth(client_secret=v), "ConnectorAuth.client_secret: Secret is needed here, not object"),
         (
             lambda v: HttpConnector(default_headers=v),
             "HttpConnector.default_headers: mapping is needed here, not object",

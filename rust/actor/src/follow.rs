@@ -2,7 +2,8 @@
 //!
 //! Promises: states come in order, each as a commit left it, and none is left out that is still kept. What happened is
 //! put on what is known: the log is not read from its beginning for each. Who was overtaken by a deletion or a trim
-//! goes on where the log begins now.
+//! goes on where the log begins now; who was overtaken by an erase of the scope, with what the actor is then, which may be
+//! of a smaller version, or of none.
 //! Must never: wait, or write.
 
 use std::collections::VecDeque;
@@ -29,6 +30,8 @@ pub struct Following<K: Kind> {
     known: Arc<Loaded<K>>,
     /// What happened after it, as far as it was read.
     ahead: VecDeque<(Cid, EventNode)>,
+    /// The note of the scope's newest erasure when it was begun, or that was met since.
+    life: Option<[u8; 16]>,
 }
 
 impl<K: Kind> Following<K> {
@@ -37,8 +40,9 @@ impl<K: Kind> Following<K> {
     /// # Errors
     /// As for [`Reader::now`].
     pub fn now(reader: Reader, address: Address) -> Result<Self> {
+        let life = life(&reader, &address)?;
         let known = reader.now(&address)?;
-        Ok(Self::on(reader, address, known))
+        Ok(Self::on(reader, address, known, life))
     }
 
     /// From an actor as it was at a version, which may not be kept any more.
@@ -46,6 +50,7 @@ impl<K: Kind> Following<K> {
     /// # Errors
     /// `NoSuchVersion` for one that is not there yet; as for [`Reader::now`].
     pub fn after(reader: Reader, address: Address, version: u64) -> Result<Self> {
+        let life = life(&reader, &address)?;
         let known = match reader.at(&address, version) {
             // Nobody is shown this one: the next is the log's beginning.
             Err(ActorError::HistoryTrimmed { .. }) => Arc::new(Loaded {
@@ -57,15 +62,16 @@ impl<K: Kind> Following<K> {
             }),
             known => known?,
         };
-        Ok(Self::on(reader, address, known))
+        Ok(Self::on(reader, address, known, life))
     }
 
-    fn on(reader: Reader, address: Address, known: Arc<Loaded<K>>) -> Self {
+    fn on(reader: Reader, address: Address, known: Arc<Loaded<K>>, life: Option<[u8; 16]>) -> Self {
         Self {
             reader,
             address,
             known,
             ahead: VecDeque::new(),
+            life,
         }
     }
 
@@ -93,6 +99,9 @@ impl<K: Kind> Following<K> {
         let Some((cid, event)) = self.next()? else {
             return self.skip();
         };
+        if event.parent != self.known.place.head() && self.is_another_life()? {
+            return self.begin_anew();
+        }
         self.put(cid, &event)?;
         let mut newest = event.event_id;
         while let Some((cid, event)) = self.next()? {
@@ -140,6 +149,9 @@ impl<K: Kind> Following<K> {
     fn skip(&mut self) -> Result<bool> {
         loop {
             let now = self.reader.now::<K>(&self.address)?;
+            if now.place.version < self.version() && self.is_another_life()? {
+                return self.begin_anew();
+            }
             if now.place.base <= self.version() {
                 self.settle()?;
                 return Ok(false);
@@ -153,6 +165,18 @@ impl<K: Kind> Following<K> {
                 }
             }
         }
+    }
+
+    /// Whether the scope was erased since. Asked where what is known is not what the log goes on from.
+    fn is_another_life(&self) -> Result<bool> {
+        Ok(life(&self.reader, &self.address)? != self.life)
+    }
+
+    fn begin_anew(&mut self) -> Result<bool> {
+        self.life = life(&self.reader, &self.address)?;
+        self.ahead.clear();
+        self.known = self.reader.now(&self.address)?;
+        Ok(true)
     }
 
     /// What is known, looked at.
@@ -187,4 +211,11 @@ impl<K: Kind> Following<K> {
         };
         Ok(())
     }
+}
+
+/// The newest erasure of the actor's scope. O(notes of erasures).
+fn life(reader: &Reader, address: &Address) -> Result<Option<[u8; 16]>> {
+    let erasures = reader.store().erasures()?;
+    let newest = erasures.of(address.log().scope()).last();
+    Ok(newest.map(|note| note.id.to_bytes()))
 }

@@ -5,14 +5,15 @@
 //! that a source has is found, whatever has become of the journal.
 //! Must never: run the caller's function, or deliver by itself.
 
+mod lives;
 mod past;
 mod search;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use treering_block::collection::Map;
 use treering_block::node::ProjectionNode;
-use treering_block::{Block, Cid, Encoded, Event as Item, Ipld, Reader as Bytes};
+use treering_block::{Block, Cid, Encoded, Ipld};
 use treering_store::name::listing_prefix;
 use treering_store::{
     Carried, Change, Cursor, Expect, Landing, RefMove, RefName, Store, StoreError, Version,
@@ -21,6 +22,8 @@ use treering_store::{
 use crate::error::{ActorError, Result};
 use crate::read::{Reader, steadily};
 use crate::stores::{KINDS, is_kind};
+
+use lives::Lives;
 
 pub use past::Past;
 pub use search::{Behind, Page, Search};
@@ -50,6 +53,7 @@ pub struct Projected {
     events: u64,
     seen: Version<Map>,
     cursor: Option<Cursor>,
+    lives: Lives,
 }
 
 impl Projected {
@@ -61,6 +65,11 @@ impl Projected {
     /// Its node; None if it was never written.
     pub fn cid(&self) -> Option<Cid> {
         self.stood.map(|(_, cid)| cid)
+    }
+
+    /// Whether it stands where the other one does, and what was seen counts for the same sources.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.stood == other.stood && self.lives == other.lives
     }
 
     /// The view.
@@ -88,33 +97,39 @@ impl Projected {
         self.cursor
     }
 
-    /// The newest version that was seen of a source, 0 for nothing.
+    /// The newest version that was seen of a source, 0 for nothing: so for one whose scope was erased since.
     ///
     /// # Errors
     /// Those of reading.
     pub fn seen(&self, source: &str) -> Result<u64> {
         let found = self.seen.look(|map, draft| map.get(source, draft))?;
-        found.map_or(Ok(0), |value| number(source, &value))
+        let counts = |value: Encoded| self.lives.seen(source, &value);
+        Ok(found.map(counts).transpose()?.flatten().unwrap_or(0))
     }
 
-    /// Sources with the newest version that was seen of each, those behind `after`, at most `limit`.
+    /// Sources with the newest version that was seen of each, those behind `after`, at most `limit`. Without those whose
+    /// scope was erased since.
     ///
     /// # Errors
     /// Those of reading.
     pub fn checkpoint(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, u64)>> {
         let mut found = Vec::new();
         self.seen.look(|map, draft| {
+            found.clear();
             let mut take = |key: &str, value: Encoded| {
-                found.push((key.to_owned(), value));
-                Ok::<_, StoreError>(found.len() < limit)
+                match self.lives.seen(key, &value) {
+                    Ok(Some(seen)) => found.push((key.to_owned(), seen)),
+                    Ok(None) => {}
+                    Err(error) => return Err(error),
+                }
+                Ok(found.len() < limit)
             };
             match after {
                 Some(after) => map.each_after(after, draft, &mut take),
                 None => map.each(draft, &mut take),
             }
         })?;
-        let read = |(key, value): (String, Encoded)| number(&key, &value).map(|seen| (key, seen));
-        found.into_iter().map(read).collect()
+        Ok(found)
     }
 }
 
@@ -197,6 +212,7 @@ impl Projection {
 
     fn read(&self) -> Result<Projected> {
         let store = self.reader.store();
+        let lives = self.lives()?;
         let Some(value) = store.read_ref(&self.name)? else {
             let (view, carried) = self.start.clone();
             return Ok(Projected {
@@ -207,6 +223,7 @@ impl Projection {
                 events: 0,
                 seen: Version::new()?,
                 cursor: None,
+                lives,
             });
         };
         let cid = value.target;
@@ -222,14 +239,30 @@ impl Projection {
             events: node.events,
             seen: Version::load(store, &node.seen)?,
             cursor: cursor.and_then(|text| text.parse().ok()),
+            lives,
         })
+    }
+
+    /// Which lives of their names the scopes that it follows are in. O(notes of erasures).
+    fn lives(&self) -> Result<Lives> {
+        let erasures = self.reader.store().erasures()?;
+        let mut lives = BTreeMap::new();
+        for (scope, kind) in &self.sources {
+            if let Some(note) = erasures.of(scope).last() {
+                let name = self.source(&RefName::new(scope, kind, [""; 0])?);
+                let (scope, _) = name.split_once('/').unwrap_or_default();
+                lives.insert(scope.to_owned(), note.id.to_bytes());
+            }
+        }
+        Ok(Lives(lives))
     }
 
     /// What makes of `now` a projection that has seen `seen` (source, version) more, in that order. `view`: the view
     /// then, with its collections; None if it stays. `cursor`: None if it stays.
     ///
     /// # Errors
-    /// `LimitExceeded` for a view that no node holds; `Invalid` for a version that is not newer than what was seen.
+    /// `LimitExceeded` for a view that no node holds; `Invalid` for a version that is not newer than what was seen;
+    /// `RefMoved` where a scope was erased since `now`: of which life the versions are is not known.
     pub fn advance(
         &self,
         now: &Projected,
@@ -248,7 +281,23 @@ impl Projection {
                 .into());
             }
         }
+        if self.lives()? != now.lives {
+            return Err(StoreError::RefMoved {
+                name: self.name.clone(),
+                expected: self.stands(now),
+                actual: self.reader.store().read_ref(&self.name)?,
+            }
+            .into());
+        }
         self.step(now, view, seen, cursor, seen.len() as u64)
+    }
+
+    fn stands(&self, now: &Projected) -> Expect {
+        match now.stood {
+            // By its target too: one that was deleted and made anew may have come to the same version.
+            Some((version, target)) => Expect::At { version, target },
+            None => Expect::Absent,
+        }
     }
 
     /// What makes of `now` a projection whose view was made anew. `back`: sources that were taken back, and the version
@@ -289,7 +338,7 @@ impl Projection {
         };
         let seen_after = now.seen.change(&[], |map, draft| {
             for (source, version) in seen {
-                map.insert(source, encoded_number(*version)?, draft)?;
+                map.insert(source, now.lives.encoded(source, *version)?, draft)?;
             }
             Ok(())
         })?;
@@ -304,6 +353,7 @@ impl Projection {
             events: now.events.saturating_add(events),
             seen: seen_after,
             cursor,
+            lives: now.lives.clone(),
         };
         let node = ProjectionNode {
             view: after.view.clone(),
@@ -320,11 +370,7 @@ impl Projection {
         Ok(Step {
             step: RefMove {
                 name: self.name.clone(),
-                expect: match now.stood {
-                    // By its target too: one that was deleted and made anew may have come to the same version.
-                    Some((version, target)) => Expect::At { version, target },
-                    None => Expect::Absent,
-                },
+                expect: self.stands(now),
                 change: Change::Set {
                     target,
                     record: Vec::new(),
@@ -442,21 +488,4 @@ fn following(own: &str, sources: &[(String, String)]) -> Result<[u8; 32]> {
     let texts = pairs.into_iter().flat_map(|(scope, kind)| [scope, kind]);
     let list = Encoded::from_ipld(&Ipld::List(texts.map(Ipld::String).collect()))?;
     Ok(*Cid::of_node(list.bytes()).digest())
-}
-
-fn encoded_number(number: u64) -> Result<Encoded, StoreError> {
-    let number = Ipld::Integer(i128::from(number));
-    Encoded::from_ipld(&number).map_err(|error| treering_block::BlockError::from(error).into())
-}
-
-fn number(source: &str, value: &Encoded) -> Result<u64> {
-    match Bytes::new(value.bytes()).next() {
-        Ok(Item::Uint(number)) => Ok(number),
-        _ => Err(StoreError::Corrupt {
-            what: "checkpoint",
-            which: source.to_owned(),
-            detail: "its version is no number".to_owned(),
-        }
-        .into()),
-    }
 }

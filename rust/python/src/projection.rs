@@ -246,6 +246,12 @@ impl ProjectedCore {
             .collect()
     }
 
+    /// Whether it stands where the other one does, and what was seen counts for the same sources.
+    #[pyo3(signature = (other, /))]
+    fn is_same(&self, other: &Self) -> bool {
+        self.0.is_same(&other.0)
+    }
+
     /// The view, made anew.
     fn view<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         value_object(py, self.0.view())

@@ -114,6 +114,6 @@ impl View for Looking<'_> {
     }
 
     fn lineage(&mut self, scope: &str) -> Result<Option<Lineage>> {
-        read_lineage(scope, &mut |key| self.ledger.receipt(key))
+        read_lineage(scope, &mut |wanted| self.ledger.receipt(wanted))
     }
 }

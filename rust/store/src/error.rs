@@ -210,12 +210,14 @@ pub enum StoreError {
         oldest_ms: i64,
     },
     /// Something of a past moment that is not kept any more.
-    #[error("{what} of scope {scope:?} as it was then is not kept any more: a collection took it")]
+    #[error("{what} of scope {scope:?} as it was then is not kept any more: {why}")]
     CollectedSince {
         /// The scope.
         scope: String,
         /// What is gone.
         what: String,
+        /// What became of it.
+        why: &'static str,
     },
     /// A write to a scope whose erase has begun and not ended.
     #[error(
@@ -224,6 +226,18 @@ pub enum StoreError {
     BeingErased {
         /// The scope.
         scope: String,
+    },
+    /// A scope is gone for every reader, and what its commits said could not be stripped yet.
+    #[error(
+        "scope {scope:?} is erased and gone, but after {waited_ms} ms what it said still stands in files kept by {holder}; do not erase it again: vacuum, the next erase of any scope, or opening the store finishes it"
+    )]
+    EraseUnfinished {
+        /// The scope.
+        scope: String,
+        /// How long the files were waited for, in milliseconds.
+        waited_ms: u64,
+        /// Who keeps them.
+        holder: String,
     },
     /// The caller did not want it any more.
     #[error("cancelled before it was done")]

@@ -87,12 +87,14 @@ impl LeaseState {
     }
 }
 
-/// What to store when `identity` asks for the lease of `name` and `stored` is what stands.
+/// What to store when `identity` asks for the lease of `name` and `stored` is what stands. `floor`: no token up to this is
+/// given to a name of which nothing stands: it may be one of before an erase.
 ///
 /// Errors: `LeaseHeld` (names the holder) when somebody has it, the same process too: its other threads
 /// are others; `LimitExceeded` for an owner over [`OWNER_BYTES_MAX`].
 pub fn grant(
     stored: Option<LeaseState>,
+    floor: u64,
     name: &RefName,
     owner: &str,
     identity: &Identity,
@@ -107,7 +109,7 @@ pub fn grant(
         });
     }
     let last_token = match stored.map(|stored| stored.observed(now_ms, alive)) {
-        None => 0,
+        None => floor,
         Some(state) if state.held => {
             let holder = if state.owner.is_empty() {
                 state.identity.to_string()
@@ -139,7 +141,8 @@ pub fn expect(stored: Option<&LeaseState>, name: &RefName, token: u64) -> Result
         Some(state) if state.token == token && state.held => return Ok(()),
         Some(state) if state.token == token => "it was released".to_owned(),
         Some(state) if state.token > token => format!("lease {} was granted since", state.token),
-        _ => "it was never granted".to_owned(),
+        Some(_) => "it was never granted".to_owned(),
+        None => "it was never granted, or its scope was erased".to_owned(),
     };
     Err(StoreError::LeaseLost {
         name: name.clone(),
@@ -173,6 +176,7 @@ mod tests {
     ) -> Result<LeaseState> {
         grant(
             stored.cloned(),
+            0,
             &name(),
             "me",
             &process(pid),
@@ -193,6 +197,12 @@ mod tests {
         assert_eq!(second.token, 2);
         let taken = ask(Some(&second), 2, 6, Liveness::Dead).unwrap();
         assert_eq!((taken.token, taken.identity.pid), (3, 2));
+    }
+
+    #[test]
+    fn a_name_whose_lease_was_erased_begins_above_the_floor() {
+        let first = grant(None, 7, &name(), "me", &process(1), 0, |_| Liveness::Alive);
+        assert_eq!(first.unwrap().token, 8);
     }
 
     #[test]
@@ -244,12 +254,12 @@ mod tests {
     fn the_owner_is_limited() {
         let long = "x".repeat(OWNER_BYTES_MAX + 1);
         assert!(
-            grant(None, &name(), &long[1..], &process(1), 0, |_| {
+            grant(None, 0, &name(), &long[1..], &process(1), 0, |_| {
                 Liveness::Alive
             })
             .is_ok()
         );
-        let refused = grant(None, &name(), &long, &process(1), 0, |_| Liveness::Alive);
+        let refused = grant(None, 0, &name(), &long, &process(1), 0, |_| Liveness::Alive);
         assert!(matches!(
             refused,
             Err(StoreError::LimitExceeded { actual: 257, .. })

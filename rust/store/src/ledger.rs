@@ -21,7 +21,7 @@ use crate::journal::{JournalCommand, JournalMove, JournalRow, encode_body};
 use crate::lease::{self, LeaseState};
 use crate::name::RefName;
 use crate::scope::forking::expect_made;
-use crate::scope::lineage::{Receipt, find_receipt};
+use crate::scope::lineage::{Receipt, Wanted, find_receipt};
 use crate::store::HOLD_MS;
 use crate::upload::{Content, Uploaded};
 
@@ -45,8 +45,8 @@ pub trait Ledger {
     fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>>;
     /// The lease as stored (`held` = not released).
     fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>>;
-    /// The receipt under this key.
-    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<Receipt>>;
+    /// The receipt that is meant.
+    fn receipt(&mut self, wanted: Wanted<'_>) -> Result<Option<Receipt>>;
     /// A block's bytes, checked.
     ///
     /// Errors: `BlockNotFound`, `Corrupt`.
@@ -171,8 +171,8 @@ fn earlier_receipt(command: Option<&Command>, ledger: &mut dyn Ledger) -> Result
     let Some(command) = command else {
         return Ok(None);
     };
-    let left = find_receipt(&command.address, &command.id, &mut |key| {
-        ledger.receipt(key)
+    let left = find_receipt(&command.address, &command.id, &mut |wanted| {
+        ledger.receipt(wanted)
     })?;
     match left {
         Some(left) if left.payload == command.payload => Ok(Some(left.receipt)),
@@ -451,12 +451,13 @@ fn book_receipt(commit: &Commit, ledger: &mut dyn Ledger) -> Result<Option<Journ
     }))
 }
 
-/// Stores the receipts of another store whose keys have none here, and returns those.
+/// Stores the receipts of another store whose keys have none in this scope, and returns those.
 fn book_brought(commit: &Commit, ledger: &mut dyn Ledger) -> Result<Vec<JournalCommand>> {
     let mut new = Vec::new();
     let address = Address::Scope(commit.scope.clone());
     for brought in &commit.receipts {
-        if ledger.receipt(&brought.key)?.is_none() {
+        let there = ledger.receipt(Wanted::Of(&commit.scope, &brought.key))?;
+        if there.is_none() {
             ledger.insert_receipt(&brought.key, &address, &brought.payload, &brought.receipt)?;
             new.push(brought.clone());
         }

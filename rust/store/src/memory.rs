@@ -243,14 +243,14 @@ impl Store for MemoryStore {
 
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         let state = &self.open()?.state;
-        let left = find_receipt(address, command_id, &mut |key| Ok(state.left(key)))?;
+        let left = find_receipt(address, command_id, &mut |wanted| state.left(wanted))?;
         Ok(left.map(|left| (left.payload, left.receipt)))
     }
 
     fn lineage(&self, scope: &str) -> Result<Option<Lineage>> {
         check_scope(scope)?;
         let state = &self.open()?.state;
-        read_lineage(scope, &mut |key| Ok(state.left(key)))
+        read_lineage(scope, &mut |wanted| state.left(wanted))
     }
 
     fn receipts(
@@ -261,12 +261,13 @@ impl Store for MemoryStore {
     ) -> Result<Vec<JournalCommand>> {
         check_scope(scope)?;
         let inner = self.open()?;
-        let from = after.map_or(Bound::Unbounded, |key| Bound::Excluded(*key));
+        let from = after.map(|key| (*key, scope.to_owned()));
+        let from = from.map_or(Bound::Unbounded, Bound::Excluded);
         let found = inner.state.receipts.range((from, Bound::Unbounded));
         Ok(found
-            .filter(|(_, (of, _, _))| of == scope)
+            .filter(|((_, of), _)| of == scope)
             .take(limit)
-            .map(|(_, (_, command, _))| command.clone())
+            .map(|(_, (command, _))| command.clone())
             .collect())
     }
 
@@ -400,6 +401,7 @@ impl Store for MemoryStore {
         let stored = inner.state.leases.get(name).cloned();
         let granted = lease::grant(
             stored,
+            inner.state.lease_floor,
             name,
             owner,
             &Identity::current(),

@@ -198,8 +198,9 @@ pub trait Store: Send + Sync {
     /// lock is held once for O(refs of the scope), else for small pieces. O(journal + blocks + links).
     ///
     /// Errors: `Invalid` for a scope that no ref can have, or an empty command id; `Corrupt` for a ref, receipt, hold,
-    /// commit or link that can't be read: nothing was changed then. Those of a commit, and `LockTimeout` while a backup
-    /// copies files: the scope may be gone then, and the next erase of any scope, vacuum, or opening finishes it.
+    /// commit or link that can't be read: nothing was changed then. Those of a commit. `LockTimeout` while a backup copies
+    /// files and what another erase has left is to be finished first: nothing was written; `EraseUnfinished` where it
+    /// is this one: the scope is gone, and the next erase of any scope, vacuum, or opening finishes it.
     fn erase(&self, scope: &str, options: &EraseOptions) -> Result<Erased>;
     /// The notes of all erasures, the oldest first.
     fn erasures(&self) -> Result<Erasures>;

@@ -10,17 +10,19 @@
 mod embedded;
 mod scan;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use embedded::{bytes, node, open};
 use scan::{find, find_any};
 use treering_block::{Block, Cid};
 use treering_store::progress::Progress;
+use treering_store::scope::{AsOf, Moment, verify_scope};
 use treering_store::{
-    Address, BackupOptions, Change, Command, Commit, Durability, EmbeddedStore, EraseOptions,
-    Erased, Erasures, Expect, GcOptions, OpenOptions, RefMove, RefName, Store, StoreError, restore,
-    restore_erased,
+    Address, BackupOptions, Change, Command, Commit, Disk, DiskLayer, Durability, EmbeddedStore,
+    EraseOptions, Erased, Erasures, Expect, FileOp, GcOptions, OpenOptions, RefMove, RefName,
+    Store, StoreError, Verdict, restore, restore_erased,
 };
 
 /// What only the scope that is erased says, in each of its places.
@@ -276,7 +278,10 @@ fn cut_short(home: &Path) -> (std::path::PathBuf, u64) {
     };
     let store = EmbeddedStore::open(&path, &options).unwrap();
     let error = store.erase(SCOPE, &EraseOptions::default()).unwrap_err();
-    assert!(matches!(error, StoreError::LockTimeout { .. }), "{error}");
+    assert!(
+        matches!(&error, StoreError::EraseUnfinished { scope, .. } if scope == SCOPE),
+        "{error}"
+    );
     let position = store.head().unwrap().position;
     drop(store);
     (path, position)
@@ -297,6 +302,15 @@ fn what_was_cut_short_is_unseen_refuses_commits_and_is_finished_by_the_next() {
         assert_eq!(store.scopes().unwrap(), ["bob"]);
         assert!(!find(&path, "MARKpart").is_empty(), "it is not stripped");
         sound(&store);
+        let journal = store.journal(None, usize::MAX).unwrap();
+        assert!(journal.iter().all(|entry| entry.scope != SCOPE));
+        let head = journal[journal.len() - 2].cursor();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let past = AsOf::new(Arc::clone(&store), SCOPE, &Moment::Commit(head), |_| false);
+        assert!(
+            past.unwrap().scopes().unwrap().is_empty(),
+            "it is shown as it was"
+        );
         // Nothing comes back, and nothing is begun.
         assert_eq!(store.repair().unwrap().repairs.len(), 0);
         let commit = Commit {
@@ -334,7 +348,7 @@ fn what_was_cut_short_is_unseen_refuses_commits_and_is_finished_by_the_next() {
             }
             _ => {
                 drop(store);
-                EmbeddedStore::open(&path, &quiet()).unwrap()
+                Arc::new(EmbeddedStore::open(&path, &quiet()).unwrap())
             }
         };
         let note = store.erasures().unwrap().notes[0];
@@ -348,10 +362,10 @@ fn what_was_cut_short_is_unseen_refuses_commits_and_is_finished_by_the_next() {
             (61, 60),
             "{finisher}"
         );
-        clean(&store);
+        clean(&*store);
         assert_eq!(find_any(&path, &MARKS), Vec::<String>::new(), "{finisher}");
         store.submit(commit).wait().unwrap();
-        sound(&store);
+        sound(&*store);
     }
 }
 
@@ -640,4 +654,168 @@ fn a_fork_by_hand_keeps_what_it_reaches() {
         Vec::<String>::new()
     );
     assert_eq!(find(&path, "MARKblock"), ["store.db"]);
+}
+
+/// Does something in the middle of the next read of a file in that folder, and notes how long each read is.
+struct Meanwhile {
+    folder: PathBuf,
+    act: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    longest: Mutex<usize>,
+}
+
+impl DiskLayer for Meanwhile {
+    fn before(&self, _: &FileOp<'_>) -> Verdict {
+        Verdict::Do
+    }
+
+    fn after(&self, _: &FileOp<'_>, _: bool) {}
+
+    fn read(&self, path: &Path, _: u64, bytes: &mut [u8]) -> std::io::Result<()> {
+        if path.starts_with(&self.folder) {
+            let mut longest = self.longest.lock().unwrap();
+            *longest = (*longest).max(bytes.len());
+            drop(longest);
+            let act = self.act.lock().unwrap().take();
+            if let Some(act) = act {
+                act();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn with_layer(path: &Path, folder: &str) -> (Arc<EmbeddedStore>, Arc<Meanwhile>) {
+    let layer = Arc::new(Meanwhile {
+        folder: path.join(folder),
+        act: Mutex::default(),
+        longest: Mutex::default(),
+    });
+    let options = OpenOptions {
+        disk: Disk::behind(Arc::clone(&layer) as _),
+        ..quiet()
+    };
+    let store = EmbeddedStore::open(path, &options).unwrap();
+    (Arc::new(store), layer)
+}
+
+#[test]
+fn who_reads_sealed_files_while_they_are_stripped_finds_no_damage() {
+    type Look = fn(&Arc<EmbeddedStore>) -> String;
+    let looks: [(&str, Look); 4] = [
+        ("verify", |store| {
+            format!("{:?}", store.verify(None).unwrap().findings)
+        }),
+        ("repair", |store| {
+            let report = store.repair().unwrap();
+            format!("{:?} {:?}", report.repairs, report.left.findings)
+        }),
+        ("journal", |store| {
+            let journal = store.journal(None, usize::MAX).unwrap();
+            // Whoever began before the erase may see it still.
+            format!("{}", journal.len())
+        }),
+        ("at", |store| {
+            let at = Moment::Commit(store.head().unwrap().cursor());
+            let inner = Arc::clone(store) as Arc<dyn Store>;
+            let past = AsOf::new(inner, "bob", &at, |_| false).unwrap();
+            format!("{:?}", past.gone())
+        }),
+    ];
+    for (what, look) in looks {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state");
+        let (store, layer) = with_layer(&path, "journal");
+        for round in 0..4 {
+            live(&*store, round * 20..round * 20 + 20);
+            store.seal_journal(1).unwrap();
+        }
+        let inner = Arc::clone(&store);
+        let act = move || {
+            // Another thread's: this one is in the middle of a read.
+            let erase = move || drop(inner.erase(SCOPE, &EraseOptions::default()).unwrap());
+            std::thread::spawn(erase).join().unwrap();
+        };
+        *layer.act.lock().unwrap() = Some(Box::new(act));
+        let seen = look(&store);
+        assert!(layer.act.lock().unwrap().is_none(), "{what}: it has run");
+        let after = look(&store);
+        assert_eq!(seen, after, "{what}");
+        sound(&*store);
+    }
+}
+
+#[test]
+fn a_backup_made_before_it_was_stripped_is_brought_up_to_date() {
+    let home = tempfile::tempdir().unwrap();
+    let (path, _) = cut_short(home.path());
+    let backup = home.path().join("backup");
+    let copying = std::fs::File::open(path.join("blobs.lock")).unwrap();
+    copying.lock_shared().unwrap();
+    let store = EmbeddedStore::open(&path, &quiet()).unwrap();
+    back_up(&store, &backup);
+    assert!(!find(&backup, "MARKpart").is_empty());
+    copying.unlock().unwrap();
+    store.vacuum().unwrap();
+    clean(&store);
+    act(&store, SCOPE, "new-", 1);
+    back_up(&store, &backup);
+    assert_eq!(find_any(&backup, &MARKS[1..]), Vec::<String>::new());
+    let restored = home.path().join("restored");
+    restore(&backup, &restored, &quiet(), &Progress::default()).unwrap();
+    let restored = open(&restored);
+    assert_eq!(restored.scopes().unwrap(), store.scopes().unwrap());
+    sound(&restored);
+}
+
+#[test]
+fn a_vacuum_sees_uploads_of_the_dead_and_no_strangers_files() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("state");
+    let store = EmbeddedStore::open(&path, &quiet()).unwrap();
+    live(&store, 0..5);
+    let uploads = path.join("blobs/uploads");
+    std::fs::create_dir_all(&uploads).unwrap();
+    let dead = uploads.join("01M8R0000000000000000000AA");
+    std::fs::write(&dead, "MARKlarge, half of it").unwrap();
+    let folder = std::fs::read_dir(path.join("blobs")).unwrap();
+    let folder = folder.map(|one| one.unwrap().path());
+    let folder = folder.into_iter().find(|one| *one != uploads).unwrap();
+    std::fs::write(folder.join(".DS_Store"), "a stranger's").unwrap();
+    erase(&store);
+    let copying = std::fs::File::open(path.join("blobs.lock")).unwrap();
+    copying.lock_shared().unwrap();
+    let kept = store.vacuum().unwrap();
+    assert!(kept.files_left == 1 && dead.exists(), "{kept:?}");
+    copying.unlock().unwrap();
+    clean(&store);
+    assert!(!dead.exists());
+    assert_eq!(find_any(&path, &MARKS), Vec::<String>::new());
+}
+
+#[test]
+fn a_scope_is_verified_a_piece_at_a_time() {
+    let home = tempfile::tempdir().unwrap();
+    let (store, layer) = with_layer(&home.path().join("state"), "blobs");
+    let block = Block::raw(bytes(5, 9 << 20));
+    let size = block.bytes.len() as u64;
+    let commit = Commit {
+        scope: "bob".into(),
+        moves: vec![RefMove {
+            name: RefName::new("bob", "thread", ["x"]).unwrap(),
+            expect: Expect::Any,
+            change: Change::Set {
+                target: block.cid,
+                record: vec![],
+            },
+        }],
+        blocks: vec![block],
+        ..Commit::default()
+    };
+    store.submit(commit).wait().unwrap();
+    *layer.longest.lock().unwrap() = 0;
+    let mut report = treering_store::VerifyReport::default();
+    verify_scope(&*store, "bob", &mut report);
+    assert_eq!((report.findings.len(), report.bytes), (0, size));
+    let longest = *layer.longest.lock().unwrap();
+    assert!((1..=2 << 20).contains(&longest), "{longest}");
 }

@@ -162,7 +162,11 @@ fn other_process() {
         };
         match answer {
             Ok(()) => done += 1,
-            Err(StoreError::BeingErased { .. } | StoreError::LockTimeout { .. }) => refused += 1,
+            Err(
+                StoreError::BeingErased { .. }
+                | StoreError::LockTimeout { .. }
+                | StoreError::EraseUnfinished { .. },
+            ) => refused += 1,
             Err(other) => panic!("{role}: {other:?}"),
         }
     }

@@ -20,7 +20,7 @@ use treering_store::{
 };
 use treering_thread::Threads;
 use treering_thread::car::{
-    CarError, Imported, OnConflict, ScopeThreads, Verdicts, import_indexed, moved,
+    CarError, Imported, OnConflict, ScopeThreads, Verdicts, expect_commands, import_indexed, moved,
 };
 
 use super::check::{Sort, check};
@@ -191,6 +191,7 @@ impl<'i, R: Read + Seek + Send + 'static> Importing<'i, R> {
         let others = self.others(&mut done)?;
         roots.extend(others.iter().filter_map(target));
         moves.extend(others);
+        expect_commands(store, scope, &self.receipts)?;
         let receipts = self.good_receipts(&verdicts, &mut done)?;
 
         let order = self.ordered(&roots)?;

@@ -129,7 +129,11 @@ impl Projection {
             Err(error) => return Err(error.into()),
         };
         entries.retain(|entry| entry.position <= until);
-        let known = !entries.is_empty() && entries.iter().all(|entry| !entry.blank);
+        let known = !entries.is_empty()
+            && entries.iter().all(|entry| {
+                // What an erase wrote over moved nothing that is still there.
+                !entry.blank || entry.erased
+            });
         Ok(known.then_some(entries))
     }
 

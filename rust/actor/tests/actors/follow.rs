@@ -6,7 +6,7 @@ use treering_actor::stores::chats::{self, ChatKind};
 use treering_actor::stores::memory::{self, MemoryKind};
 use treering_actor::stores::user_config::UserConfigKind;
 use treering_actor::{ActorError, Following, Kind};
-use treering_store::{Change, Commit, Expect, RefMove};
+use treering_store::{Change, Commit, EraseOptions, Expect, RefMove};
 
 use crate::bench::Bench;
 
@@ -198,4 +198,52 @@ fn a_log_that_was_taken_back_is_followed_as_it_is_now() {
     assert!(following.advance().unwrap());
     assert_eq!(following.version(), 6);
     assert_eq!(texts(&mut following), ["1", "2", "3", "x", "y", "z"]);
+}
+
+#[test]
+fn who_follows_an_actor_of_an_erased_scope_is_shown_what_is_there_then() {
+    // Looked at while nothing is there, while less is there than before, and when more is.
+    for looks in [[true, true], [false, true], [false, false]] {
+        let bench = Bench::new();
+        for number in 1..=5 {
+            bench.say("c", &format!("old {number}"), 3);
+        }
+        let mut chat = follow::<ChatKind>(&bench, &["c"]);
+        let scope = bench.address::<ChatKind>(&["c"]).log().scope().to_owned();
+        bench.store.erase(&scope, &EraseOptions::default()).unwrap();
+        let mut seen = Vec::new();
+        let mut look = |chat: &mut Following<ChatKind>, wanted: bool| {
+            while wanted && chat.advance().unwrap() {
+                seen.push((chat.version(), texts(chat)));
+            }
+        };
+        look(&mut chat, looks[0]);
+        bench.say("c", "1", 3);
+        bench.say("c", "2", 3);
+        look(&mut chat, looks[1]);
+        for number in 3..=7 {
+            bench.say("c", &number.to_string(), 3);
+        }
+        look(&mut chat, true);
+        bench.say("c", "8", 3);
+        look(&mut chat, true);
+        let first = match looks {
+            [true, _] => 0,
+            [_, true] => 2,
+            _ => 7,
+        };
+        let expected: Vec<_> = (first..=8)
+            .map(|version| {
+                (
+                    version,
+                    if version == 0 {
+                        vec![]
+                    } else {
+                        last_three(version)
+                    },
+                )
+            })
+            .collect();
+        assert_eq!(seen, expected, "{looks:?}");
+    }
 }

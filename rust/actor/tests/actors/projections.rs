@@ -10,8 +10,8 @@ use treering_actor::{
 };
 use treering_block::{Encoded, Ipld};
 use treering_store::{
-    Carried, Change, Commit, Committed, Cursor, Durability, Expect, ExpireBefore, MemoryStore,
-    RefMove, RefName, Store, StoreError,
+    Carried, Change, Commit, Committed, Cursor, Durability, EraseOptions, Expect, ExpireBefore,
+    MemoryStore, RefMove, RefName, Store, StoreError,
 };
 
 const KINDS: [&str; 2] = ["user-config", "user-memory"];
@@ -227,6 +227,51 @@ fn a_source_that_was_taken_back_is_told() {
         matches!(&error, ActorError::Store(StoreError::Diverged { path, .. }) if path == "alice/user-memory/"),
         "{error}"
     );
+}
+
+#[test]
+fn a_scope_that_was_erased_and_used_again_is_seen_from_its_first_event_on() {
+    for (scope, source) in [("alice", "alice/user-memory/"), ("team", "/user-memory/")] {
+        let here = Here::new();
+        let log = Here::log(scope);
+        let projection = here.projection(&[scope], &KINDS);
+        let advance = |version, cursor| {
+            let now = projection.load().unwrap();
+            let step = projection.advance(&now, None, &[(source.to_owned(), version)], cursor);
+            step.and_then(|step| here.commit(&step).map_err(Into::into))
+        };
+        for _ in 0..3 {
+            here.remember(scope, "old");
+        }
+        advance(3, Some(here.store.head().unwrap().cursor())).unwrap();
+        let before = projection.load().unwrap();
+        here.store.erase(scope, &EraseOptions::default()).unwrap();
+        here.remember(scope, "new");
+        let own = scope == "team";
+        // Its life is shorter than what was seen, and then longer.
+        for version in 1..=5 {
+            let now = projection.load().unwrap();
+            for from in [None, before.cursor()] {
+                let pages = found(&projection, &now, from);
+                assert_eq!(behind(&pages), [(source, version - 1, version)], "{scope}");
+            }
+            let past = projection.past(&log, version - 1, version, 9).unwrap();
+            assert_eq!(past.len(), 1);
+            // Who read what was before does not say that it saw what is now.
+            let late = projection.advance(&before, None, &[(source.to_owned(), 4)], None);
+            assert!(
+                matches!(late, Err(ActorError::Store(StoreError::RefMoved { .. }))),
+                "{scope}"
+            );
+            advance(version, None).unwrap();
+            let now = projection.load().unwrap();
+            let checkpoint = now.checkpoint(None, 9).unwrap();
+            assert_eq!(checkpoint, [(source.to_owned(), version)]);
+            assert_eq!(now.sources(), 1);
+            assert_eq!(now.events(), if own { version } else { version + 1 });
+            here.remember(scope, "new");
+        }
+    }
 }
 
 #[test]

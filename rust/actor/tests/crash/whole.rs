@@ -1,10 +1,10 @@
 //! A scripted life of whole scopes: forked in one commit and in several, trimmed, backed up, erased, while others live on.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use treering_actor::messages::{CliConnector, Connector, Message, UserConfigUpdated};
-use treering_actor::own::{self, Left, Own, Ruling, Shown, Verdict};
+use treering_actor::own::{self, Left, Own, Ruling, Shown, Slot, Verdict};
 use treering_actor::stores::chats::{self, ChatKind};
 use treering_actor::stores::connectors::ConnectorsKind;
 use treering_actor::stores::files::{self, FilesKind, Incoming};
@@ -254,19 +254,18 @@ impl Living {
         let fields = [("said".to_owned(), Ipld::String(text.to_owned()))];
         let fields = Encoded::from_ipld(&Ipld::Map(fields.into())).unwrap();
         let now = stores.reader().now::<Own>(&address)?;
-        let slot = Arc::new(OnceLock::new());
         let ruling = Ruling::Events {
             events: vec![Typed::of_fields("x.tally.Added".into(), 1, fields).unwrap()],
             blocks: Vec::new(),
             snapshot: None,
         };
-        let verdict = Verdict {
+        let slot = Arc::new(Slot::default());
+        slot.decided(Verdict {
             shown: Shown::Head(now.place.head()),
             schema: 1,
             ruling,
             left: Arc::new(Left::default()),
-        };
-        assert!(slot.set(verdict).is_ok());
+        });
         Ok(own::send(address, ("Add", text.as_bytes()), slot))
     }
 

@@ -8,11 +8,14 @@ use super::material::{
     assert_sound, command, done, fresh, moving, node, picture, put, raw, refusal, set, version,
 };
 use super::{Backend, cases};
-use crate::commit::{Address, Commit, Expect};
+use crate::commit::{Address, Change, Commit, Expect, LeaseToken, RefMove};
 use crate::erasure::{EraseOptions, Erased, ErasedFigures};
 use crate::error::StoreError;
 use crate::gc::GcOptions;
+use crate::lease::Lease;
 use crate::name::RefName;
+use crate::scope::forking::{FORKING, Source, record};
+use crate::scope::lineage::Origin;
 use crate::store::Store;
 
 cases!("erasure":
@@ -28,6 +31,8 @@ cases!("erasure":
     a_collection_takes_the_rest,
     scopes_that_look_alike_stay,
     a_watcher_hears_of_it,
+    a_token_is_never_given_again,
+    a_fork_that_is_made_is_taken_from_who_makes_it,
 );
 
 const NAMES: [&str; 3] = ["thread", "chat", "x.own-kind"];
@@ -356,4 +361,76 @@ fn a_watcher_hears_of_it(backend: &dyn Backend) {
     let told = store.journal(Some(&head.cursor()), 9).unwrap();
     assert_eq!(told.len(), 1);
     assert!(told[0].erased && told[0].moves.is_empty());
+}
+
+fn a_token_is_never_given_again(backend: &dyn Backend) {
+    let store = begun(backend);
+    let name = of("alice", "chat");
+    let mut lease = store.lease_acquire(&name, "one").unwrap();
+    for _ in 0..3 {
+        store.lease_release(&lease).unwrap();
+        lease = store.lease_acquire(&name, "one").unwrap();
+    }
+    assert_eq!(lease.token, 4);
+    erase(&*store, "alice");
+    // Whoever had it finds it lost, before and after somebody else has one.
+    let under = |lease: &Lease| Commit {
+        scope: "alice".into(),
+        leases: vec![LeaseToken {
+            name: name.clone(),
+            token: lease.token,
+        }],
+        ..put([raw("late")])
+    };
+    let lost = |lease: &Lease| {
+        let error = refusal(&*store, under(lease));
+        assert!(matches!(error, StoreError::LeaseLost { .. }), "{error}");
+    };
+    lost(&lease);
+    let mut next = store.lease_acquire(&name, "other").unwrap();
+    for _ in 0..6 {
+        assert!(next.token > lease.token, "{} was given before", next.token);
+        lost(&lease);
+        store.lease_release(&lease).unwrap();
+        done(&*store, under(&next));
+        store.lease_release(&next).unwrap();
+        next = store.lease_acquire(&name, "other").unwrap();
+    }
+    assert_eq!(store.erasures().unwrap().notes.len(), 1);
+    assert_sound(&*store);
+}
+
+/// A process that makes a fork, whose scope is erased meanwhile, does not write into what comes after.
+fn a_fork_that_is_made_is_taken_from_who_makes_it(backend: &dyn Backend) {
+    let store = begun(backend);
+    let marker = RefName::new("trial", FORKING, [""; 0]).unwrap();
+    let making = store.lease_acquire(&marker, "forking").unwrap();
+    let target = raw("alice chat");
+    let under = |kind: &str| {
+        let name = RefName::new("trial", kind, [""; 0]).unwrap();
+        Commit {
+            scope: "trial".into(),
+            moves: vec![RefMove {
+                name,
+                expect: Expect::Any,
+                change: Change::Set {
+                    target: target.cid,
+                    record: record(&Source::Scope(Origin::Digest([1; 32]))).unwrap(),
+                },
+            }],
+            leases: vec![LeaseToken {
+                name: marker.clone(),
+                token: making.token,
+            }],
+            ..Commit::default()
+        }
+    };
+    done(&*store, under(FORKING));
+    assert_eq!(erase(&*store, "trial").figures.refs, 1);
+    let other = store.lease_acquire(&marker, "forking").unwrap();
+    assert_ne!(other.token, making.token);
+    let error = refusal(&*store, under("thread"));
+    assert!(matches!(error, StoreError::LeaseLost { .. }), "{error}");
+    store.lease_release(&making).unwrap();
+    assert!(store.lease_state(&marker).unwrap().unwrap().held);
 }

@@ -4,11 +4,11 @@
 use super::forks::{alice, at_once, commit, content, cut_short, forked, in_steps, name, refs, set};
 use super::material::{assert_sound, command, done, fresh, refusal};
 use super::{Backend, cases};
-use crate::commit::{Address, Commit};
-use crate::erasure::EraseOptions;
+use crate::commit::{Address, Commit, receipt_key};
+use crate::erasure::{EraseOptions, digest_of_scope};
 use crate::error::StoreError;
 use crate::journal::JournalCommand;
-use crate::scope::lineage::lineage_key;
+use crate::scope::lineage::{lineage_key, name_key};
 use crate::scope::{Ancestor, unfinished};
 use crate::store::Store;
 
@@ -17,6 +17,7 @@ cases!("lineage":
     a_fork_of_a_fork_knows_both,
     a_fork_outlives_its_origin_and_does_not_say_its_name,
     a_lineage_that_says_a_name_is_read,
+    what_another_scope_brought_is_none_of_a_scopes_own,
 );
 
 pub(super) fn said(store: &dyn Store, address: Address, id: &str, payload: u8) -> Option<Vec<u8>> {
@@ -203,5 +204,68 @@ fn a_lineage_that_says_a_name_is_read(backend: &dyn Backend) {
     let lineage = store.lineage("carol").unwrap().unwrap();
     assert_eq!(names(&lineage.ancestors), [Some("bob"), Some("alice")]);
     assert!(store.receipt(&at("carol"), "before").unwrap().is_some());
+    assert_sound(&*store);
+}
+
+/// A file that is imported may say any key: that of another scope's command, lineage or name too.
+fn what_another_scope_brought_is_none_of_a_scopes_own(backend: &dyn Backend) {
+    let store = fresh(backend);
+    alice(&*store);
+    let at = |scope: &str| Address::Scope(scope.to_owned());
+    let id = store.erasures().unwrap().store_id;
+    let keys = [
+        receipt_key(&at("alice"), "next"),
+        receipt_key(&at("bob"), "next"),
+        lineage_key("alice"),
+        lineage_key("bob"),
+        name_key(&digest_of_scope(&id, "alice")),
+    ];
+    // A text: it is no lineage, and it is a name.
+    let receipt = b"\x67mallory".to_vec();
+    let brought = keys.map(|key| JournalCommand {
+        key,
+        payload: [9; 32],
+        receipt: receipt.clone(),
+    });
+    let planted = Commit {
+        receipts: brought.to_vec(),
+        ..commit("mallory", Vec::new())
+    };
+    assert_eq!(done(&*store, planted.clone()).new_receipts, 5);
+    assert_eq!(done(&*store, planted).new_receipts, 0);
+    // All is as if it were not there.
+    assert_eq!(store.receipt(&at("alice"), "next").unwrap(), None);
+    assert_eq!(store.lineage("alice").unwrap(), None);
+    assert_eq!(said(&*store, at("alice"), "next", 1), None);
+    let own = Some(b"receipt of next".to_vec());
+    assert_eq!(said(&*store, at("alice"), "next", 1), own);
+    forked(&*store, "alice", "bob", &at_once());
+    let lineage = store.lineage("bob").unwrap().unwrap();
+    assert_eq!(names(&lineage.ancestors), [Some("alice")]);
+    assert_eq!(said(&*store, at("bob"), "next", 1), own);
+    assert_sound(&*store);
+    // Each scope's are listed as its own, to the last.
+    for (scope, count) in [("mallory", 5), ("alice", 2), ("bob", 1)] {
+        let mut listed = Vec::new();
+        while let Some(next) = store
+            .receipts(scope, listed.last(), 1)
+            .unwrap()
+            .into_iter()
+            .next()
+        {
+            assert_eq!(next.receipt == receipt, scope == "mallory");
+            listed.push(next.key);
+            assert!(listed.len() <= count, "{scope}");
+        }
+        assert_eq!(listed.len(), count, "{scope}");
+    }
+    // They go with their scope, and no other's do.
+    let erase = |scope: &str| store.erase(scope, &EraseOptions::default()).unwrap();
+    assert_eq!(erase("mallory").figures.receipts, 5);
+    assert_sound(&*store);
+    assert_eq!(said(&*store, at("alice"), "next", 1), own);
+    assert_eq!(erase("alice").figures.receipts, 2);
+    assert_eq!(store.receipt(&at("alice"), "next").unwrap(), None);
+    assert!(store.lineage("bob").unwrap().is_some());
     assert_sound(&*store);
 }

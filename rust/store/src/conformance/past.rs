@@ -9,6 +9,7 @@ use super::material::{done, node, put, raw};
 use super::{Backend, cases};
 use crate::clock::Clock;
 use crate::commit::{Change, Commit, Durability, Expect, RefMove, RefValue};
+use crate::erasure::EraseOptions;
 use crate::error::StoreError;
 use crate::gc::GcOptions;
 use crate::name::RefName;
@@ -27,6 +28,7 @@ cases!("past":
     what_the_journal_forgot_is_told,
     nothing_is_written,
     a_fork_is_there_from_its_commit_on,
+    an_erase_of_another_scope_forgets_nothing,
 );
 
 /// A store on a clock that a case moves.
@@ -382,4 +384,34 @@ fn a_fork_is_there_from_its_commit_on(backend: &dyn Backend) {
             assert_eq!(past.kinds("carol").unwrap(), Vec::<String>::new());
         }
     }
+}
+
+fn an_erase_of_another_scope_forgets_nothing(backend: &dyn Backend) {
+    let world = world(backend);
+    let one = raw("one");
+    done(&*world.store, world.commit(&[("kept", Some(&one))]));
+    let of_bob = Commit {
+        scope: "bob".into(),
+        holds: vec![one.cid],
+        ..put([raw("of bob")])
+    };
+    done(&*world.store, of_bob);
+    let between = Moment::Commit(world.store.head().unwrap().cursor());
+    done(&*world.store, world.commit(&[("kept", None)]));
+    let look =
+        |scope: &str| AsOf::new(Arc::clone(&world.store), scope, &between, |_| false).unwrap();
+    let erase = |scope: &str| {
+        let erased = world.store.erase(scope, &EraseOptions::default());
+        erased.unwrap()
+    };
+    assert_eq!(erase("bob").figures.commits, 1);
+    let past = look("alice");
+    assert_eq!(past.gone(), &BTreeMap::new());
+    assert!(past.read_ref(&name("alice", "kept")).unwrap().is_some());
+    // Its own is gone with it, then and now, and a new life is not seen before it began.
+    erase("alice");
+    done(&*world.store, world.commit(&[("kept", Some(&one))]));
+    let past = look("alice");
+    assert_eq!(past.gone(), &BTreeMap::new());
+    assert_eq!(past.read_ref(&name("alice", "kept")).unwrap(), None);
 }

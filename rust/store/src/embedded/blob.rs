@@ -206,7 +206,10 @@ impl BlobFiles {
 
     /// The whole block in memory, checked. Errors: `Corrupt`, `Io`, `Bucket`.
     pub(super) fn read(&self, row: &BlockRow) -> Result<Arc<[u8]>> {
-        if let OpenBlob::Object(object) = self.open(row)? {
+        // Read whole, a file needs no tree.
+        if self.objects().is_some()
+            && let OpenBlob::Object(object) = self.open(row)?
+        {
             return object.read_whole();
         }
         let path = self.path_of(row)?;

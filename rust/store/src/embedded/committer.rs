@@ -430,7 +430,19 @@ impl Committer {
     ) -> Result<Lease> {
         ledger.expect_not_erasing(name.scope())?;
         let stored = ledger.lease(&name)?;
-        let state = lease::grant(stored, &name, owner, &self.identity, now_ms, is_alive)?;
+        let floor = match stored {
+            None => ledger.session().lease_floor()?,
+            Some(_) => 0,
+        };
+        let state = lease::grant(
+            stored,
+            floor,
+            &name,
+            owner,
+            &self.identity,
+            now_ms,
+            is_alive,
+        )?;
         ledger.write_lease(&name, &state)?;
         Ok(Lease {
             name,

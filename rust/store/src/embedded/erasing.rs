@@ -96,7 +96,15 @@ impl EmbeddedStore {
             Err(done) => return Ok(done.replayed()),
             Ok(begun) => begun.id,
         };
-        self.finish_erasing(self.lock_wait)?;
+        self.finish_erasing(self.lock_wait)
+            .map_err(|error| match error {
+                StoreError::LockTimeout { waited_ms, holder } => StoreError::EraseUnfinished {
+                    scope: scope.to_owned(),
+                    waited_ms,
+                    holder,
+                },
+                error => error,
+            })?;
         let notes = self.reading(|session| session.erasures())?;
         let note = notes.into_iter().find(|note| note.id == id);
         let note = note.ok_or_else(|| StoreError::CommitUnknown {
@@ -145,7 +153,7 @@ impl EmbeddedStore {
             };
             Ok((figures, held.held_by))
         };
-        self.unless_expired_meanwhile(|session| {
+        self.unless_files_went_meanwhile(|session| {
             session.run("BEGIN", "read")?;
             let looked = look(session);
             // Ends a read; if it fails, the connection is not used again.
@@ -291,7 +299,12 @@ impl EmbeddedStore {
         let replaced = self.in_freeing_transaction(Durability::Durable, move |transaction| {
             let still = transaction.session().sealed_file_with(before.first)? == Some(before);
             if still {
-                transaction.writing(|session| session.write_sealed_file(&after))?;
+                let generation = transaction.session().gc_generation()?.saturating_add(1);
+                transaction.writing(|session| {
+                    session.write_sealed_file(&after)?;
+                    // Who read that row wants a file that is gone soon.
+                    session.write_gc_generation(generation)
+                })?;
             }
             Ok(still)
         });
@@ -465,7 +478,12 @@ impl Transaction<'_> {
     }
 
     fn end_erasing(&mut self, id: Ulid) -> Result<()> {
-        self.writing(|session| session.delete_erasing(id))?;
+        let generation = self.session().gc_generation()?.saturating_add(1);
+        self.writing(|session| {
+            session.delete_erasing(id)?;
+            // Nor is what they have read since: it may be from before a row was stripped.
+            session.write_gc_generation(generation)
+        })?;
         self.read_erasing()
     }
 }

@@ -6,6 +6,7 @@
 use rusqlite::params;
 use ulid::Ulid;
 
+use super::housekeeping_rows::behind_key;
 use super::manifest_rows::{STORE_ID, check};
 use super::row_check::{Table, corrupt};
 use super::session::Session;
@@ -140,9 +141,18 @@ impl Session<'_> {
         }
     }
 
-    /// Takes away all refs of a scope, and its leases. O(refs of the scope): they stand side by side.
+    /// Takes away all refs of a scope, and its leases: what was granted under its names is never granted again. O(refs of
+    /// the scope): they stand side by side.
     pub(super) fn delete_refs_of(self, scope: &str) -> Result<()> {
         let (first, end) = names_of(scope);
+        let newest: Option<i64> = self
+            .prepared("SELECT max(token) FROM lease WHERE name >= ?1 AND name < ?2")?
+            .query_row([&first, &end], |row| row.get(0))
+            .map_err(|error| self.unread(error))?;
+        let newest = newest.map_or(0, i64::cast_unsigned);
+        if newest > self.lease_floor()? {
+            self.write_lease_floor(newest)?;
+        }
         for sql in [
             "DELETE FROM ref WHERE name >= ?1 AND name < ?2",
             "DELETE FROM lease WHERE name >= ?1 AND name < ?2",
@@ -178,8 +188,8 @@ impl Session<'_> {
     }
 
     pub(super) fn delete_receipt_row(self, key: &[u8; 32], scope: &str) -> Result<()> {
-        self.prepared("DELETE FROM receipt WHERE key = ?1 AND scope = ?2")?
-            .execute(params![key, scope])
+        self.prepared("DELETE FROM receipt WHERE key >= ?1 AND key < ?2 AND scope = ?3")?
+            .execute(params![key, behind_key(key), scope])
             .map(drop)
             .map_err(|error| self.unwritten(error))
     }

@@ -24,7 +24,7 @@ use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::name::RefName;
 use crate::progress::Progress;
-use crate::scope::lineage::Receipt;
+use crate::scope::lineage::{Receipt, Wanted};
 use crate::tier::Tier;
 use crate::verify::{self, Broken, HoldRow, Stored, Visit};
 
@@ -191,6 +191,7 @@ impl Snapshot<'_> {
         let optional = [
             self.session.gc_generation().map(drop),
             self.session.learned().map(drop),
+            self.session.lease_floor().map(drop),
         ];
         let rows = KEYS.map(|key| self.session.read_manifest(key).map(drop));
         for row in rows.into_iter().chain(optional) {
@@ -336,8 +337,8 @@ impl Snapshot<'_> {
         }
     }
 
-    pub(super) fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>> {
-        self.session.receipt_row(key)
+    pub(super) fn receipt(&self, scope: &str, key: &[u8; 32]) -> Result<Option<Receipt>> {
+        self.session.receipt_row(Wanted::Of(scope, key))
     }
 
     pub(super) fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()> {

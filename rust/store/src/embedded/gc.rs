@@ -403,7 +403,7 @@ impl Shared {
         let Some(alone) = self.may_remove_files() else {
             return Ok(());
         };
-        self.remove_dead_uploads()?;
+        self.remove_dead_uploads(&alone)?;
         if let Some(objects) = self.blobs.objects() {
             drop(alone);
             return self.remove_stray_objects(objects);

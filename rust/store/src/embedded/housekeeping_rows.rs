@@ -11,7 +11,7 @@ use super::session::Session;
 use crate::error::Result;
 use crate::lease::{Identity, LeaseState};
 use crate::name::RefName;
-use crate::scope::lineage::Receipt;
+use crate::scope::lineage::{Receipt, Wanted};
 
 fn receipt_check(key: &[u8], scope: &str, payload: &[u8], receipt: &[u8]) -> RowCheck {
     RowCheck::new(Table::Receipt)
@@ -65,6 +65,23 @@ fn read_payload(column: &[u8]) -> Option<([u8; 32], u64)> {
     Some((*payload, position))
 }
 
+/// The key of the row of a scope that comes second under a receipt's key: the key, and BLAKE3 of the scope's name. A key
+/// is made of a scope's name, so this is only where an import has brought that of another scope.
+pub(super) fn second_key(key: &[u8; 32], scope: &str) -> Vec<u8> {
+    [key.as_slice(), blake3::hash(scope.as_bytes()).as_bytes()].concat()
+}
+
+/// Behind all rows under a receipt's key.
+pub(super) fn behind_key(key: &[u8; 32]) -> Vec<u8> {
+    [key.as_slice(), &[0xff; 33]].concat()
+}
+
+/// The receipt's key of a row, if it is one of that scope.
+fn key_of(stored: &[u8], scope: &str) -> Option<[u8; 32]> {
+    let (key, rest) = stored.split_first_chunk::<32>()?;
+    (rest.is_empty() || stored == second_key(key, scope)).then_some(*key)
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -78,10 +95,11 @@ fn read_receipt(session: Session<'_>, row: &Row<'_>) -> Result<ReceiptRow> {
     let receipt: Vec<u8> = row.get(3).map_err(unread)?;
     let stored: Vec<u8> = row.get(4).map_err(unread)?;
     receipt_check(&key, &scope, &payload, &receipt).expect(&stored, hex(&key))?;
-    match (key.as_slice().try_into(), read_payload(&payload)) {
-        (Ok(key), Some((payload, position))) => Ok((
+    match (key_of(&key, &scope), read_payload(&payload)) {
+        (Some(key), Some((payload, position))) => Ok((
             key,
             Receipt {
+                scope,
                 payload,
                 receipt,
                 position,
@@ -137,15 +155,22 @@ fn read_hold(session: Session<'_>, row: &Row<'_>) -> Result<(u64, String, i64)> 
 const LEASE_COLUMNS: &str = "SELECT name, token, owner, boot_id, pid_namespace, pid, start_time, expires_at_ms, held, chk FROM lease";
 
 impl Session<'_> {
-    /// What was left under a key.
-    pub(super) fn receipt_row(self, key: &[u8; 32]) -> Result<Option<Receipt>> {
-        let mut statement =
-            self.prepared("SELECT key, scope, payload, receipt, chk FROM receipt WHERE key = ?1")?;
-        let mut rows = statement.query([key]).map_err(|error| self.unread(error))?;
-        match rows.next().map_err(|error| self.unread(error))? {
-            Some(row) => read_receipt(self, row).map(|(_, left)| Some(left)),
-            None => Ok(None),
+    /// The receipt that is meant.
+    pub(super) fn receipt_row(self, wanted: Wanted<'_>) -> Result<Option<Receipt>> {
+        let key = wanted.key();
+        let mut statement = self.prepared(
+            "SELECT key, scope, payload, receipt, chk FROM receipt WHERE key >= ?1 AND key < ?2",
+        )?;
+        let mut rows = statement
+            .query(params![key, behind_key(&key)])
+            .map_err(|error| self.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let (_, left) = read_receipt(self, row)?;
+            if wanted.is_of(&left.scope, |scope| self.digest_of(scope))? {
+                return Ok(Some(left));
+            }
         }
+        Ok(None)
     }
 
     /// Rows after `key` (None: from the first), in key order; each with its key as stored.
@@ -185,7 +210,7 @@ impl Session<'_> {
              WHERE scope = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3",
         )?;
         let mut rows = statement
-            .query(params![scope, after, limit_sql(limit)])
+            .query(params![scope, after.map(behind_key), limit_sql(limit)])
             .map_err(|error| self.unread(error))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
@@ -194,25 +219,27 @@ impl Session<'_> {
         Ok(found)
     }
 
-    pub(super) fn insert_receipt_row(
-        self,
-        key: &[u8; 32],
-        scope: &str,
-        left: &Receipt,
-    ) -> Result<()> {
+    /// The scope has none under this key.
+    pub(super) fn insert_receipt_row(self, key: &[u8; 32], left: &Receipt) -> Result<()> {
+        let Receipt { scope, receipt, .. } = left;
         let payload = payload_column(&left.payload, left.position);
-        self.prepared(
-            "INSERT INTO receipt(key, scope, payload, receipt, chk) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            key,
-            scope,
-            payload,
-            left.receipt,
-            receipt_check(key, scope, &payload, &left.receipt).finish()
-        ])
-        .map(drop)
-        .map_err(|error| self.unwritten(error))
+        let mut statement = self.prepared(
+            "INSERT INTO receipt(key, scope, payload, receipt, chk) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+        )?;
+        let mut insert = |key: &[u8]| {
+            let check = receipt_check(key, scope, &payload, receipt).finish();
+            statement
+                .execute(params![key, scope, payload, receipt, check])
+                .map_err(|error| self.unwritten(error))
+        };
+        if insert(key)? == 0 && insert(&second_key(key, scope))? == 0 {
+            return Err(corrupt(
+                Table::Receipt,
+                hex(key),
+                "its scope has another one",
+            ));
+        }
+        Ok(())
     }
 
     /// Holds until then at least. A broken row is overwritten only by a later time, never shortened.

@@ -1,4 +1,4 @@
-//! Reading the journal while others seal and expire it.
+//! Reading the journal while others seal, expire and erase it.
 
 use super::EmbeddedStore;
 use super::session::Session;
@@ -13,7 +13,7 @@ impl EmbeddedStore {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Vec<JournalEntry>> {
-        self.unless_expired_meanwhile(|session| {
+        self.unless_files_went_meanwhile(|session| {
             let read = entries(session, after, limit);
             match read {
                 Err(StoreError::Corrupt { .. } | StoreError::CursorLost(_)) => Ok((read, false)),
@@ -25,7 +25,7 @@ impl EmbeddedStore {
 
     /// See [`crate::Store::cursor_at`].
     pub(super) fn read_cursor_at(&self, position: u64) -> Result<Option<Cursor>> {
-        self.unless_expired_meanwhile(|session| {
+        self.unless_files_went_meanwhile(|session| {
             let read = cursor_at(session, position);
             let sound = !matches!(read, Err(StoreError::Corrupt { .. }));
             Ok((read, sound))
@@ -33,17 +33,23 @@ impl EmbeddedStore {
         .map_err(|error| self.core.shared.connections.explain(error))
     }
 
-    /// Reads until the journal was not expired meanwhile, or what was read is sound all the same: the
-    /// second answer of `work`. A file that goes while it is wanted looks like damage, and is none.
-    pub(super) fn unless_expired_meanwhile<T>(
+    /// Reads until no file of the journal went meanwhile, or what was read is sound all the same: the second answer
+    /// of `work`. A file that goes while it is wanted looks like damage, and is none: its commits are expired, or an
+    /// erase wrote it anew under another name.
+    pub(super) fn unless_files_went_meanwhile<T>(
         &self,
         work: impl Fn(Session<'_>) -> Result<(T, bool)>,
     ) -> Result<T> {
-        let start = || self.reading(|session| session.journal_start()).ok();
+        // An erase counts the generation up with each file; so does a collection, which costs a look in vain.
+        let mark = || {
+            let mark =
+                self.reading(|session| Ok((session.journal_start()?, session.gc_generation()?)));
+            mark.ok()
+        };
         loop {
-            let before = start();
+            let before = mark();
             let (answer, sound) = self.reading(&work)?;
-            if sound || start() == before {
+            if sound || mark() == before {
                 return Ok(answer);
             }
         }
@@ -80,10 +86,19 @@ fn entries(
             there
         }
     };
+    // What an erase has begun on is gone for every reader, stripped or not.
+    let erasing = session.erasing()?;
     let mut entries = Vec::new();
     for row in readable_rows(session, previous.position, limit)? {
         let read = match row.faults(&previous).into_iter().next() {
-            None => row.entry(),
+            None => row.entry().and_then(|entry| {
+                let gone = erasing.iter().any(|erasing| erasing.scope == entry.scope);
+                if gone {
+                    row.clone().erased().entry()
+                } else {
+                    Ok(entry)
+                }
+            }),
             Some(fault) => Err(StoreError::Corrupt {
                 what: "journal row",
                 which: row.position.to_string(),

@@ -26,6 +26,9 @@ pub(super) const KEY_BUCKET: &str = "bucket";
 /// How many collections have buried blocks, u64 little-endian; absent for none.
 pub(super) const KEY_GENERATION: &str = "gc_generation";
 
+/// The greatest token of the leases that went with a scope, u64 little-endian; absent for none.
+const KEY_LEASE_FLOOR: &str = "lease_floor";
+
 /// Every key that a store has.
 pub(super) const KEYS: [&str; 4] = [KEY_CREATED_AT_MS, KEY_FORMAT, KEY_STORE_ID, KEY_TOTALS];
 
@@ -215,17 +218,27 @@ impl Session<'_> {
 
     /// How many collections have buried blocks.
     pub(super) fn gc_generation(self) -> Result<u64> {
-        let Some(value) = self.read_optional_manifest(KEY_GENERATION)? else {
+        self.optional_number(KEY_GENERATION)
+    }
+
+    /// 0 for none.
+    fn optional_number(self, key: &str) -> Result<u64> {
+        let Some(value) = self.read_optional_manifest(key)? else {
             return Ok(0);
         };
-        let bytes = value.try_into().map_err(|_| {
-            corrupt(
-                Table::Manifest,
-                KEY_GENERATION,
-                "it has not the length of a number",
-            )
-        })?;
+        let bytes = value
+            .try_into()
+            .map_err(|_| corrupt(Table::Manifest, key, "it has not the length of a number"))?;
         Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// No token up to this is given to a name that has no lease.
+    pub(super) fn lease_floor(self) -> Result<u64> {
+        self.optional_number(KEY_LEASE_FLOOR)
+    }
+
+    pub(super) fn write_lease_floor(self, token: u64) -> Result<()> {
+        self.write_manifest(KEY_LEASE_FLOOR, &token.to_le_bytes())
     }
 
     pub(super) fn write_gc_generation(self, generation: u64) -> Result<()> {

@@ -582,14 +582,16 @@ impl Store for EmbeddedStore {
 
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         let left = self.reading(|session| {
-            find_receipt(address, command_id, &mut |key| session.receipt_row(key))
+            find_receipt(address, command_id, &mut |wanted| {
+                session.receipt_row(wanted)
+            })
         })?;
         Ok(left.map(|left| (left.payload, left.receipt)))
     }
 
     fn lineage(&self, scope: &str) -> Result<Option<Lineage>> {
         check_scope(scope)?;
-        self.reading(|session| read_lineage(scope, &mut |key| session.receipt_row(key)))
+        self.reading(|session| read_lineage(scope, &mut |wanted| session.receipt_row(wanted)))
     }
 
     fn receipts(
@@ -770,7 +772,7 @@ impl Store for EmbeddedStore {
     /// In one snapshot; a fork in another thread waits until it ends.
     fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {
         let shared = &self.usable()?.shared;
-        self.unless_expired_meanwhile(|session| {
+        self.unless_files_went_meanwhile(|session| {
             session.run("BEGIN", "read")?;
             let snapshot = Snapshot {
                 session,

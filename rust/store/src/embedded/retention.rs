@@ -206,7 +206,7 @@ fn replace_rows(
 ) -> Result<bool> {
     let session = transaction.session();
     let oldest = session.unsealed_rows(0, 1)?.into_iter().next();
-    // An erase that began before the rows were read may have changed them since.
+    // An erase that began or ended since the rows were read, or is under way, may have changed them.
     let same = session.gc_generation()? == generation && session.erasing()?.is_empty();
     let still = same
         && oldest.is_some_and(|row| row.position == file.first)
@@ -316,4 +316,74 @@ fn written_at_ms(name: &str) -> Option<i64> {
     let ours = digits(first) && digits(last) && parts.next().is_none();
     let id: Ulid = id.parse().ok()?;
     ours.then(|| i64::try_from(id.timestamp_ms()).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::commit::{Change, Commit, Expect, RefMove};
+    use crate::embedded::OpenOptions;
+    use crate::erasure::EraseOptions;
+    use crate::name::RefName;
+    use crate::store::Store;
+    use treering_block::Block;
+
+    fn act(store: &EmbeddedStore, scope: &str, number: u64) {
+        let block = Block::raw(number.to_le_bytes().to_vec());
+        let commit = Commit {
+            scope: scope.into(),
+            moves: vec![RefMove {
+                name: RefName::new(scope, "thread", ["x"]).unwrap(),
+                expect: Expect::Any,
+                change: Change::Set {
+                    target: block.cid,
+                    record: vec![],
+                },
+            }],
+            blocks: vec![block],
+            ..Commit::default()
+        };
+        store.submit(commit).wait().unwrap();
+    }
+
+    #[test]
+    fn rows_that_were_read_before_an_erase_stripped_them_are_not_sealed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state");
+        let options = OpenOptions {
+            lock_wait: Duration::from_millis(1),
+            ..OpenOptions::default()
+        };
+        let store = EmbeddedStore::open(&path, &options).unwrap();
+        for number in 0..10 {
+            act(
+                &store,
+                if number % 2 == 0 { "alice" } else { "bob" },
+                number,
+            );
+        }
+        // Whoever copies files stops the erase between its beginning and its first strip.
+        let copying = File::open(path.join(super::super::directory::FILES_LOCK)).unwrap();
+        copying.lock_shared().unwrap();
+        assert!(store.erase("alice", &EraseOptions::default()).is_err());
+        let piece = store.reading(|session| next_piece(session, 1)).unwrap();
+        copying.unlock().unwrap();
+        store.finish_erasing(Duration::from_secs(60)).unwrap();
+        let (file, bytes) = SealedFile::seal(&piece.before, &piece.rows)
+            .unwrap()
+            .unwrap();
+        let shared = &store.core.shared;
+        write_sealed(&shared.root, &shared.disk, &file, &bytes).unwrap();
+        let sealed = store.in_transaction(Durability::Durable, move |transaction| {
+            replace_rows(transaction, &file, piece.generation)
+        });
+        assert!(!sealed.unwrap(), "what was erased is in the journal again");
+        store.seal_journal(1).unwrap();
+        let entries = store.journal(None, usize::MAX).unwrap();
+        assert!(entries.iter().all(|entry| entry.scope != "alice"));
+        assert_eq!(store.verify(None).unwrap().findings, []);
+    }
 }

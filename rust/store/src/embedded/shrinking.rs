@@ -139,19 +139,29 @@ impl EmbeddedStore {
         self.database_bytes().saturating_add(self.log_bytes())
     }
 
-    /// Files of large blocks without a row.
+    /// Files of large blocks without a row, and of uploads that no living process is at; while somebody copies files
+    /// nobody can tell, and all uploads count.
     fn unnamed_files(&self) -> Result<u64> {
         let shared = &self.core.shared;
-        let mut unnamed = 0;
-        for (file, _) in shared.blobs.list()? {
+        let listed = shared.blobs.list();
+        let mut unnamed = match shared.may_remove_files() {
+            Some(alone) => {
+                shared.remove_dead_uploads(&alone)?;
+                shared.uploads(Some(&alone))?
+            }
+            None => shared.uploads(None)?,
+        }
+        .len() as u64;
+        for (file, _) in listed? {
             let name = without_tree_suffix(&file);
             if name != file {
                 continue;
             }
-            let named = match digest_and_time(name) {
-                Some((digest, _)) => self.reading(|session| session.names_file(&digest, name))?,
-                None => false,
+            // What has no name of ours is none of ours.
+            let Some((digest, _)) = digest_and_time(name) else {
+                continue;
             };
+            let named = self.reading(|session| session.names_file(&digest, name))?;
             unnamed += u64::from(!named);
         }
         Ok(unnamed)

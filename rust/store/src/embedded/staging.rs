@@ -21,7 +21,7 @@ use ulid::Ulid;
 use super::blob::{UPLOADS, new_name};
 use super::core::Shared;
 use super::directory::FILES_LOCK;
-use super::files_lock::keep_files;
+use super::files_lock::{FilesLock, keep_files};
 use super::fork;
 use super::sqlite_error::io_error;
 use crate::blob_tree::{GROUP, Groups};
@@ -358,19 +358,29 @@ pub(super) fn is_in_use(path: &Path) -> bool {
 }
 
 impl Shared {
-    /// Removes uploads whose process died. The caller holds the lock of who removes files.
-    pub(super) fn remove_dead_uploads(&self) -> Result<()> {
+    /// Files of uploads that are not ended: of all, or, for who holds the lock of who removes files, of processes that
+    /// died.
+    pub(super) fn uploads(&self, dead: Option<&FilesLock>) -> Result<Vec<PathBuf>> {
         let folder = self.blobs.place(UPLOADS);
         let failed = |error| io_error("list", &folder, error);
         let listed = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             listed => listed.map_err(failed)?,
         };
+        let mut found = Vec::new();
         for file in listed {
             let path = file.map_err(failed)?.path();
-            if !is_in_use(&path) {
-                remove(self, &path);
+            if dead.is_none() || !is_in_use(&path) {
+                found.push(path);
             }
+        }
+        Ok(found)
+    }
+
+    /// Removes uploads whose process died.
+    pub(super) fn remove_dead_uploads(&self, alone: &FilesLock) -> Result<()> {
+        for path in self.uploads(Some(alone))? {
+            remove(self, &path);
         }
         Ok(())
     }

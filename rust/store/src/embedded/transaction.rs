@@ -27,7 +27,7 @@ use crate::journal::{JournalRow, erased_body};
 use crate::lease::LeaseState;
 use crate::ledger::{Ledger, Tip};
 use crate::name::RefName;
-use crate::scope::lineage::Receipt;
+use crate::scope::lineage::{Receipt, Wanted};
 use crate::tier::Tier;
 use crate::upload::{Content, Uploaded};
 
@@ -461,8 +461,8 @@ impl Ledger for Transaction<'_> {
         self.session.lease_row(name)
     }
 
-    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<Receipt>> {
-        self.session.receipt_row(key)
+    fn receipt(&mut self, wanted: Wanted<'_>) -> Result<Option<Receipt>> {
+        self.session.receipt_row(wanted)
     }
 
     fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>> {
@@ -587,12 +587,13 @@ impl Ledger for Transaction<'_> {
         receipt: &[u8],
     ) -> Result<()> {
         let left = Receipt {
+            scope: address.scope().to_owned(),
             payload: *payload,
             receipt: receipt.to_vec(),
             // As for a ref: the journal's row follows.
             position: self.tip.head.position.saturating_add(1),
         };
-        self.writing(|session| session.insert_receipt_row(key, address.scope(), &left))
+        self.writing(|session| session.insert_receipt_row(key, &left))
     }
 
     fn insert_hold(&mut self, scope: &str, ordinal: u64, expires_at_ms: i64) -> Result<()> {

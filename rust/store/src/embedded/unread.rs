@@ -112,8 +112,8 @@ impl Evidence for Snapshot<'_> {
         self.unread.note(Self::receipts(self, visit))
     }
 
-    fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>> {
-        self.unread.note(Self::receipt(self, key))
+    fn receipt(&self, scope: &str, key: &[u8; 32]) -> Result<Option<Receipt>> {
+        self.unread.note(Self::receipt(self, scope, key))
     }
 
     fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()> {

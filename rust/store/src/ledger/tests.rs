@@ -12,7 +12,7 @@ struct Book {
     blocks: Vec<(Cid, Vec<u64>)>,
     refs: HashMap<RefName, RefValue>,
     leases: HashMap<RefName, LeaseState>,
-    receipts: HashMap<[u8; 32], Receipt>,
+    receipts: HashMap<(String, [u8; 32]), Receipt>,
     holds: HashMap<(String, u64), i64>,
     journal: Vec<JournalRow>,
 }
@@ -31,8 +31,11 @@ impl Ledger for Book {
     fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>> {
         Ok(self.leases.get(name).cloned())
     }
-    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<Receipt>> {
-        Ok(self.receipts.get(key).cloned())
+    fn receipt(&mut self, wanted: Wanted<'_>) -> Result<Option<Receipt>> {
+        Ok(match wanted {
+            Wanted::Of(scope, key) => self.receipts.get(&(scope.to_owned(), *key)).cloned(),
+            Wanted::Name(_) => None,
+        })
     }
     fn commits_after(&mut self, position: u64, limit: usize) -> Result<Vec<JournalRow>> {
         let later = self.journal.iter().filter(|row| row.position > position);
@@ -85,16 +88,18 @@ impl Ledger for Book {
     fn insert_receipt(
         &mut self,
         key: &[u8; 32],
-        _: &Address,
+        address: &Address,
         payload: &[u8; 32],
         receipt: &[u8],
     ) -> Result<()> {
+        let scope = address.scope().to_owned();
         let left = Receipt {
+            scope: scope.clone(),
             payload: *payload,
             receipt: receipt.to_vec(),
             position: self.journal.len() as u64 + 1,
         };
-        self.receipts.insert(*key, left);
+        self.receipts.insert((scope, *key), left);
         Ok(())
     }
     fn insert_hold(&mut self, scope: &str, ordinal: u64, expires_at_ms: i64) -> Result<()> {

@@ -48,12 +48,7 @@ impl State {
                     .filter(|name| name.scope() == scope)
                     .count(),
             ),
-            receipts: count(
-                self.receipts
-                    .values()
-                    .filter(|(of, ..)| of == scope)
-                    .count(),
-            ),
+            receipts: count(self.receipts.keys().filter(|(_, of)| of == scope).count()),
             holds: count(self.holds.keys().filter(|(_, of)| of == scope).count()),
             leases: count(
                 self.leases
@@ -86,9 +81,15 @@ impl State {
             figures,
         };
         self.refs.retain(|name, _| name.scope() != scope);
-        self.receipts.retain(|_, (of, ..)| of != scope);
+        self.receipts.retain(|(_, of), _| of != scope);
         self.holds.retain(|(_, of), _| of != scope);
-        self.leases.retain(|name, _| name.scope() != scope);
+        self.leases.retain(|name, state| {
+            let stays = name.scope() != scope;
+            if !stays {
+                self.lease_floor = self.lease_floor.max(state.token);
+            }
+            stays
+        });
         for at in rows {
             if let Some(row) = self.journal.get_mut(at) {
                 *row = row.clone().erased();

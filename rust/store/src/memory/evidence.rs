@@ -13,7 +13,7 @@ use crate::findings::VerifyReport;
 use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::name::RefName;
-use crate::scope::lineage::Receipt;
+use crate::scope::lineage::{Receipt, Wanted};
 use crate::verify::{BlockRow, Evidence, HoldRow, Stored, Visit};
 
 impl Evidence for State {
@@ -73,14 +73,14 @@ impl Evidence for State {
     }
 
     fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()> {
-        for (_, command, _) in self.receipts.values() {
+        for (command, _) in self.receipts.values() {
             visit(Ok(command.clone()));
         }
         Ok(())
     }
 
-    fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>> {
-        Ok(self.left(key))
+    fn receipt(&self, scope: &str, key: &[u8; 32]) -> Result<Option<Receipt>> {
+        self.left(Wanted::Of(scope, key))
     }
 
     fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()> {

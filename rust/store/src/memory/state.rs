@@ -9,7 +9,7 @@ use ulid::Ulid;
 
 use crate::commit::{Address, Change, RefValue};
 use crate::cursor::{Cursor, Head};
-use crate::erasure::Erasure;
+use crate::erasure::{Erasure, digest_of_scope};
 use crate::error::{Result, StoreError};
 use crate::gc::{Bitmap, Figured, Learned};
 use crate::journal::{JournalCommand, JournalRow};
@@ -17,7 +17,7 @@ use crate::lease::LeaseState;
 use crate::ledger::{Ledger, Tip};
 use crate::name::{RefName, listing_prefix};
 use crate::scope::forking::FORKING;
-use crate::scope::lineage::Receipt;
+use crate::scope::lineage::{Receipt, Wanted};
 use crate::stats::StoreStats;
 
 /// A block and what it links to.
@@ -45,11 +45,13 @@ pub(super) struct State {
     pub(super) start: Tip,
     /// Those after it, without a gap.
     pub(super) journal: VecDeque<JournalRow>,
-    /// By key, each with its scope and the commit that left it.
-    pub(super) receipts: BTreeMap<[u8; 32], (String, JournalCommand, u64)>,
+    /// By key and scope, each with the commit that left it.
+    pub(super) receipts: BTreeMap<([u8; 32], String), (JournalCommand, u64)>,
     /// (held ordinal, scope) → end.
     pub(super) holds: BTreeMap<(u64, String), i64>,
     pub(super) leases: HashMap<RefName, LeaseState>,
+    /// The greatest token of those that went with a scope.
+    pub(super) lease_floor: u64,
     /// Notes of scopes that are gone.
     pub(super) erasures: Vec<Erasure>,
     /// Tells its scopes from those of other stores; made with the first note.
@@ -78,14 +80,31 @@ impl State {
         self.blocks.contains_key(&ordinal) && !self.dead.contains(ordinal)
     }
 
-    /// The receipt under a key.
-    pub(super) fn left(&self, key: &[u8; 32]) -> Option<Receipt> {
-        let (_, command, position) = self.receipts.get(key)?;
-        Some(Receipt {
+    /// The receipt that is meant.
+    pub(super) fn left(&self, wanted: Wanted<'_>) -> Result<Option<Receipt>> {
+        let key = wanted.key();
+        let from = (key, String::new());
+        let there = self.receipts.range(from..);
+        for ((_, scope), (command, position)) in there.take_while(|((one, _), _)| *one == key) {
+            // Without an id it has no forks that would ask for a name.
+            let digest = |scope: &str| {
+                let id = self.store_id.map_or([0; 16], |id| id.to_bytes());
+                Ok(digest_of_scope(&id, scope))
+            };
+            if wanted.is_of(scope, digest)? {
+                return Ok(Some(Self::receipt_of(scope, command, *position)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn receipt_of(scope: &str, command: &JournalCommand, position: u64) -> Receipt {
+        Receipt {
+            scope: scope.to_owned(),
             payload: command.payload,
             receipt: command.receipt.clone(),
-            position: *position,
-        })
+            position,
+        }
     }
 
     /// Whether nothing of the scope is seen but the ref that says so.
@@ -196,8 +215,8 @@ impl Ledger for State {
         Ok(self.leases.get(name).cloned())
     }
 
-    fn receipt(&mut self, key: &[u8; 32]) -> Result<Option<Receipt>> {
-        Ok(self.left(key))
+    fn receipt(&mut self, wanted: Wanted<'_>) -> Result<Option<Receipt>> {
+        self.left(wanted)
     }
 
     fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>> {
@@ -268,7 +287,7 @@ impl Ledger for State {
         };
         let position = self.head().position.saturating_add(1);
         self.receipts
-            .insert(*key, (address.scope().to_owned(), command, position));
+            .insert((*key, address.scope().to_owned()), (command, position));
         Ok(())
     }
 

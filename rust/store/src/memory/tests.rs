@@ -290,21 +290,21 @@ fn receipts_that_the_journal_does_not_say_are_named() {
         found(|state| state
             .receipts
             .values_mut()
-            .for_each(|(_, command, _)| command.receipt.push(0))),
+            .for_each(|(command, _)| command.receipt.push(0))),
         [first()]
     );
     assert_eq!(
         found(|state| state
             .receipts
             .values_mut()
-            .for_each(|(_, command, _)| command.payload[0] ^= 1)),
+            .for_each(|(command, _)| command.payload[0] ^= 1)),
         [first()]
     );
     assert_eq!(
         found(|state| state
             .receipts
             .values_mut()
-            .for_each(|(_, _, position)| *position += 1)),
+            .for_each(|(_, position)| *position += 1)),
         [first()]
     );
     assert_eq!(found(|state| state.receipts.clear()), [first()]);
@@ -314,7 +314,9 @@ fn receipts_that_the_journal_does_not_say_are_named() {
             payload: [5; 32],
             receipt: vec![],
         };
-        state.receipts.insert([5; 32], ("main".into(), command, 1));
+        state
+            .receipts
+            .insert(([5; 32], "main".into()), (command, 1));
     });
     assert_eq!(added, [(Check::Receipt, "receipts".to_owned())]);
 }
@@ -368,7 +370,7 @@ impl Evidence for BreaksOff<'_> {
     fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()> {
         breaks_off(visit)
     }
-    fn receipt(&self, _: &[u8; 32]) -> Result<Option<crate::scope::lineage::Receipt>> {
+    fn receipt(&self, _: &str, _: &[u8; 32]) -> Result<Option<crate::scope::lineage::Receipt>> {
         Err(StoreError::Closed)
     }
     fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()> {

@@ -34,6 +34,7 @@ use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
 use crate::ticket::Ticket;
+use crate::upload::BlockReader;
 use crate::vacuum::Vacuumed;
 
 /// Commits read, and targets looked for, at a time.
@@ -141,17 +142,23 @@ impl AsOf {
         &self.gone
     }
 
-    fn collected(&self, what: String) -> StoreError {
+    fn gone_since(&self, what: String, lost: Lost) -> StoreError {
         StoreError::CollectedSince {
             scope: self.scope.clone(),
             what,
+            why: match lost {
+                Lost::Collected => "a collection took it",
+                Lost::Forgotten => "the journal does not say any more where it stood",
+            },
         }
     }
 
     /// Blocks that are not there any more were there then.
     fn past<T>(&self, answer: Result<T>) -> Result<T> {
         match answer {
-            Err(StoreError::BlockNotFound(cid)) => Err(self.collected(format!("block {cid}"))),
+            Err(StoreError::BlockNotFound(cid)) => {
+                Err(self.gone_since(format!("block {cid}"), Lost::Collected))
+            }
             answer => answer,
         }
     }
@@ -238,10 +245,11 @@ impl Past {
         };
         if counts {
             (self.head, self.at_ms) = (entry.head(), entry.at_ms);
-            if entry.blank {
+            // The commits of an erased scope moved no ref of any other, and its own are gone.
+            if entry.blank && !entry.erased {
                 self.blank.0 = entry.position;
             }
-        } else if entry.blank {
+        } else if entry.blank && !entry.erased {
             self.blank.1 = true;
         }
         if entry.scope != scope {
@@ -358,6 +366,10 @@ impl Store for AsOf {
         self.past(self.inner.range(cid, offset, length))
     }
 
+    fn reader(&self, cid: &Cid) -> Result<Box<dyn BlockReader>> {
+        self.past(self.inner.reader(cid))
+    }
+
     fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>> {
         self.inner.has_many(cids)
     }
@@ -375,7 +387,7 @@ impl Store for AsOf {
         self.inner.head()?;
         match self.gone.get(name) {
             None => Ok(self.refs.get(name).cloned()),
-            Some(_) => Err(self.collected(format!("ref {name}"))),
+            Some(lost) => Err(self.gone_since(format!("ref {name}"), *lost)),
         }
     }
 

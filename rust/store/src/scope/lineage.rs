@@ -13,9 +13,11 @@
 use treering_block::{Event, Ipld, Reader, cbor};
 
 use crate::commit::{Address, RECEIPT_BYTES_MAX, receipt_key};
+use crate::erasure::digest_of_scope;
 use crate::error::{Result, StoreError};
 use crate::journal::JournalCommand;
 use crate::name::RefName;
+use crate::store::Store;
 
 /// At most so many scopes that a scope comes of, one fork after another.
 pub const ANCESTORS_MAX: usize = 64;
@@ -23,6 +25,8 @@ pub const ANCESTORS_MAX: usize = 64;
 /// A receipt as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
+    /// The scope that has it.
+    pub scope: String,
     /// Digest of what the caller gave.
     pub payload: [u8; 32],
     /// What was left.
@@ -77,6 +81,14 @@ pub fn name_key(digest: &[u8; 32]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
+/// The keys of a scope's receipts that no command left: an archive brings none of them.
+///
+/// Errors: the store's.
+pub fn keys_of_no_command(store: &dyn Store, scope: &str) -> Result<[[u8; 32]; 2]> {
+    let digest = digest_of_scope(&store.erasures()?.store_id, scope);
+    Ok([lineage_key(scope), name_key(&digest)])
+}
+
 /// The receipt that a scope has under [`name_key`].
 pub(super) fn name_receipt(digest: &[u8; 32], scope: &str) -> Result<JournalCommand> {
     let receipt = cbor::encode(&Ipld::String(scope.to_owned()))
@@ -112,7 +124,7 @@ impl Origin {
             Self::Name(name) => return Ok(Some(name.clone())),
             Self::Digest(digest) => digest,
         };
-        let Some(left) = look_up(&name_key(digest))? else {
+        let Some(left) = look_up(Wanted::Name(digest))? else {
             return Ok(None);
         };
         // Of a later life under the same name: its receipts are none of the fork's.
@@ -125,11 +137,11 @@ impl Origin {
             _ => None,
         };
         match name {
-            Some(name) if input.finish().is_ok() => Ok(Some(name)),
+            Some(name) if input.finish().is_ok() && name == left.scope => Ok(Some(name)),
             _ => Err(StoreError::Corrupt {
                 what: "name of a forked scope",
                 which: blake3::Hash::from_bytes(*digest).to_hex().to_string(),
-                detail: "it is no text".into(),
+                detail: "it is not the name of the scope that left it".into(),
             }),
         }
     }
@@ -251,12 +263,48 @@ fn parse(bytes: &[u8], position: u64) -> Option<Lineage> {
     })
 }
 
-/// How a receipt is looked up by its key.
-pub(crate) type LookUp<'l> = &'l mut dyn FnMut(&[u8; 32]) -> Result<Option<Receipt>>;
+/// Which receipt is meant. A key alone says none: whoever imports a file may have brought any, in a scope of his own.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'w> {
+    /// That of this scope under this key.
+    Of(&'w str, &'w [u8; 32]),
+    /// With which the scope that has this digest says its name.
+    Name(&'w [u8; 32]),
+}
+
+impl Wanted<'_> {
+    /// Where it stands.
+    pub fn key(&self) -> [u8; 32] {
+        match self {
+            Self::Of(_, key) => **key,
+            Self::Name(digest) => name_key(digest),
+        }
+    }
+
+    /// Whether it is one of this scope. `digest` says what stands for a scope.
+    pub fn is_of(
+        &self,
+        scope: &str,
+        digest: impl FnOnce(&str) -> Result<[u8; 32]>,
+    ) -> Result<bool> {
+        match self {
+            Self::Of(wanted, _) => Ok(*wanted == scope),
+            Self::Name(wanted) => Ok(digest(scope)? == **wanted),
+        }
+    }
+}
+
+/// Whether a receipt under [`lineage_key`] says what a scope was forked of.
+pub(crate) fn is_lineage(receipt: &[u8]) -> bool {
+    parse(receipt, 0).is_some()
+}
+
+/// How a receipt is looked up.
+pub(crate) type LookUp<'l> = &'l mut dyn FnMut(Wanted<'_>) -> Result<Option<Receipt>>;
 
 /// What a scope was forked of; None if it was not.
 pub(crate) fn read_lineage(scope: &str, look_up: LookUp<'_>) -> Result<Option<Lineage>> {
-    let left = look_up(&lineage_key(scope))?;
+    let left = look_up(Wanted::Of(scope, &lineage_key(scope)))?;
     left.map(|left| Lineage::read(scope, &left, look_up))
         .transpose()
 }
@@ -269,7 +317,7 @@ pub(crate) fn find_receipt(
     id: &str,
     look_up: LookUp<'_>,
 ) -> Result<Option<Receipt>> {
-    let own = look_up(&receipt_key(address, id))?;
+    let own = look_up(Wanted::Of(address.scope(), &receipt_key(address, id)))?;
     if own.is_some() {
         return Ok(own);
     }
@@ -285,7 +333,7 @@ pub(crate) fn find_receipt(
         let Ok(there) = elsewhere(address, scope) else {
             continue;
         };
-        let found = look_up(&receipt_key(&there, id))?;
+        let found = look_up(Wanted::Of(scope, &receipt_key(&there, id)))?;
         if let Some(left) = found.filter(|left| left.position <= ancestor.until) {
             return Ok(Some(left));
         }
@@ -311,8 +359,9 @@ mod tests {
         *blake3::hash(scope.as_bytes()).as_bytes()
     }
 
-    fn left(command: JournalCommand, position: u64) -> Receipt {
+    fn left(scope: &str, command: JournalCommand, position: u64) -> Receipt {
         Receipt {
+            scope: scope.to_owned(),
             payload: command.payload,
             receipt: command.receipt,
             position,
@@ -321,16 +370,16 @@ mod tests {
 
     fn of_fork(from: &str, before: Option<Lineage>, position: u64) -> Receipt {
         let made = Lineage::of_fork(digest(from), before, 7, 3).unwrap();
-        left(made.receipt("x"), position)
+        left("x", made.receipt("x"), position)
     }
 
     /// A scope that left its name with that commit.
     fn read(scope: &str, lineage: &Receipt, named: &[(&str, u64)]) -> Lineage {
-        let mut look_up = |key: &[u8; 32]| {
+        let mut look_up = |wanted: Wanted<'_>| {
             let known = named
                 .iter()
-                .find(|(name, _)| name_key(&digest(name)) == *key);
-            Ok(known.map(|(name, at)| left(name_receipt(&digest(name), name).unwrap(), *at)))
+                .find(|(name, _)| name_key(&digest(name)) == wanted.key());
+            Ok(known.map(|(name, at)| left(name, name_receipt(&digest(name), name).unwrap(), *at)))
         };
         Lineage::read(scope, lineage, &mut look_up).unwrap()
     }
@@ -365,6 +414,7 @@ mod tests {
         // [7, 3, [["alice"], ["eve", 4]]]
         let old = b"\x83\x07\x03\x82\x81\x65alice\x82\x63eve\x04".to_vec();
         let old = Receipt {
+            scope: "bob".into(),
             payload: *blake3::hash(&old).as_bytes(),
             receipt: old,
             position: 10,
@@ -425,8 +475,9 @@ mod tests {
 
     #[test]
     fn a_name_that_is_none_is_told() {
-        let mut look_up = |_: &[u8; 32]| {
+        let mut look_up = |_: Wanted<'_>| {
             Ok(Some(Receipt {
+                scope: "alice".into(),
                 payload: [0; 32],
                 receipt: vec![0],
                 position: 1,

@@ -1,16 +1,19 @@
 //! Whether a scope's refs can be read, and all that they reach: what `verify` says of it without knowing what it is.
 //!
-//! Promises: each block is hashed once; whatever is wrong is a finding, and hides no other. Must never: fail as a whole.
+//! Promises: each block is hashed once, a large one a piece at a time; whatever is wrong is a finding, and hides no other. Must never: fail as a whole.
 
 use std::collections::HashSet;
 
 use treering_block::{Cid, Codec, check_node};
 
 use super::refs::PAGE;
-use crate::error::StoreError;
+use crate::error::{Result, StoreError};
 use crate::findings::{Check, VerifyReport};
 use crate::name::RefName;
 use crate::store::Store;
+
+/// Bytes of a large block that are in memory at a time.
+const PIECE_BYTES: u64 = 1 << 20;
 
 /// Checks the refs of a scope and every block that they reach. O(blocks reached); memory: a CID for each.
 pub fn verify_scope(store: &dyn Store, scope: &str, report: &mut VerifyReport) {
@@ -51,14 +54,39 @@ struct Blocks<'s> {
 }
 
 impl Blocks<'_> {
+    /// Reads a block that links to nothing, a piece at a time; its size.
+    fn through(&self, cid: &Cid) -> Result<u64> {
+        let reader = self.store.reader(cid)?;
+        let mut read = 0;
+        while read < reader.size() {
+            let piece = reader.read_at(read, PIECE_BYTES)?.len() as u64;
+            if piece == 0 {
+                return Err(StoreError::Corrupt {
+                    what: "block",
+                    which: cid.to_string(),
+                    detail: format!("it ends after {read} of {} bytes", reader.size()),
+                });
+            }
+            read = read.saturating_add(piece);
+        }
+        Ok(read)
+    }
+
     fn walk(&mut self, name: &RefName, target: Cid, report: &mut VerifyReport) {
         let mut open: Vec<(Option<Cid>, Cid)> = vec![(None, target)];
         while let Some((from, cid)) = open.pop() {
             if !self.seen.insert(cid) {
                 continue;
             }
-            let bytes = match self.store.get(&cid) {
-                Ok(bytes) => bytes,
+            let read = match cid.codec() {
+                Codec::Raw => self.through(&cid).map(|size| (size, None)),
+                Codec::DagCbor => {
+                    let bytes = self.store.get(&cid);
+                    bytes.map(|bytes| (bytes.len() as u64, Some(bytes)))
+                }
+            };
+            let (size, node) = match read {
+                Ok(read) => read,
                 Err(StoreError::BlockNotFound(_)) => {
                     let (check, which) = match from {
                         Some(from) => (Check::Links, from.to_string()),
@@ -77,10 +105,10 @@ impl Blocks<'_> {
                 }
             };
             report.blocks += 1;
-            report.bytes = report.bytes.saturating_add(bytes.len() as u64);
-            if cid.codec() != Codec::DagCbor {
+            report.bytes = report.bytes.saturating_add(size);
+            let Some(bytes) = node else {
                 continue;
-            }
+            };
             match check_node(&bytes) {
                 Ok(links) => {
                     report.links += links.len() as u64;

@@ -104,8 +104,8 @@ pub trait Evidence {
     }
     /// Every receipt, in any order.
     fn receipts(&self, visit: Visit<'_, JournalCommand>) -> Result<()>;
-    /// The receipt under a key.
-    fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>>;
+    /// The receipt of a scope under a key.
+    fn receipt(&self, scope: &str, key: &[u8; 32]) -> Result<Option<Receipt>>;
     /// Every hold, in any order.
     fn holds(&self, visit: Visit<'_, HoldRow>) -> Result<()>;
     /// Every lease, as stored, in any order.

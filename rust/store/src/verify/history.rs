@@ -12,6 +12,7 @@ use crate::cursor::Head;
 use crate::findings::{Check, VerifyReport};
 use crate::journal::JournalRow;
 use crate::name::RefName;
+use crate::scope::lineage::{is_lineage, lineage_key};
 
 /// What the journal says that refs and receipts should be.
 pub(super) struct Replayed {
@@ -228,13 +229,22 @@ fn replay(
             }
         }
     }
+    let lineage = lineage_key(&entry.scope);
     for command in entry.command.iter().chain(&entry.receipts) {
         replayed.commands += 1;
         if going {
             continue;
         }
         let which = which.as_str();
-        match evidence.receipt(&command.key) {
+        if command.key == lineage && !is_lineage(&command.receipt) {
+            let detail = "it does not say what the scope was forked of";
+            report.find(
+                Check::Receipt,
+                format!("lineage of {}", entry.scope),
+                detail,
+            );
+        }
+        match evidence.receipt(&entry.scope, &command.key) {
             Ok(Some(left))
                 if left.payload == command.payload
                     && left.receipt == command.receipt

@@ -12,9 +12,10 @@ use std::io::{Read, Seek};
 use std::path::Path;
 
 use treering_block::Cid;
-use treering_store::JournalCommand;
 use treering_store::archive::path::open;
 use treering_store::archive::{Index, Loading, Watcher, form_of, tell};
+use treering_store::scope::lineage::keys_of_no_command;
+use treering_store::{JournalCommand, Store};
 
 use super::chains::reach;
 use super::commit::make;
@@ -102,6 +103,7 @@ pub fn import_indexed<R: Read + Seek>(
     }
     let manifest = Manifest::decode(root, |cid| file.need("the manifest", cid))?;
     let store = &**threads.store();
+    expect_commands(store, threads.scope(), &manifest.receipts)?;
     let verdicts = judge(store, threads.scope(), &manifest.threads, on_conflict)?;
     let new: Vec<(&Entry, &Verdict)> = manifest
         .threads
@@ -125,6 +127,25 @@ pub fn import_indexed<R: Read + Seek>(
     imported.new_bytes = loading.new_bytes;
     imported.new_receipts = loading.new_receipts;
     Ok(imported)
+}
+
+/// That receipts are of commands: what says of which scope a scope was forked, and its name to its forks, comes with no
+/// file.
+///
+/// # Errors
+/// `Manifest` for one that is not; the store's.
+pub fn expect_commands(
+    store: &dyn Store,
+    scope: &str,
+    receipts: &[JournalCommand],
+) -> Result<(), CarError> {
+    let kept = keys_of_no_command(store, scope)?;
+    match receipts.iter().any(|receipt| kept.contains(&receipt.key)) {
+        true => Err(CarError::manifest(
+            "one of its receipts has a key that no command has: it would say what the scope was forked of",
+        )),
+        false => Ok(()),
+    }
 }
 
 fn report(manifest: &Manifest, verdicts: &[Verdict]) -> Imported {

@@ -23,6 +23,6 @@ pub use commit::moved;
 pub use conflict::OnConflict;
 pub use error::CarError;
 pub use export::{Exported, export, export_to};
-pub use import::{Imported, import, import_from, import_indexed};
+pub use import::{Imported, expect_commands, import, import_from, import_indexed};
 pub use scope::{Brings, ScopeThreads, Verdicts, is_made, is_threads, named_by};
 pub use treering_store::archive::Watcher;

@@ -2,6 +2,8 @@
 
 use treering_block::car::CarFault;
 use treering_block::{Encoded, Node};
+use treering_store::erasure::digest_of_scope;
+use treering_store::scope::lineage::{lineage_key, name_key};
 
 use super::*;
 
@@ -378,4 +380,36 @@ fn a_value_that_looks_like_a_broken_step_is_a_value() {
     imported(&here, &bytes).unwrap();
     assert!(here.store().has(&cid).unwrap());
     assert_sound(&here);
+}
+
+#[test]
+fn no_receipt_says_what_a_scope_was_forked_of() {
+    let there = fresh();
+    let thread = begun(&there, "a");
+    thread.append(commanded("c1", "x")).unwrap().wait().unwrap();
+    let (_, bytes) = exported(&there, None);
+    let with_key = |key: [u8; 32]| {
+        with_manifest(&bytes, |value| {
+            if let Ipld::Map(map) = value
+                && let Some(Ipld::List(receipts)) = map.get_mut("receipts")
+            {
+                let Ipld::List(receipt) = &mut receipts[0] else {
+                    panic!()
+                };
+                receipt[0] = Ipld::Bytes(key.to_vec());
+            }
+        })
+    };
+    let here = fresh();
+    let id = here.store().erasures().unwrap().store_id;
+    let scope = here.scope().to_owned();
+    for key in [lineage_key(&scope), name_key(&digest_of_scope(&id, &scope))] {
+        let before = state(&here);
+        let refused = imported(&here, &with_key(key)).unwrap_err();
+        assert!(refused.to_string().contains("forked of"), "{refused}");
+        assert_eq!(state(&here), before);
+    }
+    // Another scope's is a key like any other, and says nothing there.
+    imported(&here, &with_key(lineage_key("other"))).unwrap();
+    assert_eq!(here.store().lineage("other").unwrap(), None);
 }

@@ -32,13 +32,16 @@ pub(super) fn not_in(notes: Vec<Erasure>, copy: Session<'_>) -> Result<Vec<Erasu
     Ok(new.collect())
 }
 
-/// Strips the copy of the scopes that these notes mean; how many it had. In a transaction of the copy. Its own
-/// notes are not written here.
+/// Strips the copy of the scopes that these notes mean, and of those whose erase had begun and not ended when it was
+/// made; how many it had. In a transaction of the copy. Its own notes are not written here.
 pub(super) fn apply(copy: Session<'_>, target: &Target, notes: &[Erasure]) -> Result<u64> {
-    if notes.is_empty() {
+    let mut meant: HashSet<[u8; 32]> = notes.iter().map(|note| note.scope).collect();
+    for erasing in copy.erasing()? {
+        meant.insert(copy.digest_of(&erasing.scope)?);
+    }
+    if meant.is_empty() {
         return Ok(0);
     }
-    let meant: HashSet<[u8; 32]> = notes.iter().map(|note| note.scope).collect();
     let mut stripped = 0;
     for scope in scopes_of(copy)? {
         if meant.contains(&copy.digest_of(&scope)?) {

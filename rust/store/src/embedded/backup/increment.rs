@@ -20,6 +20,7 @@ use super::target::Target;
 use super::{BackupOptions, BackupReport, Moment, read_again, what_is_wrong};
 use crate::cursor::Head;
 use crate::embedded::block_rows::to_sql;
+use crate::embedded::housekeeping_rows::behind_key;
 use crate::embedded::manifest_rows::STORE_ID;
 use crate::embedded::schema::{APPLICATION_ID, FORMAT};
 use crate::embedded::session::Session;
@@ -333,7 +334,8 @@ impl Update<'_> {
                         .map(|step| step.name.encoded().to_owned()),
                 );
                 for left in entry.command.iter().chain(&entry.receipts) {
-                    self.rows("receipt", "WHERE key = ?1", &[left.key.to_vec().into()])?;
+                    let keys = [left.key.to_vec().into(), behind_key(&left.key).into()];
+                    self.rows("receipt", "WHERE key >= ?1 AND key < ?2", &keys)?;
                 }
             }
         }

@@ -7,7 +7,7 @@ use super::mends::Mend;
 use super::one_byte::mend_row;
 use super::raw::{Cell, RawRow, each_row, row_at};
 use super::totals::ONE_BYTE;
-use crate::embedded::housekeeping_rows::payload_column;
+use crate::embedded::housekeeping_rows::{payload_column, second_key};
 use crate::embedded::row_check::Table;
 use crate::embedded::session::Session;
 use crate::error::Result;
@@ -22,11 +22,21 @@ pub(super) fn receipt(
     scope: &str,
     left: &JournalCommand,
 ) -> Result<Option<Mend>> {
+    let first = row_at(session, Table::Receipt, &[Cell::Blob(left.key.to_vec())])?;
+    let of_another = |row: &RawRow| row.is_sound() && *row.cell(1) != Cell::text(scope);
+    // It may be the second still where the first is gone: with its scope, or by damage.
+    let second = second_key(&left.key, scope);
+    let there = row_at(session, Table::Receipt, &[Cell::Blob(second.clone())])?;
+    let key = if there.is_some() || first.as_ref().is_some_and(of_another) {
+        second
+    } else {
+        left.key.to_vec()
+    };
     let row = |payload: Vec<u8>| {
         RawRow::new(
             Table::Receipt,
             vec![
-                Cell::Blob(left.key.to_vec()),
+                Cell::Blob(key.clone()),
                 Cell::text(scope),
                 Cell::Blob(payload),
                 Cell::Blob(left.receipt.clone()),
@@ -58,8 +68,8 @@ pub(super) fn mend_receipts(
         let known = row
             .cell(0)
             .bytes()
-            .and_then(|key| <[u8; 32]>::try_from(key).ok())
-            .is_some_and(|key| keys.contains(&key));
+            .and_then(|key| key.first_chunk::<32>())
+            .is_some_and(|key| keys.contains(key));
         if !known && !row.is_sound() {
             mends.push(Mend::delete(
                 Check::Receipt,

@@ -118,15 +118,16 @@ impl EmbeddedStore {
         })
     }
 
-    /// Looks at one snapshot.
+    /// Looks at one snapshot: at another one if sealed files went meanwhile.
     fn look_once(&self, look: &dyn Fn(Session<'_>) -> Result<Plan>) -> Result<Plan> {
-        let reader = self.usable()?.shared.connections.read()?;
-        let session = reader.session();
-        session.run("BEGIN", "read")?;
-        let plan = look(session);
-        // Ends a read; if it fails, the connection is not used again.
-        drop(session.run("ROLLBACK", "read"));
-        plan
+        self.unless_files_went_meanwhile(|session| {
+            session.run("BEGIN", "read")?;
+            let plan = look(session);
+            // Ends a read; if it fails, the connection is not used again.
+            drop(session.run("ROLLBACK", "read"));
+            let nothing = matches!(&plan, Ok(plan) if plan.mends.is_empty());
+            Ok((plan, nothing))
+        })?
     }
 
     /// Makes what was planned, in one transaction. None: others came in between.
