@@ -63,7 +63,8 @@ class BackupReport:
     sent_bytes: int
     """Bytes that went to a bucket; 0 for a backup in a directory."""
     objects_left: int
-    """Objects of former backups that could not be removed from the bucket; the next backup tries again."""
+    """Objects of former backups that could not be removed from the bucket, 1 where they could not be listed; the next
+    backup tries again."""
     duration_ms: int
 
 

@@ -140,7 +140,7 @@ struct Scene {
 fn scene() -> Scene {
     let home = directory();
     let source = store(&home.path().join("store"));
-    send(&source, "a", &bytes(1, LARGE)).unwrap();
+    send(&source, "a", &bytes(1, MIB)).unwrap();
     send(&source, "b", &bytes(2, MIB)).unwrap();
     let bucket = SimulatedBucket::new(URL);
     back_up(&source, &bucket, &home.path().join("staging")).unwrap();
@@ -156,7 +156,7 @@ fn scene() -> Scene {
 fn check_whole(bucket: &SimulatedBucket, home: &Path) -> bool {
     let found = restored(bucket, home).unwrap();
     assert_sound(&found);
-    assert!(holds(&found, &bytes(1, LARGE)) && holds(&found, &bytes(2, MIB)));
+    assert!(holds(&found, &bytes(1, MIB)) && holds(&found, &bytes(2, MIB)));
     holds(&found, &bytes(3, MIB))
 }
 
@@ -222,6 +222,11 @@ fn every_request_fails_once_and_it_is_killed_before_and_after_each() {
             let what = format!("{one:?} {mishap:?}: {answer:?}");
             let new = check_whole(&bucket, home.path());
             assert!(new || is_bucket_error(&answer), "{what}");
+            // A removal that failed is told; it is no error.
+            if let Ok(report) = &answer {
+                let left = bucket.contents().objects.len() - whole.len();
+                assert!(report.objects_left > 0 || left == 0, "{what}: {left}");
+            }
             bucket.forget();
             back_up(&source, &bucket, &staging).unwrap();
             assert_eq!(names(&bucket), whole, "{what}");
@@ -298,6 +303,43 @@ fn of_two_at_once_one_is_told() {
     let source = store(&home.path().join("store"));
     back_up(&source, &bucket, &home.path().join("staging")).unwrap();
     assert!(check_whole(&bucket, home.path()));
+}
+
+#[test]
+fn a_slow_removal_meets_nothing_that_came_later() {
+    let home = directory();
+    let clock = Clock::manual(Clock::system().now_ms());
+    let options = OpenOptions {
+        clock: clock.clone(),
+        ..OpenOptions::default()
+    };
+    let source = EmbeddedStore::open(home.path().join("store"), &options).unwrap();
+    let source = Arc::new(source);
+    let content = bytes(1, MIB);
+    send(&*source, "a", &content).unwrap();
+    let bucket = SimulatedBucket::new(URL);
+    let staging = home.path().join("staging");
+    back_up(&source, &bucket, &staging).unwrap();
+    source.submit(drop_ref("a")).wait().unwrap();
+    clock.advance(DAY_MS + 60_000);
+    source.gc(&GcOptions::default()).unwrap();
+    // The bytes come back, and are in a later backup, before the removal of the former ones goes on.
+    let once = Mutex::new(true);
+    let (other, path, again) = (
+        Arc::clone(&source),
+        home.path().join("second"),
+        content.clone(),
+    );
+    let seen = Arc::downgrade(&bucket);
+    bucket.before(move |asked| {
+        if asked.request == Request::Remove && std::mem::take(&mut *once.lock().unwrap()) {
+            send(&*other, "a", &again).unwrap();
+            back_up(&other, &seen.upgrade().unwrap(), &path).unwrap();
+        }
+    });
+    back_up(&source, &bucket, &staging).unwrap();
+    bucket.before(|_| {});
+    assert!(holds(&restored(&bucket, home.path()).unwrap(), &content));
 }
 
 #[test]
