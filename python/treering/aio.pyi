@@ -529,7 +529,12 @@ class Store:
     def refs(self) -> Refs: ...
     async def verify(self, since: str | None = None, *, repair: bool = False) -> VerifyReport: ...
     async def backup(
-        self, path: str | os.PathLike[str], *, verify: bool = True, progress: Callable[[Progress], None] | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        verify: bool = True,
+        staging: str | os.PathLike[str] | None = None,
+        progress: Callable[[Progress], None] | None = None,
     ) -> BackupReport: ...
     async def copy_to(
         self,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from treering import _core
@@ -26,9 +28,10 @@ class Progress(NamedTuple):
     """How far a backup, a restore or a copy is."""
 
     stage: str
-    """What it is at: `start`, `database`, `files`, `check`; a copy: `search`, `blocks`, `refs`."""
+    """What it is at: `start`, `database`, `files`, `check`; `send` and `fetch` with a bucket; a copy: `search`,
+    `blocks`, `refs`."""
     done: int
-    """How much of the stage is done: bytes of `database` and `files`, else blocks or refs."""
+    """How much of the stage is done: bytes of `database`, `files`, `send` and `fetch`, else blocks or refs."""
     total: int | None
     """Of how much; None where that is not known."""
 
@@ -57,6 +60,11 @@ class BackupReport:
     """Scopes that went because they were erased in the store since."""
     checked_blocks: int
     """Blocks of the backup that were read again and hashed."""
+    sent_bytes: int
+    """Bytes that went to a bucket; 0 for a backup in a directory."""
+    objects_left: int
+    """Objects of former backups that could not be removed from the bucket, 1 where they could not be listed; the next
+    backup tries again."""
     duration_ms: int
 
 
@@ -94,7 +102,8 @@ def restore(
 
     `path` is absent or empty. The store goes on where the backup ends, and its next backups may go into the
     same directory as before. One that is cut short can't be opened; restoring again makes it anew. Leases are
-    not restored. `backup` may be a store's directory, too. O(backup).
+    not restored. `backup` may be a store's directory, too, or the URL of a backup in a bucket: it is fetched into a
+    temporary directory beside `path`, where there has to be room for it, and each piece is checked. O(backup).
 
     Scopes that were erased since the backup was made are left out, before there is a store. Who says so is the store
     that it is of, which is looked for where it was, or `erasures`: that store's directory, a newer backup or copy of
@@ -102,9 +111,9 @@ def restore(
     since. `blobs` is the URL of an empty place in a bucket where the large blocks go, as for `treering.open`.
 
     Errors:
-        Invalid (`invalid`): `backup` is no store, or there is something in `path`; the store of the backup is not where
-            it was, and neither `erasures` nor `as_it_is` is given.
-        BucketError (`bucket`): the bucket of `blobs` can't be reached or refuses.
+        Invalid (`invalid`): `backup` is no store, no backup is at the URL, or there is something in `path`; the store
+            of the backup is not where it was, and neither `erasures` nor `as_it_is` is given.
+        BucketError (`bucket`): the bucket of `backup` or `blobs` can't be reached or refuses.
         Diverged (`diverged`): `erasures` are of another store.
         Corrupt (`corrupt`): the backup is not sound.
         DiskFull (`disk-full`), Unavailable (`unavailable`): the store can't be written.
@@ -121,8 +130,45 @@ def restore(
         1
     """
     known = None if erasures is None else path_text(erasures)
-    work = _core.restore(path_text(backup), path_text(path), _LOCK_WAIT_MS, known, as_it_is, blobs)
-    return BackupReport(**finish(work, progress))
+    to = path_text(path)
+
+    def restored(source: str) -> BackupReport:
+        work = _core.restore(source, to, _LOCK_WAIT_MS, known, as_it_is, blobs)
+        return BackupReport(**finish(work, progress))
+
+    url = bucket_url(backup)
+    if url is None:
+        return restored(path_text(backup))
+    above = next(above for above in Path(to).parents if above.is_dir())
+    with tempfile.TemporaryDirectory(prefix=".treering-fetched-", dir=above) as fetched:
+        finish(_core.fetch_backup(url, fetched), progress)
+        return restored(fetched)
+
+
+def back_up(
+    core: _core.Core,
+    path: str | os.PathLike[str],
+    staging: str | os.PathLike[str] | None,
+    verify: bool,
+    progress: Callable[[Progress], None] | None,
+) -> BackupReport:
+    """Backs a store up into a directory, or into a bucket."""
+    url = bucket_url(path)
+    if url is None:
+        if staging is not None:
+            raise Invalid(
+                "`staging` goes with a backup in a bucket; this one is in a directory", path=os.fsdecode(path)
+            )
+        return BackupReport(**finish(core.backup(path_text(path), verify), progress))
+    if staging is not None:
+        return BackupReport(**finish(core.backup_to_bucket(url, path_text(staging), verify), progress))
+    with tempfile.TemporaryDirectory(prefix="treering-backup-") as made:
+        return BackupReport(**finish(core.backup_to_bucket(url, made, verify), progress))
+
+
+def bucket_url(path: str | os.PathLike[str]) -> str | None:
+    """Returns the URL of a bucket; None for what is a path, or another URL."""
+    return path if isinstance(path, str) and path.startswith("s3://") else None
 
 
 def finish(work: Work, progress: Callable[[Progress], None] | None) -> dict[str, Any]:
@@ -153,6 +199,6 @@ def path_text(path: str | os.PathLike[str]) -> str:
     if not text or "\0" in text:
         raise Invalid(f"{text!r} is no path; give a directory", path=text)
     if re.match(r"[a-z][a-z0-9+.-]+://", text):
-        rule = "stores and backups are local directories (`blobs` of `open` puts large blocks into a bucket)"
+        rule = "give a local directory (backups may be at s3://…; `blobs` of `open` puts large blocks into a bucket)"
         raise Invalid(f"{text!r} is a URL; {rule}", path=text)
     return os.path.abspath(text)  # noqa: PTH100

@@ -12,7 +12,7 @@ from treering._core import Cid
 from treering._core import repair as repair_rows
 from treering._family import SYNC, Family
 from treering._session import Durability, Location, Session, home, memory_session, open_session
-from treering.backup import BackupReport, CopyReport, Progress, finish, path_text
+from treering.backup import BackupReport, CopyReport, Progress, back_up, finish, path_text
 from treering.blocks import Blocks
 from treering.erasure import Erasure, Vacuumed, notes, vacuumed, write_notes
 from treering.errors import Closed, Invalid
@@ -320,6 +320,7 @@ class Store:
         path: str | os.PathLike[str],
         *,
         verify: bool = True,
+        staging: str | os.PathLike[str] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> BackupReport:
         """Returns what was copied: the store, as it is at one moment, into a directory of its own.
@@ -330,11 +331,17 @@ class Store:
         backup of before, or a directory that can't be opened. A backup opens like a store, for reading
         only; `treering.restore` makes a store of it. Leases are not in it.
 
+        `path` may be the URL of a place in a bucket, `s3://BUCKET/PREFIX?…`, as for `open(blobs=…)`. The backup is made
+        in the directory `staging` then, and what the bucket lacks of it is sent. A staging directory that is kept
+        makes the next backup read what is new alone; without one a temporary directory takes the whole store.
+
         `progress` is called about twenty times a second, by the thread that waits. O(store) the first time,
         then O(what is new), and O(store) more to verify all. A `fork` in another thread waits.
 
         Errors:
-            Invalid (`invalid`): the directory holds something else, or the store is in memory.
+            Invalid (`invalid`): the directory or the prefix holds something else, the store is in memory, this
+            process has `staging` open, or another backup was made at the URL meanwhile.
+            BucketError (`bucket`): the bucket can't be reached or refuses; the backup of before is whole.
             Diverged (`diverged`): the backup there is of another store, or this one does not continue its
             past.
             Corrupt (`corrupt`): the store, or the backup, is not sound; `verify` says where.
@@ -351,7 +358,7 @@ class Store:
             >>> first.incremental, second.incremental, second.commits
             (False, True, 1)
         """
-        return BackupReport(**finish(self._session.core.backup(path_text(path), verify), progress))
+        return back_up(self._session.core, path, staging, verify, progress)
 
     @read
     def copy_to(

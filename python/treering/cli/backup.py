@@ -11,17 +11,22 @@ from treering.cli.options import AsJson, examples
 BACKUP_EPILOG: Final = examples(
     "treering backup /mnt/disk/state",
     "treering --store ./state backup /mnt/disk/state --json",
+    "treering backup s3://data/backups/state --staging /mnt/disk/state",
     "treering --store /mnt/disk/state thread list",
 )
 RESTORE_EPILOG: Final = examples(
     "treering restore /mnt/disk/state ./state",
+    "treering restore s3://data/backups/state ./state",
     "treering restore /mnt/disk/state ./state --erasures ./erasures",
 )
 
 
 def backup(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The backup's directory; made if it is absent.")],
+    path: Annotated[
+        str,
+        typer.Argument(metavar="PATH|URL", help="The backup's directory, made if it is absent; or s3://BUCKET/PREFIX."),
+    ],
     check: Annotated[
         bool,
         typer.Option(
@@ -29,6 +34,14 @@ def backup(
             help="Read an earlier backup there again as a whole; what is copied always is.",
         ),
     ] = True,
+    staging: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="With a URL: the directory where the backup is made before it is sent. Kept, it makes the next one "
+            "quicker; else a temporary one takes the whole store.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Copy the store, as it is at one moment, into a directory; only what is new, if it holds a backup already.
@@ -40,16 +53,16 @@ def backup(
 
     store = opening(context).store()
     with watching(f"backing up to {path}") as progress:
-        report = store.backup(path, verify=check, progress=progress)
+        report = store.backup(path, verify=check, staging=staging, progress=progress)
     if as_json:
         print_json(backup_record(report))
     else:
-        print_backup(out(), report)
+        print_backup(out(), report, in_bucket="://" in path)
 
 
 def restore(
     context: typer.Context,
-    backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="The backup's directory.")],
+    backup: Annotated[str, typer.Argument(metavar="BACKUP", help="The backup's directory, or s3://BUCKET/PREFIX.")],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Where the store goes; absent or empty.")],
     erasures: Annotated[
         Path | None,

@@ -94,7 +94,7 @@ mod _core {
     #[pymodule_export]
     use crate::step::StepCore;
     #[pymodule_export]
-    use crate::store::{Core, restore};
+    use crate::store::{Core, fetch_backup, restore};
     #[pymodule_export]
     use crate::stores::StoresCore;
     #[pymodule_export]

@@ -95,6 +95,14 @@ impl Core {
         }))
     }
 
+    fn in_memory(&self) -> CoreError {
+        CoreError::Invalid {
+            what: "store",
+            value: self.store.location(),
+            rule: "a store in memory has no directory to back up; use copy_to",
+        }
+    }
+
     fn gated(&self) -> Result<&EmbeddedStore> {
         self.embedded.as_deref().ok_or(CoreError::Invalid {
             what: "store",
@@ -448,14 +456,24 @@ impl Core {
     #[pyo3(signature = (path, verify))]
     fn backup(&self, path: Text, verify: bool) -> Result<PyWork> {
         let Some(store) = self.embedded.clone() else {
-            return Err(CoreError::Invalid {
-                what: "store",
-                value: self.store.location(),
-                rule: "a store in memory has no directory to back up; use copy_to",
-            });
+            return Err(self.in_memory());
         };
         PyWork::start(move |progress| {
             let report = store.backup(&*path, &BackupOptions { verify }, progress)?;
+            Ok(Answer::Backup(report))
+        })
+    }
+
+    /// Sends a backup to a bucket, made or brought up to date in the directory `staging`.
+    #[pyo3(signature = (url, staging, verify))]
+    fn backup_to_bucket(&self, url: Text, staging: Text, verify: bool) -> Result<PyWork> {
+        let Some(store) = self.embedded.clone() else {
+            return Err(self.in_memory());
+        };
+        let bucket = treering_objects::open(&url)?;
+        PyWork::start(move |progress| {
+            let options = BackupOptions { verify };
+            let report = store.backup_to_bucket(&*bucket, &*staging, &options, progress)?;
             Ok(Answer::Backup(report))
         })
     }
@@ -574,6 +592,17 @@ pub fn restore(
         let erased = erased(&backup, &plain, erasures.as_deref(), as_it_is)?;
         let report = restore_erased(&*backup, &*path, &options, erased.as_ref(), progress)?;
         Ok(Answer::Backup(report))
+    })
+}
+
+/// Fetches a backup from a bucket into a directory, which is absent or empty.
+#[pyfunction]
+#[pyo3(signature = (url, into))]
+pub fn fetch_backup(url: Text, into: Text) -> Result<PyWork> {
+    let bucket = treering_objects::open(&url)?;
+    PyWork::start(move |progress| {
+        let bytes = treering_store::fetch_backup(&*bucket, &*into, progress)?;
+        Ok(Answer::Fetched(bytes))
     })
 }
 

@@ -24,6 +24,8 @@ const SLICE: Duration = Duration::from_millis(50);
 pub enum Answer {
     Backup(BackupReport),
     Copy(CopyReport),
+    /// Bytes that were fetched.
+    Fetched(u64),
     Fork(Forked),
 }
 
@@ -117,6 +119,8 @@ fn report<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyDict>>
                 copied_bytes,
                 erased_scopes,
                 checked_blocks,
+                sent_bytes,
+                objects_left,
                 duration_ms,
             } = report;
             object.set_item("incremental", incremental)?;
@@ -130,6 +134,8 @@ fn report<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyDict>>
                 ("copied_bytes", copied_bytes),
                 ("erased_scopes", erased_scopes),
                 ("checked_blocks", checked_blocks),
+                ("sent_bytes", sent_bytes),
+                ("objects_left", objects_left),
                 ("duration_ms", duration_ms),
             ] {
                 object.set_item(name, figure)?;
@@ -157,6 +163,7 @@ fn report<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyDict>>
                 object.set_item(name, figure)?;
             }
         }
+        Answer::Fetched(bytes) => object.set_item("bytes", bytes)?,
         Answer::Fork(forked) => {
             object.set_item("refs", forked.refs)?;
             object.set_item("position", forked.position)?;

@@ -57,7 +57,7 @@ pub use cursor::{Cursor, Head};
 pub use decide::{Decide, Decided, View};
 pub use embedded::{
     BackupOptions, BackupReport, Disk, DiskLayer, EmbeddedStore, FileOp, OpenOptions, Verdict,
-    erased_since, restore, restore_erased,
+    erased_since, fetch_backup, restore, restore_erased,
 };
 pub use erasure::{EraseOptions, Erased, ErasedFigures, Erasure, Erasures};
 pub use error::{Result, StoreError};

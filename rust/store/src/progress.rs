@@ -27,10 +27,14 @@ pub enum Stage {
     Blocks = 5,
     /// Moving refs.
     Refs = 6,
+    /// Sending a backup to a bucket.
+    Send = 7,
+    /// Fetching a backup from a bucket.
+    Fetch = 8,
 }
 
 impl Stage {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Start,
         Self::Database,
         Self::Files,
@@ -38,6 +42,8 @@ impl Stage {
         Self::Search,
         Self::Blocks,
         Self::Refs,
+        Self::Send,
+        Self::Fetch,
     ];
 
     /// A stable name.
@@ -50,6 +56,8 @@ impl Stage {
             Self::Search => "search",
             Self::Blocks => "blocks",
             Self::Refs => "refs",
+            Self::Send => "send",
+            Self::Fetch => "fetch",
         }
     }
 }

@@ -22,6 +22,8 @@ _STAGES = {
     "search": "comparing",
     "blocks": "blocks",
     "refs": "refs",
+    "send": "sending",
+    "fetch": "fetching",
 }
 
 
@@ -59,7 +61,7 @@ def copy_record(report: "CopyReport") -> dict[str, Any]:
     return asdict(report)
 
 
-def print_backup(console: Console, report: "BackupReport") -> None:
+def print_backup(console: Console, report: "BackupReport", *, in_bucket: bool) -> None:
     """One line of what was copied, one of what proves it."""
     if report.incremental and not report.commits and not report.removed_blocks:
         line = f"nothing new: the backup stands at commit {report.position:,}, as the store does"
@@ -69,7 +71,12 @@ def print_backup(console: Console, report: "BackupReport") -> None:
             line += f"; {count(report.removed_blocks, 'collected block')} removed"
         if report.erased_scopes:
             line += f"; {count(report.erased_scopes, 'erased scope')} removed"
-    console.print(f"{line}; {count(report.checked_blocks, 'block')} checked")
+    line += f"; {count(report.checked_blocks, 'block')} checked"
+    if in_bucket:
+        line += f"; {size(report.sent_bytes)} sent"
+    console.print(line)
+    if report.objects_left:
+        console.print(f"{count(report.objects_left, 'object')} of former backups could not be removed: back up again")
     _print_head(console, report)
 
 

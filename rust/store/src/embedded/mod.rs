@@ -106,7 +106,9 @@ use crate::ticket::{Helper, PATIENCE, Ticket};
 use crate::upload::{BlockReader, Held, Upload};
 use crate::vacuum::Vacuumed;
 use crate::verify;
-pub use backup::{BackupOptions, BackupReport, erased_since, restore, restore_erased};
+pub use backup::{
+    BackupOptions, BackupReport, erased_since, fetch_backup, restore, restore_erased,
+};
 pub use disk::{Disk, DiskLayer, FileOp, Verdict};
 pub use options::OpenOptions;
 pub use schema::FORMAT;

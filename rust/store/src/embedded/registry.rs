@@ -49,6 +49,19 @@ pub(super) fn use_bare(directory: &Directory) -> Result<BareUse> {
     Ok(BareUse(key))
 }
 
+/// The same for who reads the file itself; None where this process has the store open.
+pub(super) fn use_bare_alone(directory: &Directory) -> Result<Option<BareUse>> {
+    let _inside = fork::enter();
+    let key = directory::identity(&directory.database())?;
+    let entries = open_entries();
+    let is_open = |entry: &Entry| (entry.key.0, entry.key.1) == key;
+    if entries.iter().any(is_open) {
+        return Ok(None);
+    }
+    bare_uses().push(key);
+    Ok(Some(BareUse(key)))
+}
+
 impl Drop for BareUse {
     fn drop(&mut self) {
         let mut uses = bare_uses();

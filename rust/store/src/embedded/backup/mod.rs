@@ -11,6 +11,7 @@ mod database;
 mod erasures;
 mod files;
 mod increment;
+mod mirror;
 mod rows;
 mod sealed;
 mod target;
@@ -20,6 +21,7 @@ use std::time::Instant;
 
 use treering_block::Cid;
 
+pub use self::mirror::fetch_backup;
 use self::target::{Found, Target, source_of};
 use super::EmbeddedStore;
 use super::blob::BlobFiles;
@@ -72,6 +74,11 @@ pub struct BackupReport {
     pub erased_scopes: u64,
     /// Blocks of the backup that were read again and hashed.
     pub checked_blocks: u64,
+    /// Bytes that went to a bucket; 0 for a backup in a directory.
+    pub sent_bytes: u64,
+    /// Objects of former backups that could not be removed from the bucket, 1 where they could not be listed; the next backup
+    /// removes them.
+    pub objects_left: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
 }
@@ -91,16 +98,20 @@ impl EmbeddedStore {
         options: &BackupOptions,
         progress: &Progress,
     ) -> Result<BackupReport> {
+        Ok(self.back_up_into(path.as_ref(), options, progress)?.1)
+    }
+
+    /// The same; the directory stays locked until the target is dropped.
+    fn back_up_into(
+        &self,
+        path: &Path,
+        options: &BackupOptions,
+        progress: &Progress,
+    ) -> Result<(Target, BackupReport)> {
         let started = Instant::now();
         let core = self.usable()?;
         let disk = &core.shared.disk;
-        let target = Target::claim(
-            path.as_ref(),
-            BACKUP,
-            &core.shared.root,
-            disk,
-            self.lock_wait,
-        )?;
+        let target = Target::claim(path, BACKUP, &core.shared.root, disk, self.lock_wait)?;
         let mut report = match target.found() {
             Found::Store => self.at_one_moment(|moment| {
                 increment::bring_up_to_date(moment, &target, options, progress)
@@ -110,7 +121,7 @@ impl EmbeddedStore {
             }
         }?;
         report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(report)
+        Ok((target, report))
     }
 
     /// Runs `work` on one moment of the store whose files stay until it ends.
