@@ -9,7 +9,6 @@ from treering.messages import (
     AgentGroup,
     ChatAppended,
     Connector,
-    ConnectorAuth,
     Conversation,
     HttpConnector,
     MemoryEntry,
