@@ -9,9 +9,11 @@
 mod scan;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use scan::find;
 use treering_block::Block;
+use treering_store::faults::{Call, Fault, Faults, FaultyStore};
 use treering_store::progress::Progress;
 use treering_store::scope::{FORKING, ForkOptions, discard, fork, unfinished};
 use treering_store::{
@@ -75,24 +77,20 @@ fn forked(store: &dyn Store, from: &str, to: &str, at_once: usize) {
     fork(store, from, to, &options, &Progress::default()).unwrap();
 }
 
-/// A fork that was cut short behind its first commit.
-fn begun(store: &dyn Store, to: &str) {
-    let progress = Progress::default();
+/// A fork that was cut short: its third commit finds no room.
+fn begun(store: &Arc<EmbeddedStore>, to: &str) {
+    let faults = Faults::default();
+    let failing = FaultyStore::new(Arc::<EmbeddedStore>::clone(store), faults.clone());
+    faults
+        .plan(Call::Commit, Fault::DiskFull, 3, Some(1))
+        .unwrap();
     let options = ForkOptions {
         at_once: 1,
         at_a_time: 7,
         ..ForkOptions::default()
     };
-    std::thread::scope(|threads| {
-        threads.spawn(|| {
-            while unfinished(store).unwrap().is_empty() {
-                std::thread::yield_now();
-            }
-            progress.cancel();
-        });
-        assert!(fork(store, NAME, to, &options, &progress).is_err());
-    });
-    assert_eq!(unfinished(store).unwrap()[0].from.as_deref(), Some(NAME));
+    assert!(fork(&failing, NAME, to, &options, &Progress::default()).is_err());
+    assert_eq!(unfinished(&**store).unwrap()[0].from.as_deref(), Some(NAME));
 }
 
 fn clean(store: &dyn Store) {
@@ -105,15 +103,15 @@ fn clean(store: &dyn Store) {
 fn no_file_has_the_name_of_an_erased_origin() {
     let home = tempfile::tempdir().unwrap();
     let (path, backup) = (home.path().join("store"), home.path().join("backup"));
-    let store = open(&path);
-    fill(&store, NAME, 600);
-    assert!(!said(&store, NAME, "before"));
-    forked(&store, NAME, "bob", 1_000);
-    forked(&store, NAME, "carol", 10);
-    forked(&store, "bob", "dora", 10);
+    let store = Arc::new(open(&path));
+    fill(&*store, NAME, 600);
+    assert!(!said(&*store, NAME, "before"));
+    forked(&*store, NAME, "bob", 1_000);
+    forked(&*store, NAME, "carol", 10);
+    forked(&*store, "bob", "dora", 10);
     begun(&store, "eve");
-    assert!(!said(&store, "bob", "own"));
-    assert!(said(&store, "dora", "before"));
+    assert!(!said(&*store, "bob", "own"));
+    assert!(said(&*store, "dora", "before"));
     store.seal_journal(20).unwrap();
     let quick = BackupOptions { verify: false };
     store.backup(&backup, &quick, &Progress::default()).unwrap();
@@ -123,20 +121,20 @@ fn no_file_has_the_name_of_an_erased_origin() {
     }
 
     store.erase(NAME, &EraseOptions::default()).unwrap();
-    clean(&store);
+    clean(&*store);
     assert_eq!(find(&path, NAME), Vec::<String>::new());
     // What is the forks' own is there, and is answered.
     for fork in ["bob", "carol", "dora"] {
         assert_eq!(store.kinds(fork).unwrap(), ["thread"]);
     }
-    assert!(said(&store, "bob", "own"));
-    assert!(!said(&store, "carol", "before"), "it went with the origin");
+    assert!(said(&*store, "bob", "own"));
+    assert!(!said(&*store, "carol", "before"), "it went with the origin");
     let names = store.lineage("dora").unwrap().unwrap().ancestors;
     let names: Vec<_> = names.iter().map(|one| one.scope.as_deref()).collect();
     assert_eq!(names, [Some("bob"), None]);
     // What was cut short is still told, and can be cleared away.
-    assert_eq!(unfinished(&store).unwrap()[0].from, None);
-    discard(&store, "eve").unwrap();
+    assert_eq!(unfinished(&*store).unwrap()[0].from, None);
+    discard(&*store, "eve").unwrap();
     // A backup that is brought up to date has it as little.
     store.backup(&backup, &quick, &Progress::default()).unwrap();
     let found = find(&backup, NAME);
