@@ -444,6 +444,7 @@ class StatesCore(Generic[_T]):
 class StoresCore:
     @property
     def scope(self) -> str: ...
+    def life(self) -> bytes | None: ...
     def submit(
         self,
         verb: VerbCore,

@@ -136,6 +136,37 @@ def test_who_follows_states_and_projections_of_an_erased_scope_goes_on(store: tr
     assert store.verify().ok
 
 
+@pytest.mark.parametrize("anew", [1, 2, 3, 5])
+@pytest.mark.parametrize("seen", [0, 3])
+def test_a_watch_of_an_erased_scope_goes_on_with_its_new_life(store: treering.Store, seen: int, anew: int) -> None:
+    alice = store.scope("alice")
+    for number in range(3):
+        alice.memory.add("context", f"before {number}")
+    watches = [alice.memory.watch(seen), alice.actor("user-memory").watch(seen)]
+    alice.chats.append("c", [Message(role="user", content="before")])
+    watches.append(alice.chats.watch("c"))
+    alice.erase()
+    for number in range(anew):
+        alice.memory.add("context", f"after {number}")
+        alice.chats.append("c", [Message(role="user", content="after")])
+    for watch in watches:
+        assert [next(watch).version for _ in range(anew)] == list(range(1, anew + 1))
+    alice.memory.add("context", "once more")
+    assert next(watches[0]).version == anew + 1
+
+
+def test_a_watch_is_told_of_what_a_new_life_cut_off(store: treering.Store) -> None:
+    alice = store.scope("alice")
+    alice.memory.add("context", "before")
+    watch = alice.memory.watch()
+    alice.erase()
+    for number in range(5):
+        alice.memory.add("context", f"after {number}")
+    alice.memory.trim(keep=2)
+    with pytest.raises(treering.HistoryTrimmed):
+        next(watch)
+
+
 def test_awaited(tmp_path: Path) -> None:
     async def lived() -> None:
         async with aio.open(tmp_path / "state") as store:

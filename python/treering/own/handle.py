@@ -139,7 +139,8 @@ class OwnActor(Generic[State, Command, Event]):
     @feed
     def watch(self, after: int | None = None) -> Feed[ActorEvent]:
         """Returns what happens after version `after` (None: from now on), each event as it comes, of any process, in
-        order and without a gap; no end. `message` as in `history`. It ends when the store is closed.
+        order and without a gap; no end. `message` as in `history`. After an erase of the scope it goes on with what
+        comes then, from version 1. It ends when the store is closed.
 
         Errors:
             HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more.

@@ -100,19 +100,32 @@ class SnapshotReader:
         core = home.stores
         # Before the actor is read, so that no change falls between the two.
         watch = home.session.core.watch()
+        life = core.life()
         if after is None:
             after = core.actor(kind, parts)["version"]
         elif after < 0:
             raise Invalid(f"after {after}: versions begin with 0, which is before the first event")
-        return self._behind(core, watch, kind, parts, after)
+        return self._behind(core, watch, kind, parts, after, life)
 
-    def _behind(self, core: StoresCore, watch: Watch, kind: str, parts: Sequence[str], after: int) -> Feed[ActorEvent]:
+    def _behind(
+        self, core: StoresCore, watch: Watch, kind: str, parts: Sequence[str], after: int, life: bytes | None
+    ) -> Feed[ActorEvent]:
         while True:
+            rows, trimmed = [], None
             try:
-                rows = core.events(kind, parts, after + 1, None)
+                try:
+                    rows = core.events(kind, parts, after + 1, None)
+                except HistoryTrimmed as error:
+                    trimmed = error
+                # What was read is of no other life than this: an erase takes the refs away when it leaves its note.
+                before, life = life, core.life()
             except Closed:
                 return
-            if rows:
+            if life != before:
+                after = 0
+            elif trimmed is not None:
+                raise trimmed
+            elif rows:
                 after = rows[-1]["version"]
                 yield [event(row) for row in rows]
             else:
@@ -211,7 +224,7 @@ class ActorView(ScopeStore):
         order and without a gap; no end. What was read at `.version` and this together miss nothing. `states` gives what
         becomes of it.
 
-        It ends when the store is closed.
+        After an erase of the scope it goes on with what comes then, from version 1. It ends when the store is closed.
 
         Errors:
             HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more.

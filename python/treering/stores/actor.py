@@ -104,7 +104,7 @@ class ActorHandle:
     @feed
     def watch(self, after: int | None = None) -> Feed[ActorEvent]:
         """Returns what happens after version `after` (None: from now on), each event as it comes, of any process, in
-        order and without a gap; no end.
+        order and without a gap; no end. After an erase of the scope it goes on with what comes then, from version 1.
 
         Errors:
             HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more.

@@ -161,7 +161,8 @@ class ChatsStore(ScopeStore):
     @feed
     def watch(self, conversation_id: str, after: int | None = None) -> Feed[ActorEvent]:
         """Returns what happens to a conversation after version `after` (None: from now on), each event as it comes, of
-        any process, in order and without a gap; no end.
+        any process, in order and without a gap; no end. After an erase of the scope it goes on with what comes then,
+        from version 1.
 
         Errors:
             HistoryTrimmed (`history-trimmed`): what came after `after` is not kept any more, as after a deletion.

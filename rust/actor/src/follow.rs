@@ -40,7 +40,7 @@ impl<K: Kind> Following<K> {
     /// # Errors
     /// As for [`Reader::now`].
     pub fn now(reader: Reader, address: Address) -> Result<Self> {
-        let life = life(&reader, &address)?;
+        let life = reader.life(address.log().scope())?;
         let known = reader.now(&address)?;
         Ok(Self::on(reader, address, known, life))
     }
@@ -50,7 +50,7 @@ impl<K: Kind> Following<K> {
     /// # Errors
     /// `NoSuchVersion` for one that is not there yet; as for [`Reader::now`].
     pub fn after(reader: Reader, address: Address, version: u64) -> Result<Self> {
-        let life = life(&reader, &address)?;
+        let life = reader.life(address.log().scope())?;
         let known = match reader.at(&address, version) {
             // Nobody is shown this one: the next is the log's beginning.
             Err(ActorError::HistoryTrimmed { .. }) => Arc::new(Loaded {
@@ -169,11 +169,15 @@ impl<K: Kind> Following<K> {
 
     /// Whether the scope was erased since. Asked where what is known is not what the log goes on from.
     fn is_another_life(&self) -> Result<bool> {
-        Ok(life(&self.reader, &self.address)? != self.life)
+        Ok(self.read_life()? != self.life)
+    }
+
+    fn read_life(&self) -> Result<Option<[u8; 16]>> {
+        self.reader.life(self.address.log().scope())
     }
 
     fn begin_anew(&mut self) -> Result<bool> {
-        self.life = life(&self.reader, &self.address)?;
+        self.life = self.read_life()?;
         self.ahead.clear();
         self.known = self.reader.now(&self.address)?;
         Ok(true)
@@ -211,11 +215,4 @@ impl<K: Kind> Following<K> {
         };
         Ok(())
     }
-}
-
-/// The newest erasure of the actor's scope. O(notes of erasures).
-fn life(reader: &Reader, address: &Address) -> Result<Option<[u8; 16]>> {
-    let erasures = reader.store().erasures()?;
-    let newest = erasures.of(address.log().scope()).last();
-    Ok(newest.map(|note| note.id.to_bytes()))
 }

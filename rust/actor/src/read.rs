@@ -67,6 +67,17 @@ impl Reader {
         &self.store
     }
 
+    /// The newest erasure of a scope: versions before it and after it are of two lives of the name. None: there was none.
+    /// O(notes of erasures).
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn life(&self, scope: &str) -> Result<Option<[u8; 16]>> {
+        let erasures = self.store.erasures()?;
+        let newest = erasures.of(scope).last();
+        Ok(newest.map(|note| note.id.to_bytes()))
+    }
+
     /// The actor as it is. One look-up if it was read before, else at most [`Kind::SNAPSHOT_EVENTS`] reads more.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use treering_actor::messages::{
     AgentOperation, Conversation, MemoryEntry, Message, Script, UserConfig, UserConfigUpdated,
     Workflow,
@@ -135,6 +135,12 @@ impl StoresCore {
     #[getter]
     fn scope(&self) -> &str {
         self.stores.scope()
+    }
+
+    /// The newest erasure of the scope, None if there was none: versions of before it count for nothing after it.
+    fn life<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyBytes>>> {
+        let life = py.detach(|| self.stores.reader().life(self.stores.scope()))?;
+        Ok(life.map(|id| PyBytes::new(py, &id)))
     }
 
     /// Queues a verb: (version, changed, value, dropped, dropped ids, warnings, replayed) once it is done.
