@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from scanner import found
 
 import treering
 
@@ -14,6 +15,7 @@ def home(tmp_path: Path) -> Path:
     with treering.open(tmp_path / "state") as store:
         for name in ("alice", "bob"):
             store.scope(name).memory.add("preference", f"{name} answers in French")
+            store.scope(name).files.put("large", f"{name} wrote ".encode() * 50_000)
         store.backup(tmp_path / "backup")
         store.scope("alice").erase()
         store.export_erasures(tmp_path / "notes")
@@ -28,8 +30,12 @@ def restored(home: Path, to: str = "restored", **options: object) -> tuple[list[
 
 
 def test_the_store_that_is_there_is_asked(home: Path) -> None:
-    assert restored(home) == (["bob"], 1)
+    texts = ["alice answers", "alice wrote"]
+    assert len(found(home / "backup", texts)) > 1
+    treering.restore(home / "backup", home / "restored")
+    assert found(home / "restored", texts) == []
     with treering.open(home / "restored") as store:
+        assert store.scopes() == ["bob"]
         (note,) = store.erasures("alice")
         assert note.position == 0
 

@@ -396,9 +396,14 @@ impl Shared {
         })
     }
 
-    /// What a crash left between a file and its commit, or between a row's deletion and its file's. By the
-    /// machine's clock, since the files' names are.
+    /// What a crash left between a file and its commit, or between a row's deletion and its file's, once nobody can be
+    /// at it any more. By the machine's clock, since the files' names are.
     pub(super) fn remove_stray_files(&self) -> Result<()> {
+        self.remove_stray_files_from_before(Clock::system().now_ms().saturating_sub(HOLD_MS))
+    }
+
+    /// The same of files that were written before that moment.
+    pub(super) fn remove_stray_files_from_before(&self, moment_ms: i64) -> Result<()> {
         self.remove_stray_sealed_files()?;
         let Some(alone) = self.may_remove_files() else {
             return Ok(());
@@ -409,14 +414,13 @@ impl Shared {
             return self.remove_stray_objects(objects);
         }
         let listed = self.blobs.list()?;
-        let now_ms = Clock::system().now_ms();
         for (file, _) in listed {
             let name = without_tree_suffix(&file);
             let Some((digest, written_ms)) = digest_and_time(name) else {
                 continue;
             };
             let named = |session: Session<'_>| session.names_file(&digest, name);
-            if now_ms.saturating_sub(written_ms) > HOLD_MS
+            if written_ms < moment_ms
                 && !is_in_use(&self.blobs.place(name))
                 && !self.connections.reading(named)?
             {

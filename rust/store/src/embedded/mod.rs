@@ -149,6 +149,7 @@ impl EmbeddedStore {
         store.claim(options)?;
         if store.may_write() {
             store.finish_left();
+            store.clear_left();
         }
         Ok(store)
     }

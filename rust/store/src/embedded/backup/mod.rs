@@ -7,6 +7,7 @@
 //! Never: it links to the store's files (one bad sector would be in both), or writes into a directory that
 //! is something else.
 
+mod clearing;
 mod database;
 mod erasures;
 mod files;
@@ -169,7 +170,7 @@ pub fn restore(
 
 /// The same without the scopes that were erased in the store since the backup was made: `erased` is what the store
 /// says, or a file of its notes; None for what the backup has. They are gone before there is a store to be
-/// opened, and their notes are in it.
+/// opened, and their notes are in it; what only they reached is collected before this answers.
 ///
 /// Errors: as for [`restore`]; `Diverged` for notes of another store.
 pub fn restore_erased(
@@ -180,7 +181,7 @@ pub fn restore_erased(
     progress: &Progress,
 ) -> Result<BackupReport> {
     let started = Instant::now();
-    let place = options.blobs.as_ref();
+    let (given, place) = (options, options.blobs.as_ref());
     let options = OpenOptions {
         create: false,
         read_only: true,
@@ -189,13 +190,8 @@ pub fn restore_erased(
     };
     let source = EmbeddedStore::open(backup, &options)?;
     let root = source.core.shared.root.clone();
-    let target = Target::claim(
-        path.as_ref(),
-        RESTORE,
-        &root,
-        &options.disk,
-        options.lock_wait,
-    )?;
+    let path = path.as_ref();
+    let target = Target::claim(path, RESTORE, &root, &options.disk, options.lock_wait)?;
     let of = source.erasures()?.store_id;
     if erased.is_some_and(|erased| erased.store_id != of) {
         return Err(StoreError::Diverged {
@@ -212,7 +208,17 @@ pub fn restore_erased(
     if let Some(objects) = target.blobs().objects() {
         objects.settle_all();
     }
-    target.drop_marker()?;
+    if report.erased_scopes == 0 {
+        target.drop_marker()?;
+    } else {
+        // Its lock goes with it.
+        drop(target);
+        let restored = OpenOptions {
+            create: false,
+            ..given.clone()
+        };
+        EmbeddedStore::open(path, &restored)?.clear_restored()?;
+    }
     report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
@@ -316,6 +322,9 @@ fn first_copy(
         });
     }
     report.erased_scopes = without(new.session(), target, erased)?;
+    if report.erased_scopes > 0 {
+        target.note_left_out()?;
+    }
     target.remove_unnamed_files(new.session());
     sealed::remove_unnamed(new.session(), target);
     new.finish()?;

@@ -119,7 +119,6 @@ impl Target {
         store_id: String,
     ) -> Result<()> {
         let path = self.root().join(self.marker);
-        let failed = |error| io_error("write", &path, error);
         let text = fs::read_to_string(&path).map_err(|error| io_error("read", &path, error))?;
         let noted = text.lines().find_map(Owner::from_line);
         let owner = match noted.filter(|owner| owner.url == bucket.url()) {
@@ -127,17 +126,7 @@ impl Target {
             None => {
                 objects::expect_free(&**bucket)?;
                 let owner = Owner::new(&**bucket);
-                let line = format!("{}\n", owner.to_line());
-                let mut file = self
-                    .disk
-                    .open(&path, File::options().append(true))
-                    .map_err(failed)?;
-                let write = |bytes: &[u8]| file.write_all(bytes);
-                let at = text.len() as u64;
-                self.disk
-                    .write(Some(&path), at, line.as_bytes(), write, |error| error)
-                    .and_then(|()| self.disk.sync_file(&path))
-                    .map_err(failed)?;
+                self.note(&owner.to_line())?;
                 owner
             }
         };
@@ -151,6 +140,21 @@ impl Target {
         objects.claim()?;
         self.blobs.set_objects(objects);
         Ok(())
+    }
+
+    /// Puts a line into the marker. Errors: `Io`, `DiskFull`.
+    pub(super) fn note(&self, line: &str) -> Result<()> {
+        let path = self.root().join(self.marker);
+        let noted = || {
+            let mut file = self.disk.open(&path, File::options().append(true))?;
+            let at = file.metadata()?.len();
+            let line = format!("{line}\n");
+            let write = |bytes: &[u8]| file.write_all(bytes);
+            self.disk
+                .write(Some(&path), at, line.as_bytes(), write, |error| error)?;
+            self.disk.sync_file(&path)
+        };
+        noted().map_err(|error: io::Error| io_error("write", &path, error))
     }
 
     pub(super) fn found(&self) -> Found {

@@ -1,0 +1,65 @@
+//! A store that was restored without scopes that were erased since: what only they reached is collected, and the room of
+//! all that went is given back. Till then their text would be in its files, and nobody would know that it is to be collected.
+//!
+//! Promises: it is done before `restore` answers; whatever stops it, the next one that opens the store for writing does it.
+//! Must never: collect in a store that nothing was left out of.
+
+use std::fs;
+use std::io;
+
+use super::target::Target;
+use crate::clock::Clock;
+use crate::embedded::EmbeddedStore;
+use crate::embedded::directory::RESTORE;
+use crate::embedded::sqlite_error::io_error;
+use crate::error::Result;
+use crate::gc::GcOptions;
+use crate::store::Store;
+
+/// Stands in the marker of a restore that left something out, before the moment when all its files were written
+/// (milliseconds of the machine's clock).
+const LEFT_OUT: &str = "left out, of before ";
+
+impl Target {
+    /// Once all files are there, and before the database has its name: none is anybody else's.
+    pub(super) fn note_left_out(&self) -> Result<()> {
+        self.note(&format!("{LEFT_OUT}{}", Clock::system().now_ms()))
+    }
+}
+
+impl EmbeddedStore {
+    /// When the store is opened for writing: what a restore that was cut short has left.
+    pub(in crate::embedded) fn clear_left(&self) {
+        if let Err(error) = self.clear_restored() {
+            tracing::warn!(%error, "what a restore left out is not cleared yet; the next opening goes on");
+        }
+    }
+
+    /// Clears what the restore of this store left out, if it did and that is not done. Errors: those of a collection and a
+    /// vacuum.
+    pub(super) fn clear_restored(&self) -> Result<()> {
+        let shared = &self.writable()?.shared;
+        let marker = shared.root.join(RESTORE);
+        let text = match fs::read_to_string(&marker) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            text => text.map_err(|error| io_error("read", &marker, error))?,
+        };
+        let moment_ms = text
+            .lines()
+            .find_map(|line| line.strip_prefix(LEFT_OUT)?.parse().ok());
+        let Some(moment_ms) = moment_ms else {
+            return Ok(());
+        };
+        self.gc(&GcOptions::default())?;
+        // Of a block whose row went before the power failed.
+        shared.remove_stray_files_from_before(moment_ms)?;
+        self.vacuum()?;
+        match shared.disk.remove(&marker) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            removed => removed,
+        }
+        .and_then(|()| shared.disk.sync_directory(&shared.root))
+        .map_err(|error| io_error("remove", &marker, error))
+    }
+}
