@@ -7,6 +7,7 @@ opened, so that handles can be pickled. It makes no object of the public API and
 from __future__ import annotations
 
 import os
+import uuid
 import weakref
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, TypeAlias
@@ -48,7 +49,7 @@ def may_wait_for_buckets() -> bool:
 class Session:
     """A core with its way back: `location` is None for a store in memory."""
 
-    __slots__ = ("__weakref__", "_finalizer", "core", "durability", "location", "name", "settings")
+    __slots__ = ("__weakref__", "_finalizer", "core", "durability", "location", "name", "place", "settings")
 
     def __init__(self, core: Core, location: Location | None, durability: Durability, settings: Settings) -> None:
         self.core = core
@@ -59,6 +60,8 @@ class Session:
             _Buckets.any = True
         # Asked once: repr must work after close.
         self.name = location.path if location is not None else "memory"
+        self.place = os.path.realpath(location.path) if location is not None else f"memory {uuid.uuid4()}"
+        """Where it is, for what lies outside of it and says whose it is: no two stores have one."""
         self._finalizer = weakref.finalize(self, _close, core, os.getpid())
 
     def close(self) -> None:

@@ -1,12 +1,16 @@
 """A backup of before an erasure does not bring a scope back unless it is asked to."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from scanner import found
 
 import treering
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from scanner import found
 
 
 @pytest.fixture

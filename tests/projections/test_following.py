@@ -314,3 +314,32 @@ def test_overtaken_and_collected(store: Store) -> None:
     assert team.projection("seen", of=alice, kinds=["chat"], start=start).catch_up(slow).events == 0
     assert seen.get().events == len(seen.get().value["map"]) == 80
     assert len(list(seen.get().value["map"].items())) == 80
+
+
+def test_one_that_comes_into_a_name_that_was_erased_goes_on_where_it_was(tmp_path: Path) -> None:
+    """By an import, a fork, a copy: what was erased of that name is nothing of what it has seen."""
+
+    def seen(scope: treering.Scope) -> treering.Projection[View]:
+        return scope.projection("seen", kinds=["user-memory"], start={})
+
+    store, other = treering.memory(), treering.memory()
+    alice = store.scope("alice")
+    for number in range(3):
+        alice.memory.add("context", f"fact {number}")
+    seen(alice).catch_up(delivering)
+    delivered = inbox(alice)
+    assert len(delivered) == 3
+    alice.export(tmp_path / "alice.car")
+    for there in (store, other):
+        for name in ("trial", "copied"):
+            there.scope(name).memory.add("context", "of another life")
+            there.scope(name).erase()
+    alice.fork("trial")
+    store.copy_to(other, rename={"alice": "copied"})
+    alice.erase()
+    alice.import_car(tmp_path / "alice.car")
+    for scope in (alice, store.scope("trial"), other.scope("copied")):
+        assert seen(scope).catch_up(delivering).events == 0
+        assert inbox(scope) == delivered
+        scope.memory.add("context", "one more")
+        assert seen(scope).catch_up(delivering).events == 1

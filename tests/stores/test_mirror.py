@@ -502,3 +502,27 @@ def test_a_mirror_that_outlives_its_scope_is_told(alice: Scope, spy: Spy, call: 
     warnings = mirrored.erase().warnings
     assert any("roles_draft.json" in why and "No space" in why for why in warnings)
     assert alice.roles.draft() is None
+
+
+def test_stores_in_memory_have_mirrors_of_their_own(spy: Spy) -> None:
+    one, two = (treering.memory().scope("alice").with_workspace(spy) for _ in range(2))
+    assert one.connectors.save_draft(HTTP).warnings == ()
+    (warning,) = two.connectors.save_draft(CLI).warnings
+    assert "was left as it is" in warning
+    (warning,) = two.erase().warnings
+    assert "was left as it is" in warning
+    assert spy.shown()["draft"]["name"] == HTTP.name
+    assert one.erase().warnings == ()
+    assert spy.files == {}
+
+
+def test_a_store_that_was_moved_says_that_its_mirror_stays(tmp_path: Path, spy: Spy) -> None:
+    with treering.open(tmp_path / "before") as store:
+        store.scope("alice").with_workspace(spy).connectors.save_draft(HTTP)
+        store.scope("bob").with_workspace(spy)
+    (tmp_path / "before").rename(tmp_path / "after")
+    with treering.open(tmp_path / "after") as store:
+        assert store.scope("bob").with_workspace(spy).erase().warnings == ()
+        (warning,) = store.scope("alice").with_workspace(spy).erase().warnings
+        assert str(tmp_path / "before") in warning
+        assert "remove it" in warning

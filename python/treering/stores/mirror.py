@@ -9,7 +9,6 @@ the command again, the next one on the draft, or `mirror()` brings it up to date
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -56,8 +55,15 @@ def forgotten(home: Home, name: str, read: Callable[[], Any]) -> str | None:
         return None
     try:
         there = home.workspace.read(name)
-        if there is None or _owner(there) != _of(home):
+        owner = None if there is None else _owner(there)
+        if owner is None or owner["scope"] != home.scope:
             return None
+        if owner["store"] != home.session.place:
+            # This one, before it was moved? Only who moved it knows.
+            return (
+                f"{name} in {home.workspace!r} mirrors a scope of that name in {owner['store']}, and was left as it "
+                "is: if this store was there before, remove it"
+            )
         # The name may be in use again: then its draft is mirrored.
         why = _bring(home, home.workspace, name, read)
     except Exception as error:  # whatever a workspace raises: what is erased stays so
@@ -86,12 +92,7 @@ def _bring(home: Home, workspace: Workspace, name: str, read: Callable[[], Any])
 
 
 def _of(home: Home) -> dict[str, str]:
-    return {"store": _place(home), "scope": home.scope}
-
-
-def _place(home: Home) -> str:
-    location = home.session.location
-    return "memory" if location is None else os.path.realpath(location.path)
+    return {"store": home.session.place, "scope": home.scope}
 
 
 def _text(owner: dict[str, str], draft: Any) -> bytes:

@@ -1,7 +1,9 @@
 //! What a checkpoint says of a source, and of which life of its scope.
 //!
 //! A scope that was erased may be used again, and its actors count from 1 anew. So what was seen is said with the note of
-//! the erasure that came before it: a version alone, or [version, 16 bytes: the note's id].
+//! the erasure that came before it: a version alone, or [version, 16 bytes: the note's id]. Of the projection's own scope it
+//! is a version alone: the projection goes with the scope, and what was erased of that name before it came (by a fork, an import)
+//! is nothing of it.
 //! Promises: what was seen of an erased scope is nothing of what comes after. A store without that note, where the
 //! projection was copied to, takes it for what it is.
 
@@ -17,7 +19,8 @@ pub(super) struct Lives(pub(super) BTreeMap<String, [u8; 16]>);
 impl Lives {
     fn of(&self, source: &str) -> Option<[u8; 16]> {
         let (scope, _) = source.split_once('/')?;
-        self.0.get(scope).copied()
+        let another = (!scope.is_empty()).then_some(scope)?;
+        self.0.get(another).copied()
     }
 
     /// What stands in a checkpoint for a version of now.
@@ -71,15 +74,14 @@ mod tests {
         };
         let (never, first) = (lives(&[]), lives(&[("alice", 1), ("", 3)]));
         let second = lives(&[("alice", 2), ("", 3)]);
-        for source in ["alice/chat/x", "/chat/x"] {
+        for (source, own) in [("alice/chat/x", false), ("/chat/x", true)] {
             let old = never.encoded(source, 7).unwrap();
             let new = first.encoded(source, 2).unwrap();
             assert_eq!(never.seen(source, &old).unwrap(), Some(7));
             assert_eq!(never.seen(source, &new).unwrap(), Some(2));
-            assert_eq!(first.seen(source, &old).unwrap(), None);
+            assert_eq!(first.seen(source, &old).unwrap(), own.then_some(7));
             assert_eq!(first.seen(source, &new).unwrap(), Some(2));
-            let same = source.starts_with('/').then_some(2);
-            assert_eq!(second.seen(source, &new).unwrap(), same);
+            assert_eq!(second.seen(source, &new).unwrap(), own.then_some(2));
         }
         let bob = first.encoded("bob/chat/x", 5).unwrap();
         assert_eq!(second.seen("bob/chat/x", &bob).unwrap(), Some(5));
