@@ -142,7 +142,16 @@ def restore(
     above = next(above for above in Path(to).parents if above.is_dir())
     with tempfile.TemporaryDirectory(prefix=".treering-fetched-", dir=above) as fetched:
         finish(_core.fetch_backup(url, fetched), progress)
-        return restored(fetched)
+        try:
+            return restored(fetched)
+        except TreeringError as error:
+            # The folder is ours, and gone by then.
+            place = url.partition("?")[0]
+            named = {
+                name: value.replace(fetched, place) if isinstance(value, str) else value
+                for name, value in error.attributes.items()
+            }
+            raise type(error)(error.message.replace(fetched, place), **named) from None
 
 
 def back_up(

@@ -92,6 +92,13 @@ def test_what_is_refused(store: treering.Store, server: Server, place: str, tmp_
     store.backup(backups)
     with pytest.raises(Invalid, match="other objects lie there"):
         treering.open(tmp_path / "remote2", blobs=backups)
+    moved = tmp_path / "moved"
+    (tmp_path / "state").rename(moved)
+    with pytest.raises(Invalid, match="nobody says which scopes were erased") as nobody:
+        treering.restore(backups, tmp_path / "restored")
+    assert backups.partition("?")[0] in str(nobody.value)
+    assert "fetched" not in f"{nobody.value} {nobody.value.attributes}"
+    moved.rename(tmp_path / "state")
     piece = next(name for name in server.objects(place + "-backups") if name.startswith("pieces/"))
     treering._core.BucketCore(backups).put(piece, b"rotten")
     with pytest.raises(Corrupt, match="others than were sent"):

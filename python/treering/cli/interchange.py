@@ -110,8 +110,9 @@ def read_archive(opened: Opening, name: str | None, file: Path, on_conflict: Con
     from treering.cli.render.interchange import print_imported, watching
 
     given = input_path(file)
+    into = opened.scope if name is None else name
     with _seekable(given) as path, watching(f"importing {file.name}") as progress:
-        scope = opened.store(create=True).scope(name or opened.scope)
+        scope = opened.store(create=True).scope(into)
         did = scope.import_car(path, on_conflict=on_conflict.value, progress=progress)
     if as_json:
         from treering.cli.render.console import print_json
@@ -120,7 +121,7 @@ def read_archive(opened: Opening, name: str | None, file: Path, on_conflict: Con
     else:
         from treering.cli.render.console import out
 
-        print_imported(out(), did, name or opened.scope)
+        print_imported(out(), did, into)
 
 
 @contextmanager
