@@ -295,6 +295,7 @@ class Store:
         Errors:
             Invalid (`invalid`): `since` is no head.
             Unavailable (`unavailable`): a repair could not be written; that round has changed nothing.
+            BucketError (`bucket`): the bucket with the large blocks does not answer, so nothing is said of any.
         """
         core = self._session.core
         mended = repair_rows(core) if repair else {}

@@ -366,6 +366,33 @@ fn wrong_bytes_are_read_again_and_never_given() {
 }
 
 #[test]
+fn a_bucket_that_does_not_answer_is_no_damage() {
+    let (_home, bucket, store) = new();
+    for number in 0..5 {
+        send(&store, &format!("{number}"), &bytes(number, MIB)).unwrap();
+    }
+    bucket.forget();
+    store.verify(None).unwrap();
+    let (whole, sound) = (bucket.asked().len(), store.verify(None).unwrap());
+    assert_eq!(sound.findings, []);
+    for ask in [
+        |store: &dyn Store| store.verify(None).map(drop),
+        |store: &dyn Store| store.repair().map(drop),
+    ] {
+        bucket.forget();
+        bucket.go_down();
+        let away = ask(&store).unwrap_err();
+        assert!(matches!(away, StoreError::Bucket { .. }), "{away}");
+        // One block is looked for, and not the four others.
+        assert!(bucket.asked().len() <= 2, "{:?}", bucket.asked());
+        bucket.go_up();
+    }
+    bucket.forget();
+    assert_eq!(store.verify(None).unwrap(), sound);
+    assert_eq!(bucket.asked().len(), whole);
+}
+
+#[test]
 fn an_object_that_is_gone_is_corruption_and_putting_it_again_mends_it() {
     for upload in [false, true] {
         let (_home, bucket, store) = new();

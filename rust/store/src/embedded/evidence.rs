@@ -76,6 +76,7 @@ impl Snapshot<'_> {
             let payload = self.session.payload(row.ordinal)?;
             return Ok(Stored::Bytes(payload.unwrap_or_default().into()));
         }
+        self.unread.bucket_answers()?;
         self.blobs.open(row)?.check()?;
         self.file_bytes(row)
     }

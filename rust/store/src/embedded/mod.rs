@@ -790,8 +790,8 @@ impl Store for EmbeddedStore {
             // Ends a read; if it fails, the connection is not used again.
             drop(session.run("ROLLBACK", "read"));
             let sound = report.findings.is_empty();
-            Ok((report, sound))
-        })
+            Ok((snapshot.unread.bucket_answers().map(|()| report), sound))
+        })?
     }
 
     fn repair(&self) -> Result<RepairReport> {

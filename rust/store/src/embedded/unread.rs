@@ -1,7 +1,7 @@
-//! What the disk did not give while a store was looked at: noted beside the findings, since it says nothing of
-//! what is on the disk.
+//! What the disk, or a bucket, did not give while a store was looked at: noted beside the findings, since it says nothing
+//! of what is there.
 //!
-//! Promises: every error of the disk that becomes a finding is noted here first.
+//! Promises: every error of theirs that becomes a finding is noted here first.
 
 use std::cell::{Cell, OnceCell};
 
@@ -33,7 +33,7 @@ pub(super) fn failed_reads() -> u64 {
     FAILED_READS.get()
 }
 
-/// The first error of the disk.
+/// The first error of the disk, or of the bucket.
 #[derive(Default)]
 pub(super) struct Unread(OnceCell<StoreError>);
 
@@ -45,11 +45,20 @@ impl Unread {
 
     /// Passes an error on.
     pub(super) fn noted(&self, error: StoreError) -> StoreError {
-        if matches!(error, StoreError::Io { .. }) {
+        if matches!(error, StoreError::Io { .. } | StoreError::Bucket { .. }) {
             // The first one stays.
             drop(self.0.set(error.clone()));
         }
         error
+    }
+
+    /// Errors: the bucket's, if it did not answer. It is not asked for the next block then, nor is anything said of those
+    /// that it has.
+    pub(super) fn bucket_answers(&self) -> Result<()> {
+        match self.0.get() {
+            Some(error @ StoreError::Bucket { .. }) => Err(error.clone()),
+            _ => Ok(()),
+        }
     }
 
     /// Errors: the one that was noted.
