@@ -306,6 +306,43 @@ fn of_two_at_once_one_is_told() {
 }
 
 #[test]
+fn who_finds_that_a_newer_one_took_its_place_is_told() {
+    let Scene {
+        home,
+        source,
+        first,
+    } = scene();
+    let source = Arc::new(source);
+    let bucket = SimulatedBucket::with(URL, first);
+    let fetched = home.path().join("fetched");
+    // Between the listing and the manifest another one is made, and the manifest goes.
+    for ask in ["fetch", "back up"] {
+        source.submit(put(ask, bytes(9, 100))).wait().unwrap();
+        let once = Mutex::new(true);
+        let (other, path, seen) = (
+            Arc::clone(&source),
+            home.path().join("second"),
+            Arc::downgrade(&bucket),
+        );
+        bucket.before(move |asked| {
+            if asked.request == Request::Read && std::mem::take(&mut *once.lock().unwrap()) {
+                back_up(&other, &seen.upgrade().unwrap(), &path).unwrap();
+            }
+        });
+        let answer = match ask {
+            "fetch" => fetch_backup(&*bucket, &fetched, &Progress::default()).map(drop),
+            _ => back_up(&source, &bucket, &home.path().join("staging")).map(drop),
+        };
+        let Err(StoreError::Invalid { rule, .. }) = &answer else {
+            panic!("{ask}: {answer:?}");
+        };
+        assert!(rule.contains("took its place"), "{rule}");
+    }
+    bucket.before(|_| {});
+    assert!(check_whole(&bucket, home.path()));
+}
+
+#[test]
 fn a_slow_removal_meets_nothing_that_came_later() {
     let home = directory();
     let clock = Clock::manual(Clock::system().now_ms());

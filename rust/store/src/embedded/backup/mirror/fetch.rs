@@ -93,7 +93,7 @@ impl Fetching<'_> {
                 }
                 Some(_) => detail = "its bytes are others than were sent",
                 None => {
-                    self.expect_newest()?;
+                    Place::expect_newest(self.bucket, self.generation)?;
                     detail = "it is gone";
                 }
             }
@@ -102,18 +102,6 @@ impl Fetching<'_> {
             what: "piece of a backup",
             which: format!("{name} in {}", self.bucket.url()),
             detail: detail.into(),
-        })
-    }
-
-    /// A newer backup removes what the one of before had.
-    fn expect_newest(&self) -> Result<()> {
-        if Place::look(self.bucket)?.newest_generation() == Some(self.generation) {
-            return Ok(());
-        }
-        Err(StoreError::Invalid {
-            what: "backup in a bucket",
-            value: self.bucket.url().to_owned(),
-            rule: "a newer one took its place while it was fetched; run this again".into(),
         })
     }
 }

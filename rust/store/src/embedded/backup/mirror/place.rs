@@ -45,7 +45,8 @@ impl Place {
         self.manifests.last().copied()
     }
 
-    /// The manifest that is the backup, with its generation; None where there is no backup. Errors: `Corrupt`, `Bucket`.
+    /// The manifest that is the backup, with its generation; None where there is no backup. Errors: `Invalid`
+    /// where a newer one took its place meanwhile; `Corrupt`, `Bucket`.
     pub(super) fn newest(&self, bucket: &dyn Bucket) -> Result<Option<(u64, Manifest)>> {
         let Some(generation) = self.newest_generation() else {
             return Ok(None);
@@ -54,6 +55,9 @@ impl Place {
         // Wrong bytes are asked for again once.
         for _ in 0..2 {
             let bytes = bucket.read(&name, 0, MANIFEST_BYTES_MAX)?;
+            if bytes.is_none() {
+                Self::expect_newest(bucket, generation)?;
+            }
             if let Some(manifest) = bytes.as_deref().and_then(Manifest::from_bytes) {
                 return Ok(Some((generation, manifest)));
             }
@@ -64,6 +68,18 @@ impl Place {
             detail:
                 "it is not whole, or of a later version; make the next backup under another prefix"
                     .into(),
+        })
+    }
+
+    /// A newer backup removes what the one of before had. Errors: `Invalid` where there is one.
+    pub(super) fn expect_newest(bucket: &dyn Bucket, generation: u64) -> Result<()> {
+        if Self::look(bucket)?.newest_generation() == Some(generation) {
+            return Ok(());
+        }
+        Err(StoreError::Invalid {
+            what: "backup in a bucket",
+            value: bucket.url().to_owned(),
+            rule: "a newer one took its place meanwhile; run this again".into(),
         })
     }
 
