@@ -9,33 +9,23 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use treering_block::{Cid, CidPrefix};
+use treering_block::Cid;
 
 use super::forking::FORKING;
 use super::lineage::Lineage;
 use super::refs;
-use crate::commit::{Address, Commit, RefValue};
+use crate::commit::RefValue;
 use crate::cursor::{Cursor, Head};
-use crate::erasure::{EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
-use crate::findings::VerifyReport;
-use crate::gc::{Collection, GcOptions};
-use crate::journal::{JournalCommand, JournalEntry, JournalMove};
-use crate::lease::{Lease, LeaseState};
-use crate::listening::{Listening, Wake};
-use crate::name::{RefName, check_kind, check_scope, listing_prefix};
-use crate::quarantine::Quarantined;
-use crate::repair::RepairReport;
-use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
-use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Hold, Store};
-use crate::ticket::Ticket;
+use crate::journal::{JournalEntry, JournalMove};
+use crate::name::{RefName, check_scope};
+use crate::read_only::{ReadOnly, Shown};
+use crate::retention::JournalExtent;
+use crate::store::Store;
 use crate::upload::BlockReader;
-use crate::vacuum::Vacuumed;
 
 /// Commits read, and targets looked for, at a time.
 const PAGE: usize = 1_024;
@@ -61,11 +51,10 @@ pub enum Lost {
 /// See the top of this file.
 pub struct AsOf {
     inner: Arc<dyn Store>,
-    scope: String,
     /// The newest commit that counts, and when it was made.
     head: Head,
     at_ms: i64,
-    refs: BTreeMap<RefName, RefValue>,
+    shown: Shown,
     gone: BTreeMap<RefName, Lost>,
 }
 
@@ -119,10 +108,12 @@ impl AsOf {
         gone.retain(|name, _| !optional(name));
         Ok(Self {
             inner,
-            scope: scope.to_owned(),
             head,
             at_ms,
-            refs,
+            shown: Shown {
+                scope: scope.to_owned(),
+                refs,
+            },
             gone,
         })
     }
@@ -144,7 +135,7 @@ impl AsOf {
 
     fn gone_since(&self, what: String, lost: Lost) -> StoreError {
         StoreError::CollectedSince {
-            scope: self.scope.clone(),
+            scope: self.shown.scope.clone(),
             what,
             why: match lost {
                 Lost::Collected => "a collection took it",
@@ -346,12 +337,13 @@ impl Past {
     }
 }
 
-/// What every write answers.
-const REFUSED: StoreError = StoreError::ReadOnly;
+impl ReadOnly for AsOf {
+    fn shown(&self) -> &Shown {
+        &self.shown
+    }
 
-impl Store for AsOf {
-    fn submit(&self, _: Commit) -> Ticket {
-        Ticket::answered(Err(REFUSED))
+    fn behind(&self) -> Option<&dyn Store> {
+        Some(&*self.inner)
     }
 
     fn get(&self, cid: &Cid) -> Result<Arc<[u8]>> {
@@ -374,77 +366,21 @@ impl Store for AsOf {
         self.inner.has_many(cids)
     }
 
-    fn prefix(&self, prefix: &CidPrefix, limit: usize) -> Result<Vec<Cid>> {
-        self.inner.prefix(prefix, limit)
-    }
-
-    fn blocks(&self, after: u64, limit: usize) -> Result<Vec<BlockInfo>> {
-        self.inner.blocks(after, limit)
-    }
-
     fn read_ref(&self, name: &RefName) -> Result<Option<RefValue>> {
-        // Closed is closed.
-        self.inner.head()?;
         match self.gone.get(name) {
-            None => Ok(self.refs.get(name).cloned()),
+            None => Ok(self.shown.refs.get(name).cloned()),
             Some(lost) => Err(self.gone_since(format!("ref {name}"), *lost)),
         }
-    }
-
-    fn list_refs(
-        &self,
-        scope: &str,
-        kind: &str,
-        after: Option<&RefName>,
-        limit: usize,
-    ) -> Result<Vec<(RefName, Result<RefValue>)>> {
-        check_scope(scope)?;
-        check_kind(kind)?;
-        self.inner.head()?;
-        let prefix = listing_prefix(scope, kind);
-        let first = match after {
-            Some(name) if name.encoded() >= prefix.as_str() => Bound::Excluded(name.encoded()),
-            _ => Bound::Included(prefix.as_str()),
-        };
-        let names = self.refs.range::<str, _>((first, Bound::Unbounded));
-        Ok(names
-            .take_while(|(name, _)| name.encoded().starts_with(&prefix))
-            .take(limit)
-            .map(|(name, value)| (name.clone(), Ok(value.clone())))
-            .collect())
-    }
-
-    fn scopes(&self) -> Result<Vec<String>> {
-        let scope = (!self.refs.is_empty()).then(|| self.scope.clone());
-        Ok(scope.into_iter().collect())
-    }
-
-    fn kinds(&self, scope: &str) -> Result<Vec<String>> {
-        check_scope(scope)?;
-        self.inner.head()?;
-        let own = self.refs.keys().filter(|name| name.scope() == scope);
-        let kinds: BTreeSet<&str> = own.map(RefName::kind).collect();
-        Ok(kinds.into_iter().map(str::to_owned).collect())
-    }
-
-    fn receipt(&self, _: &Address, _: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
-        // Who asks is about to write.
-        Err(REFUSED)
     }
 
     fn lineage(&self, scope: &str) -> Result<Option<Lineage>> {
         let lineage = self.inner.lineage(scope)?;
         let of_then = |lineage: &Lineage| {
             let nearest = lineage.ancestors.first();
-            scope == self.scope
+            scope == self.shown.scope
                 && nearest.is_some_and(|nearest| nearest.until <= self.head.position)
         };
         Ok(lineage.filter(of_then))
-    }
-
-    fn receipts(&self, scope: &str, _: Option<&[u8; 32]>, _: usize) -> Result<Vec<JournalCommand>> {
-        check_scope(scope)?;
-        Ok(Vec::new())
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
@@ -458,30 +394,6 @@ impl Store for AsOf {
             return Ok(None);
         }
         self.inner.cursor_at(position)
-    }
-
-    fn seal_journal(&self, _: u64) -> Result<SealReport> {
-        Err(REFUSED)
-    }
-
-    fn expire_journal(&self, _: &ExpireBefore) -> Result<ExpireReport> {
-        Err(REFUSED)
-    }
-
-    fn give_up_commit(&self, _: u64) -> Result<()> {
-        Err(REFUSED)
-    }
-
-    fn erase(&self, _: &str, _: &EraseOptions) -> Result<Erased> {
-        Err(REFUSED)
-    }
-
-    fn erasures(&self) -> Result<Erasures> {
-        self.inner.erasures()
-    }
-
-    fn vacuum(&self) -> Result<Vacuumed> {
-        Err(REFUSED)
     }
 
     fn journal_extent(&self) -> Result<JournalExtent> {
@@ -507,84 +419,7 @@ impl Store for AsOf {
         Ok(self.head.position)
     }
 
-    fn listen(&self, wake: Wake) -> Result<Listening> {
-        self.inner.listen(wake)
-    }
-
-    fn lease_acquire(&self, _: &RefName, _: &str) -> Result<Lease> {
-        Err(REFUSED)
-    }
-
-    fn lease_release(&self, _: &Lease) -> Result<()> {
-        Err(REFUSED)
-    }
-
-    /// Leases are no history.
-    fn lease_state(&self, _: &RefName) -> Result<Option<LeaseState>> {
-        Ok(None)
-    }
-
-    /// Nor are holds.
-    fn holds(&self, scope: &str, _: u64, _: usize) -> Result<Vec<Hold>> {
-        check_scope(scope)?;
-        Ok(Vec::new())
-    }
-
-    fn extend_hold(&self, _: &str, _: &Cid, _: i64) -> Result<i64> {
-        Err(REFUSED)
-    }
-
-    fn release_hold(&self, _: &str, _: &Cid) -> Result<bool> {
-        Err(REFUSED)
-    }
-
-    fn collection(&self, _: &GcOptions) -> Result<Collection<'_>> {
-        Err(REFUSED)
-    }
-
-    fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {
-        self.inner.verify(since)
-    }
-
-    fn repair(&self) -> Result<RepairReport> {
-        Err(REFUSED)
-    }
-
-    fn all_refs(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(String, Result<RefValue>)>> {
-        let names = self.refs.iter();
-        Ok(names
-            .filter(|(name, _)| after.is_none_or(|after| name.encoded() > after))
-            .take(limit)
-            .map(|(name, value)| (name.encoded().to_owned(), Ok(value.clone())))
-            .collect())
-    }
-
-    fn quarantine(&self, _: &[String]) -> Result<Quarantined> {
-        Err(REFUSED)
-    }
-
-    fn stats(&self) -> Result<StoreStats> {
-        self.inner.stats()
-    }
-
-    fn counters(&self) -> Counters {
-        self.inner.counters()
-    }
-
-    fn now_ms(&self) -> i64 {
-        self.inner.now_ms()
-    }
-
     fn location(&self) -> String {
         self.inner.location()
-    }
-
-    /// The store behind it is its owner's to close.
-    fn close(&self) -> Result<()> {
-        Ok(())
     }
 }
