@@ -4,6 +4,7 @@
 //! Must never: know what a thread or an actor is. A ref is a name, a target and a record.
 
 pub mod as_of;
+mod deciding;
 pub mod diff;
 pub mod fork;
 pub mod forking;
