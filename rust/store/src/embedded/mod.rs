@@ -28,6 +28,7 @@ pub(crate) mod fork;
 #[cfg(test)]
 mod fuzz;
 mod gc;
+mod graph_rows;
 mod housekeeping_rows;
 mod journal_reading;
 mod journal_rows;
