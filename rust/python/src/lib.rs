@@ -7,7 +7,9 @@
 use pyo3::prelude::*;
 
 mod actors;
+mod backups;
 mod batch;
+mod blocks;
 mod buckets;
 mod car;
 mod catalogs;
@@ -21,6 +23,7 @@ mod encode;
 mod erasing;
 mod error;
 mod files;
+mod gate;
 mod head;
 mod journal;
 mod keys;
@@ -31,6 +34,7 @@ mod own;
 mod pending;
 mod projection;
 mod refs;
+mod reports;
 mod scopes;
 mod states;
 mod step;
@@ -50,6 +54,8 @@ mod work;
 mod _core {
     #[pymodule_export]
     use crate::actors::{actor_kinds, list_actors};
+    #[pymodule_export]
+    use crate::backups::{fetch_backup, restore};
     #[pymodule_export]
     use crate::batch::BatchCore;
     #[pymodule_export]
@@ -94,7 +100,7 @@ mod _core {
     #[pymodule_export]
     use crate::step::StepCore;
     #[pymodule_export]
-    use crate::store::{Core, fetch_backup, restore};
+    use crate::store::Core;
     #[pymodule_export]
     use crate::stores::StoresCore;
     #[pymodule_export]
