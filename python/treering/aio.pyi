@@ -48,6 +48,7 @@ from treering.past_scope import GoneRef
 from treering.projections import OwnKind, ProjectionInfo, ProjectionReport, ProjectionView, View
 from treering.refs import Quarantined, RefState
 from treering.scope_diff import ScopeDiff
+from treering.scope_history import ScopeEvent
 from treering.scope_verify import ScopeVerifyReport
 from treering.scoped import Resolving
 from treering.settings import Settings
@@ -73,7 +74,6 @@ from treering.stores.history import ActorEvent
 from treering.stores.info import ActorInfo
 from treering.stores.listing import Catalog, Listing, Messages
 from treering.stores.receipt import Receipt
-from treering.stores.scope_history import ScopeEvent
 from treering.stores.trimming import ScopeTrimmed
 from treering.thread import Seen, Status
 from treering.vector import T

@@ -35,6 +35,7 @@ from treering.pins import Pins
 from treering.projections import Projection, ProjectionInfo, View
 from treering.projections import listed as listed_projections
 from treering.scope_diff import ScopeDiff, diff_of
+from treering.scope_history import ScopeEvent, newest_first
 from treering.scope_verify import ScopeVerifyReport, verified
 from treering.stores.actor import ActorHandle, listed
 from treering.stores.agents import AgentsStore
@@ -45,7 +46,6 @@ from treering.stores.info import ActorInfo
 from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
 from treering.stores.roles import RolesStore
-from treering.stores.scope_history import ScopeEvent, newest_first
 from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.trimming import ScopeTrimmed, trim
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
