@@ -1,5 +1,5 @@
-"""What all tests share: how hypothesis searches, a store of each kind on a clock of its own, processes that end with their
-test, and running the core's own tests."""
+"""What all tests share: how hypothesis searches, a store of each kind on a clock of its own, processes that end with
+their test, and running the core's own tests."""
 
 import os
 import re
@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, settings
 import treering
 from treering import testing
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "processes"))
+sys.path.insert(0, str(Path(__file__).parent / "processes"))
 from others import Other, Start
 
+ROOT = Path(__file__).resolve().parents[1]
 PANIC = re.compile(r"^thread '.*' .*panicked at .*\n.*", re.MULTILINE)
 
 pytest_plugins = ["pytester"]
