@@ -1,14 +1,22 @@
-"""What all tests share: how hypothesis searches, and running the core's own tests."""
+"""What all tests share: how hypothesis searches, a store of each kind on a clock of its own, processes that end with
+their test, and running the core's own tests."""
 
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+import treering
+from treering import testing
+
+sys.path.insert(0, str(Path(__file__).parent / "processes"))
+from others import Other, Start
 
 ROOT = Path(__file__).resolve().parents[1]
 PANIC = re.compile(r"^thread '.*' .*panicked at .*\n.*", re.MULTILINE)
@@ -28,6 +36,42 @@ def in_memory() -> dict[str, str]:
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
     return {"TMPDIR": str(memory)} if roomy else {}
+
+
+@pytest.fixture
+def clock() -> testing.Clock:
+    """Stands until a test moves it."""
+    return testing.Clock()
+
+
+@pytest.fixture(params=["memory", "directory"])
+def store(request: pytest.FixtureRequest, clock: testing.Clock, tmp_path: Path) -> Iterator[treering.Store]:
+    opened = testing.memory(clock=clock) if request.param == "memory" else testing.open(tmp_path / "state", clock=clock)
+    with opened:
+        yield opened
+
+
+@pytest.fixture
+def alice(store: treering.Store) -> treering.Scope:
+    return store.scope("alice")
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts other processes; those that are left are killed at the end."""
+    others: list[Other] = []
+
+    def start_one(code: str, path: Path, *more: str) -> Other:
+        others.append(Other(code, path, *more))
+        return others[-1]
+
+    yield start_one
+    for other in others:
+        if other.process.poll() is None:
+            other.kill()
+        for pipe in (other.process.stdin, other.process.stdout):
+            if pipe is not None and not pipe.closed:
+                pipe.close()
 
 
 @pytest.fixture

@@ -72,6 +72,8 @@ class Source:
         self.classes: dict[str, ast.ClassDef] = {}
         self.functions: dict[str, ast.FunctionDef] = {}
         self.origins: dict[str, str] = {}
+        self.types: dict[str, str] = {}
+        """What stands for a variable of a generic class."""
         for node in tree.body:
             match node:
                 case ast.ImportFrom(module=origin, names=names) if origin:
@@ -84,6 +86,17 @@ class Source:
                 case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
                     self.origins[name] = f"treering.{module}"
 
+    def fill_in(self, name: str, base: ast.Subscript, by: Source) -> None:
+        """Has the variables of a generic class stand for the types that a class of another module derives it with."""
+        generic = next(of for of in self.classes[name].bases if ast.unparse(of).startswith("Generic["))
+        assert isinstance(generic, ast.Subscript)
+        self.types = dict(zip(_names(generic), _names(base), strict=True))
+        self.origins |= {name: by.origins[name] for name in self.types.values()}
+
+
+def _names(subscript: ast.Subscript) -> list[str]:
+    return [node.id for node in ast.walk(subscript.slice) if isinstance(node, ast.Name)]
+
 
 def members(source: Source, name: str) -> list[tuple[Source, ast.stmt]]:
     """Returns what a class has, with what it has from its bases in treering, each with where it stands."""
@@ -91,11 +104,15 @@ def members(source: Source, name: str) -> list[tuple[Source, ast.stmt]]:
     found = [(source, member) for member in node.body]
     own = {member.name for member in node.body if isinstance(member, ast.FunctionDef)}
     for base in node.bases:
-        if isinstance(base, ast.Name) and source.origins.get(base.id, "").startswith("treering."):
-            above = Source(source.origins[base.id].removeprefix("treering."))
+        of = base.value if isinstance(base, ast.Subscript) else base
+        origin = source.origins.get(of.id, "") if isinstance(of, ast.Name) else ""
+        if isinstance(of, ast.Name) and origin.startswith("treering.") and origin != "treering._core":
+            above = Source(origin.removeprefix("treering."))
+            if isinstance(base, ast.Subscript):
+                above.fill_in(of.id, base, source)
             found += [
-                (origin, member)
-                for origin, member in members(above, base.id)
+                (place, member)
+                for place, member in members(above, of.id)
                 if not (isinstance(member, ast.FunctionDef) and member.name in own)
             ]
     return found
@@ -185,7 +202,10 @@ class Stub:
         """Notes the imports of a type's names. A method `list` hides the builtin in its class."""
         tree = ast.parse(text, mode="eval")
         for node in ast.walk(tree):
-            if not isinstance(node, ast.Name) or node.id in OWN:
+            if not isinstance(node, ast.Name):
+                continue
+            node.id = source.types.get(node.id, node.id)
+            if node.id in OWN:
                 continue
             if node.id == "list":
                 node.id = "builtins.list"

@@ -76,6 +76,7 @@ from treering.projections import Projection, ProjectionInfo, ProjectionReport, P
 from treering.refs import Quarantined, QuarantinedRef, Refs, RefState
 from treering.scope import Scope
 from treering.scope_diff import ChangedRef, ScopeDiff, ScopeRef
+from treering.scope_history import ScopeEvent
 from treering.scope_verify import ScopeVerifyReport
 from treering.scoped import Scoped
 from treering.secrets import Secret
@@ -100,7 +101,6 @@ from treering.stores import (
     ParticipantsStore,
     Receipt,
     RolesStore,
-    ScopeEvent,
     ScriptsStore,
     UserConfigStore,
     WorkflowsStore,

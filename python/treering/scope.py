@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from treering._calls import Chunks, Op, read, stream, verb, writes
 from treering._core import Cid, discard_fork, fork_scope
@@ -35,20 +35,12 @@ from treering.pins import Pins
 from treering.projections import Projection, ProjectionInfo, View
 from treering.projections import listed as listed_projections
 from treering.scope_diff import ScopeDiff, diff_of
+from treering.scope_history import ScopeEvent, newest_first
 from treering.scope_verify import ScopeVerifyReport, verified
 from treering.stores.actor import ActorHandle, listed
-from treering.stores.agents import AgentsStore
-from treering.stores.chats import ChatsStore
-from treering.stores.connectors import ConnectorsStore
-from treering.stores.files import FilesStore
 from treering.stores.info import ActorInfo
-from treering.stores.memory import MemoryStore
-from treering.stores.participants import ParticipantsStore
-from treering.stores.roles import RolesStore
-from treering.stores.scope_history import ScopeEvent, newest_first
-from treering.stores.sources import ScriptsStore, WorkflowsStore
+from treering.stores.of_scope import ScopeStores
 from treering.stores.trimming import ScopeTrimmed, trim
-from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
 from treering.thread import Thread
 from treering.threads import Threads
 from treering.workspace import Workspace
@@ -57,15 +49,17 @@ if TYPE_CHECKING:
     from treering.past_scope import PastScope
 
 
-class Scope:
+class Scope(ScopeStores):
     """One scope of a store, made by `store.scope(name)`. Making one writes nothing."""
 
     __slots__ = ("_home",)
 
-    _family: ClassVar[Family] = SYNC
-
     def __init__(self, home: Home) -> None:
         self._home = home
+
+    @property
+    def _whose(self) -> Home:
+        return self._home
 
     @property
     def name(self) -> str:
@@ -119,61 +113,6 @@ class Scope:
         if workspace is not None and not isinstance(workspace, Workspace):
             raise Invalid(f"with_workspace: {workspace!r} is no workspace; LocalWorkspace(path) is one of a folder")
         return self._family.Scope(replace(self._home, workspace=workspace))
-
-    @property
-    def user_config(self) -> UserConfigStore:
-        """How this scope's user wants their agents to run."""
-        return self._family.UserConfigStore(self._home)
-
-    @property
-    def llm_preferences(self) -> LlmPreferencesStore:
-        """What of that is about language models."""
-        return self._family.LlmPreferencesStore(self._home)
-
-    @property
-    def memory(self) -> MemoryStore:
-        """What is remembered about this scope's user."""
-        return self._family.MemoryStore(self._home)
-
-    @property
-    def agents(self) -> AgentsStore:
-        """Which actors of which type this scope has."""
-        return self._family.AgentsStore(self._home)
-
-    @property
-    def participants(self) -> ParticipantsStore:
-        """Who takes part in which room."""
-        return self._family.ParticipantsStore(self._home)
-
-    @property
-    def chats(self) -> ChatsStore:
-        """The conversations of this scope."""
-        return self._family.ChatsStore(self._home)
-
-    @property
-    def workflows(self) -> WorkflowsStore:
-        """The sources of workflows."""
-        return self._family.WorkflowsStore(self._home)
-
-    @property
-    def scripts(self) -> ScriptsStore:
-        """The sources of scripts."""
-        return self._family.ScriptsStore(self._home)
-
-    @property
-    def connectors(self) -> ConnectorsStore:
-        """What agents may call."""
-        return self._family.ConnectorsStore(self._home)
-
-    @property
-    def roles(self) -> RolesStore:
-        """Who agents can be."""
-        return self._family.RolesStore(self._home)
-
-    @property
-    def files(self) -> FilesStore:
-        """Files by path, streamed in and out; with views of workflows and scripts."""
-        return self._family.FilesStore(self._home)
 
     def actor(self, kind: str, *parts: str) -> ActorHandle:
         """Returns any actor of this scope, there or not: its state, its history, and whether it is sound.

@@ -85,7 +85,7 @@ def test_a_commit_that_is_lost(tmp_path: Path, given_up: bool) -> None:
         say(alice, "c", "b")
         lost = list(store.journal())[-1].position
         say(alice, "d", "c")
-    database = sqlite3.connect(next((tmp_path / "s").glob("*.db*")))
+    database = sqlite3.connect(tmp_path / "s" / "store.db")
     database.execute("UPDATE journal SET body = x'00' WHERE position = ?", (lost,))
     database.commit()
     database.close()

@@ -179,7 +179,7 @@ def test_a_commit_that_is_lost(tmp_path: Path) -> None:
         lost = list(store.journal())[-1].position
         alice.pins.add("b", alice.blocks.put(b"x"))
         alice.memory.add("k", "three")
-    database = sqlite3.connect(next((tmp_path / "s").glob("*.db*")))
+    database = sqlite3.connect(tmp_path / "s" / "store.db")
     database.execute("UPDATE journal SET body = x'00' WHERE position = ?", (lost,))
     database.commit()
     database.close()

@@ -8,9 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 RUST = sorted((ROOT / "rust/actor/src/stores").rglob("*.rs"))
-# Who hands commands on, and who tells of all refs of a scope, are no store.
-NO_STORES = {"_dispatch.py", "scope_history.py"}
-PYTHON = sorted(path for path in (ROOT / "python/treering/stores").glob("*.py") if path.name not in NO_STORES)
+# Who hands commands on is no store.
+PYTHON = sorted(path for path in (ROOT / "python/treering/stores").glob("*.py") if path.name != "_dispatch.py")
 
 # What logs, refs and commits are made of.
 RUST_WORDS = re.compile(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import inspect
 import itertools
 import threading
 from pathlib import Path
@@ -38,7 +39,11 @@ def test_every_store_is_there(store: Store) -> None:
     scoped.connectors.save([])
     scoped.roles.save_draft(None)
     scoped.files.put("f", b"x")
-    for name in (name for name, member in vars(type(scoped)).items() if isinstance(member, property)):
+    names = [
+        name for name, member in inspect.getmembers(type(scoped)) if isinstance(member, property) and name[0] != "_"
+    ]
+    assert len(names) == 11
+    for name in names:
         assert type(getattr(scoped, name)) is type(getattr(scope, name))
     assert scoped.llm_preferences.get() == scope.llm_preferences.get()
     assert (scope.memory.get().version, scope.agents.list().version, scope.chats.index().version) == (1, 1, 1)

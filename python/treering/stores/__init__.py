@@ -20,7 +20,6 @@ from treering.stores.participants import ParticipantsStore
 from treering.stores.reading import FileReader
 from treering.stores.receipt import Receipt
 from treering.stores.roles import RolesStore
-from treering.stores.scope_history import ScopeEvent
 from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.stored import StoredState
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
@@ -46,7 +45,6 @@ __all__ = [
     "Receipt",
     "ReceiptDraft",
     "RolesStore",
-    "ScopeEvent",
     "ScopeResolver",
     "ScriptsStore",
     "StoredState",

@@ -1,6 +1,8 @@
-"""What the catalogs of connectors and roles share: what of which kind is in which file, and how it is read and written.
+"""What the catalogs of connectors and roles share: what of which kind is in which file, how it is read and written, and
+the verbs that are the same for both.
 
-The stores' own files say what their verbs are called; a draft's mirror is in `mirror.py`, JSON in `catalog_json.py`.
+What tells one from the other stands in the stores' own files; a draft's mirror is in `mirror.py`, JSON in
+`catalog_json.py`.
 """
 
 from __future__ import annotations
@@ -9,19 +11,22 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from treering._calls import Look, Op
+from treering._calls import Feed, Look, Op, feed, read, verb
 from treering._core import StoresCore, VerbCore, catalog_delete_draft, catalog_read, catalog_save, catalog_save_draft
 from treering._session import Home
 from treering.errors import Invalid, NotFound, ReadOnly, Unavailable
 from treering.messages import Connector, Role
-from treering.stores._dispatch import DISPATCHER
+from treering.stores._dispatch import DISPATCHER, ActorStore
 from treering.stores.catalog_json import FILE_BYTES_MAX, NAMED_MAX, Unknown, items_of
 from treering.stores.listing import Catalog
 from treering.stores.mirror import attempt, forgotten, mirrored, warned
 from treering.stores.receipt import Receipt
 from treering.workspace import LocalWorkspace, read_some
+
+Item = TypeVar("Item")
+Draft = TypeVar("Draft")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +141,82 @@ def _bytes(path: Path, plural: str) -> bytes:
 
 CONNECTORS: Final = CatalogKind("connector-catalog", Connector, "connectors", "name")
 ROLES: Final = CatalogKind("role-catalog", Role, "roles", "id")
+
+
+class CatalogStore(ActorStore, Generic[Item, Draft]):
+    """A catalog that is saved as a whole, and a draft of one of its items beside it. `.version` is that of both."""
+
+    __slots__ = ()
+
+    _catalog: ClassVar[CatalogKind]
+
+    @read
+    def get(self) -> Catalog[Item, Draft]:
+        """Returns the items as they were saved, with their `version`, whether they ever were (`exists`), and the
+        `draft`. O(items)."""
+        return self._catalog.read(self._core)
+
+    @read
+    def at(self, version: int) -> Catalog[Item, Draft]:
+        """Returns the same as it was at a version; 0 is before anything was written.
+
+        Errors:
+            NotFound (`not-found`): there is no such version yet.
+            HistoryTrimmed (`history-trimmed`): it is not kept any more.
+        """
+        return self._catalog.read(self._core, version)
+
+    @feed
+    def states(self, after: int | None = None) -> Feed[Catalog[Item, Draft]]:
+        """Returns the catalog and its draft as they are, then after each commit that changed them, of any process, in
+        order and none left out; no end. After version `after`, if that is given: without the first.
+
+        What one commit did is seen whole. What is not kept any more is left out: a deletion and a trim are seen, not
+        what they cut off. It ends when the store is closed.
+
+        Errors:
+            NotFound (`not-found`): there is no version `after` yet.
+        """
+        return self._states(after, lambda found: Catalog(*found))
+
+    @read
+    def draft(self) -> Draft | None:
+        """Returns the draft, with the `version`; None if there is none. Its `item` may be None, too."""
+        draft: Draft | None = self._catalog.read(self._core).draft
+        return draft
+
+    @verb
+    def save_draft(
+        self, item: Item | None, *, expected_version: int | None = None, command_id: str | None = None
+    ) -> Op[Receipt[Draft]]:
+        """Returns the receipt with the draft, which may be unfinished: it is normalised, and refused for its size and
+        for secrets in clear alone. None is kept too, with its time. Always a change.
+
+        Where the scope has a workspace the draft is mirrored to `connectors_draft.json` or `roles_draft.json` there,
+        after the commit; if that fails, `warnings` of the receipt says why.
+
+        Errors:
+            InvalidCommand (`invalid-command`): a secret in clear; the error never shows it.
+            LimitExceeded (`limit-exceeded`): over 64 KiB.
+        """
+        home = self._scope.resolve()
+        verb = self._catalog.saving_draft(home.stores, item)
+        return (yield from self._catalog.on_draft(home, verb, expected_version, command_id))
+
+    @verb
+    def delete_draft(self, *, expected_version: int | None = None, command_id: str | None = None) -> Op[Receipt[None]]:
+        """Returns the receipt; there is no draft, and no mirror of it. Unchanged if there was none."""
+        home = self._scope.resolve()
+        verb = self._catalog.deleting_draft(home.stores)
+        return (yield from self._catalog.on_draft(home, verb, expected_version, command_id))
+
+    @read
+    def mirror(self) -> None:
+        """Brings the draft's mirror in the workspace to what the draft is, as every verb on it does after its commit:
+        for an application that was killed in between.
+
+        Errors:
+            Invalid (`invalid`): the scope has no workspace, see `Scope.with_workspace`.
+            Unavailable (`unavailable`): the mirror can't be written, or is of another scope.
+        """
+        self._catalog.mirroring(self._scope.resolve())

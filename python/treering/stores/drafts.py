@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from treering._core import StoresCore, VerbCore, files_begin, files_delete, files_put
 from treering.messages import (
@@ -22,7 +22,7 @@ from treering.messages import (
     UserConfigUpdated,
     Workflow,
 )
-from treering.stores.catalogs import CONNECTORS, ROLES, CatalogKind
+from treering.stores.catalogs import CONNECTORS, ROLES, CatalogKind, Draft, Item
 from treering.stores.receipt import Receipt
 
 T_co = TypeVar("T_co", covariant=True)
@@ -252,50 +252,42 @@ class ScriptsDraft(StoreDraft):
         return self._draft(self._core.scripts_upload(id, source), expected_version)
 
 
-class CatalogDraft(StoreDraft):
+class CatalogDraft(StoreDraft, Generic[Item, Draft]):
     """What the two catalogs share."""
 
     __slots__ = ()
 
-    def _on_draft(self, kind: CatalogKind, verb: VerbCore, expected_version: int | None) -> ReceiptDraft[Any]:
+    _catalog: ClassVar[CatalogKind]
+
+    def save(self, items: Iterable[Item], *, expected_version: int | None = None) -> ReceiptDraft[None]:
+        """Returns the draft of `save` of the store."""
+        return self._draft(self._catalog.saving(self._core, items), expected_version)
+
+    def save_draft(self, item: Item | None, *, expected_version: int | None = None) -> ReceiptDraft[Draft]:
+        """Returns the draft of `save_draft` of the store."""
+        return self._on_draft(self._catalog.saving_draft(self._core, item), expected_version)
+
+    def delete_draft(self, *, expected_version: int | None = None) -> ReceiptDraft[None]:
+        """Returns the draft of `delete_draft` of the store."""
+        return self._on_draft(self._catalog.deleting_draft(self._core), expected_version)
+
+    def _on_draft(self, verb: VerbCore, expected_version: int | None) -> ReceiptDraft[Any]:
         index = self._commit._verb(verb, expected_version)
-        self._commit._mirror(index, kind)
+        self._commit._mirror(index, self._catalog)
         return ReceiptDraft(self._commit, index)
 
 
-class ConnectorsDraft(CatalogDraft):
-    """`c.connectors`."""
+class ConnectorsDraft(CatalogDraft[Connector, ConnectorDraft]):
+    """`c.connectors`: drafts of `ConnectorsStore`."""
 
     __slots__ = ()
 
-    def save(self, items: Iterable[Connector], *, expected_version: int | None = None) -> ReceiptDraft[None]:
-        """Returns the draft of `ConnectorsStore.save`."""
-        return self._draft(CONNECTORS.saving(self._core, items), expected_version)
-
-    def save_draft(
-        self, item: Connector | None, *, expected_version: int | None = None
-    ) -> ReceiptDraft[ConnectorDraft]:
-        """Returns the draft of `ConnectorsStore.save_draft`."""
-        return self._on_draft(CONNECTORS, CONNECTORS.saving_draft(self._core, item), expected_version)
-
-    def delete_draft(self, *, expected_version: int | None = None) -> ReceiptDraft[None]:
-        """Returns the draft of `ConnectorsStore.delete_draft`."""
-        return self._on_draft(CONNECTORS, CONNECTORS.deleting_draft(self._core), expected_version)
+    _catalog = CONNECTORS
 
 
-class RolesDraft(CatalogDraft):
-    """`c.roles`."""
+class RolesDraft(CatalogDraft[Role, RoleDraft]):
+    """`c.roles`: drafts of `RolesStore`."""
 
     __slots__ = ()
 
-    def save(self, items: Iterable[Role], *, expected_version: int | None = None) -> ReceiptDraft[None]:
-        """Returns the draft of `RolesStore.save`."""
-        return self._draft(ROLES.saving(self._core, items), expected_version)
-
-    def save_draft(self, item: Role | None, *, expected_version: int | None = None) -> ReceiptDraft[RoleDraft]:
-        """Returns the draft of `RolesStore.save_draft`."""
-        return self._on_draft(ROLES, ROLES.saving_draft(self._core, item), expected_version)
-
-    def delete_draft(self, *, expected_version: int | None = None) -> ReceiptDraft[None]:
-        """Returns the draft of `RolesStore.delete_draft`."""
-        return self._on_draft(ROLES, ROLES.deleting_draft(self._core), expected_version)
+    _catalog = ROLES

@@ -15,7 +15,8 @@ use treering_store::Uploaded;
 use crate::convert::{ByteString, Count, Text, bytes_object};
 use crate::error::{CoreError, Result};
 use crate::messages::PyMessage;
-use crate::stores::{StoresCore, steadily};
+use crate::reading::steadily;
+use crate::stores::StoresCore;
 use crate::values::{found, no_value};
 use crate::verb::VerbCore;
 

@@ -1,9 +1,10 @@
-//! What the verbs about the journal's retention take and give.
+//! What the verbs about the journal take and give.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use treering_store::{Cursor, ExpireBefore, JournalExtent};
+use treering_store::{Cursor, ExpireBefore, Head, JournalEntry, JournalExtent};
 
+use crate::cid::PyCid;
 use crate::convert::Text;
 use crate::error::Result;
 
@@ -42,5 +43,30 @@ pub fn extent_object<'py>(py: Python<'py>, extent: &JournalExtent) -> PyResult<B
     object.set_item("start", extent.start.head.cursor().to_string())?;
     object.set_item("start_at_ms", extent.start.at_ms)?;
     object.set_item("sealed", sealed)?;
+    Ok(object)
+}
+
+pub fn entry_object<'py>(py: Python<'py>, entry: &JournalEntry) -> PyResult<Bound<'py, PyDict>> {
+    let moves = PyList::empty(py);
+    for change in &entry.moves {
+        let object = PyDict::new(py);
+        object.set_item("scope", change.name.scope())?;
+        object.set_item("kind", change.name.kind())?;
+        object.set_item("name", change.name.parts())?;
+        object.set_item("version", change.version)?;
+        object.set_item("target", change.target.map(PyCid::ours))?;
+        moves.append(object)?;
+    }
+    let place = Head {
+        position: entry.position,
+        chain: entry.chain,
+    };
+    let object = PyDict::new(py);
+    object.set_item("position", entry.position)?;
+    object.set_item("at_ms", entry.at_ms)?;
+    object.set_item("moves", moves)?;
+    object.set_item("blank", entry.blank)?;
+    object.set_item("erased", entry.erased)?;
+    object.set_item("cursor", place.cursor().to_string())?;
     Ok(object)
 }

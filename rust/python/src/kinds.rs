@@ -2,13 +2,17 @@
 //!
 //! Promises: every kind of this version is named here once. Never: a kind that it does not know is guessed.
 
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
 use treering_actor::stores::{Keep, Stores};
 use treering_actor::{Address, Kind, Place};
 use treering_block::Cid;
 use treering_block::node::EventNode;
 
+use crate::cid::PyCid;
 use crate::convert::Text;
 use crate::error::Result;
+use crate::messages::object_by_name;
 use crate::values::no_value;
 use crate::verb::VerbCore;
 
@@ -53,6 +57,19 @@ pub fn place<K: Kind>(stores: &Stores, kind: &str, parts: &[Text]) -> Result<Pla
     Ok(stores.reader().now::<K>(&address)?.place.clone())
 }
 
+/// The same as a dict: `version`, `at_ms`, `deleted_at_ms`, `oldest`, `snapshot`, `schema`, `head`.
+pub fn place_object<'py>(py: Python<'py>, place: &Place) -> Result<Bound<'py, PyDict>> {
+    let object = PyDict::new(py);
+    object.set_item("version", place.version)?;
+    object.set_item("at_ms", place.at_ms)?;
+    object.set_item("deleted_at_ms", place.deleted_at_ms)?;
+    object.set_item("oldest", place.base)?;
+    object.set_item("snapshot", place.snapshot)?;
+    object.set_item("schema", place.schema)?;
+    object.set_item("head", place.head().map(PyCid::ours))?;
+    Ok(object)
+}
+
 /// Events with the nodes that hold them.
 pub type Events = Vec<(Cid, EventNode)>;
 
@@ -66,6 +83,30 @@ pub fn events<K: Kind>(
 ) -> Result<Events> {
     let address = address(stores, kind, parts)?;
     Ok(stores.reader().events::<K>(&address, first, last)?)
+}
+
+/// The same as dicts, each with its message.
+pub fn events_list<'py>(py: Python<'py>, events: &Events) -> Result<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for (cid, event) in events {
+        let typed = &event.typed;
+        let object = PyDict::new(py);
+        object.set_item("version", event.version)?;
+        object.set_item("at_ms", event.at_ms)?;
+        object.set_item("type", &typed.type_name)?;
+        object.set_item("schema", typed.schema)?;
+        object.set_item("event_id", &event.event_id)?;
+        object.set_item("command_id", &event.command_id)?;
+        object.set_item("causation_id", &event.causation_id)?;
+        object.set_item("principal", &event.principal)?;
+        object.set_item("cid", PyCid::ours(*cid))?;
+        object.set_item(
+            "message",
+            object_by_name(py, &typed.type_name, &typed.message, &typed.links)?,
+        )?;
+        list.append(object)?;
+    }
+    Ok(list)
 }
 
 /// How many events it has, all checked.

@@ -7,7 +7,9 @@
 use pyo3::prelude::*;
 
 mod actors;
+mod backups;
 mod batch;
+mod blocks;
 mod buckets;
 mod car;
 mod catalogs;
@@ -21,6 +23,7 @@ mod encode;
 mod erasing;
 mod error;
 mod files;
+mod gate;
 mod head;
 mod journal;
 mod keys;
@@ -30,12 +33,15 @@ mod notifier;
 mod own;
 mod pending;
 mod projection;
+mod reading;
 mod refs;
+mod reports;
 mod scopes;
 mod states;
 mod step;
 mod store;
 mod stores;
+mod taking;
 mod testing;
 mod thread;
 mod threads;
@@ -50,6 +56,8 @@ mod work;
 mod _core {
     #[pymodule_export]
     use crate::actors::{actor_kinds, list_actors};
+    #[pymodule_export]
+    use crate::backups::{fetch_backup, restore};
     #[pymodule_export]
     use crate::batch::BatchCore;
     #[pymodule_export]
@@ -94,7 +102,7 @@ mod _core {
     #[pymodule_export]
     use crate::step::StepCore;
     #[pymodule_export]
-    use crate::store::{Core, fetch_backup, restore};
+    use crate::store::Core;
     #[pymodule_export]
     use crate::stores::StoresCore;
     #[pymodule_export]

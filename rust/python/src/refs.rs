@@ -13,7 +13,8 @@ use crate::cid::PyCid;
 use crate::convert::Text;
 use crate::error::Result;
 use crate::head::check_name;
-use crate::store::{Core, report_object};
+use crate::reports::report_object;
+use crate::store::Core;
 
 /// (name, version, target, what is wrong with the row): version and target are None where it is broken.
 type RefRow = (String, Option<u64>, Option<PyCid>, Option<String>);

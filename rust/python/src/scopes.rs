@@ -15,7 +15,8 @@ use treering_thread::verify_threads_of;
 
 use crate::convert::{Signed, Text};
 use crate::error::Result;
-use crate::store::{Core, report_object};
+use crate::reports::report_object;
+use crate::store::Core;
 use crate::stores::StoresCore;
 use crate::work::{Answer, PyWork};
 

@@ -2,15 +2,24 @@
 //!
 //! Promises: each state once, in order; looking for the next runs without the GIL. Never: it waits.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use treering_actor::stores::Stores;
+use treering_actor::stores::agents::AgentsKind;
+use treering_actor::stores::chats::{ChatIndexKind, ChatKind};
+use treering_actor::stores::connectors::ConnectorsKind;
+use treering_actor::stores::files::FilesKind;
+use treering_actor::stores::memory::MemoryKind;
+use treering_actor::stores::participants::ParticipantsKind;
+use treering_actor::stores::roles::RolesKind;
+use treering_actor::stores::sources::{ScriptsKind, WorkflowsKind};
+use treering_actor::stores::user_config::{Defaults, UserConfigKind};
 use treering_actor::{Address, Following, Kind};
 
-use crate::error::Result;
-use crate::stores::steadily;
-use crate::views::{Found, View};
+use crate::error::{CoreError, Result};
+use crate::reading::steadily;
+use crate::views::{self, Found, View};
 
 trait Follow: Send {
     /// What the next commit left, with its version; None if there is none yet.
@@ -50,6 +59,36 @@ impl StatesCore {
         view: View<K>,
     ) -> Result<Self> {
         Self::of_address(py, stores, stores.address::<K>(parts)?, after, view)
+    }
+
+    /// The same, of the kind of that name; `NotFound` for another.
+    pub fn of_kind(
+        py: Python<'_>,
+        stores: &Stores,
+        defaults: &Arc<Defaults>,
+        kind: &str,
+        parts: &[&str],
+        after: Option<u64>,
+    ) -> Result<Self> {
+        match kind {
+            UserConfigKind::NAME => Self::of(py, stores, parts, after, views::config(defaults)),
+            MemoryKind::NAME => Self::of(py, stores, parts, after, views::memory()),
+            AgentsKind::NAME => Self::of(py, stores, parts, after, views::agents()),
+            ParticipantsKind::NAME => Self::of(py, stores, parts, after, views::rooms()),
+            ChatKind::NAME => Self::of(py, stores, parts, after, views::chat()),
+            ChatIndexKind::NAME => Self::of(py, stores, parts, after, views::chat_index()),
+            FilesKind::NAME => Self::of(py, stores, parts, after, views::files()),
+            WorkflowsKind::NAME => Self::of(py, stores, parts, after, views::workflows()),
+            ScriptsKind::NAME => Self::of(py, stores, parts, after, views::scripts()),
+            ConnectorsKind::NAME => {
+                Self::of(py, stores, parts, after, views::catalog::<ConnectorsKind>())
+            }
+            RolesKind::NAME => Self::of(py, stores, parts, after, views::catalog::<RolesKind>()),
+            other => Err(CoreError::NotFound {
+                what: "kind of actor",
+                which: other.to_owned(),
+            }),
+        }
     }
 
     /// The same, of an actor by its address.

@@ -4,43 +4,37 @@
 //! own; what is refused here, the store refuses.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::{PyDict, PyList};
 use treering_actor::Dispatcher;
 use treering_actor::stores::Stores;
 use treering_actor::stores::user_config::Defaults;
-use treering_block::{Block, BlockError, Cid, CidPrefix, Codec, Reader};
+use treering_block::{Block, BlockError, Cid};
 use treering_store::{
-    BackupOptions, Commit, CopyOptions, Counters, Cursor, EmbeddedStore, Head, JournalEntry,
-    MemoryStore, OpenOptions, Store, StoreError, StoreStats, VerifyReport, Version, copy,
-    restore_erased,
+    BackupOptions, Commit, CopyOptions, Cursor, EmbeddedStore, Head, MemoryStore, OpenOptions,
+    Store, StoreError, Version, copy,
 };
-use treering_thread::content::{read_content_node, read_payload};
-use treering_thread::{Content, Threads, verify_threads};
+use treering_thread::{Threads, verify_threads};
 
+use crate::blocks::{cid_list, content_object, node_value, resolved};
 use crate::buckets;
 use crate::cid::PyCid;
 use crate::collect::{self, collect, interruptible};
 use crate::collection::{MapCore, VectorCore, node};
-use crate::convert::{
-    ByteString, Count, DurabilityName, OurCid, Text, bytes_object, our_cids, value_object,
-};
-use crate::decode::{DecodeError, decode};
-use crate::erasing::erased;
+use crate::convert::{ByteString, Count, DurabilityName, OurCid, Text, bytes_object, our_cids};
 use crate::error::{CoreError, Result};
+use crate::gate::Gate;
 use crate::head;
-use crate::journal::{Before, extent_object};
+use crate::journal::{Before, entry_object, extent_object};
 use crate::pending::PyPending;
+use crate::reports::{counters_object, report_object, stats_object};
 use crate::stores::{Settings, StoresCore};
 use crate::threads::ThreadsCore;
 use crate::watch::PyWatch;
 use crate::work::{Answer, PyWork};
-
-/// CIDs that an ambiguous prefix names.
-const CANDIDATES_MAX: usize = 16;
 
 /// One open store; opening a directory twice in a process gives two handles on one.
 #[pyclass(frozen, name = "Core", module = "treering._core")]
@@ -272,19 +266,7 @@ impl Core {
     /// The value of a node.
     #[pyo3(signature = (cid))]
     fn get_node<'py>(&self, py: Python<'py>, cid: OurCid) -> Result<Bound<'py, PyAny>> {
-        let OurCid(cid) = cid;
-        if cid.codec() != Codec::DagCbor {
-            return Err(CoreError::Invalid {
-                what: "block",
-                value: cid.to_string(),
-                rule: "it holds bytes, not a node; use get",
-            });
-        }
-        let bytes = py.detach(|| self.store.get(&cid))?;
-        decode(py, Reader::new(&bytes)).map_err(|error| match error {
-            DecodeError::Codec(error) => BlockError::Codec(error).stored_in(cid).into(),
-            DecodeError::Python(error) => error.into(),
-        })
+        node_value(py, &self.store, cid.0)
     }
 
     /// Which of them are there, in their order.
@@ -297,52 +279,13 @@ impl Core {
     /// The present block whose CID is this text or alone begins so.
     #[pyo3(signature = (prefix))]
     fn resolve(&self, py: Python<'_>, prefix: Text) -> Result<PyCid> {
-        let text = &*prefix;
-        if let Ok(cid) = text.parse::<Cid>() {
-            let present = py.detach(|| self.store.has_many(&[cid]))?;
-            return match present.first() {
-                Some(true) => Ok(PyCid::ours(cid)),
-                _ => Err(StoreError::BlockNotFound(cid).into()),
-            };
-        }
-        let parsed = CidPrefix::parse(text)?;
-        let candidates = py.detach(|| self.store.prefix(&parsed, CANDIDATES_MAX))?;
-        match candidates.as_slice() {
-            [] => Err(CoreError::NotFound {
-                what: "block whose CID begins with",
-                which: prefix.0,
-            }),
-            [cid] => Ok(PyCid::ours(*cid)),
-            _ => Err(StoreError::Ambiguous {
-                prefix: prefix.0,
-                candidates,
-            }
-            .into()),
-        }
+        resolved(py, &self.store, &prefix)
     }
 
     /// What a content node says: `payload`, `artifacts` (name → CID), `refs`.
     #[pyo3(signature = (cid))]
     fn content<'py>(&self, py: Python<'py>, cid: OurCid) -> Result<Bound<'py, PyDict>> {
-        let (node, said) = py.detach(|| {
-            let node = read_content_node(&*self.store, &cid.0)?;
-            let said = read_payload(&*self.store, &node.payload)?;
-            Ok::<_, treering_thread::ThreadError>((node, said))
-        })?;
-        let payload = match &said {
-            Content::Text(text) => PyString::new(py, text).into_any(),
-            Content::Bytes(bytes) => bytes_object(py, bytes),
-            Content::Value(value) => value_object(py, value)?,
-        };
-        let artifacts = PyDict::new(py);
-        for (name, artifact) in &node.artifacts {
-            artifacts.set_item(name, PyCid::ours(*artifact))?;
-        }
-        let content = PyDict::new(py);
-        content.set_item("payload", payload)?;
-        content.set_item("artifacts", artifacts)?;
-        content.set_item("refs", cid_list(py, &node.refs)?)?;
-        Ok(content)
+        content_object(py, &self.store, &cid.0)
     }
 
     /// (ordinal, CID, size) of the blocks after an ordinal, 0 for the first.
@@ -565,249 +508,4 @@ impl Core {
     fn __repr__(&self) -> String {
         format!("<Core {}>", self.store.location())
     }
-}
-
-/// Makes a store of a backup, in a directory that is absent or empty.
-#[pyfunction]
-#[pyo3(signature = (backup, path, lock_wait_ms, erasures, as_it_is, blobs))]
-pub fn restore(
-    backup: Text,
-    path: Text,
-    lock_wait_ms: Count,
-    erasures: Option<Text>,
-    as_it_is: bool,
-    blobs: Option<Text>,
-) -> Result<PyWork> {
-    let options = OpenOptions {
-        blobs: buckets::given(blobs.as_deref())?,
-        lock_wait: Duration::from_millis(lock_wait_ms.0),
-        connect: Some(treering_objects::open),
-        ..OpenOptions::default()
-    };
-    PyWork::start(move |progress| {
-        let plain = OpenOptions {
-            blobs: None,
-            ..options.clone()
-        };
-        let erased = erased(&backup, &plain, erasures.as_deref(), as_it_is)?;
-        let report = restore_erased(&*backup, &*path, &options, erased.as_ref(), progress)?;
-        Ok(Answer::Backup(report))
-    })
-}
-
-/// Fetches a backup from a bucket into a directory, which is absent or empty.
-#[pyfunction]
-#[pyo3(signature = (url, into))]
-pub fn fetch_backup(url: Text, into: Text) -> Result<PyWork> {
-    let bucket = treering_objects::open(&url)?;
-    PyWork::start(move |progress| {
-        let bytes = treering_store::fetch_backup(&*bucket, &*into, progress)?;
-        Ok(Answer::Fetched(bytes))
-    })
-}
-
-/// Stands before the fsync of a commit, for tests.
-#[derive(Default)]
-struct Gate {
-    is_shut: Mutex<bool>,
-    opened: Condvar,
-}
-
-impl Gate {
-    fn shut(&self) {
-        *self.is_shut.lock().unwrap_or_else(PoisonError::into_inner) = true;
-    }
-
-    fn open(&self) {
-        *self.is_shut.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.opened.notify_all();
-    }
-
-    fn pass(&self) {
-        let is_shut = self.is_shut.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.opened.wait_while(is_shut, |is_shut| *is_shut));
-    }
-}
-
-fn cid_list<'py>(py: Python<'py>, cids: &[Cid]) -> PyResult<Bound<'py, PyList>> {
-    PyList::new(py, cids.iter().copied().map(PyCid::ours))
-}
-
-fn entry_object<'py>(py: Python<'py>, entry: &JournalEntry) -> PyResult<Bound<'py, PyDict>> {
-    let moves = PyList::empty(py);
-    for change in &entry.moves {
-        let object = PyDict::new(py);
-        object.set_item("scope", change.name.scope())?;
-        object.set_item("kind", change.name.kind())?;
-        object.set_item("name", change.name.parts())?;
-        object.set_item("version", change.version)?;
-        object.set_item("target", change.target.map(PyCid::ours))?;
-        moves.append(object)?;
-    }
-    let place = Head {
-        position: entry.position,
-        chain: entry.chain,
-    };
-    let object = PyDict::new(py);
-    object.set_item("position", entry.position)?;
-    object.set_item("at_ms", entry.at_ms)?;
-    object.set_item("moves", moves)?;
-    object.set_item("blank", entry.blank)?;
-    object.set_item("erased", entry.erased)?;
-    object.set_item("cursor", place.cursor().to_string())?;
-    Ok(object)
-}
-
-pub fn report_object<'py>(py: Python<'py>, report: &VerifyReport) -> PyResult<Bound<'py, PyDict>> {
-    let VerifyReport {
-        blocks,
-        bytes,
-        links,
-        refs,
-        commits,
-        blank_commits,
-        erased_commits,
-        receipts,
-        threads,
-        steps,
-        findings,
-    } = report;
-    let finding_objects = PyList::empty(py);
-    for finding in findings {
-        let object = PyDict::new(py);
-        object.set_item("check", head::check_name(finding.check))?;
-        object.set_item("which", &finding.which)?;
-        object.set_item("detail", &finding.detail)?;
-        object.set_item("threads", &finding.threads)?;
-        finding_objects.append(object)?;
-    }
-    let object = PyDict::new(py);
-    for (name, count) in [
-        ("blocks", blocks),
-        ("bytes", bytes),
-        ("links", links),
-        ("refs", refs),
-        ("commits", commits),
-        ("blank_commits", blank_commits),
-        ("erased_commits", erased_commits),
-        ("receipts", receipts),
-        ("threads", threads),
-        ("steps", steps),
-    ] {
-        object.set_item(name, count)?;
-    }
-    object.set_item("findings", finding_objects)?;
-    Ok(object)
-}
-
-fn stats_object<'py>(py: Python<'py>, stats: &StoreStats) -> PyResult<Bound<'py, PyDict>> {
-    let StoreStats {
-        blocks,
-        nodes,
-        block_bytes,
-        links,
-        refs,
-        commits,
-        receipts,
-        holds,
-        dead_blocks,
-        gc_generation,
-        gc_at_ms,
-        gc_kept,
-        gc_deleted,
-        gc_freed_bytes,
-        garbage_blocks,
-        garbage_bytes,
-        garbage_estimate,
-        block_row_bytes,
-        journal_bytes,
-        receipt_bytes,
-        other_bytes,
-        free_bytes,
-        database_bytes,
-        wal_bytes,
-        blob_files,
-        blob_bytes,
-    } = stats;
-    figures(
-        py,
-        &[
-            ("blocks", blocks),
-            ("nodes", nodes),
-            ("block_bytes", block_bytes),
-            ("links", links),
-            ("refs", refs),
-            ("commits", commits),
-            ("receipts", receipts),
-            ("holds", holds),
-            ("dead_blocks", dead_blocks),
-            ("gc_generation", gc_generation),
-            ("gc_at_ms", gc_at_ms),
-            ("gc_kept", gc_kept),
-            ("gc_deleted", gc_deleted),
-            ("gc_freed_bytes", gc_freed_bytes),
-            ("garbage_blocks", garbage_blocks),
-            ("garbage_bytes", garbage_bytes),
-            ("garbage_estimate", garbage_estimate),
-            ("block_row_bytes", block_row_bytes),
-            ("journal_bytes", journal_bytes),
-            ("receipt_bytes", receipt_bytes),
-            ("other_bytes", other_bytes),
-            ("free_bytes", free_bytes),
-            ("database_bytes", database_bytes),
-            ("wal_bytes", wal_bytes),
-            ("blob_files", blob_files),
-            ("blob_bytes", blob_bytes),
-        ],
-    )
-}
-
-fn counters_object<'py>(py: Python<'py>, counters: &Counters) -> PyResult<Bound<'py, PyDict>> {
-    let Counters {
-        blocks_read,
-        blocks_written,
-        block_bytes_written,
-        batches,
-        requests,
-        commit_syncs,
-        header_syncs,
-        checkpoint_syncs,
-        blob_syncs,
-        wal_bytes_written,
-        housekeeping_lock_us_max,
-        automatic_gc_checks,
-        automatic_gc_marks,
-        automatic_gc_collections,
-        automatic_gc_deleted,
-        automatic_gc_freed_bytes,
-    } = counters;
-    figures(
-        py,
-        &[
-            ("blocks_read", blocks_read),
-            ("blocks_written", blocks_written),
-            ("block_bytes_written", block_bytes_written),
-            ("batches", batches),
-            ("requests", requests),
-            ("commit_syncs", commit_syncs),
-            ("header_syncs", header_syncs),
-            ("checkpoint_syncs", checkpoint_syncs),
-            ("blob_syncs", blob_syncs),
-            ("wal_bytes_written", wal_bytes_written),
-            ("housekeeping_lock_us_max", housekeeping_lock_us_max),
-            ("automatic_gc_checks", automatic_gc_checks),
-            ("automatic_gc_marks", automatic_gc_marks),
-            ("automatic_gc_collections", automatic_gc_collections),
-            ("automatic_gc_deleted", automatic_gc_deleted),
-            ("automatic_gc_freed_bytes", automatic_gc_freed_bytes),
-        ],
-    )
-}
-
-fn figures<'py>(py: Python<'py>, figures: &[(&str, &u64)]) -> PyResult<Bound<'py, PyDict>> {
-    let object = PyDict::new(py);
-    for (name, figure) in figures {
-        object.set_item(name, figure)?;
-    }
-    Ok(object)
 }

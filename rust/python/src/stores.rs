@@ -8,8 +8,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use treering_actor::messages::{
-    AgentOperation, Conversation, MemoryEntry, Message, Script, UserConfig, UserConfigUpdated,
-    Workflow,
+    AgentOperation, Conversation, MemoryEntry, Script, UserConfig, UserConfigUpdated, Workflow,
 };
 use treering_actor::stores::agents::{self, AgentsKind};
 use treering_actor::stores::chats::{self, ChatIndexKind, ChatKind};
@@ -20,25 +19,25 @@ use treering_actor::stores::participants::{self, ParticipantsKind};
 use treering_actor::stores::roles::RolesKind;
 use treering_actor::stores::sources::{self, ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{self, Defaults, UserConfigKind};
-use treering_actor::stores::{Keep, Options, Stores, look};
-use treering_actor::{ActorError, Blocks, Envelope, Kind, Loaded};
-use treering_block::Cid;
+use treering_actor::stores::{Options, Stores};
+use treering_actor::{Envelope, Kind, Loaded};
 
 use crate::batch::BatchCore;
-use crate::cid::PyCid;
 use crate::convert::{Count, Signed, Text};
 use crate::error::{CoreError, Result};
 use crate::kinds::{self, by_kind};
-use crate::messages::{PyEnum, PyMessage, object_by_name};
+use crate::messages::{PyEnum, PyMessage};
 use crate::pending::PyPending;
+use crate::reading::steadily;
 use crate::states::StatesCore;
+use crate::taking::{kept, messages_of, needs_no_class, taken};
 use crate::threads::ThreadsCore;
 use crate::values::{
     config_value, conversation_value, entry_value, no_value, participant_value, script_value,
     workflow_value,
 };
 use crate::verb::VerbCore;
-use crate::views::{self, View};
+use crate::views;
 
 /// The stores of one scope.
 #[pyclass(frozen, name = "StoresCore", module = "treering._core")]
@@ -66,8 +65,6 @@ impl Settings {
     }
 }
 
-type Read<K> = (Arc<Loaded<K>>, u64);
-
 impl StoresCore {
     pub fn new(stores: Stores, settings: Settings) -> Self {
         Self { stores, settings }
@@ -75,58 +72,6 @@ impl StoresCore {
 
     pub fn stores(&self) -> &Stores {
         &self.stores
-    }
-
-    /// The actor as it is, or as it was at a version, and which that is.
-    fn loaded<K: Kind>(&self, parts: &[&str], version: Option<Count>) -> Result<Read<K>> {
-        let address = self.stores.address::<K>(parts)?;
-        let reader = self.stores.reader();
-        let loaded = match version {
-            None => reader.now::<K>(&address)?,
-            Some(Count(version)) => reader.at::<K>(&address, version)?,
-        };
-        let version = loaded.place.version;
-        Ok((loaded, version))
-    }
-
-    /// What a read gives of an actor, as it is or as it was at a version.
-    pub(crate) fn viewed<'py, K: Kind>(
-        &self,
-        py: Python<'py>,
-        parts: &[&str],
-        version: Option<Count>,
-        view: &View<K>,
-    ) -> Result<Bound<'py, PyAny>> {
-        let (found, version) = self.found(py, parts, version, view)?;
-        Ok(found(py, version)?.into_bound(py))
-    }
-
-    /// What is looked up in an actor, and the version that it is of.
-    fn found<K: Kind, T: Send>(
-        &self,
-        py: Python<'_>,
-        parts: &[&str],
-        version: Option<Count>,
-        find: impl Fn(&Arc<Loaded<K>>, &Blocks<'_>) -> treering_actor::Result<T> + Send + Sync,
-    ) -> Result<(T, u64)> {
-        steadily(py, || {
-            let (loaded, version) = self.loaded::<K>(parts, version)?;
-            let store = self.stores.reader();
-            let found = look(&**store.store(), |blocks| find(&loaded, blocks))?;
-            Ok((found, version))
-        })
-    }
-
-    /// One message that may not be there, and the version.
-    fn single<'py, K: Kind, M: PyMessage + Send>(
-        &self,
-        py: Python<'py>,
-        version: Option<Count>,
-        find: impl Fn(&K::State, &Blocks<'_>) -> treering_actor::Result<Option<M>> + Send + Sync,
-    ) -> Result<(Option<Bound<'py, PyAny>>, u64)> {
-        let look = |loaded: &Arc<Loaded<K>>, blocks: &Blocks<'_>| find(&loaded.state, blocks);
-        let (found, version) = self.found(py, &[], version, look)?;
-        Ok((found.map(|one| one.object(py, &[])).transpose()?, version))
     }
 }
 
@@ -511,15 +456,7 @@ impl StoresCore {
         let place = steadily(py, || {
             by_kind!(&*kind, kinds::place(&self.stores, &kind, &parts))
         })?;
-        let object = PyDict::new(py);
-        object.set_item("version", place.version)?;
-        object.set_item("at_ms", place.at_ms)?;
-        object.set_item("deleted_at_ms", place.deleted_at_ms)?;
-        object.set_item("oldest", place.base)?;
-        object.set_item("snapshot", place.snapshot)?;
-        object.set_item("schema", place.schema)?;
-        object.set_item("head", place.head().map(PyCid::ours))?;
-        Ok(object)
+        kinds::place_object(py, &place)
     }
 
     /// What the read of an actor gives, commit by commit: from now on, with what it is now, or after a version.
@@ -532,32 +469,9 @@ impl StoresCore {
         after: Option<Count>,
     ) -> Result<StatesCore> {
         let parts: Vec<&str> = parts.iter().map(|Text(part)| part.as_str()).collect();
-        let (stores, after) = (&self.stores, after.map(|Count(version)| version));
-        match &*kind {
-            UserConfigKind::NAME => {
-                let view = views::config(&self.settings.defaults);
-                StatesCore::of(py, stores, &parts, after, view)
-            }
-            MemoryKind::NAME => StatesCore::of(py, stores, &parts, after, views::memory()),
-            AgentsKind::NAME => StatesCore::of(py, stores, &parts, after, views::agents()),
-            ParticipantsKind::NAME => StatesCore::of(py, stores, &parts, after, views::rooms()),
-            ChatKind::NAME => StatesCore::of(py, stores, &parts, after, views::chat()),
-            ChatIndexKind::NAME => StatesCore::of(py, stores, &parts, after, views::chat_index()),
-            FilesKind::NAME => StatesCore::of(py, stores, &parts, after, views::files()),
-            WorkflowsKind::NAME => StatesCore::of(py, stores, &parts, after, views::workflows()),
-            ScriptsKind::NAME => StatesCore::of(py, stores, &parts, after, views::scripts()),
-            ConnectorsKind::NAME => {
-                let view = views::catalog::<ConnectorsKind>();
-                StatesCore::of(py, stores, &parts, after, view)
-            }
-            RolesKind::NAME => {
-                StatesCore::of(py, stores, &parts, after, views::catalog::<RolesKind>())
-            }
-            other => Err(CoreError::NotFound {
-                what: "kind of actor",
-                which: other.to_owned(),
-            }),
-        }
+        let after = after.map(|Count(version)| version);
+        let defaults = &self.settings.defaults;
+        StatesCore::of_kind(py, &self.stores, defaults, &kind, &parts, after)
     }
 
     /// The same of what of the configuration is about language models.
@@ -597,26 +511,7 @@ impl StoresCore {
                 kinds::events(&self.stores, &kind, &parts, first.0, last)
             )
         })?;
-        let list = PyList::empty(py);
-        for (cid, event) in events {
-            let typed = &event.typed;
-            let object = PyDict::new(py);
-            object.set_item("version", event.version)?;
-            object.set_item("at_ms", event.at_ms)?;
-            object.set_item("type", &typed.type_name)?;
-            object.set_item("schema", typed.schema)?;
-            object.set_item("event_id", &event.event_id)?;
-            object.set_item("command_id", &event.command_id)?;
-            object.set_item("causation_id", &event.causation_id)?;
-            object.set_item("principal", &event.principal)?;
-            object.set_item("cid", PyCid::ours(cid))?;
-            object.set_item(
-                "message",
-                object_by_name(py, &typed.type_name, &typed.message, &typed.links)?,
-            )?;
-            list.append(object)?;
-        }
-        Ok(list)
+        kinds::events_list(py, &events)
     }
 
     /// Reads an actor's whole log and checks it: how many events it has.
@@ -670,65 +565,4 @@ impl StoresCore {
             )
         })
     }
-}
-
-/// Refuses a user's own kind of actor, whose states only its class can fold.
-fn needs_no_class(kind: &str) -> Result<()> {
-    if !treering_actor::own::is_own(kind) {
-        return Ok(());
-    }
-    Err(CoreError::Invalid {
-        what: "kind of actor",
-        value: kind.to_owned(),
-        rule: "its states are folded by its class alone: ask scope.own(…) for this",
-    })
-}
-
-/// What is kept of an actor's history: exactly one says it.
-pub(crate) fn kept(
-    before: Option<Count>,
-    since_ms: Option<Signed>,
-    last: Option<Count>,
-) -> Result<Keep> {
-    match (before, since_ms, last) {
-        (Some(Count(version)), None, None) => Ok(Keep::From(version)),
-        (None, Some(Signed(at_ms)), None) => Ok(Keep::Since(at_ms)),
-        (None, None, Some(Count(count))) => Ok(Keep::Last(count)),
-        _ => Err(CoreError::Invalid {
-            what: "trim",
-            value: "what is kept".to_owned(),
-            rule: "say what is kept: before= or keep=, one of them",
-        }),
-    }
-}
-
-/// A read of a few refs and blocks, without the GIL.
-pub(crate) fn steadily<T: Send>(py: Python<'_>, read: impl Fn() -> Result<T> + Send) -> Result<T> {
-    py.detach(move || {
-        treering_actor::steadily(read, |error| match error {
-            CoreError::Actor(error) => Some(error),
-            _ => None,
-        })
-    })
-}
-
-/// What a command brings, as a message: a value that its field can not hold breaks a rule of the command.
-pub(crate) fn taken<M>(message: Result<M>) -> Result<M> {
-    message.map_err(|error| match error {
-        CoreError::Invalid { what, value, rule } => {
-            let field = what.rsplit('.').next().unwrap_or(what);
-            ActorError::invalid(field, &value, rule).into()
-        }
-        other => other,
-    })
-}
-
-/// Messages, each with what it links to.
-fn messages_of(objects: &[Bound<'_, PyAny>]) -> Result<Vec<(Message, Vec<Cid>)>> {
-    let read = |object| {
-        let mut links = Vec::new();
-        let message = taken(Message::from_object(object, "messages", &mut links))?;
-        Ok((message, links))
-    };
-    objects.iter().map(read).collect()
 }

@@ -34,6 +34,7 @@ pub mod process;
 pub mod progress;
 pub mod quarantine;
 pub mod reachable;
+mod read_only;
 pub mod repair;
 pub mod retention;
 pub mod scope;

@@ -29,6 +29,18 @@ fn store(path: &Path) -> EmbeddedStore {
     EmbeddedStore::open(path, &OpenOptions::default()).unwrap()
 }
 
+/// A store whose clock stands until it is advanced.
+fn clocked() -> (tempfile::TempDir, Clock, EmbeddedStore) {
+    let home = directory();
+    let clock = Clock::manual(Clock::system().now_ms());
+    let options = OpenOptions {
+        clock: clock.clone(),
+        ..OpenOptions::default()
+    };
+    let store = EmbeddedStore::open(home.path().join("store"), &options).unwrap();
+    (home, clock, store)
+}
+
 fn back_up(
     store: &EmbeddedStore,
     bucket: &SimulatedBucket,
@@ -48,6 +60,13 @@ fn restored(bucket: &SimulatedBucket, home: &Path) -> Result<EmbeddedStore> {
     Ok(store(&to))
 }
 
+/// Lets a ref's block be collected.
+fn give_up(store: &EmbeddedStore, name: &str, clock: &Clock) {
+    store.submit(drop_ref(name)).wait().unwrap();
+    clock.advance(DAY_MS + 60_000);
+    store.gc(&GcOptions::default()).unwrap();
+}
+
 fn holds(store: &EmbeddedStore, content: &[u8]) -> bool {
     store
         .get(&Cid::of_raw(content))
@@ -60,13 +79,7 @@ fn names(bucket: &SimulatedBucket) -> Vec<String> {
 
 #[test]
 fn what_is_new_is_sent_and_all_of_it_comes_back() {
-    let home = directory();
-    let clock = Clock::manual(Clock::system().now_ms());
-    let options = OpenOptions {
-        clock: clock.clone(),
-        ..OpenOptions::default()
-    };
-    let source = EmbeddedStore::open(home.path().join("store"), &options).unwrap();
+    let (home, clock, source) = clocked();
     let (large, second) = (bytes(1, LARGE), bytes(2, MIB));
     send(&source, "large", &large).unwrap();
     source.submit(put("small", bytes(3, 100))).wait().unwrap();
@@ -106,9 +119,7 @@ fn what_is_new_is_sent_and_all_of_it_comes_back() {
     assert!(before == bucket.contents());
 
     // What the store gave up goes from the bucket, too.
-    source.submit(drop_ref("large")).wait().unwrap();
-    clock.advance(DAY_MS + 60_000);
-    source.gc(&GcOptions::default()).unwrap();
+    give_up(&source, "large", &clock);
     back_up(&source, &bucket, &home.path().join("another")).unwrap();
     let stored: usize = bucket
         .contents()
@@ -344,22 +355,14 @@ fn who_finds_that_a_newer_one_took_its_place_is_told() {
 
 #[test]
 fn a_slow_removal_meets_nothing_that_came_later() {
-    let home = directory();
-    let clock = Clock::manual(Clock::system().now_ms());
-    let options = OpenOptions {
-        clock: clock.clone(),
-        ..OpenOptions::default()
-    };
-    let source = EmbeddedStore::open(home.path().join("store"), &options).unwrap();
+    let (home, clock, source) = clocked();
     let source = Arc::new(source);
     let content = bytes(1, MIB);
     send(&*source, "a", &content).unwrap();
     let bucket = SimulatedBucket::new(URL);
     let staging = home.path().join("staging");
     back_up(&source, &bucket, &staging).unwrap();
-    source.submit(drop_ref("a")).wait().unwrap();
-    clock.advance(DAY_MS + 60_000);
-    source.gc(&GcOptions::default()).unwrap();
+    give_up(&source, "a", &clock);
     // The bytes come back, and are in a later backup, before the removal of the former ones goes on.
     let once = Mutex::new(true);
     let (other, path, again) = (

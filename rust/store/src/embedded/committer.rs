@@ -7,6 +7,9 @@
 //! Promises: what is answered as done is committed; what is answered as timed out or refused is not.
 //! Never: user code, or waiting for anybody, inside the transaction.
 
+mod answer;
+mod checkpointing;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,17 +18,17 @@ use std::time::{Duration, Instant};
 
 use treering_block::Cid;
 
+use self::answer::Answer;
 use super::connections::{Known, MOVED, Writer};
 use super::core::Shared;
 use super::fork::{self, Inside};
 use super::lock::WriteLock;
-use super::queue::{OwedTicket, Queue, Reply, Request, Work};
-use super::reserve::EARLY_LOG_BYTES;
+use super::queue::{Queue, Request, Work};
 use super::session::Session;
 use super::staging::StagedFile;
 use super::tally::Phase;
 use super::transaction::Transaction;
-use crate::commit::{Commit, Committed, Durability};
+use crate::commit::{Commit, Durability};
 use crate::error::{Result, StoreError};
 use crate::lease::{self, Identity, Lease};
 use crate::ledger::{self, Ledger};
@@ -33,17 +36,6 @@ use crate::name::RefName;
 use crate::process::is_alive;
 use crate::ticket::Helper;
 use crate::upload::{Content, Uploaded};
-
-/// A relaxed batch may make the log this many times longer before it is checkpointed: a bulk load wants
-/// throughput, and nobody waits for its fsync.
-const RELAXED_LOG_FACTOR: u64 = 4;
-/// While readers keep the log from starting anew, the next checkpoint is tried after this much more of it, or
-/// after a quarter more.
-const CHECKPOINT_RETRY_BYTES: u64 = 8 << 20;
-/// Then, or when the log is twice as long as it should be, it waits so long for those who read from the log, and
-/// whoever wants to write waits with it; who comes to read meanwhile reads from the database. Readers without a
-/// pause make the log grow without end otherwise.
-const READERS_WAIT: Duration = Duration::from_millis(50);
 
 pub(super) struct Committer {
     pub(super) shared: Arc<Shared>,
@@ -67,33 +59,6 @@ pub(super) struct Committer {
     took_us: AtomicU64,
     /// Other processes know that a sync of the log failed here.
     doubt_told: AtomicBool,
-}
-
-/// A request's answer, kept until the transaction has ended.
-enum Answer {
-    Commit(OwedTicket, Result<Committed>),
-    Acquire(Reply<Lease>, Result<Lease>),
-    /// Of a lease given back, or housekeeping.
-    Done(Reply<()>, Result<()>),
-}
-
-impl Answer {
-    fn give(self) {
-        match self {
-            Self::Commit(ticket, answer) => ticket.0.answer(answer),
-            Self::Acquire(reply, answer) => reply.answer(answer),
-            Self::Done(reply, answer) => reply.answer(answer),
-        }
-    }
-
-    /// The transaction failed: whatever was judged in it does not count.
-    fn failed(self, error: &StoreError) -> Self {
-        match self {
-            Self::Commit(ticket, _) => Self::Commit(ticket, Err(error.clone())),
-            Self::Acquire(reply, _) => Self::Acquire(reply, Err(error.clone())),
-            Self::Done(reply, _) => Self::Done(reply, Err(error.clone())),
-        }
-    }
 }
 
 /// What a committed batch came to.
@@ -171,17 +136,17 @@ impl Committer {
         let inside = fork::enter();
         let ended = match self.shared.poisoned() {
             Some(why) => {
-                answers.extend(batch.into_iter().map(unjudged));
+                answers.extend(batch.into_iter().map(Answer::unjudged));
                 Err(StoreError::Poisoned { why })
             }
             None if self.lock.is_elsewhere() => {
                 let why = MOVED;
                 self.shared.poison(why);
-                answers.extend(batch.into_iter().map(unjudged));
+                answers.extend(batch.into_iter().map(Answer::unjudged));
                 Err(StoreError::Poisoned { why: why.into() })
             }
             None if !deletes && self.shared.reserve.is_owed() => {
-                answers.extend(batch.into_iter().map(unjudged));
+                answers.extend(batch.into_iter().map(Answer::unjudged));
                 Err(StoreError::DiskFull)
             }
             None => match self.shared.mend_log(&self.lock, &inside) {
@@ -190,7 +155,7 @@ impl Committer {
                 }
                 Err(error) => {
                     in_doubt = true;
-                    answers.extend(batch.into_iter().map(unjudged));
+                    answers.extend(batch.into_iter().map(Answer::unjudged));
                     Err(error)
                 }
             },
@@ -260,7 +225,7 @@ impl Committer {
         let writer = match shared.connections.writer(inside, durability) {
             Ok(writer) => writer,
             Err(error) => {
-                answers.extend(batch.into_iter().map(unjudged));
+                answers.extend(batch.into_iter().map(Answer::unjudged));
                 return Err(error);
             }
         };
@@ -378,7 +343,7 @@ impl Committer {
             };
             Ok((done, transaction.into_known()))
         });
-        answers.extend(rest.map(unjudged));
+        answers.extend(rest.map(Answer::unjudged));
         ended
     }
 
@@ -449,101 +414,6 @@ impl Committer {
             token: state.token,
         })
     }
-
-    /// Whether the log is to be moved into the database before the next batch.
-    fn log_is_long(&self, durability: Durability, deletes: bool) -> bool {
-        if self.shared.poisoned().is_some() {
-            // What the log holds on disk is in doubt: the next session moves it, with an fsync of its own.
-            return false;
-        }
-        let log_bytes = self.shared.tally.log_bytes();
-        let normal = self.shared.checkpoint_log_bytes;
-        let due = self.shared.checkpoint_due.swap(false, Relaxed);
-        let low = log_bytes >= EARLY_LOG_BYTES && self.room_is_low(log_bytes);
-        let long = match durability {
-            _ if low => EARLY_LOG_BYTES,
-            Durability::Durable => normal,
-            Durability::Relaxed => normal.saturating_mul(RELAXED_LOG_FACTOR),
-        };
-        let mut last = self.checkpointed_at.load(Relaxed);
-        if log_bytes < last {
-            last = 0;
-            self.checkpointed_at.store(0, Relaxed);
-        }
-        let more = if low {
-            CHECKPOINT_RETRY_BYTES
-        } else {
-            CHECKPOINT_RETRY_BYTES.max(last / 4)
-        };
-        let tried = last > 0 && log_bytes.saturating_sub(last) < more;
-        let is_long = due || (log_bytes >= long && !tried);
-        if is_long {
-            self.cut.store(due || low, Relaxed);
-            self.for_deletion.store(deletes, Relaxed);
-        }
-        is_long
-    }
-
-    /// Asks the system once for each MiB of the log: it is a call of its own in every commit otherwise.
-    fn room_is_low(&self, log_bytes: u64) -> bool {
-        let piece = log_bytes >> 20;
-        self.room_asked_at.swap(piece, Relaxed) != piece && self.shared.reserve.is_low(log_bytes)
-    }
-
-    /// Moves the log into the database as far as readers let it.
-    pub(super) fn checkpoint(&self) {
-        let inside = fork::enter();
-        let log_bytes = self.shared.tally.log_bytes();
-        let reserve = &self.shared.reserve;
-        reserve.allow(self.for_deletion.swap(false, Relaxed));
-        let checkpoint = |mode, wait| {
-            let moved = self.shared.checkpoint(&inside, mode, wait);
-            moved.unwrap_or_else(|error| {
-                tracing::warn!(%error, "checkpoint failed; the log keeps everything");
-                false
-            })
-        };
-        // Where room is wanted the log's own is given back.
-        let cut = self.cut.swap(false, Relaxed);
-        let held_up = self.checkpointed_at.swap(log_bytes, Relaxed) > 0
-            || log_bytes >= self.shared.checkpoint_log_bytes.saturating_mul(2);
-        let mut whole = false;
-        if !cut || held_up {
-            // In nobody's way: little is left to move for what follows, which keeps others from writing.
-            whole = checkpoint("PASSIVE", Duration::ZERO);
-        }
-        if (cut || held_up) && self.shared.poisoned().is_none() {
-            let mode = if cut { "TRUNCATE" } else { "RESTART" };
-            let wait = if held_up {
-                READERS_WAIT
-            } else {
-                Duration::ZERO
-            };
-            whole = checkpoint(mode, wait);
-        }
-        self.tell_of_doubt();
-        reserve.allow(false);
-        if whole {
-            reserve.make_again();
-        }
-    }
-
-    /// Leaves the database without a log if nobody else is in the way, so that it can be opened quickly
-    /// and from read-only disks. The caller has the turn.
-    pub(super) fn leave_clean(&self) {
-        if self.committed.load(Relaxed)
-            && self.shared.poisoned().is_none()
-            && self.lock.try_lock().unwrap_or(false)
-        {
-            let inside = fork::enter();
-            if let Err(error) = self.shared.checkpoint(&inside, "TRUNCATE", Duration::ZERO) {
-                tracing::debug!(%error, "the log stays");
-            }
-            drop(inside);
-            self.tell_of_doubt();
-            self.unlock();
-        }
-    }
 }
 
 impl Helper for Committer {
@@ -605,16 +475,4 @@ fn each_file(taken: &[Arc<Uploaded>], act: impl Fn(&StagedFile)) {
 
 fn no_files() -> HashMap<Cid, String> {
     HashMap::new()
-}
-
-/// The answer of a request that was never judged; the batch's failure takes its place.
-fn unjudged(request: Request) -> Answer {
-    let error = || StoreError::Closed;
-    match request.work {
-        Work::Commit { ticket, .. } => Answer::Commit(ticket, Err(error())),
-        Work::Acquire { reply, .. } => Answer::Acquire(reply, Err(error())),
-        Work::Release { reply, .. } | Work::Change { reply, .. } => {
-            Answer::Done(reply, Err(error()))
-        }
-    }
 }

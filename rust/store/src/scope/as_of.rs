@@ -7,47 +7,28 @@
 //! looked at is told by an error of its own, and never taken for damage.
 //! Must never: write, or show anything of another scope.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use treering_block::{Cid, CidPrefix};
+use treering_block::Cid;
 
 use super::forking::FORKING;
 use super::lineage::Lineage;
+use super::past::{Moment, Past};
 use super::refs;
-use crate::commit::{Address, Commit, RefValue};
+use crate::commit::RefValue;
 use crate::cursor::{Cursor, Head};
-use crate::erasure::{EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
-use crate::findings::VerifyReport;
-use crate::gc::{Collection, GcOptions};
-use crate::journal::{JournalCommand, JournalEntry, JournalMove};
-use crate::lease::{Lease, LeaseState};
-use crate::listening::{Listening, Wake};
-use crate::name::{RefName, check_kind, check_scope, listing_prefix};
-use crate::quarantine::Quarantined;
-use crate::repair::RepairReport;
-use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
-use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Hold, Store};
-use crate::ticket::Ticket;
+use crate::journal::JournalEntry;
+use crate::name::{RefName, check_scope};
+use crate::read_only::{ReadOnly, Shown};
+use crate::retention::JournalExtent;
+use crate::store::Store;
 use crate::upload::BlockReader;
-use crate::vacuum::Vacuumed;
 
-/// Commits read, and targets looked for, at a time.
+/// Targets looked for at a time.
 const PAGE: usize = 1_024;
-
-/// Which moment is meant.
-#[derive(Clone, Debug)]
-pub enum Moment {
-    /// After all commits up to this time, Unix milliseconds.
-    Time(i64),
-    /// After the commit that the cursor is of.
-    Commit(Cursor),
-}
 
 /// Why a ref that was there can't be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +42,10 @@ pub enum Lost {
 /// See the top of this file.
 pub struct AsOf {
     inner: Arc<dyn Store>,
-    scope: String,
     /// The newest commit that counts, and when it was made.
     head: Head,
     at_ms: i64,
-    refs: BTreeMap<RefName, RefValue>,
+    shown: Shown,
     gone: BTreeMap<RefName, Lost>,
 }
 
@@ -119,10 +99,12 @@ impl AsOf {
         gone.retain(|name, _| !optional(name));
         Ok(Self {
             inner,
-            scope: scope.to_owned(),
             head,
             at_ms,
-            refs,
+            shown: Shown {
+                scope: scope.to_owned(),
+                refs,
+            },
             gone,
         })
     }
@@ -144,7 +126,7 @@ impl AsOf {
 
     fn gone_since(&self, what: String, lost: Lost) -> StoreError {
         StoreError::CollectedSince {
-            scope: self.scope.clone(),
+            scope: self.shown.scope.clone(),
             what,
             why: match lost {
                 Lost::Collected => "a collection took it",
@@ -168,190 +150,13 @@ fn is_marker(name: &RefName) -> bool {
     name.kind() == FORKING && name.parts().is_empty()
 }
 
-/// Where a ref stood, and the commit that says so.
-struct Known {
-    value: RefValue,
-    position: u64,
-}
-
-/// What the journal says.
-struct Past {
-    head: Head,
-    at_ms: i64,
-    /// Refs as the newest commit up to the moment left them.
-    known: BTreeMap<RefName, Known>,
-    /// Refs that the newest such commit removed, and which that was.
-    removed: BTreeMap<RefName, u64>,
-    /// What the first commit after the moment that is known to have moved it made its version.
-    next: BTreeMap<RefName, u64>,
-    /// The newest commit up to the moment of which nothing is known, and whether there is one after it.
-    blank: (u64, bool),
-    /// The journal is known from its first commit on.
-    from_start: bool,
-    /// Refs that were there, or may have been, nobody knows where.
-    forgotten: BTreeSet<RefName>,
-}
-
-impl Past {
-    fn read(store: &dyn Store, scope: &str, moment: &Moment) -> Result<Self> {
-        let start = store.journal_extent()?.start;
-        let mut past = Self {
-            head: start.head,
-            at_ms: start.at_ms,
-            known: BTreeMap::new(),
-            removed: BTreeMap::new(),
-            next: BTreeMap::new(),
-            blank: (0, false),
-            from_start: start.head.position == 0,
-            forgotten: BTreeSet::new(),
-        };
-        let expired = match moment {
-            Moment::Time(at_ms) => !past.from_start && *at_ms < start.at_ms,
-            Moment::Commit(cursor) => cursor.position < start.head.position,
-        };
-        if expired {
-            return Err(StoreError::MomentExpired {
-                scope: scope.to_owned(),
-                oldest_ms: start.at_ms,
-            });
-        }
-        if let Moment::Commit(cursor) = moment {
-            // Whether it is of this history.
-            store.journal(Some(cursor), 1)?;
-        }
-        let mut after = (!past.from_start).then(|| start.head.cursor());
-        loop {
-            let page = match store.journal(after.as_ref(), PAGE) {
-                Err(StoreError::CursorExpired(_)) => {
-                    // What was its beginning went meanwhile.
-                    return Self::read(store, scope, moment);
-                }
-                page => page?,
-            };
-            let Some(last) = page.last() else {
-                return Ok(past);
-            };
-            after = Some(last.cursor());
-            for entry in page {
-                past.take(scope, moment, entry);
-            }
-        }
+impl ReadOnly for AsOf {
+    fn shown(&self) -> &Shown {
+        &self.shown
     }
 
-    fn take(&mut self, scope: &str, moment: &Moment, entry: JournalEntry) {
-        let counts = match moment {
-            Moment::Time(at_ms) => entry.at_ms <= *at_ms,
-            Moment::Commit(cursor) => entry.position <= cursor.position,
-        };
-        if counts {
-            (self.head, self.at_ms) = (entry.head(), entry.at_ms);
-            // The commits of an erased scope moved no ref of any other, and its own are gone.
-            if entry.blank && !entry.erased {
-                self.blank.0 = entry.position;
-            }
-        } else if entry.blank && !entry.erased {
-            self.blank.1 = true;
-        }
-        if entry.scope != scope {
-            return;
-        }
-        for moved in entry.moves {
-            if counts {
-                self.note(moved, entry.position);
-            } else if let Entry::Vacant(first) = self.next.entry(moved.name) {
-                first.insert(moved.version);
-            }
-        }
-    }
-
-    fn note(&mut self, moved: JournalMove, position: u64) {
-        let JournalMove {
-            name,
-            version,
-            target,
-            record,
-        } = moved;
-        match (target, record) {
-            (Some(target), Some(record)) => {
-                let value = RefValue {
-                    version,
-                    target,
-                    record,
-                };
-                self.removed.remove(&name);
-                self.known.insert(name, Known { value, position });
-            }
-            _ => {
-                self.known.remove(&name);
-                self.removed.insert(name, position);
-            }
-        }
-    }
-
-    /// What the journal leaves open is settled by what comes after the moment: the next version of a ref, or the ref as
-    /// it is now, if nothing moved it since.
-    fn judge(&mut self, now: BTreeMap<RefName, RefValue>) {
-        let (blank, blank_after) = self.blank;
-        let unmoved = |name: &RefName| now.get(name).map(|value| value.version);
-        if blank > 0 {
-            // It may have moved anything.
-            let doubtful: Vec<RefName> = self
-                .known
-                .iter()
-                .filter(|(name, known)| {
-                    let version = known.value.version;
-                    let went_on = match self.next.get(*name) {
-                        // A version that is the next but one has one in between.
-                        Some(next) => *next == version.saturating_add(1),
-                        None => unmoved(name) == Some(version),
-                    };
-                    known.position < blank && !went_on
-                })
-                .map(|(name, _)| name.clone())
-                .collect();
-            for name in doubtful {
-                self.known.remove(&name);
-                self.forgotten.insert(name);
-            }
-        }
-        if self.from_start && blank == 0 {
-            return;
-        }
-        // Those that no commit up to the moment tells of, or that one told of before a commit that is lost.
-        for (name, version) in &self.next {
-            let told = self.known.contains_key(name) || self.is_removed(name);
-            // The first version of a ref comes of nothing.
-            if !told && *version != 1 {
-                self.forgotten.insert(name.clone());
-            }
-        }
-        for (name, value) in now {
-            let told = self.known.contains_key(&name) || self.is_removed(&name);
-            if told || self.next.contains_key(&name) || self.forgotten.contains(&name) {
-                continue;
-            }
-            if blank_after {
-                self.forgotten.insert(name);
-            } else {
-                let position = 0;
-                self.known.insert(name, Known { value, position });
-            }
-        }
-    }
-
-    fn is_removed(&self, name: &RefName) -> bool {
-        self.removed
-            .get(name)
-            .is_some_and(|position| *position > self.blank.0)
-    }
-}
-
-/// What every write answers.
-const REFUSED: StoreError = StoreError::ReadOnly;
-
-impl Store for AsOf {
-    fn submit(&self, _: Commit) -> Ticket {
-        Ticket::answered(Err(REFUSED))
+    fn behind(&self) -> Option<&dyn Store> {
+        Some(&*self.inner)
     }
 
     fn get(&self, cid: &Cid) -> Result<Arc<[u8]>> {
@@ -374,77 +179,21 @@ impl Store for AsOf {
         self.inner.has_many(cids)
     }
 
-    fn prefix(&self, prefix: &CidPrefix, limit: usize) -> Result<Vec<Cid>> {
-        self.inner.prefix(prefix, limit)
-    }
-
-    fn blocks(&self, after: u64, limit: usize) -> Result<Vec<BlockInfo>> {
-        self.inner.blocks(after, limit)
-    }
-
     fn read_ref(&self, name: &RefName) -> Result<Option<RefValue>> {
-        // Closed is closed.
-        self.inner.head()?;
         match self.gone.get(name) {
-            None => Ok(self.refs.get(name).cloned()),
+            None => Ok(self.shown.refs.get(name).cloned()),
             Some(lost) => Err(self.gone_since(format!("ref {name}"), *lost)),
         }
-    }
-
-    fn list_refs(
-        &self,
-        scope: &str,
-        kind: &str,
-        after: Option<&RefName>,
-        limit: usize,
-    ) -> Result<Vec<(RefName, Result<RefValue>)>> {
-        check_scope(scope)?;
-        check_kind(kind)?;
-        self.inner.head()?;
-        let prefix = listing_prefix(scope, kind);
-        let first = match after {
-            Some(name) if name.encoded() >= prefix.as_str() => Bound::Excluded(name.encoded()),
-            _ => Bound::Included(prefix.as_str()),
-        };
-        let names = self.refs.range::<str, _>((first, Bound::Unbounded));
-        Ok(names
-            .take_while(|(name, _)| name.encoded().starts_with(&prefix))
-            .take(limit)
-            .map(|(name, value)| (name.clone(), Ok(value.clone())))
-            .collect())
-    }
-
-    fn scopes(&self) -> Result<Vec<String>> {
-        let scope = (!self.refs.is_empty()).then(|| self.scope.clone());
-        Ok(scope.into_iter().collect())
-    }
-
-    fn kinds(&self, scope: &str) -> Result<Vec<String>> {
-        check_scope(scope)?;
-        self.inner.head()?;
-        let own = self.refs.keys().filter(|name| name.scope() == scope);
-        let kinds: BTreeSet<&str> = own.map(RefName::kind).collect();
-        Ok(kinds.into_iter().map(str::to_owned).collect())
-    }
-
-    fn receipt(&self, _: &Address, _: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
-        // Who asks is about to write.
-        Err(REFUSED)
     }
 
     fn lineage(&self, scope: &str) -> Result<Option<Lineage>> {
         let lineage = self.inner.lineage(scope)?;
         let of_then = |lineage: &Lineage| {
             let nearest = lineage.ancestors.first();
-            scope == self.scope
+            scope == self.shown.scope
                 && nearest.is_some_and(|nearest| nearest.until <= self.head.position)
         };
         Ok(lineage.filter(of_then))
-    }
-
-    fn receipts(&self, scope: &str, _: Option<&[u8; 32]>, _: usize) -> Result<Vec<JournalCommand>> {
-        check_scope(scope)?;
-        Ok(Vec::new())
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
@@ -458,30 +207,6 @@ impl Store for AsOf {
             return Ok(None);
         }
         self.inner.cursor_at(position)
-    }
-
-    fn seal_journal(&self, _: u64) -> Result<SealReport> {
-        Err(REFUSED)
-    }
-
-    fn expire_journal(&self, _: &ExpireBefore) -> Result<ExpireReport> {
-        Err(REFUSED)
-    }
-
-    fn give_up_commit(&self, _: u64) -> Result<()> {
-        Err(REFUSED)
-    }
-
-    fn erase(&self, _: &str, _: &EraseOptions) -> Result<Erased> {
-        Err(REFUSED)
-    }
-
-    fn erasures(&self) -> Result<Erasures> {
-        self.inner.erasures()
-    }
-
-    fn vacuum(&self) -> Result<Vacuumed> {
-        Err(REFUSED)
     }
 
     fn journal_extent(&self) -> Result<JournalExtent> {
@@ -507,84 +232,7 @@ impl Store for AsOf {
         Ok(self.head.position)
     }
 
-    fn listen(&self, wake: Wake) -> Result<Listening> {
-        self.inner.listen(wake)
-    }
-
-    fn lease_acquire(&self, _: &RefName, _: &str) -> Result<Lease> {
-        Err(REFUSED)
-    }
-
-    fn lease_release(&self, _: &Lease) -> Result<()> {
-        Err(REFUSED)
-    }
-
-    /// Leases are no history.
-    fn lease_state(&self, _: &RefName) -> Result<Option<LeaseState>> {
-        Ok(None)
-    }
-
-    /// Nor are holds.
-    fn holds(&self, scope: &str, _: u64, _: usize) -> Result<Vec<Hold>> {
-        check_scope(scope)?;
-        Ok(Vec::new())
-    }
-
-    fn extend_hold(&self, _: &str, _: &Cid, _: i64) -> Result<i64> {
-        Err(REFUSED)
-    }
-
-    fn release_hold(&self, _: &str, _: &Cid) -> Result<bool> {
-        Err(REFUSED)
-    }
-
-    fn collection(&self, _: &GcOptions) -> Result<Collection<'_>> {
-        Err(REFUSED)
-    }
-
-    fn verify(&self, since: Option<&Head>) -> Result<VerifyReport> {
-        self.inner.verify(since)
-    }
-
-    fn repair(&self) -> Result<RepairReport> {
-        Err(REFUSED)
-    }
-
-    fn all_refs(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(String, Result<RefValue>)>> {
-        let names = self.refs.iter();
-        Ok(names
-            .filter(|(name, _)| after.is_none_or(|after| name.encoded() > after))
-            .take(limit)
-            .map(|(name, value)| (name.encoded().to_owned(), Ok(value.clone())))
-            .collect())
-    }
-
-    fn quarantine(&self, _: &[String]) -> Result<Quarantined> {
-        Err(REFUSED)
-    }
-
-    fn stats(&self) -> Result<StoreStats> {
-        self.inner.stats()
-    }
-
-    fn counters(&self) -> Counters {
-        self.inner.counters()
-    }
-
-    fn now_ms(&self) -> i64 {
-        self.inner.now_ms()
-    }
-
     fn location(&self) -> String {
         self.inner.location()
-    }
-
-    /// The store behind it is its owner's to close.
-    fn close(&self) -> Result<()> {
-        Ok(())
     }
 }

@@ -11,27 +11,22 @@
 //! or the origin's name into what is the fork's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use super::forking::{self, AT_A_TIME, FORKING, Making, Source};
-use super::lineage::{Lineage, Origin, name_receipt};
-use super::refs::{self, renamed};
-use crate::commit::{
-    Address, COMMIT_MOVES_MAX, Change, Command, Commit, Durability, Expect, RefMove, RefValue,
-};
+use super::deciding::{Begin, Finish, LATE_COMMITS_MAX, Outcome, goes_along};
+use super::forking::{self, AT_A_TIME, Making, Source};
+use super::lineage::{Origin, name_receipt};
+use super::refs::{self, difference, renamed, step};
+use crate::commit::{Address, Change, Command, Commit, Durability, Expect, RefMove, RefValue};
 use crate::cursor::Cursor;
-use crate::decide::{Decide, Decided, View};
 use crate::erasure::digest_of_scope;
 use crate::error::{Result, StoreError};
 use crate::name::{RefName, check_scope};
 use crate::progress::{Progress, Stage};
-use crate::quarantine::QUARANTINE;
 use crate::store::Store;
 
 /// A scope of at most so many refs is forked in one commit.
 pub const FORK_AT_ONCE_REFS_MAX: usize = 10_000;
-/// Commits that the last one of a fork looks at, under the lock: those that came since the origin was read.
-const LATE_COMMITS_MAX: usize = 1_024;
 /// Commits of the journal that are read at a time.
 const PAGE: usize = 1_024;
 /// Times that a fork begins anew because what it read is gone, or the journal does not say what moved.
@@ -397,26 +392,6 @@ impl Fork<'_> {
     }
 }
 
-/// What is in quarantine goes back to the names that it had, which are those of the origin: it stays there.
-fn goes_along(name: &RefName) -> bool {
-    name.kind() != QUARANTINE && name.kind() != FORKING
-}
-
-/// The moves that make of `there` what `wanted` is.
-pub(super) fn difference(
-    wanted: &BTreeMap<RefName, RefValue>,
-    there: &BTreeMap<RefName, RefValue>,
-) -> Vec<RefMove> {
-    let set = wanted.iter().filter(|(name, value)| {
-        let like = |there: &RefValue| there.is_like(value);
-        !there.get(*name).is_some_and(like)
-    });
-    let gone = there.keys().filter(|name| !wanted.contains_key(*name));
-    let set = set.map(|(name, value)| step(name.clone(), Some(value)));
-    set.chain(gone.map(|name| step(name.clone(), None)))
-        .collect()
-}
-
 /// Notes what a ref became, and the move that makes it so; None if it is so.
 fn adjusted(
     name: RefName,
@@ -434,157 +409,4 @@ fn adjusted(
         _ => false,
     };
     (!same).then_some(step)
-}
-
-/// Nobody else writes to a scope that is being made, or it is decided that there is nothing.
-pub(super) fn step(name: RefName, value: Option<&RefValue>) -> RefMove {
-    RefMove {
-        name,
-        expect: Expect::Any,
-        change: match value {
-            Some(value) => Change::Set {
-                target: value.target,
-                record: value.record.clone(),
-            },
-            None => Change::Delete,
-        },
-    }
-}
-
-/// Refs of the two scopes that commits after `since` moved.
-///
-/// Errors: `Refused` where there are too many, or they are not all known.
-fn late(
-    view: &mut dyn View,
-    since: u64,
-    from: &str,
-    to: &str,
-) -> Result<(BTreeSet<RefName>, BTreeSet<RefName>)> {
-    let (mut origin, mut own) = (BTreeSet::new(), BTreeSet::new());
-    let entries = view.commits_since(since, LATE_COMMITS_MAX)?;
-    for entry in entries.ok_or(StoreError::Refused)? {
-        let names = entry.moves.into_iter().map(|step| step.name);
-        if entry.scope == from {
-            origin.extend(names.filter(goes_along));
-        } else if entry.scope == to {
-            own.extend(names);
-        }
-    }
-    Ok((origin, own))
-}
-
-/// The marker is set if the scope still is nobody's.
-#[derive(Debug)]
-pub(super) struct Begin {
-    pub to: String,
-    /// Commits up to there were looked at.
-    pub since: u64,
-    pub step: RefMove,
-}
-
-impl Decide for Begin {
-    fn decide(&self, view: &mut dyn View, _: i64) -> Result<Decided> {
-        let (_, own) = late(view, self.since, "", &self.to)?;
-        for name in own {
-            if view.read_ref(&name)?.is_some() {
-                return Err(StoreError::Refused);
-            }
-        }
-        Ok(Decided {
-            moves: vec![self.step.clone()],
-            ..Decided::default()
-        })
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Outcome {
-    Done { refs: u64 },
-    Taken { forked: bool },
-}
-
-/// The fork is there, with what the origin is now.
-#[derive(Debug)]
-struct Finish {
-    from: String,
-    digest: [u8; 32],
-    to: String,
-    /// Commits up to there are in `refs`.
-    since: u64,
-    /// By the names in the fork.
-    refs: BTreeMap<RefName, RefValue>,
-    /// They are in the hidden scope; else they are to be copied now.
-    copied: bool,
-    outcome: Mutex<Option<Outcome>>,
-}
-
-impl Finish {
-    fn outcome(&self) -> Option<Outcome> {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end<T>(&self, outcome: Outcome, answer: Result<T>) -> Result<T> {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-        answer
-    }
-
-    fn taken<T>(&self, forked: bool) -> Result<T> {
-        self.end(Outcome::Taken { forked }, Err(StoreError::Refused))
-    }
-}
-
-impl Decide for Finish {
-    fn decide(&self, view: &mut dyn View, at_ms: i64) -> Result<Decided> {
-        if view.lineage(&self.to)?.is_some() {
-            return self.taken(true);
-        }
-        if view.read_ref(&forking::marker(&self.from)?)?.is_some() {
-            return Err(StoreError::Refused);
-        }
-        let (origin, own) = late(view, self.since, &self.from, &self.to)?;
-        for name in own {
-            if !self.copied && view.read_ref(&name)?.is_some() {
-                return self.taken(false);
-            }
-        }
-        let mut changed = BTreeMap::new();
-        for name in origin {
-            changed.insert(renamed(&name, &self.to)?, view.read_ref(&name)?);
-        }
-        let mut count = self.refs.len() as u64;
-        for (name, value) in &changed {
-            match (self.refs.contains_key(name), value.is_some()) {
-                (true, false) => count = count.saturating_sub(1),
-                (false, true) => count = count.saturating_add(1),
-                _ => {}
-            }
-        }
-        let mut moves = Vec::new();
-        if self.copied {
-            let all = changed.into_iter();
-            moves.extend(all.map(|(name, value)| step(name, value.as_ref())));
-            moves.push(step(forking::marker(&self.to)?, None));
-        } else {
-            let same = self.refs.iter();
-            let same = same.filter(|(name, _)| !changed.contains_key(*name));
-            moves.extend(same.map(|(name, value)| step(name.clone(), Some(value))));
-            let new = changed
-                .iter()
-                .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-            moves.extend(new.map(|(name, value)| step(name.clone(), Some(value))));
-        }
-        if moves.len() > COMMIT_MOVES_MAX {
-            return Err(StoreError::Refused);
-        }
-        let before = view.lineage(&self.from)?;
-        let lineage = Lineage::of_fork(self.digest, before, at_ms, count)?;
-        self.end(
-            Outcome::Done { refs: count },
-            Ok(Decided {
-                moves,
-                receipts: vec![lineage.receipt(&self.to)],
-                ..Decided::default()
-            }),
-        )
-    }
 }

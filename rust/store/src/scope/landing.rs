@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::fork::{Begin, FORK_AT_ONCE_REFS_MAX, difference, step};
+use super::deciding::Begin;
+use super::fork::FORK_AT_ONCE_REFS_MAX;
 use super::forking::{self, AT_A_TIME, Making, Source};
-use super::refs;
+use super::refs::{self, difference, step};
 use crate::commit::{
     COMMIT_RECEIPTS_MAX, Change, Commit, Durability, Expect, LeaseToken, RefMove, RefValue,
 };

@@ -4,18 +4,21 @@
 //! Must never: know what a thread or an actor is. A ref is a name, a target and a record.
 
 pub mod as_of;
+mod deciding;
 pub mod diff;
 pub mod fork;
 pub mod forking;
 pub mod landing;
 pub mod lineage;
+mod past;
 pub mod refs;
 pub mod verify;
 
-pub use as_of::{AsOf, Lost, Moment};
+pub use as_of::{AsOf, Lost};
 pub use diff::{Differing, ScopeDiff, diff_scopes};
 pub use fork::{FORK_AT_ONCE_REFS_MAX, ForkOptions, Forked, fork};
 pub use forking::{FORKING, Unfinished, discard, unfinished};
 pub use landing::{LandOptions, Lands};
 pub use lineage::{ANCESTORS_MAX, Ancestor, Lineage};
+pub use past::Moment;
 pub use verify::verify_scope;

@@ -1,10 +1,10 @@
-//! All refs of a scope, of every kind.
+//! All refs of a scope, of every kind, and the moves that make others of them.
 //!
 //! Promises: pages of names in order; a broken row is an error that names it. Each page is of its own moment.
 
 use std::collections::BTreeMap;
 
-use crate::commit::RefValue;
+use crate::commit::{Change, Expect, RefMove, RefValue};
 use crate::error::Result;
 use crate::name::RefName;
 use crate::store::Store;
@@ -109,5 +109,35 @@ pub(super) fn all_hidden(store: &dyn Store, scope: &str) -> Result<BTreeMap<RefN
             }
             refs.insert(RefName::parse(&name)?, value?);
         }
+    }
+}
+
+/// The moves that make of `there` what `wanted` is.
+pub(super) fn difference(
+    wanted: &BTreeMap<RefName, RefValue>,
+    there: &BTreeMap<RefName, RefValue>,
+) -> Vec<RefMove> {
+    let set = wanted.iter().filter(|(name, value)| {
+        let like = |there: &RefValue| there.is_like(value);
+        !there.get(*name).is_some_and(like)
+    });
+    let gone = there.keys().filter(|name| !wanted.contains_key(*name));
+    let set = set.map(|(name, value)| step(name.clone(), Some(value)));
+    set.chain(gone.map(|name| step(name.clone(), None)))
+        .collect()
+}
+
+/// Nobody else writes to a scope that is being made, or it is decided that there is nothing.
+pub(super) fn step(name: RefName, value: Option<&RefValue>) -> RefMove {
+    RefMove {
+        name,
+        expect: Expect::Any,
+        change: match value {
+            Some(value) => Change::Set {
+                target: value.target,
+                record: value.record.clone(),
+            },
+            None => Change::Delete,
+        },
     }
 }

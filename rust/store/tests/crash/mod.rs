@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 
+pub mod arriving;
 pub mod life;
 
 use std::fmt::Write;

@@ -1,138 +1,25 @@
-//! A shim between SQLite and the file system: tells [`Tally`] of every write and fsync of this store's
-//! files, asks [`Disk`] before each, and gathers a commit's frames into one write of the log.
+//! What SQLite sees as an open file: every write, read, sync and truncation of it, on its way to the default VFS's file.
 //!
-//! SQLite writes each frame of the log in two pieces, of 24 and 4096 bytes. A commit of a dozen pages
-//! would cost two dozen system calls; gathered, it costs one. A frame whose header names a database size
-//! ends a commit (bytes 4..8, see SQLite's file format, section 4): with it everything gathered is
-//! written, before SQLite lets anybody see the commit.
-//!
-//! A transaction that outgrew the page cache has written some frames early and some twice: at its end
-//! SQLite goes back over them, reads each and writes its header anew, the commit's own last. No page
-//! follows such a header, so it is never kept back.
-//!
-//! Promises: the bytes are those that SQLite wrote, in its order, but for what no row has in a page of the database
-//! ([`page_gaps`]); whatever else it does with the log finds them there; an error of a late write is answered by the
-//! call that needed it done.
-//! Never: it keeps bytes back across an fsync or past the end of a commit.
+//! Promises and what it must never do: those of the shim (`mod.rs`), which are kept here.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::ptr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::ffi;
 
-use super::disk::{Disk, FileOp, parent};
-use super::page_gaps;
-use super::tally::{FileKind, Tally};
-use super::unread;
-
-/// One registered VFS. SQLite may use it as long as the process lives (a connection that fails to close
-/// keeps pointing at it), so its few hundred bytes are never given back: every pointer below stays valid.
-pub(super) struct Shim {
-    name: String,
-    vfs: *mut ffi::sqlite3_vfs,
-    context: &'static Context,
-}
-
-struct Context {
-    tally: Arc<Tally>,
-    disk: Disk,
-    real: *mut ffi::sqlite3_vfs,
-}
-
-// SAFETY: `vfs` and `real` point at memory that lives as long as the process and that SQLite itself
-// guards by its global mutex; `Tally` is `Sync`.
-unsafe impl Send for Shim {}
-// SAFETY: as for `Send`; `&Shim` only gives out the name.
-unsafe impl Sync for Shim {}
-
-impl Shim {
-    /// Registers a VFS of its own for one open store.
-    pub(super) fn register(tally: Arc<Tally>, disk: Disk) -> io::Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let name = format!("treering-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        // SAFETY: initialises SQLite's globals; a null name asks for the default VFS, which lives as
-        // long as the process.
-        // Statistics of memory are nobody's here, and cost a mutex around every allocation; the setting is
-        // refused, which does no harm, once SQLite has started.
-        let real = unsafe {
-            ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0 as c_int);
-            if ffi::sqlite3_initialize() != ffi::SQLITE_OK {
-                return Err(io::Error::other("SQLite does not start"));
-            }
-            ffi::sqlite3_vfs_find(ptr::null())
-        };
-        if real.is_null() {
-            return Err(io::Error::other("SQLite has no default file system"));
-        }
-        let c_name = CString::new(name.as_str()).map_err(io::Error::other)?;
-        let context: &'static Context = Box::leak(Box::new(Context { tally, disk, real }));
-        // SAFETY: `real` is a valid VFS, see above.
-        let (os_file, path_max) = unsafe { ((*real).szOsFile, (*real).mxPathname) };
-        let shim_size = c_int::try_from(FILE_BYTES).map_err(io::Error::other)?;
-        let vfs = Box::leak(Box::new(ffi::sqlite3_vfs {
-            iVersion: 2,
-            szOsFile: shim_size + os_file,
-            mxPathname: path_max,
-            pNext: ptr::null_mut(),
-            zName: c_name.into_raw(),
-            pAppData: ptr::from_ref(context).cast_mut().cast::<c_void>(),
-            xOpen: Some(open),
-            xDelete: Some(delete),
-            xAccess: Some(access),
-            xFullPathname: Some(full_pathname),
-            // Extensions are not loaded.
-            xDlOpen: None,
-            xDlError: None,
-            xDlSym: None,
-            xDlClose: None,
-            xRandomness: Some(randomness),
-            xSleep: Some(sleep),
-            xCurrentTime: Some(current_time),
-            xGetLastError: Some(get_last_error),
-            xCurrentTimeInt64: Some(current_time_int64),
-            xSetSystemCall: None,
-            xGetSystemCall: None,
-            xNextSystemCall: None,
-        }));
-        // SAFETY: `vfs` is complete and leaked, as SQLite asks of a registered VFS; 0 = not the default.
-        let code = unsafe { ffi::sqlite3_vfs_register(vfs, 0) };
-        if code != ffi::SQLITE_OK {
-            return Err(io::Error::other(format!(
-                "SQLite refuses the file system shim: code {code}"
-            )));
-        }
-        Ok(Self { name, vfs, context })
-    }
-
-    /// What its files are read and written through.
-    pub(super) fn disk(&self) -> &Disk {
-        &self.context.disk
-    }
-
-    /// What a connection is opened with.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl Drop for Shim {
-    fn drop(&mut self) {
-        self.context.tally.set_commit_sync_hook(None);
-        self.context.tally.set_log_write_hook(None);
-        // SAFETY: registered in `register`; unregistering only takes it off SQLite's list. Its memory
-        // stays, so that a connection still open (there should be none) goes on working.
-        unsafe { ffi::sqlite3_vfs_unregister(self.vfs) };
-    }
-}
+use super::Context;
+use super::gathered::Gathered;
+use super::lengthen::lengthen;
+use crate::embedded::disk::{FileOp, parent};
+use crate::embedded::page_gaps;
+use crate::embedded::tally::FileKind;
+use crate::embedded::unread;
 
 /// What SQLite sees as an open file; the default VFS's own file object follows at [`FILE_BYTES`].
 #[repr(C)]
-struct ShimFile {
+pub(super) struct ShimFile {
     base: ffi::sqlite3_file,
     context: &'static Context,
     kind: FileKind,
@@ -156,58 +43,43 @@ struct ShimFile {
     database_bytes: u64,
 }
 
-/// Bytes of the log that SQLite has written and the file has not.
-#[derive(Default)]
-struct Gathered {
-    offset: i64,
-    bytes: Vec<u8>,
-    /// The newest frame header ends a commit; its page is to come.
-    ends_commit: bool,
-    /// Where SQLite read last: a header that is written there replaces the one that it read.
-    read_at: Option<i64>,
+impl ShimFile {
+    /// A file that the default VFS has opened. `path`: None of a temporary one.
+    pub(super) fn new(
+        context: &'static Context,
+        kind: FileKind,
+        path: Option<PathBuf>,
+        names_due: bool,
+    ) -> Self {
+        Self {
+            base: ffi::sqlite3_file {
+                pMethods: &raw const METHODS,
+            },
+            context,
+            kind,
+            gathered: Gathered::default(),
+            data_sync: None,
+            written_to: 0,
+            path,
+            database_bytes: 0,
+            names_due,
+            data_sync_due: kind == FileKind::Log && cfg!(target_os = "linux"),
+        }
+    }
 }
 
-/// Bytes of a frame's header, before its page.
-const FRAME_HEADER_BYTES: usize = 24;
-/// A transaction larger than this is written in pieces.
-const GATHERED_BYTES_MAX: usize = 1 << 20;
 /// SQLite's own writes are at most one page of 64 KiB; its VFS takes a length modulo 128 KiB.
 const PIECE_BYTES_MAX: usize = 64 << 10;
 
-impl Gathered {
-    /// Takes one write. True: what is gathered is due.
-    fn take(&mut self, bytes: &[u8], offset: i64) -> bool {
-        if self.bytes.is_empty() {
-            self.offset = offset;
-        }
-        self.bytes.extend_from_slice(bytes);
-        let replaced = self.read_at.take() == Some(offset);
-        if bytes.len() == FRAME_HEADER_BYTES && replaced {
-            return true;
-        }
-        if bytes.len() == FRAME_HEADER_BYTES {
-            self.ends_commit = bytes.get(4..8).is_some_and(|size| size != [0; 4]);
-            return false;
-        }
-        std::mem::take(&mut self.ends_commit) || self.bytes.len() >= GATHERED_BYTES_MAX
-    }
-
-    /// Whether a write at `offset` goes on where the last one ended.
-    fn continues_at(&self, offset: i64) -> bool {
-        i64::try_from(self.bytes.len())
-            .is_ok_and(|length| self.offset.checked_add(length) == Some(offset))
-    }
-}
-
 /// Size of [`ShimFile`], rounded up so that what follows is aligned for anything (SQLite allocates the
 /// whole object at 8 bytes' alignment).
-const FILE_BYTES: usize = size_of::<ShimFile>().next_multiple_of(16);
+pub(super) const FILE_BYTES: usize = size_of::<ShimFile>().next_multiple_of(16);
 
 /// The default VFS's file behind a shim file.
 ///
 /// # Safety
 /// `file` was given by SQLite with our `szOsFile`, so that [`FILE_BYTES`] and the real object lie in it.
-unsafe fn real_file(file: *mut ffi::sqlite3_file) -> *mut ffi::sqlite3_file {
+pub(super) unsafe fn real_file(file: *mut ffi::sqlite3_file) -> *mut ffi::sqlite3_file {
     // SAFETY: inside the allocation by the contract.
     unsafe {
         file.cast::<u8>()
@@ -301,146 +173,6 @@ fn write_code(error: &io::Error) -> c_int {
         ffi::SQLITE_FULL
     } else {
         ffi::SQLITE_IOERR_WRITE
-    }
-}
-
-/// # Safety
-/// `vfs` is one that [`Shim::register`] made.
-unsafe fn context_of(vfs: *mut ffi::sqlite3_vfs) -> &'static Context {
-    // SAFETY: `pAppData` was set to a leaked `Context`.
-    unsafe { &*(*vfs).pAppData.cast::<Context>() }
-}
-
-unsafe extern "C" fn open(
-    vfs: *mut ffi::sqlite3_vfs,
-    name: ffi::sqlite3_filename,
-    file: *mut ffi::sqlite3_file,
-    flags: c_int,
-    out_flags: *mut c_int,
-) -> c_int {
-    // SAFETY: SQLite calls with our VFS and with a file object of our `szOsFile`; the real VFS gets its
-    // own part of it and the arguments unchanged (`name` may be null: a temporary file).
-    unsafe {
-        let context = context_of(vfs);
-        (*file).pMethods = ptr::null();
-        let real = real_file(file);
-        (*real).pMethods = ptr::null();
-        // What SQLite removes on closing is temporary.
-        let path = if flags & ffi::SQLITE_OPEN_DELETEONCLOSE == 0 {
-            path_of(name)
-        } else {
-            None
-        };
-        let create = flags & ffi::SQLITE_OPEN_CREATE != 0;
-        let op = path.as_deref().map(|path| FileOp::Open { path, create });
-        if op.is_some_and(|op| context.disk.ask(&op).is_err()) {
-            return ffi::SQLITE_CANTOPEN;
-        }
-        let Some(real_open) = (*context.real).xOpen else {
-            return ffi::SQLITE_CANTOPEN;
-        };
-        let code = real_open(context.real, name, real, flags, out_flags);
-        if let Some(op) = op {
-            context.disk.tell(&op, code == ffi::SQLITE_OK);
-        }
-        // By SQLite's contract xClose is due iff pMethods was set, even when xOpen failed.
-        if (*real).pMethods.is_null() {
-            return code;
-        }
-        let kind = if flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
-            FileKind::Main
-        } else if flags & ffi::SQLITE_OPEN_WAL != 0 {
-            FileKind::Log
-        } else {
-            FileKind::Other
-        };
-        file.cast::<ShimFile>().write(ShimFile {
-            base: ffi::sqlite3_file {
-                pMethods: &raw const METHODS,
-            },
-            context,
-            kind,
-            gathered: Gathered::default(),
-            data_sync: None,
-            written_to: 0,
-            path,
-            database_bytes: 0,
-            names_due: create
-                && (kind == FileKind::Log || flags & ffi::SQLITE_OPEN_MAIN_JOURNAL != 0),
-            data_sync_due: kind == FileKind::Log && cfg!(target_os = "linux"),
-        });
-        code
-    }
-}
-
-/// The name of a file that SQLite opens; None for a temporary one.
-///
-/// # Safety
-/// `name` is null or a text that ends with NUL.
-unsafe fn path_of(name: *const c_char) -> Option<PathBuf> {
-    if name.is_null() {
-        return None;
-    }
-    // SAFETY: by the contract.
-    let name = unsafe { std::ffi::CStr::from_ptr(name) };
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStrExt;
-        Some(std::ffi::OsStr::from_bytes(name.to_bytes()).into())
-    }
-    #[cfg(not(unix))]
-    {
-        name.to_str().ok().map(PathBuf::from)
-    }
-}
-
-/// Passes a call of a VFS method on to the real VFS.
-macro_rules! pass_vfs {
-    ($name:ident, $method:ident, ($($arg:ident: $type:ty),*) -> $ret:ty, $absent:expr) => {
-        unsafe extern "C" fn $name(vfs: *mut ffi::sqlite3_vfs, $($arg: $type),*) -> $ret {
-            // SAFETY: SQLite calls with our VFS; the real VFS gets the arguments unchanged.
-            unsafe {
-                let real = context_of(vfs).real;
-                match (*real).$method {
-                    Some(method) => method(real, $($arg),*),
-                    None => $absent,
-                }
-            }
-        }
-    };
-}
-
-pass_vfs!(real_delete, xDelete, (name: *const c_char, sync_dir: c_int) -> c_int, ffi::SQLITE_IOERR_DELETE);
-pass_vfs!(access, xAccess, (name: *const c_char, flags: c_int, out: *mut c_int) -> c_int, ffi::SQLITE_IOERR_ACCESS);
-pass_vfs!(full_pathname, xFullPathname, (name: *const c_char, length: c_int, out: *mut c_char) -> c_int, ffi::SQLITE_CANTOPEN);
-pass_vfs!(randomness, xRandomness, (length: c_int, out: *mut c_char) -> c_int, 0);
-pass_vfs!(sleep, xSleep, (microseconds: c_int) -> c_int, 0);
-pass_vfs!(current_time, xCurrentTime, (out: *mut f64) -> c_int, ffi::SQLITE_ERROR);
-pass_vfs!(get_last_error, xGetLastError, (length: c_int, out: *mut c_char) -> c_int, 0);
-pass_vfs!(current_time_int64, xCurrentTimeInt64, (out: *mut ffi::sqlite3_int64) -> c_int, ffi::SQLITE_ERROR);
-
-unsafe extern "C" fn delete(
-    vfs: *mut ffi::sqlite3_vfs,
-    name: *const c_char,
-    sync_directory: c_int,
-) -> c_int {
-    // SAFETY: SQLite calls with our VFS and a text that ends with NUL; the same call, passed on.
-    unsafe {
-        let disk = &context_of(vfs).disk;
-        let Some(path) = path_of(name) else {
-            return real_delete(vfs, name, sync_directory);
-        };
-        let op = FileOp::Remove { path: &path };
-        if disk.ask(&op).is_err() {
-            return ffi::SQLITE_IOERR_DELETE;
-        }
-        let code = real_delete(vfs, name, sync_directory);
-        disk.tell(&op, code == ffi::SQLITE_OK);
-        if code == ffi::SQLITE_OK && sync_directory != 0 {
-            let path = parent(&path);
-            disk.tell(&FileOp::SyncDirectory { path }, true);
-        }
-        code
     }
 }
 
@@ -617,32 +349,6 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     code
 }
 
-/// A sync that has to write the log's new length, too, costs half as much again. So one behind a commit that
-/// made the file grow makes it longer still, by zeros (which are no frame), and those after it, by whatever
-/// process, find room. Where that fails the log is as good as before.
-fn lengthen(mut log: &File, disk: &Disk, path: Option<&Path>, written_to: u64) {
-    let length = match log.metadata() {
-        Ok(about) if about.len() <= written_to => about.len(),
-        _ => return,
-    };
-    let zeros = vec![0; usize::try_from(length).map_or(LENGTHEN_MAX, lengthening)];
-    let write = |bytes: &[u8]| {
-        log.seek(SeekFrom::Start(length))?;
-        log.write_all(bytes)
-    };
-    if let Err(error) = disk.write(path, length, &zeros, write, |error| error) {
-        tracing::debug!(%error, "the log is not lengthened");
-    }
-}
-
-/// A small log grows by as much as it has, a large one by 1 MiB.
-fn lengthening(length: usize) -> usize {
-    length.clamp(LENGTHEN_MIN, LENGTHEN_MAX)
-}
-
-const LENGTHEN_MIN: usize = 64 << 10;
-const LENGTHEN_MAX: usize = 1 << 20;
-
 /// A call that must find the file as SQLite wrote it.
 macro_rules! after_flush {
     ($name:ident, $real:ident, ($($arg:ident: $type:ty),*)) => {
@@ -772,37 +478,3 @@ static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xFetch: None,
     xUnfetch: None,
 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn header(database_pages: u32) -> Vec<u8> {
-        let mut header = vec![0; FRAME_HEADER_BYTES];
-        header[4..8].copy_from_slice(&database_pages.to_be_bytes());
-        header
-    }
-
-    #[test]
-    fn what_ends_a_commit_is_due() {
-        let mut gathered = Gathered::default();
-        assert!(!gathered.take(&header(0), 32));
-        assert!(!gathered.take(&[1; 4096], 56));
-        assert!(gathered.continues_at(32 + 24 + 4096));
-        assert!(!gathered.take(&header(7), 4152));
-        assert!(gathered.take(&[2; 4096], 4176), "the commit's page");
-        assert_eq!(gathered.bytes.len(), 2 * (24 + 4096));
-    }
-
-    #[test]
-    fn a_header_that_replaces_one_is_not_kept_back() {
-        let mut gathered = Gathered {
-            read_at: Some(32),
-            ..Gathered::default()
-        };
-        assert!(gathered.take(&header(7), 32));
-        gathered.bytes.clear();
-        assert!(!gathered.take(&header(0), 8272), "this one is new");
-        assert!(!gathered.take(&[1; 4096], 8296));
-    }
-}

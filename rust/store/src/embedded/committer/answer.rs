@@ -1,0 +1,45 @@
+//! What a request is answered, kept until its transaction has ended: only then is it known.
+
+use crate::commit::Committed;
+use crate::embedded::queue::{OwedTicket, Reply, Request, Work};
+use crate::error::{Result, StoreError};
+use crate::lease::Lease;
+
+/// A request's answer, kept until the transaction has ended.
+pub(super) enum Answer {
+    Commit(OwedTicket, Result<Committed>),
+    Acquire(Reply<Lease>, Result<Lease>),
+    /// Of a lease given back, or housekeeping.
+    Done(Reply<()>, Result<()>),
+}
+
+impl Answer {
+    pub(super) fn give(self) {
+        match self {
+            Self::Commit(ticket, answer) => ticket.0.answer(answer),
+            Self::Acquire(reply, answer) => reply.answer(answer),
+            Self::Done(reply, answer) => reply.answer(answer),
+        }
+    }
+
+    /// The transaction failed: whatever was judged in it does not count.
+    pub(super) fn failed(self, error: &StoreError) -> Self {
+        match self {
+            Self::Commit(ticket, _) => Self::Commit(ticket, Err(error.clone())),
+            Self::Acquire(reply, _) => Self::Acquire(reply, Err(error.clone())),
+            Self::Done(reply, _) => Self::Done(reply, Err(error.clone())),
+        }
+    }
+
+    /// Of a request that was never judged; the batch's failure takes its place.
+    pub(super) fn unjudged(request: Request) -> Self {
+        let error = || StoreError::Closed;
+        match request.work {
+            Work::Commit { ticket, .. } => Self::Commit(ticket, Err(error())),
+            Work::Acquire { reply, .. } => Self::Acquire(reply, Err(error())),
+            Work::Release { reply, .. } | Work::Change { reply, .. } => {
+                Self::Done(reply, Err(error()))
+            }
+        }
+    }
+}
