@@ -67,11 +67,15 @@ impl BlobFiles {
         self.objects.get()
     }
 
-    /// Whether a block that a commit brings is stored apart from its row. Nodes go to no bucket: what is read link by link, and
-    /// what is decided under the write lock, must not wait for the network.
+    /// Whether a block that a commit brings is stored apart from its row.
     pub(super) fn is_apart(&self, block: &Block) -> bool {
-        block.bytes.len() >= BLOB_BYTES_MIN
-            && (self.objects().is_none() || block.cid.codec() == Codec::Raw)
+        block.bytes.len() >= BLOB_BYTES_MIN && self.takes(&block.cid)
+    }
+
+    /// Whether a large block is stored here. Nodes go to no bucket: what is read link by link, and what is decided under the
+    /// write lock, must not wait for the network.
+    pub(super) fn takes(&self, cid: &Cid) -> bool {
+        self.objects().is_none() || cid.codec() == Codec::Raw
     }
 
     /// A row names the file, or another one its block. Touches the directory at most.

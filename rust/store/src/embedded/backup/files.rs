@@ -56,7 +56,11 @@ pub(super) fn copy_new(
             let Some(name) = &row.file else { continue };
             let from = moment.blobs.path_of(&row)?;
             if let Some(objects) = target.blobs().objects() {
-                copied.bytes += send(moment, copy, objects, &row, progress)?;
+                copied.bytes += if target.blobs().takes(&row.cid) {
+                    send(moment, copy, objects, &row, progress)?
+                } else {
+                    take_in(moment, copy, &row, progress)?
+                };
                 copied.files += 1;
                 continue;
             }
@@ -122,6 +126,22 @@ fn send(
         (sent, None) => sent?,
     };
     copy.replace_file(row, Some(&name))?;
+    // Nobody else is at the place, and a lock for each of them would be an open file for each.
+    objects.release(&name);
+    progress.add(row.size)?;
+    Ok(row.size)
+}
+
+/// Puts the bytes of a file that goes to no bucket into its row. Bytes that are copied.
+fn take_in(
+    moment: &Moment<'_>,
+    copy: Session<'_>,
+    row: &BlockRow,
+    progress: &Progress,
+) -> Result<u64> {
+    let bytes = moment.blobs.read(row)?;
+    copy.replace_payload(row.ordinal, &bytes)?;
+    copy.replace_file(row, None)?;
     progress.add(row.size)?;
     Ok(row.size)
 }

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use treering_block::{Block, Cid};
 
 pub(super) use self::claim::{Owner, bucket_of, expect_free, expect_same};
-use self::note::Note;
+use self::note::{Note, Taken};
 pub(super) use self::object::ObjectFile;
 use self::removal::Removal;
 pub(super) use self::strays::Outside;
@@ -59,6 +59,8 @@ pub(super) struct Objects {
     ours: Mutex<bool>,
     /// Notes of objects that are sent and that no row names yet.
     held: Mutex<HashMap<String, Note>>,
+    /// Those of uploads in parts whose notes are still there, and locked by nobody: see [`Objects::release`].
+    released: Mutex<Vec<String>>,
     /// Objects that a row names and that were missing, or of another length, when somebody looked.
     broken: Mutex<HashSet<String>>,
     removal: Removal,
@@ -85,6 +87,7 @@ impl Objects {
             clock: clock.clone(),
             ours: Mutex::default(),
             held: Mutex::default(),
+            released: Mutex::default(),
             broken: Mutex::default(),
             removal: Removal::default(),
         }
@@ -123,10 +126,33 @@ impl Objects {
         }
     }
 
-    /// The same for all that are held.
+    /// A row names the object, and may be gone again before [`Objects::settle_all`]: of an upload in parts the note stays
+    /// till then, for who sends the same bytes again. Nothing stays open. To be called where nobody collects.
+    pub(super) fn release(&self, name: &str) {
+        let Some(note) = locked(&self.held).remove(name) else {
+            return;
+        };
+        if note.is_of_parts() {
+            // Its lock goes with it.
+            drop(note);
+            locked(&self.released).push(name.to_owned());
+        } else {
+            note.remove();
+        }
+    }
+
+    /// The rows of all that were released stay.
     pub(super) fn settle_all(&self) {
-        let notes = std::mem::take(&mut *locked(&self.held));
-        notes.into_values().for_each(Note::remove);
+        for name in std::mem::take(&mut *locked(&self.released)) {
+            let path = self.notes().join(last_segment(&name));
+            match Note::take(&path, &self.disk) {
+                Ok(Taken::Ours(note)) => note.remove(),
+                Ok(Taken::Held | Taken::Absent) => {}
+                Err(error) => {
+                    tracing::warn!(%error, object = name, "its note stays until a collection");
+                }
+            }
+        }
     }
 
     /// Whether the row's object is there, as long as it has to be. One request. A bucket that doesn't answer says
