@@ -302,8 +302,8 @@ impl Ground for EmbeddedStore {
         self.ask_writer(|reply| change(durability, false, work, reply))
     }
 
-    fn remove_files(&self, names: &[String]) {
-        self.core.shared.remove_files(names);
+    fn remove_files(&self, names: &[String]) -> bool {
+        self.core.shared.remove_files(names)
     }
 
     fn remove_stray_files(&self) -> Result<()> {
@@ -370,20 +370,20 @@ impl Shared {
     }
 
     /// Removes files that no row names any more, unless somebody copies the files of a snapshot: they stay
-    /// for the next collection then.
-    pub(super) fn remove_files(&self, names: &[String]) {
+    /// for the next collection then. False: so does the rest, since the bucket does not answer.
+    pub(super) fn remove_files(&self, names: &[String]) -> bool {
         if let Some(objects) = self.blobs.objects() {
             // Whoever copies from now on has a snapshot in which the rows are gone: nobody waits for the network.
-            if !names.is_empty() && self.may_remove_files().is_some() {
-                names.iter().for_each(|name| objects.remove_named(name));
-            }
-            return;
+            return names.is_empty()
+                || self.may_remove_files().is_none()
+                || names.iter().all(|name| objects.remove_named(name));
         }
         if let Some(_alone) = self.may_remove_files() {
             for name in names {
                 self.blobs.remove(name);
             }
         }
+        true
     }
 
     /// None: somebody copies the files of a snapshot, or it can't be told. They stay for the next

@@ -22,21 +22,24 @@ pub(in crate::embedded) struct Outside<'o> {
 }
 
 impl Objects {
-    /// Removes an object whose row is gone. What is read, or can't be removed, stays for the next collection.
-    pub(in crate::embedded) fn remove_named(&self, name: &str) {
+    /// Removes an object whose row is gone. What is read, or can't be removed, stays for the next collection. False: the
+    /// bucket failed, as it may for the next one, after as long.
+    pub(in crate::embedded) fn remove_named(&self, name: &str) -> bool {
         if self.is_closing() {
-            return;
+            return true;
         }
         if mark::is_read(&self.marks(), last_segment(name)) {
             tracing::debug!(
                 object = name,
                 "it is being read, and stays until the next collection"
             );
-            return;
+            return true;
         }
-        if let Err(error) = self.bucket().and_then(|bucket| bucket.remove(name)) {
-            tracing::warn!(%error, object = name, "an object without a row stays until the next collection");
+        let removed = self.bucket().and_then(|bucket| bucket.remove(name));
+        if let Err(error) = &removed {
+            tracing::warn!(%error, object = name, "objects without a row stay until the next collection");
         }
+        removed.is_ok()
     }
 
     /// Errors: `Bucket`, those of the rows.
