@@ -9,7 +9,8 @@ use std::io::{self, Read};
 use super::manifest::{Manifest, MirroredFile, Piece, is_inside};
 use super::place::Place;
 use crate::bucket::{Bucket, PART_BYTES};
-use crate::embedded::backup::target::Target;
+use crate::embedded::backup::target::{Target, named_files};
+use crate::embedded::blob::without_tree_suffix;
 use crate::embedded::directory::{BACKUP, DATABASE, LOG};
 use crate::embedded::sealed_rows::FOLDER;
 use crate::embedded::sqlite_error::io_error;
@@ -60,9 +61,13 @@ impl<'s> Sending<'s> {
         self.sent_bytes
     }
 
-    /// Sends what a backup's directory holds, and notes it. Errors: `Bucket`, `Io`, `Cancelled`.
-    pub(super) fn send_all(&mut self, target: &Target, manifest: &mut Manifest) -> Result<()> {
-        let paths = paths_of(target)?;
+    /// Sends these files of a backup's directory, and notes them. Errors: `Bucket`, `Io`, `Cancelled`.
+    pub(super) fn send_all(
+        &mut self,
+        target: &Target,
+        paths: Vec<String>,
+        manifest: &mut Manifest,
+    ) -> Result<()> {
         self.progress.enter(Stage::Send, 0)?;
         for path in paths {
             manifest.files.push(self.send(target, path)?);
@@ -109,16 +114,19 @@ impl<'s> Sending<'s> {
     }
 }
 
-/// The files that make a backup, sorted: not its locks and what SQLite makes anew.
-fn paths_of(target: &Target) -> Result<Vec<String>> {
+/// The files that make a backup, but its database: its marker, and what rows name. What else lies there may be of scopes that
+/// were erased, while somebody restores from there and nothing is removed.
+pub(super) fn named_paths(target: &Target) -> Result<Vec<String>> {
     let root = target.root();
-    let mut paths = vec![DATABASE.to_owned(), BACKUP.to_owned()];
-    // What a reader kept from being moved into the database.
-    if fs::metadata(root.join(LOG)).is_ok_and(|log| log.len() > 0) {
-        paths.push(LOG.to_owned());
-    }
+    // Closed at the end: what it moves into the database is sent with that.
+    let open = target.open_database()?;
+    let session = open.session();
+    let mut paths = vec![BACKUP.to_owned()];
+    let named = named_files(session)?;
     for (name, _) in target.blobs().list()? {
-        paths.push(format!("blobs/{name}"));
+        if named.contains(without_tree_suffix(&name)) {
+            paths.push(format!("blobs/{name}"));
+        }
     }
     let folder = root.join(FOLDER);
     let failed = |error| io_error("list", &folder, error);
@@ -128,12 +136,25 @@ fn paths_of(target: &Target) -> Result<Vec<String>> {
         Ok(files) => {
             for file in files {
                 let name = file.map_err(failed)?.file_name();
-                paths.push(format!("{FOLDER}/{}", name.to_string_lossy()));
+                let name = name.to_string_lossy();
+                if session.names_sealed_file(&name)? {
+                    paths.push(format!("{FOLDER}/{name}"));
+                }
             }
         }
+    }
+    Ok(paths)
+}
+
+/// The same with its database, sorted: not its locks and what SQLite makes anew. To be called once nobody has it open here.
+pub(super) fn with_database(target: &Target, mut paths: Vec<String>) -> Vec<String> {
+    paths.push(DATABASE.to_owned());
+    // What a reader kept from being moved into the database.
+    if fs::metadata(target.root().join(LOG)).is_ok_and(|log| log.len() > 0) {
+        paths.push(LOG.to_owned());
     }
     // Names of others are none of ours.
     paths.retain(|path| is_inside(path));
     paths.sort();
-    Ok(paths)
+    paths
 }
