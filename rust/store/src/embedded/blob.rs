@@ -283,13 +283,30 @@ impl BlobFiles {
         (bytes.len() <= NODE_BYTES_MAX).then_some(bytes)
     }
 
-    /// The bytes of a file of ours, whoever names it; None if it can't be read. Not checked, and all in memory.
-    pub(super) fn read_named(&self, name: &str) -> Option<Vec<u8>> {
-        digest_and_time(name)?;
-        if let Some(objects) = self.objects() {
-            return objects.read_named(name, u64::MAX);
+    /// The bytes of a file of ours, whoever names it, piece by piece, not checked; false if it can't be read to its end.
+    /// Errors: `Bucket`, those of `each`.
+    pub(super) fn each_piece(
+        &self,
+        name: &str,
+        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<bool> {
+        if digest_and_time(name).is_none() {
+            return Ok(false);
         }
-        fs::read(self.root.join(name)).ok()
+        if let Some(objects) = self.objects() {
+            return objects.read_pieces(name, each);
+        }
+        let Ok(mut file) = self.disk.open_to_read(&self.root.join(name)) else {
+            return Ok(false);
+        };
+        let mut piece = vec![0; GROUP];
+        loop {
+            match fill(&mut file, &mut piece) {
+                Ok(0) => return Ok(true),
+                Ok(length) => each(piece.get(..length).unwrap_or_default())?,
+                Err(_) => return Ok(false),
+            }
+        }
     }
 
     /// Digest and length of a file of ours, whoever names it, read piece by piece; None if it can't be read.

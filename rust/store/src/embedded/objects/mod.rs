@@ -215,6 +215,29 @@ impl Objects {
         Some(bytes)
     }
 
+    /// The content of an object of ours, piece by piece, not checked; false if there is none of that length. Errors: `Bucket`,
+    /// those of `each`.
+    pub(super) fn read_pieces(
+        &self,
+        name: &str,
+        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<bool> {
+        let bucket = self.bucket()?;
+        let Some(size) = bucket.size(name)?.and_then(form::content_bytes) else {
+            return Ok(false);
+        };
+        let mut at = 0;
+        while at < size {
+            let length = PIECE.min(size - at);
+            match bucket.read(name, at, length)? {
+                Some(piece) if piece.len() as u64 == length => each(&piece)?,
+                _ => return Ok(false),
+            }
+            at = at.saturating_add(length);
+        }
+        Ok(true)
+    }
+
     fn each_piece(&self, name: &str, size: u64, each: &mut dyn FnMut(&[u8])) -> Option<()> {
         let mut at = 0;
         while at < size {
