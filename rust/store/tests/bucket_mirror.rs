@@ -275,6 +275,28 @@ fn what_an_interrupted_one_sent_is_not_sent_again() {
 }
 
 #[test]
+fn what_an_interrupted_one_sent_by_half_is_sent_again() {
+    let scene = scene();
+    let staging = scene.home.path().join("staging");
+    let bucket = SimulatedBucket::with(URL, scene.first.clone());
+    bucket.plan(first_of(&scene, Request::Create), 1, Mishap::Refused);
+    assert!(is_bucket_error(&back_up(&scene.source, &bucket, &staging)));
+    let name = names(&bucket)
+        .into_iter()
+        .find(|name| !scene.first.objects.contains_key(name))
+        .unwrap();
+    bucket.change(|contents| {
+        let half = contents.objects[&name].len() / 2;
+        let half = contents.objects[&name][..half].into();
+        contents.objects.insert(name.clone(), half);
+    });
+    bucket.forget();
+    back_up(&scene.source, &bucket, &staging).unwrap();
+    assert_eq!(bucket.count(Request::Put), 1);
+    assert!(check_whole(&bucket, scene.home.path()));
+}
+
+#[test]
 fn of_two_at_once_one_is_told() {
     let Scene {
         home,

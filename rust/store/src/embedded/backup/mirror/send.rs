@@ -21,8 +21,9 @@ pub(super) struct Sending<'s> {
     bucket: &'s dyn Bucket,
     progress: &'s Progress,
     generation: u64,
-    /// Where bytes are found that need not be sent: digest → piece.
-    there: BTreeMap<[u8; 32], Piece>,
+    /// Where bytes are found that need not be sent: digest → piece, as long as it is there. What else is wrong with it is
+    /// found by who fetches it: to look would be to read all of it.
+    there: BTreeMap<[u8; 32], (Piece, u64)>,
     sent_bytes: u64,
 }
 
@@ -36,16 +37,16 @@ impl<'s> Sending<'s> {
         let generation = former.map_or(0, |(generation, _)| *generation) + 1;
         let mut there = BTreeMap::new();
         // Sent for this generation by a backup that ended early.
-        for piece in place.pieces.keys() {
+        for (piece, size) in &place.pieces {
             if piece.generation == generation {
-                there.insert(piece.digest, *piece);
+                there.insert(piece.digest, (*piece, *size));
             }
         }
         let named = former.into_iter().flat_map(|(_, former)| &former.files);
         for (piece, size) in named.flat_map(MirroredFile::sized) {
             // One that is not as long as it was is sent again.
             if place.pieces.get(&piece) == Some(&size) {
-                there.insert(piece.digest, piece);
+                there.insert(piece.digest, (piece, size));
             }
         }
         Self {
@@ -100,7 +101,10 @@ impl<'s> Sending<'s> {
 
     fn send_piece(&mut self, bytes: &[u8]) -> Result<Piece> {
         let digest = *blake3::hash(bytes).as_bytes();
-        if let Some(piece) = self.there.get(&digest) {
+        let size = bytes.len() as u64;
+        if let Some((piece, there)) = self.there.get(&digest)
+            && *there == size
+        {
             return Ok(*piece);
         }
         let piece = Piece {
@@ -108,8 +112,8 @@ impl<'s> Sending<'s> {
             digest,
         };
         self.bucket.put(&piece.name(), bytes)?;
-        self.sent_bytes = self.sent_bytes.saturating_add(bytes.len() as u64);
-        self.there.insert(digest, piece);
+        self.sent_bytes = self.sent_bytes.saturating_add(size);
+        self.there.insert(digest, (piece, size));
         Ok(piece)
     }
 }
