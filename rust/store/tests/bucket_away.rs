@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use bucket::*;
 use treering_store::faults::Request;
-use treering_store::{Address, Command, Commit, GcOptions, Store};
+use treering_store::{Address, Command, Commit, GcOptions, Store, StoreError};
 
 #[test]
 fn a_collection_asks_once_for_the_dead_and_once_for_strays() {
@@ -94,14 +94,50 @@ fn a_command_that_was_answered_is_answered_again_though_its_upload_was_not_sent(
         match payload {
             1 => assert_eq!(answer.unwrap().replay, Some(vec![0xa0])),
             _ => assert!(
-                matches!(
-                    answer,
-                    Err(treering_store::StoreError::CommandMismatch { .. })
-                ),
+                matches!(answer, Err(StoreError::CommandMismatch { .. })),
                 "{answer:?}"
             ),
         }
     }
-    store.gc(&GcOptions::default()).unwrap();
+    // What was sent for nothing is removed.
+    store.close().unwrap();
     assert!(objects(&bucket).is_empty());
+}
+
+/// Where no file can be made, whoever asks.
+#[cfg(target_os = "linux")]
+const NOT_WRITABLE: &str = "/sys/fs";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_may_not_mark_what_he_reads_is_told_that_it_was_collected() {
+    let (home, bucket, store) = new();
+    if !std::path::Path::new(NOT_WRITABLE).is_dir() {
+        return;
+    }
+    let marks = home.path().join("blobs/reading");
+    drop(std::fs::remove_dir_all(&marks));
+    std::fs::create_dir_all(home.path().join("blobs")).unwrap();
+    std::os::unix::fs::symlink(NOT_WRITABLE, &marks).unwrap();
+    for is_collected in [true, false] {
+        let cid = send(&store, "a", &bytes(1, LARGE)).unwrap();
+        let reader = store.reader(&cid).unwrap();
+        reader.read_at(0, 10).unwrap();
+        if is_collected {
+            store.submit(drop_ref("a")).wait().unwrap();
+            store.gc(&GcOptions::default()).unwrap();
+        } else {
+            let name = object_of(&bucket, &cid).remove(0);
+            bucket.change(|contents| drop(contents.objects.remove(&name)));
+        }
+        assert!(objects(&bucket).is_empty());
+        let error = reader.read_at(15 << 20, 10).unwrap_err();
+        match error {
+            StoreError::Invalid { rule, .. } if is_collected => {
+                assert!(rule.contains("run it again"), "{rule}");
+            }
+            StoreError::Corrupt { .. } if !is_collected => {}
+            other => panic!("{other}"),
+        }
+    }
 }

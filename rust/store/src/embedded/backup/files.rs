@@ -16,6 +16,7 @@ use crate::embedded::blob::tree_path;
 use crate::embedded::block_rows::BlockRow;
 use crate::embedded::disk::Disk;
 use crate::embedded::objects::Objects;
+use crate::embedded::open_blob::{OpenBlob, collected_meanwhile};
 use crate::embedded::session::Session;
 use crate::embedded::sqlite_error::io_error;
 use crate::error::{Result, StoreError};
@@ -99,7 +100,8 @@ fn send(
 ) -> Result<u64> {
     let file = moment.blobs.open(row)?;
     let read = |offset: u64, length: u64| {
-        let bytes = file.read(offset, length)?;
+        let bytes = file.read(offset, length);
+        let bytes = bytes.map_err(|error| unread(&file, moment, error))?;
         progress.go_on().map(|()| bytes)
     };
     let mut groups = Groups::default();
@@ -202,6 +204,7 @@ impl FilePair<'_> {
             let wanted = piece.len().min(GROUP) as u64;
             let read = object
                 .read(groups.length(), wanted)
+                .map_err(|error| unread(&object, moment, error))
                 .and_then(|bytes| progress.add(bytes.len() as u64).map(|()| bytes));
             match read {
                 Ok(bytes) => {
@@ -270,10 +273,15 @@ impl FilePair<'_> {
             let detail = format!("its file {} is missing", path.display());
             return broken_file(&self.row.cid, &detail);
         }
-        StoreError::Invalid {
-            what: "store directory",
-            value: moment.location.clone(),
-            rule: "it is read-only for this process, and a garbage collection of another one removed files meanwhile; run it again".into(),
-        }
+        collected_meanwhile(moment.location.clone())
     }
+}
+
+/// What an error of reading a large block means.
+fn unread(blob: &OpenBlob, moment: &Moment<'_>, error: StoreError) -> StoreError {
+    if matches!(error, StoreError::Corrupt { .. }) && !moment.files_stay && blob.may_be_collected()
+    {
+        return collected_meanwhile(moment.location.clone());
+    }
+    error
 }
