@@ -515,6 +515,7 @@ class Scope:
         return discard_fork(self._home.stores)
 
     @read
+    @writes
     def export(
         self,
         file: str | os.PathLike[str] | Writable,
