@@ -150,19 +150,20 @@ def test_in_a_commit_of_several(tmp_path: Path) -> None:
     new.close()
 
 
-def test_others_follow_it_before_it_is_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [5, 30])
+def test_others_follow_it_before_it_is_written(tmp_path: Path, count: int) -> None:
     """They are decided on lists that are still read from there; what is remembered of them is not."""
 
     async def life() -> None:
         old = filled(tmp_path / "old")
         async with aio.open(tmp_path / "new") as new:
             keeper = new.scope("alice").own(Keeper, "1")
-            await asyncio.gather(keeper.send(taken(old)), *(keeper.send(Add("more")) for _ in range(30)))
+            await asyncio.gather(keeper.send(taken(old)), *(keeper.send(Add("more")) for _ in range(count)))
             old.close()
             texts = aio.Vector((await keeper.get()).state.texts)
-            assert len([text async for text in texts]) == len(texts) <= 330
+            assert len([text async for text in texts]) == len(texts) <= 300 + count
             last = await keeper.send(Add("last"))
-            assert (last.version, list(last.value.texts)[-1]) == (32, "last")
-            assert await keeper.verify() == 32
+            assert (last.version, list(last.value.texts)[-1]) == (count + 2, "last")
+            assert await keeper.verify() == count + 2
 
     asyncio.run(life())

@@ -22,7 +22,7 @@ from treering.errors import Corrupt, Invalid, NotFound, Overtaken, Rejected
 from treering.own.folding import Known
 from treering.own.lanes import Place, Sent, place_of
 from treering.own.rules import Actor, Command, Event, State
-from treering.own.sending import PATIENT, TRIES, Decision, decide, landed, pause, replayed, undecided
+from treering.own.sending import PATIENT, TRIES, Decision, decide, pause, replayed, undecided
 from treering.stores.drafts import Drafting, ReceiptDraft
 
 
@@ -148,8 +148,13 @@ def _committed(
             is_answered = True
             if not answer["replayed"]:
                 for one, done in zip(drafted, decisions, strict=True):
+                    done.after = done.landed()
                     if done.changes:
-                        done.after = written[_key(one)] = yield from landed(one.place.folder, done.after, one.core)
+                        written[_key(one)] = done.after
+                for one, done in zip(drafted, decisions, strict=True):
+                    if done.after.is_borrowed:
+                        done.after = yield Look(partial(one.place.folder.at_home, done.after))
+                        written[_key(one)] = done.after
         except Overtaken:
             # Behind which it went, was not written.
             is_first = is_first or not decisions

@@ -45,7 +45,7 @@ class Sent:
 class Lane:
     """One actor's."""
 
-    __slots__ = ("_chain", "_flying", "_sent", "_settled", "_tip", "turn")
+    __slots__ = ("_chain", "_flying", "_sending", "_sent", "_settled", "_tip", "turn")
 
     def __init__(self) -> None:
         self.turn = threading.Lock()
@@ -54,21 +54,23 @@ class Lane:
         self._settled: Known[Any] | None = None
         self._chain = object()
         self._flying = 0
+        # Of its own, and again for who has it: a call that nobody waits for any more ends wherever Python collects it.
+        self._sending = threading.RLock()
         self._sent: dict[Hashable, Sent] = {}
 
     @contextmanager
     def sending(self, command_id: Hashable) -> Iterator[Sent]:
         """A block in which a command id is sent: who sends it in such a block, too, shares what is said of it."""
-        with self.turn:
+        with self._sending:
             sent = self._sent.setdefault(command_id, Sent())
             sent.senders += 1
         try:
             yield sent
         finally:
-            with self.turn:
+            with self._sending:
                 sent.senders -= 1
                 if not sent.senders:
-                    del self._sent[command_id]
+                    self._sent.pop(command_id, None)
 
     @property
     def tip(self) -> Known[Any] | None:
@@ -82,8 +84,8 @@ class Lane:
 
     def newest(self, read: Known[Any] | None, before: Known[Any] | None) -> Known[Any] | None:
         """Returns the actor as a command is to be decided on: as those on their way will leave it, else as it was read;
-        `before`: what was settled when that began. Where something landed meanwhile, what is read may be of before that,
-        and who follows would be decided in vain."""
+        `before`: what was settled when that began. Where something landed meanwhile, what was read may be of before
+        that, and who follows would be decided in vain."""
         tip, settled = self.tip, self._settled
         if tip is not None:
             return tip

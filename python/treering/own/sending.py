@@ -47,6 +47,10 @@ class Decision:
         self.changes = False
         self.error: Exception | None = None
 
+    def landed(self) -> Known[Any]:
+        """Returns the actor after it, once it is written."""
+        return self.after._replace(head=self.command.head) if self.changes else self.after
+
 
 def decide(
     folder: Folder, command: Any, core: OwnCommandCore, known: Known[Any], seed: bytes, *, snapshots: bool = True
@@ -162,9 +166,9 @@ def _send(
             answer = yield pending
             is_answered = True
             if decision is not None and not answer[-1]:
-                after = decision.after
-                if decision.changes:
-                    after = yield from landed(folder, after, attempt)
+                after = decision.landed()
+                if after.is_borrowed:
+                    after = yield Look(partial(folder.at_home, after))
         except Overtaken:
             # Behind which it went, was not written.
             is_first = sent is not None and (is_first or decision is None)
@@ -199,14 +203,6 @@ def undecided(core: OwnCommandCore, rules: Rules) -> None:
     not written, overtaken."""
     # It says that it follows itself, which is never so.
     core.decide(core, rules.schema, None, None)
-
-
-def landed(folder: Folder, after: Known[Any], attempt: OwnCommandCore) -> Op[Known[Any]]:
-    """Returns the actor after a command that was written."""
-    after = after._replace(head=attempt.head)
-    if after.is_borrowed:
-        after = yield Look(partial(folder.at_home, after))
-    return after
 
 
 def _answered(folder: Folder, answer: Any, sent: Sent | None) -> Op[Receipt[Any]]:
