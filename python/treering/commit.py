@@ -258,11 +258,11 @@ class Commit:
 
     def _committed(self, batch: BatchCore) -> Op[dict[str, Any]]:
         """Decides what is still to be decided, and commits all of it."""
-        first = partial(batch.commit, self._command_id, self._home.principal, self._home.causation_id)
+        batch.seal(self._command_id, self._home.principal, self._home.causation_id)
         if not self._drafted:
-            answer: dict[str, Any] = yield first()
+            answer: dict[str, Any] = yield batch.submit()
             return answer
-        return (yield from committed(self._drafted, first, batch.again))
+        return (yield from committed(self._drafted, batch, self._command_id))
 
     def _decide_later(self, drafted: Drafted) -> None:
         self._drafted.append(drafted)

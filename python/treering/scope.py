@@ -454,6 +454,7 @@ class Scope(ScopeStores):
         return discard_fork(self._home.stores)
 
     @read
+    @writes
     def export(
         self,
         file: str | os.PathLike[str] | Writable,

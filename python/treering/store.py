@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, writes
 from treering._core import Cid
 from treering._core import repair as repair_rows
+from treering._deciding import expect_none
 from treering._family import SYNC, Family
 from treering._session import Durability, Location, Session, home, memory_session, open_session
 from treering.backup import BackupReport, CopyReport, Progress, back_up, finish, path_text
@@ -227,6 +228,7 @@ class Store:
         return notes(self._session.core, scope)
 
     @read
+    @writes
     def export_erasures(self, path: str | os.PathLike[str]) -> None:
         """Writes these notes to a file, for `treering.restore(…, erasures=path)` where this store is gone by then.
 
@@ -297,6 +299,8 @@ class Store:
             Unavailable (`unavailable`): a repair could not be written; that round has changed nothing.
             BucketError (`bucket`): the bucket with the large blocks does not answer, so nothing is said of any.
         """
+        if repair:
+            expect_none("Store.verify(repair=True)")
         core = self._session.core
         mended = repair_rows(core) if repair else {}
         found = dict(core.verify(since)) if since is not None or not repair else dict(mended)
@@ -316,6 +320,7 @@ class Store:
         return VerifyReport(findings=findings, repairs=repairs, **found)
 
     @read
+    @writes
     def backup(
         self,
         path: str | os.PathLike[str],
@@ -362,6 +367,7 @@ class Store:
         return back_up(self._session.core, path, staging, verify, progress)
 
     @read
+    @writes
     def copy_to(
         self,
         target: Store,
@@ -559,6 +565,7 @@ def open(
         ...     len(thread)
         0
     """
+    expect_none("treering.open")
     location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, reserve_bytes, settings, blobs)
     return SYNC.Store(open_session(location, create=create, mend=repair))
 
