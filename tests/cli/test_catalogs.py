@@ -189,5 +189,5 @@ class TestWriting:
         http = {"baseUrl": "https://a.example", "defaultHeaders": headers}
         Path("c.json").write_text(json.dumps([{"name": "x", "type": "http", "http": http}]))
         message = refused(cli, "connectors", "save", "c.json")
-        assert message.startswith("error: c.json: connectors[0].http.defaultHeaders.Authorization is not valid: ")
+        assert message.startswith("error: c.json: $[0].http.defaultHeaders.Authorization is not valid: ")
         assert "hunter2" not in message

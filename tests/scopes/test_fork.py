@@ -11,8 +11,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import AgentsModel, ChatModel, ConfigModel, MemoryModel, Model, RoomsModel, SourcesModel
-from whole import counted, fill, shown
+from models import (
+    AgentsModel,
+    ChatModel,
+    ConfigModel,
+    ConnectorsModel,
+    FilesModel,
+    MemoryModel,
+    Model,
+    RolesModel,
+    RoomsModel,
+    SourcesModel,
+)
+from whole import DRAFT, LARGE, Diary, Say, counted, fill, shown
 
 import treering
 from treering import (
@@ -74,12 +85,23 @@ def test_both_go_on_by_themselves(store: Store) -> None:
     bob.threads.get("ticket-812").append("coder", "on my own")
     bob.user_config.update(default_model="small")
     bob.pins.rm("kept")
+    bob.connectors.save([])
+    bob.connectors.delete_draft()
+    bob.roles.save_draft(None)
+    bob.roles.save([])
+    bob.files.put("notes/1.txt", b"on my own")
+    bob.files.delete("large.bin")
+    bob.own(Diary, "mine").send(Say("on my own"))
     bob.projection("kinds", kinds=["user-memory", "chat"], start={}).catch_up(counted)
     assert shown(alice) == kept
     kept = shown(bob)
     alice.memory.add("preference", "another")
     alice.threads.get("ticket-812").append("coder", "on my own, too")
     alice.chats.delete("chat-0")
+    alice.connectors.save([DRAFT])
+    alice.roles.delete_draft()
+    alice.files.delete("notes/2.txt")
+    alice.own(Diary, "mine").send(Say("on my own, too"))
     assert shown(bob) == kept
     assert len(alice.threads.get("ticket-812")) == len(bob.threads.get("ticket-812")) == 2
     mine, theirs = alice.threads.get("ticket-812"), bob.threads.get("ticket-812")
@@ -92,10 +114,12 @@ def test_both_go_on_by_themselves(store: Store) -> None:
     store.gc()
     assert shown(bob) == kept
     assert [message.content for message in alice.chats.messages("chat-1")] == ["hello 1"]
+    assert alice.files.open("large.bin").read() == LARGE
     assert store.verify().ok
 
 
 MODELS = [ConfigModel, MemoryModel, AgentsModel, RoomsModel, SourcesModel, ChatModel]
+MODELS += [FilesModel, ConnectorsModel, RolesModel]
 
 
 @pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "directory"])
