@@ -161,7 +161,7 @@ class TestWriting:
             "version": 1,
             "changed": True,
             "count": 1,
-            "warnings": ["r.json: left out, since nobody knows them: roles['coder'].Colour"],
+            "warnings": ["r.json: left out, since nobody knows them: $.coder.Colour"],
         }
         assert done.err == "warning: r.json: left out, since nobody knows them: roles['coder'].Colour\n"
         assert said(cli, "roles", "show", "coder") == "id             coder\nname           coder\nsystem_prompt  x\n"
