@@ -1,7 +1,7 @@
 """The reference page names every public name, and in the place of each class every member and argument of it.
 
-A class has a place where it is described: its section, the table that is headed by it, its row of a table, or what follows
-its name and a colon. What stands elsewhere on the page does not count.
+A class has a place where it is described: its section, the table that is headed by it, its row of a table, or what
+follows its name and a colon. What stands elsewhere on the page does not count.
 """
 
 import inspect

@@ -141,14 +141,13 @@ def _catalogs(scope: treering.Scope, said: Any, number: int) -> None:
 def _files(scope: treering.Scope, said: Any, number: int) -> None:
     for nth in range(17):
         scope.files.put(said(f"notes/PATHMARK-{number}-{nth}.txt"), said("SMALLFILEMARK ").encode() * (nth + 1))
-    # One that has a file of its own, beyond 256 KiB, and one of several blocks.
-    scope.files.put(said(f"PATHMARK-{number}"), said("LARGEFILEMARK ").encode() * 40_000, said("text/x-MEDIAMARK"))
-    scope.files.put(said("PATHMARK-many"), said(f"LARGEFILEMARK {number} ").encode() * 200_000)
+    # One that has a file of its own, beyond 256 KiB.
+    scope.files.put(said(f"PATHMARK-{number}"), said("LARGEFILEMARK ").encode() * 20_000, said("text/x-MEDIAMARK"))
     scope.files.put(said("DELETEDMARK"), said("DELETEDMARK ").encode() * (number + 1))
     scope.files.delete(said("DELETEDMARK"))
     attached = scope.files.stat(said(f"PATHMARK-{number}")).content
     scope.chats.append("attached", [Message(role="user", content=said("ATTACHMARK"), attachments=(attached,))])
-    pieces = iter([said("UPLOADMARK ").encode() * 100_000, None])
+    pieces = iter([said("UPLOADMARK ").encode() * 30_000, None])
     try:
         # An upload that breaks off.
         scope.files.put("broken", pieces)  # type: ignore[arg-type]
