@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import BinaryIO, Generic, Protocol, TypeVar
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 
 import pytest
 
@@ -54,6 +54,7 @@ def publish(desk: Desk, file: Path) -> list[object]:
         desk.roles.save([Role(id="x"), Role(id="X")])
     except InvalidCommand as error:
         told.append(error.kind)
+    text = ""
     for role in desk.roles.get():
         text = f"{role.id} may call:\n" + "".join(f"- {name}\n" for name in role.connectors)
         desk.files.put(f"reports/{role.id}.md", text.encode(), command_id=f"report {role.id}")
@@ -80,7 +81,7 @@ class Versions:
         self.version = 0
         self.done: dict[str, int] = {}
 
-    def command(self, expected: int | None, id: str | None, act: Callable[[], None]) -> Receipt[None]:
+    def command(self, expected: int | None, id: str | None, act: Callable[[], None]) -> Receipt[Any]:
         if id is not None and id in self.done:
             return Receipt(self.done[id], True, None, 0, (), (), True)
         if expected not in (None, self.version):
@@ -95,7 +96,9 @@ class Versions:
 class FakeCatalog(Versions, Generic[T, D]):
     def __init__(self, item: type[T], draft: type[D], plural: str, key: str) -> None:
         super().__init__()
-        self._item, self._draft_of, self._plural, self._key = item, draft, plural, key
+        self._item: type[T] = item
+        self._draft_of: Callable[..., D] = draft
+        self._plural, self._key = plural, key
         self._items: list[T] = []
         self._saved, self._draft = False, None
 
@@ -122,12 +125,12 @@ class FakeCatalog(Versions, Generic[T, D]):
     def save_draft(
         self, item: T | None, *, expected_version: int | None = None, command_id: str | None = None
     ) -> Receipt[D]:
-        draft = self._draft_of(item=item, updated_at_ms=1)  # type: ignore[arg-type]
+        draft = self._draft_of(item=item, updated_at_ms=1)
 
         def act() -> None:
             self._draft = draft
 
-        return replace(self.command(expected_version, command_id, act), value=draft)  # type: ignore[return-value]
+        return replace(self.command(expected_version, command_id, act), value=draft)
 
     def delete_draft(self, *, expected_version: int | None = None, command_id: str | None = None) -> Receipt[None]:
         def act() -> None:
@@ -173,7 +176,7 @@ class FakeFiles(Versions):
         def act() -> None:
             self._files[path] = (whole, info)
 
-        return replace(self.command(expected_version, command_id, act), value=info)  # type: ignore[return-value]
+        return replace(self.command(expected_version, command_id, act), value=info)
 
     def open(self, path: str) -> BinaryIO:
         return io.BytesIO(self._files[path][0])

@@ -121,7 +121,7 @@ def in_file(error: InvalidCommand, rows: Sequence[Row], plural: str, source: str
     if found is None or int(found[1]) >= len(rows):
         return error
     row = rows[int(found[1])]
-    at, given = row.place, row.given
+    at, given = row.place, typing.cast(Any, row.given)
     for name, place in re.findall(r"\.(\w+)|\[(\d+)\]", field[found.end() :]):
         if place:
             at, given = join_path(at, int(place)), None
