@@ -2,6 +2,9 @@
 
 import io
 import itertools
+import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -306,3 +309,33 @@ def test_it_is_cut_short_at_each_call_of_the_watcher(alice: Scope, tmp_path: Pat
             else:
                 break
     assert at > 0
+
+
+KILLED = """
+import os, sys, treering
+with treering.open(sys.argv[1]) as store:
+    def watch(*progress):
+        if any(name.endswith(".partial") for name in os.listdir(sys.argv[2])):
+            os._exit(9)
+    store.scope("alice").export(sys.argv[2] + "/a.car", progress=watch)
+"""
+
+
+def test_a_killed_export_leaves_the_path_free(tmp_path: Path) -> None:
+    """What it had written lies beside, under a name of its own, and may go."""
+    out = tmp_path / "out"
+    out.mkdir()
+    with treering.open(tmp_path / "s") as store:
+        fill(store.scope("alice"))
+    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "s", out], check=False)
+    assert done.returncode == 9
+    (left,) = out.iterdir()
+    assert re.fullmatch(r"a\.car\.[0-9A-Z]{26}\.partial", left.name)
+    with treering.open(tmp_path / "s") as store:
+        made = store.scope("alice").export(out / "a.car")
+        assert {path.name for path in out.iterdir()} == {"a.car", left.name}
+        left.unlink()
+        with treering.memory() as other:
+            other.scope("alice").import_car(out / "a.car")
+            assert shown(other.scope("alice")) == shown(store.scope("alice"))
+            assert other.scope("alice").export(out / "again.car").root == made.root

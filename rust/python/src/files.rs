@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyList};
+use pyo3::types::{PyBool, PyInt, PyList};
 use treering_actor::stores::files::{
     self, Content, Explorer, FilesKind, Grep, Incoming, Search, Shown,
 };
@@ -235,10 +235,12 @@ pub fn files_grep(
     glob: Text,
     max_results: &Bound<'_, PyInt>,
 ) -> Result<GrepCore> {
-    // Larger or smaller than any number of ours is out of range all the same.
-    let count = max_results
-        .extract()
-        .map_err(|_| files::refused_results(&max_results.to_string()))?;
+    // Larger or smaller than any number of ours is out of range all the same; True is no number.
+    let refused = || files::refused_results(&max_results.to_string());
+    if max_results.is_instance_of::<PyBool>() {
+        return Err(refused().into());
+    }
+    let count = max_results.extract().map_err(|_| refused())?;
     // Compiled before anything is read.
     Search::new(&pattern, &glob, count)?;
     let (grep, _) = explored(py, stores, None, |explorer| {
