@@ -19,6 +19,7 @@ from treering.stores import Messages, protocols
 SUBSCRIPTIONS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]] = {
     "user_config": (lambda s, **o: s.user_config.states(**o), lambda s: s.user_config.get()),
     "llm_preferences": (lambda s, **o: s.llm_preferences.states(**o), lambda s: s.llm_preferences.get()),
+    "retention": (lambda s, **o: s.retention.states(**o), lambda s: s.retention.get()),
     "memory": (lambda s, **o: s.memory.states(**o), lambda s: s.memory.get()),
     "agents": (lambda s, **o: s.agents.states(**o), lambda s: s.agents.list()),
     "participants": (lambda s, **o: s.participants.states("r", **o), lambda s: s.participants.list("r")),
@@ -40,6 +41,8 @@ def write(scope: Any, name: str) -> None:
     match store:
         case "user_config":
             scope.user_config.update(default_model=f"model {number}")
+        case "retention":
+            scope.retention.set(keep=number)
         case "memory":
             scope.memory.add("k", f"fact {number}")
         case "agents":

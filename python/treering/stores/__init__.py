@@ -19,6 +19,7 @@ from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
 from treering.stores.reading import FileReader
 from treering.stores.receipt import Receipt
+from treering.stores.retention import RetentionStore
 from treering.stores.roles import RolesStore
 from treering.stores.scope_history import ScopeEvent
 from treering.stores.sources import ScriptsStore, WorkflowsStore
@@ -45,6 +46,7 @@ __all__ = [
     "ParticipantsStore",
     "Receipt",
     "ReceiptDraft",
+    "RetentionStore",
     "RolesStore",
     "ScopeEvent",
     "ScopeResolver",
