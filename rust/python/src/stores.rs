@@ -36,8 +36,7 @@ use crate::states::StatesCore;
 use crate::threads::ThreadsCore;
 use crate::values::{
     config_value, conversation_value, entry_value, no_value, participant_value, policy_value,
-    script_value,
-    workflow_value,
+    script_value, workflow_value,
 };
 use crate::verb::VerbCore;
 use crate::views::{self, View};
@@ -248,7 +247,11 @@ impl StoresCore {
     ) -> Result<VerbCore> {
         let number = |value: Option<Signed>| value.map(|Signed(value)| value);
         let verb = retention::set(&self.stores, number(keep), number(younger_than_ms))?;
-        Ok(VerbCore::new::<RetentionKind>(verb, policy_value, Vec::new()))
+        Ok(VerbCore::new::<RetentionKind>(
+            verb,
+            policy_value,
+            Vec::new(),
+        ))
     }
 
     // memory

@@ -104,7 +104,9 @@ pub fn set(stores: &Stores, keep: Option<i64>, younger_than_ms: Option<i64>) -> 
     let number = |payload: &mut Payload, number| {
         payload.number(number);
     };
-    payload.maybe(set.keep, number).maybe(set.younger_than_ms, number);
+    payload
+        .maybe(set.keep, number)
+        .maybe(set.younger_than_ms, number);
     let address = stores.address::<RetentionKind>(&[])?;
     Ok(Verb::new::<RetentionKind>(
         address,
