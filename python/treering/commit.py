@@ -27,6 +27,7 @@ from treering.stores.drafts import (
     FilesDraft,
     MemoryDraft,
     ParticipantsDraft,
+    RetentionDraft,
     RolesDraft,
     ScriptsDraft,
     UserConfigDraft,
@@ -184,6 +185,7 @@ class Commit:
         "files",
         "memory",
         "participants",
+        "retention",
         "roles",
         "scripts",
         "threads",
@@ -206,6 +208,7 @@ class Commit:
         self.threads: CommitThreads = self._family.CommitThreads(self)
         """The threads of the scope, to start, append to, fork and finish."""
         self.user_config: UserConfigDraft = UserConfigDraft(self)
+        self.retention: RetentionDraft = RetentionDraft(self)
         self.memory: MemoryDraft = MemoryDraft(self)
         self.agents: AgentsDraft = AgentsDraft(self)
         self.participants: ParticipantsDraft = ParticipantsDraft(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from treering._calls import Chunks, Op, read, stream, verb, writes
@@ -236,18 +236,27 @@ class Scope(ScopeStores):
 
     @verb
     def trim(
-        self, *, keep: int | None = None, before: datetime | None = None, dry_run: bool = False
+        self,
+        *,
+        keep: int | None = None,
+        before: datetime | None = None,
+        younger_than: timedelta | None = None,
+        dry_run: bool = False,
     ) -> Op[ScopeTrimmed]:
-        """Returns what was cut off of the histories of all actors of the scope; with `dry_run` what would be.
+        """Returns what was cut off of the histories of all actors of the scope, by its retention policy; with `dry_run`
+        what would be. Where no policy was set (`retention`) all is kept, and nothing happens.
 
-        `keep` the newest so many events of each actor (0: only what it is), or `before` a moment (with its zone): what
-        each was then can still be asked, as can what came after. What the actors are stays. One commit for each actor
-        that has something to cut off; one that can't be trimmed is named, and keeps no other from it. Cut short, the
-        same call again goes on. Threads have no history that can be cut off: their steps are what they are. The blocks
-        go with the next `Store.gc`. For good. O(actors), and O(what is kept) of those that are trimmed.
+        Or by what is said, this once: `keep` the newest so many events of each actor (0: only what it is), those
+        `younger_than` an age, or `before` a moment (with its zone): what each was then can still be asked, as can what
+        came after. What the actors are stays. One commit for each actor that has something to cut off; one that can't
+        be trimmed is named, and keeps no other from it. Cut short, the same call again goes on. A policy that is
+        replaced meanwhile holds from then on. Threads have no history that can be cut off: their steps are what they
+        are. The blocks go with the next `Store.gc`. For good. O(actors), and O(what is kept) of those that are trimmed.
 
         Errors:
-            Invalid (`invalid`): not exactly one of `keep` and `before`, or a time without a zone.
+            Invalid (`invalid`): more than one of `keep`, `before` and `younger_than`, a time without a zone, no age.
+            NewerSchema (`newer-schema`): a later version of treering set the policy, and it may keep more.
+            Corrupt (`corrupt`): the policy can't be read.
             Unavailable (`unavailable`): the store can't be written; those before are trimmed.
 
         Example:
@@ -257,8 +266,11 @@ class Scope(ScopeStores):
             ...     _ = alice.memory.add("context", f"fact {number}")
             >>> alice.trim(keep=3).dropped, len(alice.memory.get())
             (7, 10)
+            >>> _ = alice.retention.set(keep=2)
+            >>> alice.trim().dropped
+            1
         """
-        return (yield from trim(self._home, keep, before, dry_run))
+        return (yield from trim(self._home, keep, before, younger_than, dry_run))
 
     @read
     @writes

@@ -34,6 +34,7 @@ from treering.scope import Scope
 from treering.scoped import Resolving, Scoped
 from treering.settings import Settings, checked
 from treering.step import StepPlace
+from treering.stores.trimming import ScopeTrimmed, trim_all
 from treering.threads import Threads
 from treering.verify import Finding, Repair, VerifyReport
 
@@ -191,6 +192,28 @@ class Store:
                 absent, or its digest and chain are damaged, too.
         """
         self._session.core.give_up_commit(position)
+
+    @verb
+    def trim(self, *, dry_run: bool = False) -> Op[tuple[ScopeTrimmed, ...]]:
+        """Returns what was cut off of each scope's histories, by its own retention policy, by the scopes' names; with
+        `dry_run` what would be. Scopes without a policy keep all: their reports are empty.
+
+        Each is trimmed as by `Scope.trim`. One that can't be says why in `failed`, and keeps no other from it. Cut
+        short, the same call again goes on. O(actors of scopes that have a policy).
+
+        Errors:
+            Unavailable (`unavailable`): the store can't be written; those before are trimmed.
+
+        Example:
+            >>> import treering
+            >>> store = treering.memory()
+            >>> for name in ("alice", "bob"):
+            ...     _ = store.scope(name).memory.add("context", "one"), store.scope(name).memory.add("context", "two")
+            >>> _ = store.scope("bob").retention.set(keep=1)
+            >>> [(done.scope, done.dropped) for done in store.trim()]
+            [('alice', 0), ('bob', 1)]
+        """
+        return (yield from trim_all(self._session, dry_run))
 
     @read
     @writes
