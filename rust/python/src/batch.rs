@@ -9,6 +9,7 @@ use treering_actor::{Envelope, Mixed, MixedAnswer, MixedReady, Reader};
 use treering_store::{Durability, Landing, Store};
 use treering_thread::{Batch, BatchAnswer, Draft, ForkArgs, ForkAt};
 
+use crate::buckets::attended;
 use crate::cid::PyCid;
 use crate::collection::node;
 use crate::convert::{ByteString, Count, Signed, Text};
@@ -326,7 +327,7 @@ impl BatchCore {
 
 impl BatchCore {
     fn submit(&self, py: Python<'_>, submitting: &Submitting) -> Result<PyPending> {
-        let pending = py.detach(|| submitting.ready.submit())?;
+        let pending = attended(py, || submitting.ready.submit())??;
         let shown = Arc::clone(&submitting.shown);
         let pending = PyPending::of(pending, move |py, answer: MixedAnswer| {
             let object = answer_object(py, answer.batch, &shown.places)?;

@@ -21,7 +21,7 @@ use treering_store::{
 use treering_thread::content::{read_content_node, read_payload};
 use treering_thread::{Content, Threads, verify_threads};
 
-use crate::buckets;
+use crate::buckets::{self, attended};
 use crate::cid::PyCid;
 use crate::collect::{self, collect, interruptible};
 use crate::collection::{MapCore, VectorCore, node};
@@ -77,7 +77,7 @@ impl Core {
         mut blocks: Vec<Block>,
         block: impl FnOnce() -> std::result::Result<Block, BlockError> + Send,
     ) -> Result<PyPending> {
-        let (cid, ticket) = py.detach(|| {
+        let (cid, ticket) = attended(py, || {
             let block = block()?;
             let cid = block.cid;
             blocks.push(block);
@@ -89,7 +89,7 @@ impl Core {
                 ..Commit::default()
             });
             Ok::<_, BlockError>((cid, ticket))
-        })?;
+        })??;
         Ok(PyPending::of_store(ticket, move |py, _| {
             Ok(Py::new(py, PyCid::ours(cid))?.into_any())
         }))
@@ -144,10 +144,10 @@ impl Core {
             mend,
             reserve_bytes: reserve_bytes.0,
             blobs: buckets::given(blobs.as_deref())?,
-            connect: Some(treering_objects::open),
+            connect: Some(buckets::open),
             ..OpenOptions::default()
         };
-        let store = Arc::new(py.detach(|| EmbeddedStore::open(&*path, &options))?);
+        let store = Arc::new(attended(py, || EmbeddedStore::open(&*path, &options))??);
         Ok(Self::of(Arc::clone(&store) as Arc<dyn Store>, Some(store)))
     }
 
@@ -265,7 +265,7 @@ impl Core {
 
     #[pyo3(signature = (cid))]
     fn get<'py>(&self, py: Python<'py>, cid: OurCid) -> Result<Bound<'py, PyAny>> {
-        let bytes = py.detach(|| self.store.get(&cid.0))?;
+        let bytes = attended(py, || self.store.get(&cid.0))??;
         Ok(bytes_object(py, &bytes))
     }
 
@@ -280,7 +280,7 @@ impl Core {
                 rule: "it holds bytes, not a node; use get",
             });
         }
-        let bytes = py.detach(|| self.store.get(&cid))?;
+        let bytes = attended(py, || self.store.get(&cid))??;
         decode(py, Reader::new(&bytes)).map_err(|error| match error {
             DecodeError::Codec(error) => BlockError::Codec(error).stored_in(cid).into(),
             DecodeError::Python(error) => error.into(),
@@ -444,10 +444,11 @@ impl Core {
     #[pyo3(signature = (since))]
     fn verify<'py>(&self, py: Python<'py>, since: Option<Text>) -> Result<Bound<'py, PyDict>> {
         let since: Option<Head> = since.map(|text| head::parse(&text)).transpose()?;
-        let report = py.detach(|| {
-            let mut report = self.store.verify(since.as_ref())?;
-            verify_threads(&*self.store, &mut report);
-            Ok::<_, StoreError>(report)
+        let store = Arc::clone(&self.store);
+        let report = interruptible(py, move |_| {
+            let mut report = store.verify(since.as_ref())?;
+            verify_threads(&*store, &mut report);
+            Ok(report)
         })?;
         Ok(report_object(py, &report)?)
     }
@@ -470,7 +471,7 @@ impl Core {
         let Some(store) = self.embedded.clone() else {
             return Err(self.in_memory());
         };
-        let bucket = treering_objects::open(&url)?;
+        let bucket = buckets::open(&url)?;
         PyWork::start(move |progress| {
             let options = BackupOptions { verify };
             let report = store.backup_to_bucket(&*bucket, &*staging, &options, progress)?;
@@ -581,7 +582,7 @@ pub fn restore(
     let options = OpenOptions {
         blobs: buckets::given(blobs.as_deref())?,
         lock_wait: Duration::from_millis(lock_wait_ms.0),
-        connect: Some(treering_objects::open),
+        connect: Some(buckets::open),
         ..OpenOptions::default()
     };
     PyWork::start(move |progress| {
@@ -599,7 +600,7 @@ pub fn restore(
 #[pyfunction]
 #[pyo3(signature = (url, into))]
 pub fn fetch_backup(url: Text, into: Text) -> Result<PyWork> {
-    let bucket = treering_objects::open(&url)?;
+    let bucket = buckets::open(&url)?;
     PyWork::start(move |progress| {
         let bytes = treering_store::fetch_backup(&*bucket, &*into, progress)?;
         Ok(Answer::Fetched(bytes))

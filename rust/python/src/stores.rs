@@ -25,6 +25,7 @@ use treering_actor::{ActorError, Blocks, Envelope, Kind, Loaded};
 use treering_block::Cid;
 
 use crate::batch::BatchCore;
+use crate::buckets::attended;
 use crate::cid::PyCid;
 use crate::convert::{Count, Signed, Text};
 use crate::error::{CoreError, Result};
@@ -157,7 +158,7 @@ impl StoresCore {
                 principal: principal.map(|Text(name)| name),
             },
         };
-        py.detach(|| verb.submit(&self.stores, options))
+        attended(py, || verb.submit(&self.stores, options))?
     }
 
     /// A commit of several changes, of threads and stores of this scope, to be drafted.
