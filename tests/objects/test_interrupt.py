@@ -102,6 +102,8 @@ def test_reads(store: treering.Store, proxy: Proxy) -> None:
         list(alice.files.grep("y"))
     with interrupted(proxy, lambda request: request.method == "HEAD"):
         store.verify()
+    with interrupted(proxy, lambda request: request.method == "GET"):
+        alice.verify()
     with alice.files.open("f.txt") as file:
         assert file.read() == b"x" * MIB
     assert store.verify().ok

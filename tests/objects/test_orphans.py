@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import treering
-from treering import BucketError, testing
+from treering import BucketError, CommandMismatch, testing
 from treering._core import BucketCore
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -173,6 +173,25 @@ def test_a_removal_that_failed_is_made_up_for(
     assert refused.happened == 1
     expect_no_orphan(store, clock, server, proxy, place)
     assert store.stats()["blob_files"] == 1
+
+
+def test_closing_does_not_wait_for_a_server_that_is_away(
+    store: treering.Store, clock: testing.Clock, server: Server, proxy: Proxy, place: str, tmp_path: Path
+) -> None:
+    files = store.scope("alice").files
+    files.put("f", b"1" * MIB, command_id="c")
+    held = proxy.fail("slow", lambda request: request.method == "DELETE", seconds=30.0)
+    with pytest.raises(CommandMismatch):
+        files.put("f", b"2" * MIB, command_id="c")
+    while held.happened == 0:
+        pass
+    store.close()
+    assert not held.came_by_itself
+    assert not held.passed.is_set()
+    proxy.heal()
+    store = testing.open(tmp_path / "state", clock=clock)
+    expect_no_orphan(store, clock, server, proxy, place)
+    assert store.stats()["blob_files"] == 2
 
 
 def test_a_name_is_used_once(

@@ -17,7 +17,8 @@ thread_local! {
     static GAVE_UP: RefCell<Option<GaveUp>> = const { RefCell::new(None) };
 }
 
-/// Runs `work`. From when `gave_up` is true, what looks for it on this thread ends soon, and answers `Cancelled`.
+/// Runs `work`. From when `gave_up` is true, what looks for it on this thread ends soon, and answers `Cancelled`. Within
+/// another one, either ends it.
 pub fn unless<T>(gave_up: GaveUp, work: impl FnOnce() -> T) -> T {
     struct Before(Option<GaveUp>);
     impl Drop for Before {
@@ -25,7 +26,13 @@ pub fn unless<T>(gave_up: GaveUp, work: impl FnOnce() -> T) -> T {
             GAVE_UP.set(self.0.take());
         }
     }
-    let _before = Before(GAVE_UP.replace(Some(gave_up)));
+    let outer = GAVE_UP.take();
+    let either: GaveUp = match outer.clone() {
+        Some(outer) => Arc::new(move || outer() || gave_up()),
+        None => gave_up,
+    };
+    let _before = Before(outer);
+    GAVE_UP.set(Some(either));
     work()
 }
 
@@ -53,8 +60,10 @@ mod tests {
             assert!(still_waits().is_ok());
             flag.store(true, SeqCst);
             assert!(matches!(still_waits(), Err(StoreError::Cancelled)));
-            unless(Arc::new(|| false), || assert!(still_waits().is_ok()));
-            assert!(still_waits().is_err());
+            unless(Arc::new(|| false), || assert!(still_waits().is_err()));
+            flag.store(false, SeqCst);
+            unless(Arc::new(|| true), || assert!(still_waits().is_err()));
+            assert!(still_waits().is_ok());
             std::thread::scope(|scope| {
                 let other = scope.spawn(|| still_waits().is_ok());
                 assert!(other.join().unwrap());
