@@ -10,6 +10,7 @@ What is asked for by TLS it can't see, and only counts (CONNECT).
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -57,8 +58,8 @@ class Fault:
     happened: int = 0
     over: threading.Event = field(default_factory=threading.Event)
     """Lets a slow answer come at once."""
-    passed: threading.Event = field(default_factory=threading.Event)
-    """A request that went wrong has been passed on, as far as that was to be."""
+    passed: int = 0
+    """How many of those that happened have been passed on, as far as that was to be."""
     came_by_itself: bool = False
     """A slow answer came because its time was over, and not because the test let it."""
 
@@ -104,9 +105,13 @@ class Proxy:
         return fault
 
     def heal(self) -> None:
-        for fault in self.seen.faults:
+        """Nothing goes wrong any more. What was held happens now, whoever asked for it, and has when this returns."""
+        with self.seen.lock:
+            faults, self.seen.faults = self.seen.faults, []
+        for fault in faults:
             fault.over.set()
-        self.seen.faults.clear()
+        while any(fault.passed < fault.happened for fault in faults):
+            time.sleep(0.001)
 
     def count(self, method: str, fits: Callable[[Request], bool] = lambda _: True) -> int:
         return sum(request.method == method and fits(request) for request in list(self.seen.requests))
@@ -164,6 +169,16 @@ class _Handler(BaseHTTPRequestHandler):
         name = f"{bucket}{url.path}".lstrip("/")
         request = Request(self.command, name, query, self.headers.get("Range"), length)
         fault = self.seen.take(request)
+        try:
+            self._pass_with(fault)
+        finally:
+            if fault is not None:
+                with self.seen.lock:
+                    fault.passed += 1
+
+    def _pass_with(self, fault: Fault | None) -> None:
+        url = urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
         how = fault.how if fault is not None else None
         if how == "cut":
             self.rfile.read(length // 2)
@@ -171,6 +186,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         body = self.rfile.read(length) if length else b""
+        if len(body) < length:
+            # Who asked is gone, in the middle of it.
+            self.close_connection = True
+            return
         if fault is not None and how == "slow":
             fault.came_by_itself |= not fault.over.wait(fault.seconds)
         if how == "refuse":
@@ -179,8 +198,6 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlunsplit(("", "", *url[2:]))
         for _ in range(2 if how == "twice" else 1):
             answer, content = self._asked(path, body)
-        if fault is not None:
-            fault.passed.set()
         if how == "lost":
             self.close_connection = True
             self.connection.close()
