@@ -143,6 +143,12 @@ impl Place {
         &self.url
     }
 
+    /// Whether both are the same place: server, bucket and prefix, however they are spelled and spoken to.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        let server = |place: &Self| place.endpoint.as_deref().map(server_of);
+        self.bucket == other.bucket && self.prefix == other.prefix && server(self) == server(other)
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let value = decoded(name, value)?;
         match name {
@@ -238,7 +244,7 @@ fn check_prefix(prefix: &str) -> Result<()> {
     Err(refused(prefix, rule))
 }
 
-fn checked_endpoint(value: &str) -> Result<String> {
+pub(crate) fn checked_endpoint(value: &str) -> Result<String> {
     let rule = "endpoint is http://HOST:PORT or https://HOST:PORT, without user, path or query";
     let host = value
         .strip_prefix("http://")
@@ -250,6 +256,19 @@ fn checked_endpoint(value: &str) -> Result<String> {
         }
         _ => Err(refused("endpoint", rule)),
     }
+}
+
+/// An endpoint in the one spelling that all others of it have in common: names of hosts have no case, and each scheme has its
+/// port.
+fn server_of(endpoint: &str) -> String {
+    let endpoint = endpoint.to_ascii_lowercase();
+    let own_port = match endpoint.split_once("://") {
+        Some(("https", _)) => ":443",
+        _ => ":80",
+    };
+    let whole = endpoint.strip_suffix(own_port).unwrap_or(&endpoint);
+    // The root of the names, which may be left away.
+    whole.strip_suffix('.').unwrap_or(whole).to_owned()
 }
 
 fn checked_region(value: &str) -> Result<String> {
@@ -316,6 +335,37 @@ mod tests {
         assert!(place.url().starts_with("s3://data/a/b?endpoint="));
         assert_eq!(Place::parse("s3://abc").unwrap().url(), "s3://abc");
         assert!(is_url("s3://x") && is_url("file:///x") && !is_url("a/b") && !is_url("://"));
+    }
+
+    #[test]
+    fn one_place_has_many_spellings() {
+        let place = |url: &str| Place::parse(url).unwrap();
+        let of = |endpoint: &str| format!("s3://data/a?endpoint={endpoint}");
+        let same = |one: &str, other: &str| place(one).is_same_place(&place(other));
+        for (one, other) in [
+            ("http://h", "http://H:80"),
+            ("http://h/", "http://h"),
+            ("https://s3.h:443", "https://S3.h./"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert!(same(&of(one), &of(other)), "{one} {other}");
+        }
+        for (one, other) in [
+            ("http://h", "https://h"),
+            ("http://h:443", "http://h"),
+            ("http://h:8080", "http://h:80"),
+            ("http://g", "http://h"),
+        ] {
+            assert!(!same(&of(one), &of(other)), "{one} {other}");
+        }
+        // How it is spoken to makes no other place.
+        let options = "region=eu-1&timeout=5&give_up=0&access_key=env:A&secret_key=env:B";
+        assert!(same("s3://data/a", &format!("s3://data/a/?{options}")));
+        assert!(same("s3://data/a", "s3://data/a?path_style=true"));
+        for other in ["s3://data", "s3://data/A", "s3://data/a/b", "s3://date/a"] {
+            assert!(!same("s3://data/a", other), "{other}");
+        }
+        assert!(!same("s3://data/a", &of("http://h")));
     }
 
     #[test]

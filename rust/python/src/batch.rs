@@ -9,6 +9,7 @@ use treering_actor::{ActorError, Envelope, Mixed, MixedAnswer, MixedReady, Reade
 use treering_store::{Durability, Landing, Store};
 use treering_thread::{Batch, BatchAnswer, Draft, ForkArgs, ForkAt, Pending};
 
+use crate::buckets::attended;
 use crate::cid::PyCid;
 use crate::collection::node;
 use crate::convert::{ByteString, Count, Signed, Text};
@@ -321,7 +322,7 @@ impl BatchCore {
     /// What the first commit under its command id did, as `submit`; None if there was none.
     fn first(&self, py: Python<'_>) -> Result<Option<PyPending>> {
         let sealed = self.sealed()?;
-        let first = py.detach(|| sealed.ready.first())?;
+        let first = attended(py, || sealed.ready.first())??;
         Ok(first.map(|pending| sealed.shown(pending)))
     }
 
@@ -329,7 +330,7 @@ impl BatchCore {
     /// draft), "steps" (by call), "receipts" (by verb), "position", "new_blocks"}.
     fn submit(&self, py: Python<'_>) -> Result<PyPending> {
         let sealed = self.sealed()?;
-        let pending = py.detach(|| sealed.ready.submit())?;
+        let pending = attended(py, || sealed.ready.submit())??;
         Ok(sealed.shown(pending))
     }
 

@@ -13,6 +13,7 @@ use treering_store::scope::{
 use treering_store::{RefName, Store, VerifyReport, scope};
 use treering_thread::verify_threads_of;
 
+use crate::buckets::attended;
 use crate::convert::{Signed, Text};
 use crate::error::Result;
 use crate::reports::report_object;
@@ -170,12 +171,12 @@ pub fn diff_scopes(
 #[pyo3(signature = (stores))]
 pub fn verify_scope<'py>(py: Python<'py>, stores: &StoresCore) -> Result<Bound<'py, PyDict>> {
     let stores = stores.stores();
-    let report = py.detach(|| {
+    let report = attended(py, || {
         let reader = stores.reader();
         let (store, mut report) = (reader.store(), VerifyReport::default());
         scope::verify_scope(&**store, stores.scope(), &mut report);
         verify_threads_of(&**store, stores.scope(), &mut report);
         report
-    });
+    })?;
     Ok(report_object(py, &report)?)
 }

@@ -24,6 +24,7 @@ use treering_actor::stores::{Options, Stores};
 use treering_actor::{Envelope, Kind, Loaded};
 
 use crate::batch::BatchCore;
+use crate::buckets::attended;
 use crate::convert::{Count, Signed, Text};
 use crate::error::{CoreError, Result};
 use crate::kinds::{self, by_kind};
@@ -109,7 +110,7 @@ impl StoresCore {
                 principal: principal.map(|Text(name)| name),
             },
         };
-        py.detach(|| verb.submit(&self.stores, options))
+        attended(py, || verb.submit(&self.stores, options))?
     }
 
     /// What the store's clock says, Unix milliseconds.

@@ -30,10 +30,18 @@ pub struct Object {
 /// See the top of this file. Names are relative to [`Bucket::url`], with slashes, of `[0-9A-Za-z._/-]`. Calls block, and may
 /// come from many threads at once.
 ///
-/// Errors of every method: [`StoreError::Bucket`](crate::StoreError::Bucket), after the tries that its options allow.
+/// Errors of every method: [`StoreError::Bucket`](crate::StoreError::Bucket), after the tries that its options allow;
+/// [`StoreError::Cancelled`](crate::StoreError::Cancelled) where [`crate::caller`] says that nobody waits. What was asked may have
+/// happened all the same.
 pub trait Bucket: fmt::Debug + Send + Sync {
     /// Where it is, without any secret: `s3://bucket/prefix`.
     fn url(&self) -> &str;
+
+    /// Whether a URL that a store has recorded leads to the same place: another spelling of it, or one that says something else
+    /// of how it is spoken to.
+    fn is_at(&self, url: &str) -> bool {
+        self.url() == url
+    }
 
     /// Stores an object whole. One of that name is replaced.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()>;

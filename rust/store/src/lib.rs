@@ -9,6 +9,7 @@
 pub mod archive;
 pub mod blob_tree;
 pub mod bucket;
+pub mod caller;
 pub mod clock;
 pub mod collections;
 pub mod commit;

@@ -443,7 +443,7 @@ impl Shared {
             may_remove: &|| self.may_remove_files().is_some(),
         };
         match objects.remove_strays(&outside) {
-            Err(error @ StoreError::Bucket { .. }) => {
+            Err(error @ (StoreError::Bucket { .. } | StoreError::Cancelled)) => {
                 tracing::warn!(%error, "objects without a row stay until the next collection");
                 Ok(())
             }

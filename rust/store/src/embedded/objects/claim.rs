@@ -128,7 +128,7 @@ pub(in crate::embedded) fn expect_same(
 ) -> Result<()> {
     match (owner, given) {
         (None, None) => Ok(()),
-        (Some(owner), Some(given)) if owner.url == given.url() => Ok(()),
+        (Some(owner), Some(given)) if given.is_at(&owner.url) => Ok(()),
         (Some(owner), given) => Err(refused(
             given.map(|given| given.url()).unwrap_or_default(),
             format!(

@@ -34,13 +34,18 @@ impl Objects {
             );
             return;
         }
-        if let Err(error) = self.bucket().and_then(|bucket| bucket.remove(name)) {
+        let removed = self.unless_closing(|| self.bucket()?.remove(name));
+        if let Err(error) = removed {
             tracing::warn!(%error, object = name, "an object without a row stays until the next collection");
         }
     }
 
-    /// Errors: `Bucket`, those of the rows.
+    /// Errors: `Bucket`, those of the rows; `Cancelled`.
     pub(in crate::embedded) fn remove_strays(&self, outside: &Outside<'_>) -> Result<()> {
+        self.unless_closing(|| self.look_for_strays(outside))
+    }
+
+    fn look_for_strays(&self, outside: &Outside<'_>) -> Result<()> {
         let mut strays = Vec::new();
         self.each(&mut |name, _| {
             if let Some((digest, _)) = digest_and_time(&name)
