@@ -82,7 +82,7 @@ pub fn preferences() -> View<UserConfigKind> {
 /// The policy; never set, one that keeps all.
 pub fn retention() -> View<RetentionKind> {
     view(|policy: &Arc<Loaded<RetentionKind>>, _| {
-        let policy = policy.state.clone();
+        let policy = policy.state;
         Ok(found(move |py, version| {
             Ok(policy.object_at(py, &[], version)?.unbind())
         }))
