@@ -249,18 +249,15 @@ impl<'c> Transaction<'c> {
         self.refs.clear();
     }
 
-    /// The refs of a scope are gone, which added so much to the sum of all.
-    pub(super) fn refs_erased(&mut self, scope: &str, sum: u64) {
+    /// Rows of refs were changed by other ways than commits, which add so much more to the sum of all.
+    pub(super) fn add_to_refs(&mut self, sum: u64) {
         if let Some(all) = &mut self.totals.refs_sum {
-            *all = all.wrapping_sub(sum);
+            *all = all.wrapping_add(sum);
         }
         self.refs.clear();
-        if !self.erasing.iter().any(|erasing| erasing == scope) {
-            self.erasing.push(scope.to_owned());
-        }
     }
 
-    /// An erase has ended.
+    /// An erase has begun, or ended.
     pub(super) fn read_erasing(&mut self) -> Result<()> {
         self.erasing = scopes_of(self.session.erasing()?);
         Ok(())
@@ -382,6 +379,10 @@ impl<'c> Transaction<'c> {
         }
     }
 
+    fn is_erasing(&self, scope: &str) -> bool {
+        self.erasing.iter().any(|erasing| erasing == scope)
+    }
+
     pub(super) fn writing(&mut self, write: impl FnOnce(Session<'c>) -> Result<()>) -> Result<()> {
         self.wrote = true;
         self.on_disk = false;
@@ -429,7 +430,7 @@ fn scopes_of(erasing: Vec<Erasing>) -> Vec<String> {
 
 impl Ledger for Transaction<'_> {
     fn expect_not_erasing(&mut self, scope: &str) -> Result<()> {
-        if self.erasing.iter().any(|erasing| erasing == scope) {
+        if self.is_erasing(scope) {
             return Err(StoreError::BeingErased {
                 scope: scope.to_owned(),
             });
@@ -454,10 +455,17 @@ impl Ledger for Transaction<'_> {
     }
 
     fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>> {
+        // Of another scope than the commit's, which is refused.
+        if self.is_erasing(name.scope()) {
+            return Ok(None);
+        }
         Ok(self.ref_and_sum(name)?.0.clone())
     }
 
     fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>> {
+        if self.is_erasing(name.scope()) {
+            return Ok(None);
+        }
         self.session.lease_row(name)
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use treering_block::{Cid, CidPrefix};
 
-use super::forking::FORKING;
+use super::forking::is_marker;
 use super::lineage::Lineage;
 use super::refs;
 use crate::commit::{Address, Commit, RefValue};
@@ -162,10 +162,6 @@ impl AsOf {
             answer => answer,
         }
     }
-}
-
-fn is_marker(name: &RefName) -> bool {
-    name.kind() == FORKING && name.parts().is_empty()
 }
 
 /// Where a ref stood, and the commit that says so.
@@ -478,6 +474,10 @@ impl Store for AsOf {
 
     fn erasures(&self) -> Result<Erasures> {
         self.inner.erasures()
+    }
+
+    fn store_id(&self) -> Result<[u8; 16]> {
+        self.inner.store_id()
     }
 
     fn vacuum(&self) -> Result<Vacuumed> {

@@ -72,10 +72,11 @@ pub struct Forked {
     pub replayed: bool,
 }
 
-/// Forks `from` as `to`. O(refs), no block is written or read.
+/// Forks `from` as `to`. O(refs), and one look through the receipts of the store; no block is written or read.
 ///
-/// Errors: `BeingForked` if `from` itself is being made; `BeingErased` while what an erase left of it is still there; `ScopeTaken` if `to` has refs, or was forked of something before; `Invalid` for names that can't be, or are
-/// the same; `LimitExceeded` for a ref whose name is too long there, or a fork of too many forks; `LeaseHeld` while
+/// Errors: `ScopeNotFound` if `from` has no ref, as one that is erased; `BeingForked` if it is being made itself;
+/// `BeingErased` if an erase of it begins meanwhile; `ScopeTaken` if `to` has refs, was forked of something before, or has receipts of a life before that were not erased;
+/// `Invalid` for names that can't be, or are the same; `LimitExceeded` for a ref whose name is too long there, or a fork of too many forks; `LeaseHeld` while
 /// somebody else makes `to`; `CommandMismatch`; `Corrupt` for a broken ref of the origin; `Cancelled`, and those of a
 /// commit: what was written until then is hidden, and the next fork of `from` to `to` goes on from there.
 pub fn fork(
@@ -102,7 +103,7 @@ pub fn fork(
     let forking = Fork {
         store,
         from,
-        digest: digest_of_scope(&store.erasures()?.store_id, from),
+        digest: digest_of_scope(&store.store_id()?, from),
         to,
         options,
         progress,
@@ -198,35 +199,49 @@ impl Fork<'_> {
     /// Errors: `ScopeTaken`.
     fn expect_free(&self) -> Result<()> {
         if !self.store.kinds(self.to)?.is_empty() {
-            return Err(self.taken(false));
+            return Err(self.taken(Taken::HasRefs));
         }
-        match self.store.lineage(self.to)? {
-            Some(_) => Err(self.taken(true)),
-            None => Ok(()),
+        if self.store.lineage(self.to)?.is_some() {
+            return Err(self.taken(Taken::WasForked));
         }
+        // The fork would answer commands of before with them, and not with what its origin did.
+        if !self.store.receipts(self.to, None, 1)?.is_empty() {
+            return Err(self.taken(Taken::HasReceipts));
+        }
+        Ok(())
     }
 
-    fn taken(&self, forked: bool) -> StoreError {
+    fn taken(&self, why: Taken) -> StoreError {
         StoreError::ScopeTaken {
             scope: self.to.to_owned(),
-            why: if forked {
-                "it was forked of another scope before"
-            } else {
-                "it has refs"
+            why: match why {
+                Taken::HasRefs => "it has refs",
+                Taken::WasForked => "it was forked of another scope before",
+                Taken::HasReceipts => {
+                    "it has no refs any more, but receipts of what was done there; erase it first"
+                }
             },
         }
     }
 
     /// The origin's refs by the name that they get. One that is too long is found before anything is written.
+    ///
+    /// Errors: `ScopeNotFound` where it has none.
     fn origin(&self) -> Result<BTreeMap<RefName, RefValue>> {
-        let mut found = BTreeMap::new();
+        let (mut found, mut is_there) = (BTreeMap::new(), false);
         refs::each_ref(self.store, self.from, &mut |name, value| {
             self.progress.go_on()?;
+            is_there = true;
             if goes_along(&name) {
                 found.insert(renamed(&name, self.to)?, value);
             }
             Ok(())
         })?;
+        if !is_there {
+            return Err(StoreError::ScopeNotFound {
+                scope: self.from.to_owned(),
+            });
+        }
         Ok(found)
     }
 
@@ -236,7 +251,14 @@ impl Fork<'_> {
         let making = Making::take(self.store, self.to, "forking", self.options.at_a_time)?;
         self.begin(&making)?;
         let since = self.store.head()?.cursor();
-        let refs = self.origin()?;
+        let refs = match self.origin() {
+            // It is gone since it was begun: no fork of it can be finished.
+            Err(gone @ StoreError::ScopeNotFound { .. }) => {
+                making.clear(self.to)?;
+                return Err(gone);
+            }
+            origin => origin?,
+        };
         let mut there = refs::all_hidden(self.store, self.to)?;
         there.remove(&forking::marker(self.to)?);
         self.progress.enter(Stage::Refs, refs.len() as u64)?;
@@ -336,7 +358,7 @@ impl Fork<'_> {
         let committed = match ticket.wait() {
             Err(StoreError::Refused) => {
                 return Err(match finish.outcome() {
-                    Some(Outcome::Taken { forked }) => self.taken(forked),
+                    Some(Outcome::Taken(why)) => self.taken(why),
                     _ => StoreError::Refused,
                 });
             }
@@ -451,26 +473,33 @@ pub(super) fn step(name: RefName, value: Option<&RefValue>) -> RefMove {
     }
 }
 
-/// Refs of the two scopes that commits after `since` moved.
+/// What commits did of late to the two scopes of a fork.
+#[derive(Default)]
+struct Late {
+    /// Refs of the origin that they moved.
+    origin: BTreeSet<RefName>,
+    /// Refs of the scope that is made.
+    own: BTreeSet<RefName>,
+    /// They left receipts there.
+    own_receipts: bool,
+}
+
+/// What commits after `since` did to the two scopes.
 ///
 /// Errors: `Refused` where there are too many, or they are not all known.
-fn late(
-    view: &mut dyn View,
-    since: u64,
-    from: &str,
-    to: &str,
-) -> Result<(BTreeSet<RefName>, BTreeSet<RefName>)> {
-    let (mut origin, mut own) = (BTreeSet::new(), BTreeSet::new());
+fn late(view: &mut dyn View, since: u64, from: &str, to: &str) -> Result<Late> {
+    let mut late = Late::default();
     let entries = view.commits_since(since, LATE_COMMITS_MAX)?;
     for entry in entries.ok_or(StoreError::Refused)? {
         let names = entry.moves.into_iter().map(|step| step.name);
         if entry.scope == from {
-            origin.extend(names.filter(goes_along));
+            late.origin.extend(names.filter(goes_along));
         } else if entry.scope == to {
-            own.extend(names);
+            late.own.extend(names);
+            late.own_receipts |= entry.command.is_some() || !entry.receipts.is_empty();
         }
     }
-    Ok((origin, own))
+    Ok(late)
 }
 
 /// The marker is set if the scope still is nobody's.
@@ -484,8 +513,11 @@ pub(super) struct Begin {
 
 impl Decide for Begin {
     fn decide(&self, view: &mut dyn View, _: i64) -> Result<Decided> {
-        let (_, own) = late(view, self.since, "", &self.to)?;
-        for name in own {
+        let late = late(view, self.since, "", &self.to)?;
+        if late.own_receipts {
+            return Err(StoreError::Refused);
+        }
+        for name in late.own {
             if view.read_ref(&name)?.is_some() {
                 return Err(StoreError::Refused);
             }
@@ -497,10 +529,18 @@ impl Decide for Begin {
     }
 }
 
+/// Why a scope is not forked to.
+#[derive(Clone, Copy, Debug)]
+enum Taken {
+    HasRefs,
+    WasForked,
+    HasReceipts,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
     Done { refs: u64 },
-    Taken { forked: bool },
+    Taken(Taken),
 }
 
 /// The fork is there, with what the origin is now.
@@ -528,27 +568,30 @@ impl Finish {
         answer
     }
 
-    fn taken<T>(&self, forked: bool) -> Result<T> {
-        self.end(Outcome::Taken { forked }, Err(StoreError::Refused))
+    fn taken<T>(&self, why: Taken) -> Result<T> {
+        self.end(Outcome::Taken(why), Err(StoreError::Refused))
     }
 }
 
 impl Decide for Finish {
     fn decide(&self, view: &mut dyn View, at_ms: i64) -> Result<Decided> {
         if view.lineage(&self.to)?.is_some() {
-            return self.taken(true);
+            return self.taken(Taken::WasForked);
         }
         if view.read_ref(&forking::marker(&self.from)?)?.is_some() {
             return Err(StoreError::Refused);
         }
-        let (origin, own) = late(view, self.since, &self.from, &self.to)?;
-        for name in own {
+        let late = late(view, self.since, &self.from, &self.to)?;
+        if late.own_receipts && !self.copied {
+            return self.taken(Taken::HasReceipts);
+        }
+        for name in late.own {
             if !self.copied && view.read_ref(&name)?.is_some() {
-                return self.taken(false);
+                return self.taken(Taken::HasRefs);
             }
         }
         let mut changed = BTreeMap::new();
-        for name in origin {
+        for name in late.origin {
             changed.insert(renamed(&name, &self.to)?, view.read_ref(&name)?);
         }
         let mut count = self.refs.len() as u64;
