@@ -287,7 +287,7 @@ class Scope(ScopeStores):
 
         The same `command_id` again erases nothing and answers as the first did, also where the name is used again. One
         that is interrupted is finished by the next erase, vacuum or opening; until then the scope takes no commit
-        (`Conflict`). O(journal + blocks); others wait for O(refs of the scope) at most.
+        (`Conflict`). O(journal + blocks); others wait for a moment at a time, however many refs the scope has.
 
         Errors:
             Corrupt (`corrupt`): a ref, receipt, hold, commit or link can't be read, so that nobody knows whether it is
@@ -346,11 +346,13 @@ class Scope(ScopeStores):
         is one of two from then on. `progress` is called about twenty times a second, by the thread that waits.
 
         Errors:
-            AlreadyExists (`already-exists`): `name` has refs, or was forked of something before; `scope`.
+            NotFound (`not-found`): nothing was written to this scope, or all of it is gone; `scope`.
+            AlreadyExists (`already-exists`): `name` has refs, was forked of something before, or has receipts of
+                commands that were done there; `scope`.
             Invalid (`invalid`): the name can't be, or is this scope's.
             LimitExceeded (`limit-exceeded`): a ref's name is too long there; 64 forks of forks.
             LeaseHeld (`lease-held`): somebody makes that scope just now.
-            Conflict (`conflict`): this scope itself is being made by a fork.
+            Conflict (`conflict`): this scope itself is being made by a fork, or is erased meanwhile.
             CommandMismatch (`command-mismatch`): the command id came before in `name`, with another origin.
             Corrupt (`corrupt`): a ref of this scope is broken.
 

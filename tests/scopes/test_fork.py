@@ -32,6 +32,7 @@ from treering import (
     Commit,
     Invalid,
     LimitExceeded,
+    NotFound,
     SourceEvent,
     Store,
     aio,
@@ -370,9 +371,31 @@ def test_refusals(store: Store) -> None:
     assert store.scopes() == ["alice", "bob", "carol"]
 
 
-def test_a_fork_of_nothing_is_nothing(store: Store) -> None:
-    assert store.scope("nobody").fork("bob").threads.list() == []
-    assert store.scopes() == []
+def test_a_name_that_is_not_there_is_told(store: Store) -> None:
+    store.scope("alice").memory.add("preference", "x")
+    with pytest.raises(NotFound, match='no scope "alcie" in this store') as caught:
+        store.scope("alcie").fork("bob")
+    assert caught.value.scope == "alcie"
+    assert caught.value.kind == "not-found"
+    # A scope is made by use: one that is empty is none.
+    empty = store.scope("carol")
+    empty.pins.add("mine", store.put(b"x"))
+    empty.pins.rm("mine")
+    with pytest.raises(NotFound):
+        empty.fork("bob")
+    assert store.scopes() == ["alice"]
+
+
+def test_receipts_of_a_life_before_are_not_answered_in_a_fork(store: Store) -> None:
+    alice, bob = store.scope("alice"), store.scope("bob")
+    alice.threads.start("review", key="k", command_id="1")
+    bob.threads.start("another", key="k", command_id="1").rm()
+    assert "bob" not in store.scopes()
+    with pytest.raises(AlreadyExists, match="erase it first"):
+        alice.fork("bob")
+    bob.erase()
+    retried = alice.fork("bob").threads.start("review", key="k", command_id="1")
+    assert retried.id == alice.threads.get("k").id
 
 
 def test_it_says_how_far_it_is(store: Store) -> None:

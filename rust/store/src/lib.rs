@@ -61,7 +61,7 @@ pub use embedded::{
     BackupOptions, BackupReport, Disk, DiskLayer, EmbeddedStore, FileOp, OpenOptions, Verdict,
     erased_since, fetch_backup, restore, restore_erased,
 };
-pub use erasure::{EraseOptions, Erased, ErasedFigures, Erasure, Erasures};
+pub use erasure::{ERASE_ROWS_MAX, EraseOptions, Erased, ErasedFigures, Erasure, Erasures};
 pub use error::{Result, StoreError};
 pub use findings::{Check, Finding, VerifyReport};
 pub use gc::{Collection, GcOptions, GcReport};

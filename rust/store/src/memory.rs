@@ -34,7 +34,7 @@ use crate::process::is_alive;
 use crate::quarantine::{self, Quarantined};
 use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
-use crate::scope::forking::{FORKING, hidden_by};
+use crate::scope::forking::{FORKING, hidden_by, is_marker};
 use crate::scope::lineage::{Lineage, find_receipt, read_lineage};
 use crate::stats::{Counters, StoreStats};
 use crate::store::{BlockInfo, Hold, Store};
@@ -193,7 +193,8 @@ impl Store for MemoryStore {
         check_scope(scope)?;
         check_kind(kind)?;
         let inner = self.open()?;
-        if kind != FORKING && inner.state.is_hidden(scope) {
+        let hidden = inner.state.is_hidden(scope);
+        if kind != FORKING && hidden {
             return Ok(Vec::new());
         }
         let prefix = listing_prefix(scope, kind);
@@ -204,6 +205,7 @@ impl Store for MemoryStore {
         let refs = inner.state.refs.range::<str, _>((first, Bound::Unbounded));
         Ok(refs
             .take_while(|(name, _)| name.encoded().starts_with(&prefix))
+            .filter(|(name, _)| !hidden || is_marker(name))
             .take(limit)
             .map(|(name, value)| (name.clone(), Ok(value.clone())))
             .collect())
@@ -332,6 +334,10 @@ impl Store for MemoryStore {
             self.ring();
         }
         Ok(erased)
+    }
+
+    fn store_id(&self) -> Result<[u8; 16]> {
+        Ok(self.open()?.state.id())
     }
 
     fn erasures(&self) -> Result<Erasures> {

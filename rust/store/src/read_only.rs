@@ -207,6 +207,11 @@ impl<S: ReadOnly> Store for S {
         Err(REFUSED)
     }
 
+    fn store_id(&self) -> Result<[u8; 16]> {
+        self.behind()
+            .map_or_else(|| Ok([0; 16]), |behind| behind.store_id())
+    }
+
     fn erasures(&self) -> Result<Erasures> {
         self.behind()
             .map_or_else(|| Ok(Erasures::default()), |behind| behind.erasures())

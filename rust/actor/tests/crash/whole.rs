@@ -408,7 +408,8 @@ impl Living {
             Erase(scope, number) => {
                 let options = EraseOptions {
                     command_id: Some(format!("erase {number}")),
-                    dry_run: false,
+                    rows_at_a_time: 2,
+                    ..EraseOptions::default()
                 };
                 self.store.erase(scope, &options)?;
             }

@@ -20,6 +20,7 @@ mod dead_rows;
 mod directory;
 mod disk;
 mod erasing;
+mod erasing_steps;
 mod erasure_rows;
 mod evidence;
 mod file_system;
@@ -44,6 +45,7 @@ mod queue;
 mod recent_blocks;
 mod ref_rows;
 mod registry;
+mod remains;
 mod repair;
 mod reserve;
 mod retention;
@@ -217,6 +219,11 @@ impl EmbeddedStore {
 
     fn reading<T>(&self, work: impl Fn(Session<'_>) -> Result<T>) -> Result<T> {
         self.usable()?.shared.connections.reading(work)
+    }
+
+    /// The same for several reads that are to be of one moment.
+    fn in_one_read<T>(&self, work: impl Fn(Session<'_>) -> Result<T>) -> Result<T> {
+        self.reading(|session| session.in_one_read(&work))
     }
 
     /// What may write, if it may.

@@ -316,6 +316,11 @@ impl Store for FaultyStore {
         self.inner.erasures()
     }
 
+    fn store_id(&self) -> Result<[u8; 16]> {
+        self.read()?;
+        self.inner.store_id()
+    }
+
     fn vacuum(&self) -> Result<Vacuumed> {
         self.change(|| self.inner.vacuum())
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use treering_block::Cid;
 
-use super::forking::FORKING;
+use super::forking::is_marker;
 use super::lineage::Lineage;
 use super::past::{Moment, Past};
 use super::refs;
@@ -144,10 +144,6 @@ impl AsOf {
             answer => answer,
         }
     }
-}
-
-fn is_marker(name: &RefName) -> bool {
-    name.kind() == FORKING && name.parts().is_empty()
 }
 
 impl ReadOnly for AsOf {

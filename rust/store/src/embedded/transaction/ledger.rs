@@ -124,7 +124,7 @@ fn unsent(cid: &Cid) -> StoreError {
 
 impl Ledger for Transaction<'_> {
     fn expect_not_erasing(&mut self, scope: &str) -> Result<()> {
-        if self.erasing.iter().any(|erasing| erasing == scope) {
+        if self.is_erasing(scope) {
             return Err(StoreError::BeingErased {
                 scope: scope.to_owned(),
             });
@@ -149,10 +149,17 @@ impl Ledger for Transaction<'_> {
     }
 
     fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>> {
+        // Of another scope than the commit's, which is refused.
+        if self.is_erasing(name.scope()) {
+            return Ok(None);
+        }
         Ok(self.ref_and_sum(name)?.0.clone())
     }
 
     fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>> {
+        if self.is_erasing(name.scope()) {
+            return Ok(None);
+        }
         self.session.lease_row(name)
     }
 
