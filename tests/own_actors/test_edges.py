@@ -1,8 +1,11 @@
 """What a decider or an evolver may do that nobody expects: each is said by name, and nothing is lost of it."""
 
 import asyncio
+import copy
+import pickle
+import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 
 import treering
 from treering import Invalid, LimitExceeded, NotFound, Scope, aio, testing
+from treering.own.context import context_of
 from treering.own.rules import EVENTS_MAX
 from treering.testing import given
 
@@ -132,3 +136,21 @@ def test_an_awaited_file_is_read_to_its_end(tmp_path: Path) -> None:
                     assert await file.read(*size) == b""
 
     asyncio.run(life())
+
+
+def test_chance_is_seeded_when_it_is_asked_for() -> None:
+    """And is the same as if it had been seeded at once, for whoever asks in whichever way."""
+    made = [context_of(7, ("1",), 3, "bob", b"seed") for _ in range(5)]
+    given_at_once = treering.ActorContext(
+        at_ms=7, parts=("1",), version=3, principal="bob", random=random.Random(b"seed")
+    )
+    expected = given_at_once.random.random()
+    assert made[0].random.random() == expected
+    assert replace(made[1], version=4).random.random() == expected
+    assert copy.copy(made[2]).random.random() == expected
+    assert pickle.loads(pickle.dumps(made[3])).random.random() == expected
+    assert made[4].random is made[4].random
+    assert "random=<random.Random" in repr(made[4])
+    with pytest.raises(AttributeError):
+        made[0].clock  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(given_at_once, "clock")

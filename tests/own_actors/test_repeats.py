@@ -71,7 +71,7 @@ def together(path: Path, count: int, call: Callable[[aio.OwnActor[Log, Add, Adde
 
 @pytest.mark.parametrize("times", [2, 4])
 def test_tasks_that_repeat_each_other(tmp_path: Path, times: int) -> None:
-    commands = 200
+    commands = 100
     receipts = together(
         tmp_path / "s",
         commands * times,

@@ -6,18 +6,18 @@ Promises: what is wrong with a class is said when it is defined. Never: a store 
 from __future__ import annotations
 
 import inspect
-import random
 import re
 import types
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from treering._deciding import Running
 from treering.codec import encode
 from treering.errors import Corrupt, Invalid, InvalidCommand, LimitExceeded, NewerSchema
+from treering.own.context import ActorContext
 from treering.own.fields import record
 from treering.own.shapes import Opener, Record, Unreadable
 from treering.own.watching import Watch
@@ -36,49 +36,6 @@ _STATE: Final = "State"
 _UPCAST: Final = "__treering_upcast__"
 Happened: TypeAlias = tuple[str, dict[str, Any], Any]
 """An event: the type and the fields as they are stored, and the event as it will be read."""
-
-_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActorContext:
-    """What a decider may know beside state and command. The same context gives the same events."""
-
-    at_ms: int
-    """The time, Unix milliseconds, by the store's clock. The event's own `at_ms`, the commit's, is a little later."""
-    parts: tuple[str, ...]
-    """What tells this actor apart from the others of its kind."""
-    version: int
-    """The actor's version before the command."""
-    principal: str | None
-    """On whose behalf, in the caller's words."""
-    random: random.Random
-    """Chance: seeded anew for each command, the same when it is decided again."""
-    _seed: bytes | None = field(default=None, init=False, repr=False, compare=False)
-
-    def __getattr__(self, name: str) -> Any:
-        # What is not set yet. To seed chance takes longer than to decide, and few ask for it.
-        if name != "random" or self._seed is None:
-            raise AttributeError(f"ActorContext has no {name}")
-        made = random.Random(self._seed)
-        object.__setattr__(self, "random", made)
-        return made
-
-    def new_id(self) -> str:
-        """Returns a ULID of `at_ms`, another one with each call."""
-        number = max(self.at_ms, 0) << 80 | self.random.getrandbits(80)
-        return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -5, -5))
-
-
-def context_of(at_ms: int, parts: tuple[str, ...], version: int, principal: str | None, seed: bytes) -> ActorContext:
-    """Returns a context whose chance is seeded when it is asked for."""
-    context = object.__new__(ActorContext)
-    for name, value in zip(_OF_CONTEXT, (at_ms, parts, version, principal, seed), strict=True):
-        object.__setattr__(context, name, value)
-    return context
-
-
-_OF_CONTEXT: Final = ("at_ms", "parts", "version", "principal", "_seed")
 
 
 class Actor(ABC, Generic[State, Command, Event]):

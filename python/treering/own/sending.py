@@ -19,9 +19,10 @@ from treering._calls import Look, Op
 from treering._core import OwnCommandCore, OwnLoadedCore
 from treering.errors import Corrupt, ImpureDecider, NotFound, Overtaken, Rejected
 from treering.own import purity
+from treering.own.context import ActorContext, context_of
 from treering.own.folding import SNAPSHOT_EVENTS, Folder, Known
 from treering.own.lanes import Lane, Sent
-from treering.own.rules import ActorContext, Rules, context_of
+from treering.own.rules import Rules
 from treering.stores._dispatch import DISPATCHER
 from treering.stores.receipt import Receipt
 
