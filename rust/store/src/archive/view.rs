@@ -21,7 +21,7 @@ use crate::erasure::{EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
-use crate::journal::{JournalCommand, JournalEntry};
+use crate::journal::JournalEntry;
 use crate::lease::{Lease, LeaseState};
 use crate::listening::{Listening, Wake};
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
@@ -30,7 +30,7 @@ use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::scope::Lineage;
 use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Hold, Store};
+use crate::store::{BlockInfo, Hold, ScopeReceipt, Store};
 use crate::ticket::Ticket;
 use crate::vacuum::Vacuumed;
 
@@ -154,7 +154,7 @@ impl<R: Read + Seek + Send> Store for View<R> {
         Ok(None)
     }
 
-    fn receipts(&self, scope: &str, _: Option<&[u8; 32]>, _: usize) -> Result<Vec<JournalCommand>> {
+    fn receipts(&self, scope: &str, _: Option<&[u8; 32]>, _: usize) -> Result<Vec<ScopeReceipt>> {
         check_scope(scope)?;
         Ok(Vec::new())
     }

@@ -101,7 +101,7 @@ use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::scope::forking::FORKING;
 use crate::scope::lineage::{Lineage, find_receipt, read_lineage};
 use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Hold, Store};
+use crate::store::{BlockInfo, Hold, ScopeReceipt, Store};
 use crate::ticket::{Helper, PATIENCE, Ticket};
 use crate::upload::{BlockReader, Held, Upload};
 use crate::vacuum::Vacuumed;
@@ -601,15 +601,18 @@ impl Store for EmbeddedStore {
         scope: &str,
         after: Option<&[u8; 32]>,
         limit: usize,
-    ) -> Result<Vec<JournalCommand>> {
+    ) -> Result<Vec<ScopeReceipt>> {
         check_scope(scope)?;
         let rows = self.reading(|session| session.receipt_rows_of(scope, after, limit))?;
-        let command = |(key, left): ReceiptRow| JournalCommand {
-            key,
-            payload: left.payload,
-            receipt: left.receipt,
+        let receipt = |(key, left): ReceiptRow| ScopeReceipt {
+            command: JournalCommand {
+                key,
+                payload: left.payload,
+                receipt: left.receipt,
+            },
+            position: left.position,
         };
-        Ok(rows.into_iter().map(command).collect())
+        Ok(rows.into_iter().map(receipt).collect())
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {

@@ -2,7 +2,7 @@
 //!
 //! The journal says where each ref stood. A ref whose block a collection took since is *gone*: it is listed, and whoever
 //! asks for it is told so; nothing of it can be shown. All others are whole, since a block that is there has all that it
-//! links to.
+//! links to. Who knows what a ref means may find the same elsewhere ([`AsOf::found`]).
 //! Promises: everything that is written against [`Store`] reads the past through it. What is collected while it is
 //! looked at is told by an error of its own, and never taken for damage.
 //! Must never: write, or show anything of another scope.
@@ -16,6 +16,7 @@ use std::time::Duration;
 use treering_block::{Cid, CidPrefix};
 
 use super::forking::FORKING;
+use super::left_by::LeftBy;
 use super::lineage::Lineage;
 use super::refs;
 use crate::commit::{Address, Commit, RefValue};
@@ -24,7 +25,7 @@ use crate::erasure::{EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
-use crate::journal::{JournalCommand, JournalEntry, JournalMove};
+use crate::journal::{JournalEntry, JournalMove};
 use crate::lease::{Lease, LeaseState};
 use crate::listening::{Listening, Wake};
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
@@ -32,7 +33,7 @@ use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Hold, Store};
+use crate::store::{BlockInfo, Hold, ScopeReceipt, Store};
 use crate::ticket::Ticket;
 use crate::upload::BlockReader;
 use crate::vacuum::Vacuumed;
@@ -58,6 +59,17 @@ pub enum Lost {
     Forgotten,
 }
 
+/// Where a ref stood at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stood {
+    /// As the newest commit up to the moment left it.
+    pub value: RefValue,
+    /// When that was, Unix milliseconds.
+    pub at_ms: i64,
+    /// How many commits of that millisecond moved it, up to the moment; 0 where no commit that is kept did.
+    pub moves: u64,
+}
+
 /// See the top of this file.
 pub struct AsOf {
     inner: Arc<dyn Store>,
@@ -67,6 +79,9 @@ pub struct AsOf {
     at_ms: i64,
     refs: BTreeMap<RefName, RefValue>,
     gone: BTreeMap<RefName, Lost>,
+    /// Where those stood that were collected.
+    collected: BTreeMap<RefName, Stood>,
+    left_by: LeftBy,
 }
 
 impl AsOf {
@@ -93,14 +108,18 @@ impl AsOf {
             forgotten,
             ..
         } = past;
-        let mut refs: BTreeMap<RefName, RefValue> = known
-            .into_iter()
-            .map(|(name, known)| (name, known.value))
-            .collect();
-        if refs.keys().any(is_marker) {
+        let mut known = known;
+        let mut left_by = LeftBy::new(head.position);
+        if known.keys().any(is_marker) {
             // Nothing of it was seen then.
-            refs.clear();
+            known.clear();
+            left_by = LeftBy::new(0);
         }
+        let mut refs: BTreeMap<RefName, RefValue> = known
+            .iter()
+            .map(|(name, known)| (name.clone(), known.stood.value.clone()))
+            .collect();
+        let mut collected = BTreeMap::new();
         let forgotten = forgotten.into_iter().map(|name| (name, Lost::Forgotten));
         let mut gone: BTreeMap<RefName, Lost> = forgotten.collect();
         let targets: Vec<(RefName, Cid)> = refs
@@ -112,7 +131,11 @@ impl AsOf {
             for ((name, _), there) in page.iter().zip(inner.has_many(&cids)?) {
                 if !there {
                     refs.remove(name);
-                    gone.insert(name.clone(), Lost::Collected);
+                    if !optional(name) {
+                        gone.insert(name.clone(), Lost::Collected);
+                        let known = known.remove_entry(name);
+                        collected.extend(known.map(|(name, known)| (name, known.stood)));
+                    }
                 }
             }
         }
@@ -124,6 +147,8 @@ impl AsOf {
             at_ms,
             refs,
             gone,
+            collected,
+            left_by,
         })
     }
 
@@ -140,6 +165,28 @@ impl AsOf {
     /// Refs that were there and can't be shown, by name, and why.
     pub fn gone(&self) -> &BTreeMap<RefName, Lost> {
         &self.gone
+    }
+
+    /// The commits after the moment are behind this place.
+    pub fn cursor(&self) -> Cursor {
+        self.head.cursor()
+    }
+
+    /// Where those refs stood of which a collection took what they pointed at.
+    pub fn collected(&self) -> &BTreeMap<RefName, Stood> {
+        &self.collected
+    }
+
+    /// What one of [`AsOf::collected`] pointed at says the same as this block, which is there: it is shown in its place.
+    pub fn found(&mut self, name: &RefName, target: Cid) {
+        if let Some((name, stood)) = self.collected.remove_entry(name) {
+            self.gone.remove(&name);
+            let value = RefValue {
+                target,
+                ..stood.value
+            };
+            self.refs.insert(name, value);
+        }
     }
 
     fn gone_since(&self, what: String, lost: Lost) -> StoreError {
@@ -170,7 +217,7 @@ fn is_marker(name: &RefName) -> bool {
 
 /// Where a ref stood, and the commit that says so.
 struct Known {
-    value: RefValue,
+    stood: Stood,
     position: u64,
 }
 
@@ -257,14 +304,14 @@ impl Past {
         }
         for moved in entry.moves {
             if counts {
-                self.note(moved, entry.position);
+                self.note(moved, entry.position, entry.at_ms);
             } else if let Entry::Vacant(first) = self.next.entry(moved.name) {
                 first.insert(moved.version);
             }
         }
     }
 
-    fn note(&mut self, moved: JournalMove, position: u64) {
+    fn note(&mut self, moved: JournalMove, position: u64, at_ms: i64) {
         let JournalMove {
             name,
             version,
@@ -279,7 +326,14 @@ impl Past {
                     record,
                 };
                 self.removed.remove(&name);
-                self.known.insert(name, Known { value, position });
+                let before = self.known.get(&name).map(|before| &before.stood);
+                let before = before.filter(|before| before.at_ms == at_ms);
+                let stood = Stood {
+                    value,
+                    at_ms,
+                    moves: before.map_or(0, |before| before.moves).saturating_add(1),
+                };
+                self.known.insert(name, Known { stood, position });
             }
             _ => {
                 self.known.remove(&name);
@@ -299,7 +353,7 @@ impl Past {
                 .known
                 .iter()
                 .filter(|(name, known)| {
-                    let version = known.value.version;
+                    let version = known.stood.value.version;
                     let went_on = match self.next.get(*name) {
                         // A version that is the next but one has one in between.
                         Some(next) => *next == version.saturating_add(1),
@@ -333,8 +387,12 @@ impl Past {
             if blank_after {
                 self.forgotten.insert(name);
             } else {
-                let position = 0;
-                self.known.insert(name, Known { value, position });
+                let stood = Stood {
+                    value,
+                    at_ms: 0,
+                    moves: 0,
+                };
+                self.known.insert(name, Known { stood, position: 0 });
             }
         }
     }
@@ -442,12 +500,35 @@ impl Store for AsOf {
         Ok(lineage.filter(of_then))
     }
 
-    fn receipts(&self, scope: &str, _: Option<&[u8; 32]>, _: usize) -> Result<Vec<JournalCommand>> {
+    fn receipts(
+        &self,
+        scope: &str,
+        after: Option<&[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<ScopeReceipt>> {
         check_scope(scope)?;
-        Ok(Vec::new())
+        if scope == self.scope {
+            self.left_by.receipts(&*self.inner, scope, after, limit)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    fn receipts_unsettled(&self, scope: &str) -> Result<u64> {
+        check_scope(scope)?;
+        if scope == self.scope {
+            self.left_by.unsettled(&*self.inner, scope)
+        } else {
+            Ok(0)
+        }
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
+        if after.is_some_and(|after| *after == self.head.cursor()) {
+            // What came since may be all that is kept.
+            self.inner.head()?;
+            return Ok(Vec::new());
+        }
         let mut entries = self.inner.journal(after, limit)?;
         entries.retain(|entry| entry.position <= self.head.position);
         Ok(entries)
