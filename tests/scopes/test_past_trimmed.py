@@ -92,6 +92,13 @@ def looked(scope: Scope, actor: str) -> tuple[int, Any]:
     return scope.actor(*address).info().version, read(scope)
 
 
+def trim(scope: Scope, actor: str, **how: Any) -> None:
+    if actor == "x.purse":  # only its class can fold its states
+        scope.own(Purse, "p").trim(**how)
+    else:
+        scope.actor(*ACTORS[actor][0]).trim(**how)
+
+
 @pytest.mark.parametrize("how", ["keep", "before", "scope", "setting"])
 @pytest.mark.parametrize("actor", ACTORS)
 def test_what_a_trim_kept_is_shown(clock: testing.Clock, actor: str, how: str) -> None:
@@ -105,16 +112,15 @@ def test_what_a_trim_kept_is_shown(clock: testing.Clock, actor: str, how: str) -
             write(alice, nth)
             was.append((now(clock), cursor(store), looked(alice, actor)))
         clock.advance(10)
-        handle = alice.actor(*address)
         match how:
             case "keep":
-                handle.trim(keep=30)
+                trim(alice, actor, keep=30)
             case "before":
-                handle.trim(before=was[100][0])
+                trim(alice, actor, before=was[100][0])
             case "scope":
                 alice.trim(keep=30)
         collect(store, clock)
-        oldest = handle.info().oldest
+        oldest = alice.actor(*address).info().oldest
         assert oldest > 0
         shown = 0
         for when, place, expected in was:
@@ -173,7 +179,7 @@ def test_what_a_deletion_took_stays_gone(store: Store, clock: testing.Clock) -> 
     alice.chats.delete("c0")
     alice.memory.remove(alice.memory.get()[0].id, purge=True)
     alice.memory.add("context", "after")
-    alice.projection("kinds", kinds=["user-memory"], start={}).catch_up(counted)
+    alice.projection("kinds", kinds=["user-memory"], start={}).catch_up(counted, trimmed=lambda view, gap, commit: view)
     collect(store, clock)
     past = alice.at(then)
     assert {str(one) for one in past.gone} == {
@@ -197,11 +203,11 @@ STEPS = st.lists(
         st.tuples(st.just("collect"), st.just(""), st.just(0)),
     ),
     min_size=5,
-    max_size=40,
+    max_size=25,
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(STEPS, st.booleans())
 def test_nothing_is_shown_that_was_not_so(steps: list[tuple[str, str, int]], ticking: bool) -> None:
     """Whatever was written, cut off, brought from elsewhere and collected, in one millisecond or in several."""
@@ -223,7 +229,7 @@ def test_nothing_is_shown_that_was_not_so(steps: list[tuple[str, str, int]], tic
                             c.memory.add("context", f"both {nth}")
                             c.user_config.update(default_model=f"both {nth}")
                 case "trim" if alice.actor(*ACTORS[actor][0]).info().version:
-                    alice.actor(*ACTORS[actor][0]).trim(keep=number)
+                    trim(alice, actor, keep=number)
                 case "trim all":
                     alice.trim(keep=number)
                 case "purge" if alice.memory.get():

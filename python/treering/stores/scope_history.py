@@ -245,8 +245,8 @@ def _page_up_to(core: Core, position: int) -> list[dict[str, Any]]:
 
 
 def _between(core: Core, before: int, position: int) -> list[dict[str, Any]]:
-    """Returns the commits after `before` up to `position`: those behind the newest that is broken, which is told of once
-    they are told."""
+    """Returns the commits after `before` up to `position`: those behind the newest that is broken, which is told of
+    once they are told."""
     rows: list[dict[str, Any]] = []
     after = core.cursor_at(before)
     while after is not None and before < position:
