@@ -6,8 +6,9 @@
 //! an id of its own, or cut something off; so with the events of the later commits taken away, the newest that is left
 //! is what the log ended with then.
 //!
-//! Promises: nothing is shown that was not so. Where the commits and the events don't add up, because the log came by an
-//! import, a commit is lost, or what was cut off reaches to the moment, the actor stays gone.
+//! Promises: nothing is shown that was not so. Where commits and events don't add up, since a fork or an import brought
+//! some of these, a commit is lost, two commits of a millisecond are on both sides of the moment, or what was cut off
+//! reaches to it, the actor stays gone.
 //! Must never: write; take damage for an answer, or refuse the rest because of it.
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use treering_block::Cid;
 use treering_block::node::Entry;
-use treering_store::scope::{AsOf, Moment, Stood};
+use treering_store::scope::{AsOf, Moment};
 use treering_store::{JournalEntry, RefName, Store, StoreError};
 use treering_thread::ident::are_together;
 
@@ -34,17 +35,17 @@ const PAGE: usize = 1_024;
 /// As for [`AsOf::new`].
 pub fn as_of(store: Arc<dyn Store>, scope: &str, moment: &Moment) -> Result<AsOf> {
     let mut past = AsOf::new(Arc::clone(&store), scope, moment, is_read_model)?;
-    let logs = past.collected().iter();
-    let mut lost: BTreeMap<RefName, Since> = logs
-        .filter(|(name, _)| is_kind(name.kind()))
-        .map(|(name, stood)| Ok((name.clone(), Since::new(name, stood.clone())?)))
+    let logs = past.collected().keys();
+    let mut lost: BTreeMap<RefName, Moves> = logs
+        .filter(|name| is_kind(name.kind()))
+        .map(|name| Ok((name.clone(), Moves::of(name)?)))
         .collect::<Result<_>>()?;
     if lost.is_empty() {
         return Ok(past);
     }
     follow(&*store, scope, &past, &mut lost)?;
-    for (name, since) in lost {
-        match since.place(&Committed(&*store), &name) {
+    for (name, moves) in lost {
+        match moves.place(&Committed(&*store), &name) {
             Ok(Some(target)) => past.found(&name, target),
             // What is broken is told to who reads the actor as it is now.
             Ok(None) | Err(ActorError::Corrupt { .. }) => {}
@@ -55,53 +56,58 @@ pub fn as_of(store: Arc<dyn Store>, scope: &str, moment: &Moment) -> Result<AsOf
 }
 
 /// One move of a log.
-struct Later {
+#[derive(Clone, Copy)]
+struct Moved {
     at_ms: i64,
-    /// Its read model was moved before it, as by all that cuts something off. What lands from elsewhere moves it behind.
+    /// Its read model was moved before it, as by what cuts something off. What lands from elsewhere moves it behind.
     may_cut: bool,
 }
 
-/// What became of a log since the moment.
-struct Since {
+/// What moved a log up to the moment, and since.
+struct Moves {
     model: RefName,
-    stood: Stood,
-    /// Oldest first.
-    moves: Vec<Later>,
+    /// Of the ref at the move that was met last.
     version: u64,
-    /// What the last of these moves led to, which is there; None if that is not known.
+    /// Up to the moment: the newest that put events there, or landed, and those behind it that may only have cut.
+    then: Vec<Moved>,
+    /// Since, oldest first; the last one is the first that led to something that is there.
+    later: Vec<Moved>,
+    /// What that is; None if it is not known.
     end: Option<Cid>,
     /// Nothing more is to be asked.
     is_done: bool,
 }
 
-/// Reads what moved these logs since the moment, each up to the first entry of it that is there.
+/// Reads what moved these logs, each up to the first entry after the moment that is there.
 fn follow(
     store: &dyn Store,
     scope: &str,
     past: &AsOf,
-    lost: &mut BTreeMap<RefName, Since>,
+    lost: &mut BTreeMap<RefName, Moves>,
 ) -> Result<()> {
-    let mut after = past.cursor();
-    while lost.values().any(|since| !since.is_done) {
-        let page = match store.journal(Some(&after), PAGE) {
-            // Commits after the moment went meanwhile.
+    let start = store.journal_extent()?.start.head;
+    let mut after = (start.position > 0).then(|| start.cursor());
+    while lost.values().any(|moves| !moves.is_done) {
+        let page = match store.journal(after.as_ref(), PAGE) {
+            // Commits went meanwhile.
             Err(StoreError::CursorExpired(_)) => return Ok(()),
             page => page?,
         };
         let Some(last) = page.last() else {
             return Ok(());
         };
-        after = last.cursor();
-        let own = page.iter().filter(|entry| entry.scope == scope);
+        after = Some(last.cursor());
         let mut ends: BTreeMap<&RefName, Vec<(usize, Cid)>> = BTreeMap::new();
-        for entry in own {
+        for entry in page.iter().filter(|entry| entry.scope == scope) {
             for (nth, moved) in entry.moves.iter().enumerate() {
-                let Some(since) = lost.get_mut(&moved.name) else {
+                let Some(moves) = lost.get_mut(&moved.name) else {
                     continue;
                 };
-                if let Some(target) = since.note(entry, nth) {
+                if entry.position <= past.position() {
+                    moves.note_then(entry, nth);
+                } else if let Some(target) = moves.note_later(entry, nth) {
                     let ends = ends.entry(&moved.name).or_default();
-                    ends.push((since.moves.len(), target));
+                    ends.push((moves.later.len(), target));
                 }
             }
         }
@@ -109,46 +115,65 @@ fn follow(
             let targets: Vec<Cid> = ends.iter().map(|(_, target)| *target).collect();
             let there = store.has_many(&targets)?;
             let first = ends.into_iter().zip(there).find(|(_, there)| *there);
-            if let (Some(((moves, target), _)), Some(since)) = (first, lost.get_mut(name)) {
-                since.moves.truncate(moves);
-                since.end = Some(target);
-                since.is_done = true;
+            if let (Some(((count, target), _)), Some(moves)) = (first, lost.get_mut(name)) {
+                moves.later.truncate(count);
+                moves.end = Some(target);
+                moves.is_done = true;
             }
         }
     }
     Ok(())
 }
 
-impl Since {
-    fn new(log: &RefName, stood: Stood) -> Result<Self> {
+impl Moves {
+    fn of(log: &RefName) -> Result<Self> {
         let parts: Vec<&str> = log.parts().iter().map(String::as_str).collect();
         let address = Address::new(log.scope(), log.kind(), &parts)?;
         Ok(Self {
             model: address.read_model().clone(),
-            version: stood.value.version,
-            // No commit says when it was moved.
-            is_done: stood.moves == 0,
-            stood,
-            moves: Vec::new(),
+            version: 0,
+            then: Vec::new(),
+            later: Vec::new(),
             end: None,
+            is_done: false,
         })
     }
 
-    /// Takes a move of it; what it points at since.
-    fn note(&mut self, entry: &JournalEntry, nth: usize) -> Option<Cid> {
-        let moved = entry.moves.get(nth).filter(|_| !self.is_done)?;
-        // One in between is not known, or the ref was removed, and what came after is another life of it.
-        if moved.version != self.version.saturating_add(1) || moved.target.is_none() {
+    fn moved(&self, entry: &JournalEntry, nth: usize) -> Moved {
+        let mut before = entry.moves.iter().take(nth);
+        Moved {
+            at_ms: entry.at_ms,
+            may_cut: before.any(|earlier| earlier.name == self.model),
+        }
+    }
+
+    fn note_then(&mut self, entry: &JournalEntry, nth: usize) {
+        let moved = self.moved(entry, nth);
+        let version = entry.moves.get(nth).map_or(0, |step| step.version);
+        // One in between is not known, or the ref was removed.
+        let follows = version == self.version.saturating_add(1) && !self.then.is_empty();
+        let begins = !moved.may_cut || version == 1;
+        if begins || !follows {
+            self.then.clear();
+        }
+        // Nothing is known of what stands before one that may only have cut.
+        if begins || follows {
+            self.then.push(moved);
+        }
+        self.version = version;
+    }
+
+    /// What it points at since.
+    fn note_later(&mut self, entry: &JournalEntry, nth: usize) -> Option<Cid> {
+        let step = entry.moves.get(nth).filter(|_| !self.is_done)?;
+        // One in between is not known, or what came after is another life of the ref.
+        if step.version != self.version.saturating_add(1) || step.target.is_none() {
             self.is_done = true;
             return None;
         }
-        self.version = moved.version;
-        let mut before = entry.moves.iter().take(nth);
-        self.moves.push(Later {
-            at_ms: entry.at_ms,
-            may_cut: before.any(|earlier| earlier.name == self.model),
-        });
-        moved.target
+        self.version = step.version;
+        self.later.push(self.moved(entry, nth));
+        step.target
     }
 
     /// The entry of the log, as it is kept now, that it ended with at the moment; None if that can't be told.
@@ -157,54 +182,38 @@ impl Since {
             return Ok(None);
         };
         let entry = read_entry(source, name, &end, None)?;
-        if let (Entry::Base(_), Some(last)) = (&entry, self.moves.last_mut()) {
-            // All events were cut off, and perhaps there was no read model.
+        // Its log has not what stood there before, and is whole: so this has cut something off.
+        if let Some(last) = self.later.last_mut() {
             last.may_cut = true;
         }
         let mut log = Some((end, entry));
-        let mut moves = self.moves.as_slice();
+        let mut later = self.later.as_slice();
         // Commits of one millisecond at a time: times don't tell these apart.
-        while let Some(last) = moves.last() {
+        while let Some(last) = later.last() {
             let at_ms = last.at_ms;
-            let first = moves.iter().rposition(|later| later.at_ms != at_ms);
-            let (before, of_then) = moves.split_at(first.map_or(0, |first| first + 1));
-            moves = before;
-            let later = of_then.len() as u64;
-            let cuts = of_then.iter().filter(|later| later.may_cut).count() as u64;
-            // Some of that millisecond are from before the moment: then each must have put events there.
-            let earlier = match self.stood.at_ms == at_ms {
-                true => self.stood.moves,
-                false => 0,
-            };
-            let all = later.saturating_add(earlier);
-            let mut rest = None;
-            let mut groups: u64 = 0;
-            while let Some(of_one) = newest_of(&log, at_ms) {
-                groups += 1;
-                if groups > all {
-                    return Ok(None);
-                }
-                log = before_commit(source, name, of_one)?;
-                if groups == later {
-                    rest.clone_from(&log);
-                }
+            let first = later.iter().rposition(|moved| moved.at_ms != at_ms);
+            let (before, of_one) = later.split_at(first.map_or(0, |first| first + 1));
+            later = before;
+            let mut events: usize = 0;
+            while let Some(newest) = newest_of(&log, at_ms) {
+                events += 1;
+                log = before_commit(source, name, newest)?;
             }
-            // What else there is is older for certain.
-            if let Some((_, entry)) = &log
-                && !entry.at_ms().is_some_and(|was| was < at_ms)
-            {
-                return Ok(None);
-            }
-            if earlier > 0 {
-                if groups != all {
-                    return Ok(None);
-                }
-                log = rest;
-            } else if groups.saturating_add(cuts) < later {
+            let cuts = of_one.iter().filter(|moved| moved.may_cut).count();
+            if events > of_one.len() || events + cuts < of_one.len() {
                 return Ok(None);
             }
         }
-        Ok(log.map(|(cid, _)| cid))
+        // What is left was put there by the last commit of then that did not only cut, or by one that did both.
+        let told = log.filter(|(_, entry)| {
+            let mut then = self.then.iter();
+            let is_older = self.later.first().is_none_or(|first| {
+                let newest = self.then.last();
+                newest.is_some_and(|newest| newest.at_ms < first.at_ms)
+            });
+            is_older && then.any(|moved| entry.at_ms() == Some(moved.at_ms))
+        });
+        Ok(told.map(|(cid, _)| cid))
     }
 }
 

@@ -8,10 +8,10 @@ use treering_block::{Cid, CidPrefix};
 use treering_store::conformance::{Backend, run, theme};
 use treering_store::{
     Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, EraseOptions, Erased,
-    Erasures, Expect, ExpireBefore, ExpireReport, GcOptions, Head, Hold,
-    JournalEntry, JournalExtent, Lease, LeaseState, Listening, MemoryStore, Quarantined, RefName,
-    RefValue, RepairReport, Result, ScopeReceipt, SealReport, Store, StoreStats, Ticket, Vacuumed, VerifyReport,
-    Wake,
+    Erasures, Expect, ExpireBefore, ExpireReport, GcOptions, Head, Hold, JournalEntry,
+    JournalExtent, Lease, LeaseState, Listening, MemoryStore, Quarantined, RefName, RefValue,
+    RepairReport, Result, ScopeReceipt, SealReport, Store, StoreStats, Ticket, Vacuumed,
+    VerifyReport, Wake,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]

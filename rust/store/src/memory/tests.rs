@@ -347,7 +347,10 @@ fn receipts_that_do_not_say_when_they_were_left_are_told_by_the_journal() {
         let at = Moment::Commit(cursors[nth - 1]);
         let past = AsOf::new(store.clone(), "main", &at, |_| false).unwrap();
         let receipts = past.receipts("main", None, 9).unwrap();
-        let mut left: Vec<u8> = receipts.iter().map(|left| left.command.payload[0]).collect();
+        let mut left: Vec<u8> = receipts
+            .iter()
+            .map(|left| left.command.payload[0])
+            .collect();
         left.sort_unstable();
         (left, past.receipts_unsettled("main").unwrap())
     };

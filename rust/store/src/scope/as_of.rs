@@ -59,17 +59,6 @@ pub enum Lost {
     Forgotten,
 }
 
-/// Where a ref stood at the moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stood {
-    /// As the newest commit up to the moment left it.
-    pub value: RefValue,
-    /// When that was, Unix milliseconds.
-    pub at_ms: i64,
-    /// How many commits of that millisecond moved it, up to the moment; 0 where no commit that is kept did.
-    pub moves: u64,
-}
-
 /// See the top of this file.
 pub struct AsOf {
     inner: Arc<dyn Store>,
@@ -80,7 +69,7 @@ pub struct AsOf {
     refs: BTreeMap<RefName, RefValue>,
     gone: BTreeMap<RefName, Lost>,
     /// Where those stood that were collected.
-    collected: BTreeMap<RefName, Stood>,
+    collected: BTreeMap<RefName, RefValue>,
     left_by: LeftBy,
 }
 
@@ -117,7 +106,7 @@ impl AsOf {
         }
         let mut refs: BTreeMap<RefName, RefValue> = known
             .iter()
-            .map(|(name, known)| (name.clone(), known.stood.value.clone()))
+            .map(|(name, known)| (name.clone(), known.value.clone()))
             .collect();
         let mut collected = BTreeMap::new();
         let forgotten = forgotten.into_iter().map(|name| (name, Lost::Forgotten));
@@ -134,7 +123,7 @@ impl AsOf {
                     if !optional(name) {
                         gone.insert(name.clone(), Lost::Collected);
                         let known = known.remove_entry(name);
-                        collected.extend(known.map(|(name, known)| (name, known.stood)));
+                        collected.extend(known.map(|(name, known)| (name, known.value)));
                     }
                 }
             }
@@ -167,24 +156,16 @@ impl AsOf {
         &self.gone
     }
 
-    /// The commits after the moment are behind this place.
-    pub fn cursor(&self) -> Cursor {
-        self.head.cursor()
-    }
-
     /// Where those refs stood of which a collection took what they pointed at.
-    pub fn collected(&self) -> &BTreeMap<RefName, Stood> {
+    pub fn collected(&self) -> &BTreeMap<RefName, RefValue> {
         &self.collected
     }
 
     /// What one of [`AsOf::collected`] pointed at says the same as this block, which is there: it is shown in its place.
     pub fn found(&mut self, name: &RefName, target: Cid) {
-        if let Some((name, stood)) = self.collected.remove_entry(name) {
+        if let Some((name, value)) = self.collected.remove_entry(name) {
             self.gone.remove(&name);
-            let value = RefValue {
-                target,
-                ..stood.value
-            };
+            let value = RefValue { target, ..value };
             self.refs.insert(name, value);
         }
     }
@@ -217,7 +198,7 @@ fn is_marker(name: &RefName) -> bool {
 
 /// Where a ref stood, and the commit that says so.
 struct Known {
-    stood: Stood,
+    value: RefValue,
     position: u64,
 }
 
@@ -304,14 +285,14 @@ impl Past {
         }
         for moved in entry.moves {
             if counts {
-                self.note(moved, entry.position, entry.at_ms);
+                self.note(moved, entry.position);
             } else if let Entry::Vacant(first) = self.next.entry(moved.name) {
                 first.insert(moved.version);
             }
         }
     }
 
-    fn note(&mut self, moved: JournalMove, position: u64, at_ms: i64) {
+    fn note(&mut self, moved: JournalMove, position: u64) {
         let JournalMove {
             name,
             version,
@@ -326,14 +307,7 @@ impl Past {
                     record,
                 };
                 self.removed.remove(&name);
-                let before = self.known.get(&name).map(|before| &before.stood);
-                let before = before.filter(|before| before.at_ms == at_ms);
-                let stood = Stood {
-                    value,
-                    at_ms,
-                    moves: before.map_or(0, |before| before.moves).saturating_add(1),
-                };
-                self.known.insert(name, Known { stood, position });
+                self.known.insert(name, Known { value, position });
             }
             _ => {
                 self.known.remove(&name);
@@ -353,7 +327,7 @@ impl Past {
                 .known
                 .iter()
                 .filter(|(name, known)| {
-                    let version = known.stood.value.version;
+                    let version = known.value.version;
                     let went_on = match self.next.get(*name) {
                         // A version that is the next but one has one in between.
                         Some(next) => *next == version.saturating_add(1),
@@ -387,12 +361,8 @@ impl Past {
             if blank_after {
                 self.forgotten.insert(name);
             } else {
-                let stood = Stood {
-                    value,
-                    at_ms: 0,
-                    moves: 0,
-                };
-                self.known.insert(name, Known { stood, position: 0 });
+                let position = 0;
+                self.known.insert(name, Known { value, position });
             }
         }
     }

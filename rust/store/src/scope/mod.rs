@@ -13,7 +13,7 @@ pub mod lineage;
 pub mod refs;
 pub mod verify;
 
-pub use as_of::{AsOf, Lost, Moment, Stood};
+pub use as_of::{AsOf, Lost, Moment};
 pub use diff::{Differing, ScopeDiff, diff_scopes};
 pub use fork::{FORK_AT_ONCE_REFS_MAX, ForkOptions, Forked, fork};
 pub use forking::{FORKING, Unfinished, discard, unfinished};

@@ -8,10 +8,9 @@ use treering_block::{Cid, CidPrefix};
 use treering_store::commit::Address;
 use treering_store::{
     BlockInfo, Check, Collection, Commit, Counters, Cursor, EraseOptions, Erased, Erasures,
-    ExpireBefore, ExpireReport, Finding, GcOptions, Head, Hold, JournalEntry,
-    JournalExtent, Lease, LeaseState, Listening, MemoryStore, Quarantined, RefName, RefValue,
-    RepairReport, Result, ScopeReceipt, SealReport, Store, StoreError, StoreStats, Ticket, Vacuumed,
-    VerifyReport, Wake,
+    ExpireBefore, ExpireReport, Finding, GcOptions, Head, Hold, JournalEntry, JournalExtent, Lease,
+    LeaseState, Listening, MemoryStore, Quarantined, RefName, RefValue, RepairReport, Result,
+    ScopeReceipt, SealReport, Store, StoreError, StoreStats, Ticket, Vacuumed, VerifyReport, Wake,
 };
 
 #[derive(Default)]
