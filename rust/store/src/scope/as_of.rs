@@ -97,17 +97,16 @@ impl AsOf {
             forgotten,
             ..
         } = past;
-        let mut known = known;
+        let mut refs: BTreeMap<RefName, RefValue> = known
+            .into_iter()
+            .map(|(name, known)| (name, known.value))
+            .collect();
         let mut left_by = LeftBy::new(head.position);
-        if known.keys().any(is_marker) {
+        if refs.keys().any(is_marker) {
             // Nothing of it was seen then.
-            known.clear();
+            refs.clear();
             left_by = LeftBy::new(0);
         }
-        let mut refs: BTreeMap<RefName, RefValue> = known
-            .iter()
-            .map(|(name, known)| (name.clone(), known.value.clone()))
-            .collect();
         let mut collected = BTreeMap::new();
         let forgotten = forgotten.into_iter().map(|name| (name, Lost::Forgotten));
         let mut gone: BTreeMap<RefName, Lost> = forgotten.collect();
@@ -118,13 +117,12 @@ impl AsOf {
         for page in targets.chunks(PAGE) {
             let cids: Vec<Cid> = page.iter().map(|(_, target)| *target).collect();
             for ((name, _), there) in page.iter().zip(inner.has_many(&cids)?) {
-                if !there {
-                    refs.remove(name);
-                    if !optional(name) {
-                        gone.insert(name.clone(), Lost::Collected);
-                        let known = known.remove_entry(name);
-                        collected.extend(known.map(|(name, known)| (name, known.value)));
-                    }
+                if !there
+                    && let Some((name, value)) = refs.remove_entry(name)
+                    && !optional(&name)
+                {
+                    gone.insert(name.clone(), Lost::Collected);
+                    collected.insert(name, value);
                 }
             }
         }
