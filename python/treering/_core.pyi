@@ -560,7 +560,7 @@ class ThreadsCore:
     def pin_rm(self, name: str) -> Pending[None]: ...
 
 # ids: None means all of the scope; target: a path, or an object with write(bytes).
-# Answers {"root": Cid, "threads": [id], "receipts": int, "blocks": int, "bytes": int}
+# Answers {"root": Cid, "threads": [id], "receipts": int, "receipts_left": int, "blocks": int, "bytes": int}
 def export_car(
     threads: ThreadsCore,
     ids: Sequence[str] | None,

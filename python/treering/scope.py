@@ -376,10 +376,11 @@ class Scope(ScopeStores):
         threads, stores, pins and projections are read as ever, and whatever writes raises `ReadOnly`.
 
         It is the state after the newest commit of the store that is not later; a moment to come is now. What was
-        collected since is listed in `gone` (a deleted thread, an actor whose history was cut off), and raises
-        `HistoryTrimmed` where it is asked for; nothing is kept by looking at it, so a collection may take more
-        meanwhile. O(commits that are kept of the journal); states are folded from the logs, O(events) where their
-        snapshot of then is gone.
+        collected since is listed in `gone` (a deleted thread, an actor whose history was cut off behind that moment),
+        and raises `HistoryTrimmed` where it is asked for; nothing is kept by looking at it, so a collection may take
+        more meanwhile. Before an erase there was nothing. O(commits that are kept of the journal), and of actors that
+        were cut off since O(their events from then to the next cut); states are folded from the logs, O(events) where
+        their snapshot of then is gone.
 
         Errors:
             CursorExpired (`cursor-expired`): the moment is from before what is kept of the journal; `oldest_at_ms` is

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use treering_actor::{Apart, is_read_model, side_by_side};
+use treering_actor::{Apart, as_of, side_by_side};
 use treering_store::scope::{
-    AsOf, ForkOptions, Lineage, Lost, Moment, Unfinished, discard, fork, unfinished,
+    ForkOptions, Lineage, Lost, Moment, Unfinished, discard, fork, unfinished,
 };
 use treering_store::{RefName, Store, VerifyReport, scope};
 use treering_thread::verify_threads_of;
@@ -118,7 +118,7 @@ pub fn scope_at(
         None => Moment::Time(at_ms.map_or(i64::MAX, |Signed(at_ms)| at_ms)),
     };
     let inner = Arc::clone(core.store());
-    let past = py.detach(|| AsOf::new(inner, &scope, &moment, is_read_model))?;
+    let past = py.detach(|| as_of(inner, &scope, &moment))?;
     let gone = past.gone().iter().map(|(name, lost)| {
         let (kind, parts) = named(name);
         (kind, parts, *lost == Lost::Collected)

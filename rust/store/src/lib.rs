@@ -78,7 +78,7 @@ pub use repair::{Repair, RepairReport};
 pub use retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 pub use sealed::SealedFile;
 pub use stats::{Counters, StoreStats};
-pub use store::{BlockInfo, Hold, Store};
+pub use store::{BlockInfo, Hold, ScopeReceipt, Store};
 pub use ticket::Ticket;
 pub use tier::Tier;
 pub use upload::{BlockReader, Upload, Uploaded};

@@ -25,7 +25,7 @@ use crate::erasure::{self, EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
-use crate::journal::{JournalCommand, JournalEntry, JournalRow};
+use crate::journal::{JournalEntry, JournalRow};
 use crate::lease::{self, Identity, Lease, LeaseState};
 use crate::ledger;
 use crate::listening::{Listeners, Listening, Wake};
@@ -37,7 +37,7 @@ use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::scope::forking::{FORKING, hidden_by, is_marker};
 use crate::scope::lineage::{Lineage, find_receipt, read_lineage};
 use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Hold, Store};
+use crate::store::{BlockInfo, Hold, ScopeReceipt, Store};
 use crate::ticket::Ticket;
 use crate::vacuum::Vacuumed;
 use crate::verify;
@@ -260,7 +260,7 @@ impl Store for MemoryStore {
         scope: &str,
         after: Option<&[u8; 32]>,
         limit: usize,
-    ) -> Result<Vec<JournalCommand>> {
+    ) -> Result<Vec<ScopeReceipt>> {
         check_scope(scope)?;
         let inner = self.open()?;
         let from = after.map(|key| (*key, scope.to_owned()));
@@ -269,7 +269,10 @@ impl Store for MemoryStore {
         Ok(found
             .filter(|((_, of), _)| of == scope)
             .take(limit)
-            .map(|(_, (command, _))| command.clone())
+            .map(|(_, (command, position))| ScopeReceipt {
+                command: command.clone(),
+                position: *position,
+            })
             .collect())
     }
 

@@ -50,6 +50,15 @@ pub struct Hold {
     pub expires_at_ms: i64,
 }
 
+/// A receipt that a scope has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeReceipt {
+    /// Its key, and what was left.
+    pub command: JournalCommand,
+    /// The commit that left or brought it; 0 for one from before this was noted.
+    pub position: u64,
+}
+
 /// At most this many candidates are named by [`StoreError::Ambiguous`].
 pub const CANDIDATES_MAX: usize = 10;
 
@@ -163,7 +172,16 @@ pub trait Store: Send + Sync {
         scope: &str,
         after: Option<&[u8; 32]>,
         limit: usize,
-    ) -> Result<Vec<JournalCommand>>;
+    ) -> Result<Vec<ScopeReceipt>>;
+
+    /// How many receipts the scope has of which nobody can say whether they were there at the moment that is shown, so that
+    /// [`Store::receipts`] has none of them. Always 0 but for a scope as it was, of a store from before positions were
+    /// noted, where a later commit is lost.
+    ///
+    /// Errors: as for [`Store::receipts`].
+    fn receipts_unsettled(&self, _scope: &str) -> Result<u64> {
+        Ok(0)
+    }
 
     /// Commits after `after` (None: from the first kept), oldest first, at most `limit`.
     ///

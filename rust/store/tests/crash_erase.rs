@@ -132,7 +132,7 @@ fn picture(store: &dyn Store) -> Result<String> {
     }
     for scope in [VICTIM, "bob"] {
         for left in store.receipts(scope, None, usize::MAX)? {
-            writeln!(out, "receipt of {scope} {:?}", left.receipt).unwrap();
+            writeln!(out, "receipt of {scope} {:?}", left.command.receipt).unwrap();
         }
         for hold in store.holds(scope, 0, usize::MAX)? {
             writeln!(out, "hold of {scope} on {}", hold.cid).unwrap();

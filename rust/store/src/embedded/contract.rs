@@ -34,7 +34,7 @@ use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::scope::forking::FORKING;
 use crate::scope::lineage::{Lineage, find_receipt, read_lineage};
 use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Hold, Store};
+use crate::store::{BlockInfo, Hold, ScopeReceipt, Store};
 use crate::ticket::Ticket;
 use crate::upload::{BlockReader, Upload};
 use crate::vacuum::Vacuumed;
@@ -216,7 +216,7 @@ impl Store for EmbeddedStore {
         scope: &str,
         after: Option<&[u8; 32]>,
         limit: usize,
-    ) -> Result<Vec<JournalCommand>> {
+    ) -> Result<Vec<ScopeReceipt>> {
         check_scope(scope)?;
         let rows = self.in_one_read(|session| {
             if session.is_erasing(scope)? {
@@ -224,12 +224,15 @@ impl Store for EmbeddedStore {
             }
             session.receipt_rows_of(scope, after, limit)
         })?;
-        let command = |(key, left): ReceiptRow| JournalCommand {
-            key,
-            payload: left.payload,
-            receipt: left.receipt,
+        let receipt = |(key, left): ReceiptRow| ScopeReceipt {
+            command: JournalCommand {
+                key,
+                payload: left.payload,
+                receipt: left.receipt,
+            },
+            position: left.position,
         };
-        Ok(rows.into_iter().map(command).collect())
+        Ok(rows.into_iter().map(receipt).collect())
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
