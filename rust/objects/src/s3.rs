@@ -57,6 +57,7 @@ const ENVIRONMENT: [(&str, AmazonS3ConfigKey); 8] = [
 /// A place in a bucket.
 #[derive(Debug)]
 pub(crate) struct S3 {
+    place: Place,
     tries: Tries,
     /// With a slash at its end, or empty.
     prefix: String,
@@ -70,6 +71,7 @@ impl S3 {
     pub(crate) fn open(place: &Place) -> Result<Self> {
         let (client, uploads) = clients(place)?;
         Ok(Self {
+            place: place.clone(),
             tries: Tries {
                 url: place.url.clone(),
                 timeout: place.timeout,
@@ -175,6 +177,14 @@ impl Drop for S3 {
 impl Bucket for S3 {
     fn url(&self) -> &str {
         &self.tries.url
+    }
+
+    fn parent(&self) -> Result<Option<Arc<dyn Bucket>>> {
+        self.here()?;
+        match self.place.parent() {
+            Some(above) => Ok(Some(Arc::new(Self::open(&above)?))),
+            None => Ok(None),
+        }
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {

@@ -9,6 +9,7 @@
 //! failed did nothing, so who writes uses a name once, and looks for what failed calls left.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::Result;
 
@@ -34,6 +35,10 @@ pub struct Object {
 pub trait Bucket: fmt::Debug + Send + Sync {
     /// Where it is, without any secret: `s3://bucket/prefix`.
     fn url(&self) -> &str;
+
+    /// The place that this one lies in, one name of the prefix less; None at the top of the bucket. No request. Whether anything
+    /// there may be read is another matter.
+    fn parent(&self) -> Result<Option<Arc<dyn Bucket>>>;
 
     /// Stores an object whole. One of that name is replaced.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()>;

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::target::Target;
 use crate::embedded::erasing::{Left, find_left, is_of, without_scope};
-use crate::embedded::retention::write_sealed;
+use crate::embedded::sealed_files::write_sealed;
 use crate::embedded::session::Session;
 use crate::erasure::Erasure;
 use crate::error::Result;
@@ -126,7 +126,7 @@ fn strip(copy: Session<'_>, target: &Target, scope: &str) -> Result<()> {
 fn strip_sealed(copy: Session<'_>, target: &Target, file: &SealedFile, scope: &str) -> Result<()> {
     let rows = without_scope(copy.sealed_commits(file)?, scope)?;
     if let Some((new, bytes)) = SealedFile::seal(&file.head_before(), &rows)? {
-        write_sealed(target.root(), target.disk(), &new, &bytes)?;
+        drop(write_sealed(target.root(), target.disk(), &new, &bytes)?);
         copy.write_sealed_file(&new)?;
     }
     Ok(())

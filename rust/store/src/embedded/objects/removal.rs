@@ -2,7 +2,8 @@
 //! others waiting behind him.
 //!
 //! The thread lives as long as there is something to remove. Promises: closing waits until what is under way is removed,
-//! or the first removal failed. What is left, no row names and nobody holds: it goes with a collection.
+//! or the first removal failed. What is left, no row names and nobody holds: it goes with a collection. From before the
+//! first try nobody goes on with the object: one that failed may happen later.
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -61,12 +62,15 @@ impl Objects {
                 }
             };
             let (name, note) = next;
-            match self.bucket.remove(&name) {
-                Ok(()) => {
-                    if let Some(note) = note {
-                        note.remove();
-                    }
-                }
+            let removed = match self.release(&name, note) {
+                Ok(true) => self
+                    .forget_released()
+                    .and_then(|()| self.bucket.remove(&name)),
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            match removed {
+                Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(%error, object = name, "an object without a row stays until a collection");
                     let mut state = locked(&self.removal.0);
