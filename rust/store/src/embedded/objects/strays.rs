@@ -31,10 +31,13 @@ pub(in crate::embedded) struct Strays {
     made: Vec<String>,
 }
 
+/// Of a digest and a name: whether a row has both.
+type IsNamed<'o> = Box<dyn Fn(&[u8; 32], &str) -> Result<bool> + 'o>;
+
 /// What the rest of the store knows.
 pub(in crate::embedded) struct Outside<'o> {
     /// Whether a row names that object.
-    pub(in crate::embedded) is_named: Box<dyn Fn(&[u8; 32], &str) -> Result<bool> + 'o>,
+    pub(in crate::embedded) is_named: IsNamed<'o>,
     /// False while somebody copies the objects of a snapshot, whose rows may be gone since. To be asked after the rows.
     pub(in crate::embedded) may_remove: Box<dyn Fn() -> bool + 'o>,
 }
