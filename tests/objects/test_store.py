@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -284,3 +286,66 @@ def test_the_command_line_makes_one(
     monkeypatch.setenv("TREERING_BLOBS", server.url(place + "-other"))
     assert command_line(["stats"]) != 0
     assert "open it with that" in capfd.readouterr().err.replace("\n", " ")
+
+
+def test_a_place_inside_of_another_is_refused_by_name(server: Server, place: str, tmp_path: Path) -> None:
+    with treering.open(tmp_path / "outer", blobs=server.url(place)) as outer:
+        outer.scope("a").files.put("x", b"a" * 400_000)
+        with pytest.raises(Invalid, match="a store keeps its large blocks"):
+            treering.open(tmp_path / "inner", blobs=server.url(f"{place}/deep/inside"))
+        assert not (tmp_path / "inner").exists()
+        with pytest.raises(Invalid, match="a store keeps its large blocks"):
+            outer.backup(server.url(f"{place}/backup"), staging=tmp_path / "staging")
+        # Not inside: it only begins alike.
+        beside = server.url(f"{place}-backup")
+        outer.backup(beside, staging=tmp_path / "staging")
+        with pytest.raises(Invalid, match="a backup lies"):
+            treering.open(tmp_path / "inner", blobs=server.url(f"{place}-backup/b"))
+        outer.scope("a").files.put("y", b"b" * 400_000)
+        outer.backup(beside, staging=tmp_path / "staging")
+
+
+def test_of_two_stores_that_are_made_at_once_one_is_refused(
+    server: Server, proxy: Proxy, place: str, tmp_path: Path
+) -> None:
+    """The server takes conditions or not: who is second sees that somebody is at it."""
+    slow = proxy.fail(
+        "slow", lambda request: request.method == "PUT" and request.name.endswith("/treering"), times=1, seconds=2
+    )
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(treering.open, tmp_path / "one", blobs=server.url(place, proxy.endpoint))
+        while not slow.happened:
+            time.sleep(0.01)
+        with pytest.raises(Invalid, match="another store is being made there"):
+            treering.open(tmp_path / "two", blobs=server.url(place, proxy.endpoint))
+        with first.result() as one:
+            one.scope("a").files.put("x", b"a" * 400_000)
+            one.gc()
+            assert one.verify().ok
+    assert len(blobs(server, place)) == 1
+
+
+def test_a_removal_that_comes_late_takes_nothing_that_was_put_again(
+    server: Server, proxy: Proxy, place: str, tmp_path: Path
+) -> None:
+    """DELETE is not answered in time, the server does it later; meanwhile the same bytes are put and acknowledged."""
+    film = os.urandom(9 * MIB)
+    url = server.url(place, proxy.endpoint, timeout=1, give_up=0)
+    with treering.open(tmp_path / "state", blobs=url) as store:
+        thread = store.scope("alice").threads.start("t")
+        other = store.scope("alice").threads.get(thread.id)
+        thread.append("coder", "one")
+        slow = proxy.fail("slow", lambda request: request.method == "DELETE", times=1, seconds=4)
+        with pytest.raises(treering.HeadMoved):
+            other.append("coder", "two", artifacts={"film": film})
+        while not slow.happened:
+            time.sleep(0.01)
+        time.sleep(1.5)
+        files = store.scope("alice").files
+        files.put("film.bin", film)
+        deadline = time.monotonic() + 30
+        while len(blobs(server, place)) > 1 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        with files.open("film.bin") as file:
+            assert file.read() == film
+        assert store.verify().ok

@@ -6,6 +6,7 @@
 
 use std::mem::ManuallyDrop;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -153,6 +154,14 @@ impl Bucket for S3 {
 
     fn is_at(&self, url: &str) -> bool {
         Place::parse(url).is_ok_and(|place| place.is_same_place(&self.place))
+    }
+
+    fn parent(&self) -> Result<Option<Arc<dyn Bucket>>> {
+        self.here()?;
+        match self.place.parent() {
+            Some(above) => Ok(Some(Arc::new(Self::open(&above)?))),
+            None => Ok(None),
+        }
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {

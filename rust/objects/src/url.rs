@@ -149,6 +149,24 @@ impl Place {
         self.bucket == other.bucket && self.prefix == other.prefix && server(self) == server(other)
     }
 
+    /// The place that this one lies in, spoken to alike; None at the top of the bucket.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        if self.prefix.is_empty() {
+            return None;
+        }
+        let prefix = self.prefix.rsplit_once('/').map_or("", |(above, _)| above);
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        let (mark, options) = match self.url.split_once('?') {
+            Some((_, options)) => ("?", options),
+            None => ("", ""),
+        };
+        Some(Self {
+            url: format!("{SCHEME}{}{slash}{prefix}{mark}{options}", self.bucket),
+            prefix: prefix.to_owned(),
+            ..self.clone()
+        })
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let value = decoded(name, value)?;
         match name {
@@ -324,6 +342,24 @@ fn decoded(name: &str, value: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_lies_in_others_up_to_the_bucket() {
+        let url = "s3://data/a/b?endpoint=http://127.0.0.1:9000&give_up=3";
+        let mut found = Vec::new();
+        let mut place = Place::parse(url).unwrap().parent();
+        while let Some(above) = place {
+            assert_eq!(Place::parse(above.url()).unwrap(), above);
+            found.push(above.url().to_owned());
+            place = above.parent();
+        }
+        let rest = "?endpoint=http://127.0.0.1:9000&give_up=3";
+        assert_eq!(
+            found,
+            [format!("s3://data/a{rest}"), format!("s3://data{rest}")]
+        );
+        assert_eq!(Place::parse("s3://data").unwrap().parent(), None);
+    }
 
     #[test]
     fn what_is_taken() {

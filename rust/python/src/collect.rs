@@ -81,6 +81,8 @@ pub fn report_object<'py>(py: Python<'py>, report: &GcReport) -> PyResult<Bound<
         freed_bytes,
         generation,
         duration_ms,
+        kept_files,
+        kept_because,
         dry_run,
     } = report;
     let object = PyDict::new(py);
@@ -97,8 +99,10 @@ pub fn report_object<'py>(py: Python<'py>, report: &GcReport) -> PyResult<Bound<
         ("freed_bytes", freed_bytes),
         ("generation", generation),
         ("duration_ms", duration_ms),
+        ("kept_files", kept_files),
     ] {
         object.set_item(name, figure)?;
     }
+    object.set_item("kept_because", kept_because)?;
     Ok(object)
 }

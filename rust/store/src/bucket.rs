@@ -9,6 +9,7 @@
 //! failed did nothing, so who writes uses a name once, and looks for what failed calls left.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::Result;
 
@@ -42,6 +43,10 @@ pub trait Bucket: fmt::Debug + Send + Sync {
     fn is_at(&self, url: &str) -> bool {
         self.url() == url
     }
+
+    /// The place that this one lies in, one name of the prefix less; None at the top of the bucket. No request. Whether anything
+    /// there may be read is another matter.
+    fn parent(&self) -> Result<Option<Arc<dyn Bucket>>>;
 
     /// Stores an object whole. One of that name is replaced.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()>;

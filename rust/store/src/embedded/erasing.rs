@@ -11,8 +11,6 @@
 //! Must never: touch a row or a body of another scope, hold the write lock for longer than a moment, or keep a fork waiting
 //! while it waits for the writer.
 
-use std::fs;
-use std::io;
 use std::time::{Duration, Instant};
 
 use ulid::Ulid;
@@ -23,8 +21,7 @@ use super::erasure_rows::Erasing;
 use super::files_lock::{LongFilesLock, may_remove_files};
 use super::gc::Moment;
 use super::remains::{Page, Place, without_scope};
-use super::retention::{remove_sealed, write_sealed};
-use super::sealed_rows::FOLDER;
+use super::sealed_files::{remove_sealed, write_sealed};
 use super::session::Session;
 use super::sqlite_error::io_error;
 use crate::commit::Durability;
@@ -289,11 +286,12 @@ impl EmbeddedStore {
         let Some((new, bytes)) = SealedFile::seal(&file.head_before(), &rows)? else {
             return Ok(());
         };
-        write_sealed(&core.shared.root, &core.shared.disk, &new, &bytes)?;
+        let held = write_sealed(&core.shared.root, &core.shared.disk, &new, &bytes)?;
         let (before, after) = (file.clone(), new.clone());
         let replaced = self.in_freeing_transaction(Durability::Durable, move |transaction| {
             transaction.replace_stripped(id, &before, &after, count)
         });
+        drop(held);
         match replaced {
             Ok(true) => remove_sealed(core, file),
             // Expired meanwhile.
@@ -309,37 +307,11 @@ impl EmbeddedStore {
         Ok(())
     }
 
-    /// Removes sealed files in whose place there is another one, or none any more. One that is being sealed now is of
-    /// commits that no file has yet, or of somebody who finds that he came second.
+    /// Removes sealed files that no row names: in whose place there is another one, or none any more, or that somebody left
+    /// who was killed. One that is being sealed now is of somebody who finds that he came second.
     fn remove_replaced(&self, _alone: &LongFilesLock) -> Result<()> {
         let shared = &self.writable()?.shared;
-        let folder = shared.root.join(FOLDER);
-        let listed = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            listed => listed.map_err(|error| io_error("list", &folder, error))?,
-        };
-        for entry in listed {
-            let entry = entry.map_err(|error| io_error("list", &folder, error))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let first = name.get(..20).and_then(|first| first.parse::<u64>().ok());
-            let Some(first) = first else { continue };
-            let replaced = self.reading(|session| {
-                Ok(first <= session.sealed_end()?.head.position
-                    && !session.names_sealed_file(&name)?)
-            })?;
-            if replaced {
-                let path = entry.path();
-                match shared.disk.remove(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(io_error("remove", &path, error));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        // One that comes back with a power failure would have no row that tells of it.
-        let synced = shared.disk.sync_directory(&folder);
-        synced.map_err(|error| io_error("sync", &folder, error))
+        shared.remove_dead_sealed_files(&shared.unnamed_sealed_files()?)
     }
 }
 

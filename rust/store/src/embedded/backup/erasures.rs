@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::target::Target;
 use crate::embedded::remains::{Page, Place, without_scope};
-use crate::embedded::retention::write_sealed;
+use crate::embedded::sealed_files::write_sealed;
 use crate::embedded::session::Session;
 use crate::erasure::Erasure;
 use crate::error::Result;
@@ -147,7 +147,7 @@ fn strip_sealed(copy: Session<'_>, target: &Target, file: &SealedFile, scope: &s
         return Ok(());
     }
     if let Some((new, bytes)) = SealedFile::seal(&file.head_before(), &rows)? {
-        write_sealed(target.root(), target.disk(), &new, &bytes)?;
+        drop(write_sealed(target.root(), target.disk(), &new, &bytes)?);
         copy.write_sealed_file(&new)?;
     }
     Ok(())

@@ -121,7 +121,7 @@ fn send(
         (_, Some(error)) => return Err(error),
         (sent, None) => sent?,
     };
-    copy.replace_file(row, Some(&name))?;
+    copy.replace_file(row, &name)?;
     progress.add(row.size)?;
     Ok(row.size)
 }

@@ -8,9 +8,11 @@
 //! Never: a request before the place is known to be ours; an object that a row names is changed or removed.
 //!
 //! Who may do what with an object: its *note* (`blobs/sending/<digest>-<ULID>`, locked) is held by who sends it, until its row
-//! is committed, and by who removes it while no row names it. A *mark* (`blobs/reading/…`, locked shared) is held by
+//! is committed, and by who removes it while no row names it. Who removes it removes the note first: an object whose removal
+//! was ever tried is never taken for whole again. A *mark* (`blobs/reading/…`, locked shared) is held by
 //! who reads it in pieces.
 
+mod above;
 mod claim;
 mod form;
 mod mark;
@@ -27,11 +29,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use treering_block::{Block, Cid};
 
+pub(super) use self::above::expect_not_inside;
 pub(super) use self::claim::{Owner, bucket_of, expect_free, expect_same};
 use self::note::Note;
 pub(super) use self::object::ObjectFile;
 use self::removal::Removal;
-pub(super) use self::strays::Outside;
+pub(super) use self::strays::{Outside, Strays};
 use super::block_rows::{BlockRow, broken_bytes};
 use super::disk::Disk;
 use crate::blob_tree::{GROUP, Groups};

@@ -3,7 +3,8 @@
 //!
 //! The thread lives as long as there is something to remove. Promises: closing waits until what is under way is removed,
 //! the first removal failed, or two seconds are over: whoever closes a store does not wait for a server that is away. What is
-//! left, no row names and nobody holds: it goes with a collection.
+//! left, no row names and nobody holds: it goes with a collection. From before the first try nobody goes on with the
+//! object: one that failed may happen later.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -70,12 +71,15 @@ impl Objects {
                 }
             };
             let (name, note) = next;
-            match self.bucket.remove(&name) {
-                Ok(()) => {
-                    if let Some(note) = note {
-                        note.remove();
-                    }
-                }
+            let removed = match self.release(&name, note) {
+                Ok(true) => self
+                    .forget_released()
+                    .and_then(|()| self.bucket.remove(&name)),
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            match removed {
+                Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(%error, object = name, "an object without a row stays until a collection");
                     if self.is_closing() {

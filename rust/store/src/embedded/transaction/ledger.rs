@@ -214,7 +214,11 @@ impl Ledger for Transaction<'_> {
         }
         tracing::warn!(cid = %block.cid, "a block's file was damaged or gone: written anew");
         let file = self.file_of(block)?;
-        self.writing(|session| session.replace_file(&row, file.as_deref()))
+        self.writing(|session| match &file {
+            Some(file) => session.replace_file(&row, file),
+            // What is found out under the lock stands in the row, as a new block's would.
+            None => session.replace_file_by_payload(&row, &block.bytes),
+        })
     }
 
     fn insert_upload(&mut self, upload: &Arc<Uploaded>) -> Result<u64> {
@@ -245,7 +249,7 @@ impl Ledger for Transaction<'_> {
         tracing::warn!(cid = %upload.cid(), "a block's file was damaged or gone: the new one takes its place");
         file.keep();
         self.taken.push(Arc::clone(upload));
-        self.writing(|session| session.replace_file(&row, Some(&name)))
+        self.writing(|session| session.replace_file(&row, &name))
     }
 
     fn change_ref(&mut self, name: &RefName, version: u64, change: &Change) -> Result<()> {
