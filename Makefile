@@ -79,8 +79,9 @@ lint: $(VENV)/.deps ## formatting, clippy, ruff, the layers' arrows
 	$(BIN)/python tools/layers.py
 	PYTHONPATH=python $(BIN)/lint-imports --no-cache --no-logo
 
-rust: $(VENV)/.deps ## tests of the core crates
+rust: $(VENV)/.deps ## tests of the core crates, and of what speaks to buckets
 	cargo test --locked --quiet
+	cargo test --locked --quiet --package treering-objects
 
 py: $(VENV)/.built ## tests of the Python API, the command line and the build itself
 	$(PYTEST) tests --ignore=tests/docs --ignore=tests/typing $(TWO) --dist loadfile

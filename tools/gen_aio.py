@@ -39,6 +39,7 @@ CLASSES = {
     "stores.files": ["FilesStore"],
     "stores.memory": ["MemoryStore"],
     "stores.participants": ["ParticipantsStore"],
+    "stores.retention": ["RetentionStore"],
     "stores.roles": ["RolesStore"],
     "stores.sources": ["WorkflowsStore", "ScriptsStore"],
     "stores.user_config": ["UserConfigStore", "LlmPreferencesStore"],

@@ -63,35 +63,29 @@ async def in_reader(read: Callable[[], T]) -> T:
 
 async def drive(op: Op[T]) -> T:
     """Runs a verb's body to its end on the running loop."""
-    if may_wait_for_buckets():
-        return await _drive_aside(op)
-    try:
-        queued = next(op)
-        while True:
-            try:
-                answer = await _answer(queued)
-            except BaseException as error:
-                queued = op.throw(error)
-            else:
-                queued = op.send(answer)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-
-
-async def _drive_aside(op: Op[T]) -> T:
-    """The same for a body that may send large blocks to a bucket before it queues their commit: not on the loop."""
     resume: Callable[[], Queued] = partial(next, op)
     while True:
-        ended, value = await _readers.run(partial(_step, resume))
+        ended, value = await _stepped(resume)
         if ended:
             return cast("T", value)
-        try:
-            answer = await _answer(value)
-        except BaseException as error:
-            resume = partial(op.throw, error)
-        else:
-            resume = partial(op.send, answer)
+        resume = await _answered(op, value)
+
+
+async def _answered(steps: Generator[Any, Any, Any], queued: Queued) -> Callable[[], Any]:
+    """Returns how a body goes on: with the answer to what it queued, or with what that failed with."""
+    try:
+        answer = await _answer(queued)
+    except BaseException as error:
+        return partial(steps.throw, error)
+    return partial(steps.send, answer)
+
+
+async def _stepped(resume: Callable[[], Any]) -> tuple[bool, Any]:
+    """Runs a body up to what it yields next, (False, that), or to its end, (True, result); where it may send large
+    blocks to a bucket before it queues their commit, not on the loop."""
+    if may_wait_for_buckets():
+        return await _readers.run(partial(_step, resume))
+    return _step(resume)
 
 
 def _step(resume: Callable[[], Any]) -> tuple[bool, Any]:
@@ -144,28 +138,23 @@ async def _items(chunks: Feed[T], executor: Executor) -> AsyncIterator[T]:
 
 async def _pumped(steps: Pump[T]) -> AsyncIterator[T]:
     loop = asyncio.get_running_loop()
-    try:
-        step: Any = next(steps)
-        while True:
-            if isinstance(step, list):
-                for item in step:
-                    yield item
-                step = next(steps)
-            elif isinstance(step, Watch):
-                # Waiting takes no thread.
-                rung = loop.create_future()
-                step.notify(loop, rung)
-                await rung
-                step = next(steps)
-            else:
-                try:
-                    answer = await _answer(step)
-                except BaseException as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(answer)
-    except StopIteration:
-        return
+    go_on: Callable[[], Any] = partial(next, steps)
+    resume = go_on
+    while True:
+        ended, step = await _stepped(resume)
+        if ended:
+            return
+        resume = go_on
+        if isinstance(step, list):
+            for item in step:
+                yield item
+        elif isinstance(step, Watch):
+            # Waiting takes no thread.
+            rung = loop.create_future()
+            step.notify(loop, rung)
+            await rung
+        else:
+            resume = await _answered(steps, step)
 
 
 def _as_pump(body: Callable[..., Pump[Any]]) -> Callable[..., Any]:

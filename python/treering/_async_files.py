@@ -31,11 +31,11 @@ class FileReader:
             raise ValueError("the file is closed")
         return self._content
 
-    async def read(self, size: int = -1) -> bytes:
-        """Returns the next `size` bytes, fewer at the end, b"" behind it; negative: all that is left."""
+    async def read(self, size: int | None = -1) -> bytes:
+        """Returns the next `size` bytes, fewer at the end, b"" behind it; negative or None: all that is left."""
         content = self._open()
         left = max(self.info.size - self._at, 0)
-        length = left if size < 0 else min(size, left)
+        length = left if size is None or size < 0 else min(size, left)
         pieces = []
         while length > 0:
             at, count = self._at, min(length, PIECE)

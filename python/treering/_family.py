@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from treering.stores.memory import MemoryStore
     from treering.stores.participants import ParticipantsStore
     from treering.stores.reading import FileReader
+    from treering.stores.retention import RetentionStore
     from treering.stores.roles import RolesStore
     from treering.stores.sources import ScriptsStore, WorkflowsStore
     from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
@@ -62,6 +63,7 @@ class Family:
     Pins: type[Pins]
     Projection: type[Projection[Any]]
     Refs: type[Refs]
+    RetentionStore: type[RetentionStore]
     RolesStore: type[RolesStore]
     Scope: type[Scope]
     Scoped: type[Scoped]

@@ -45,6 +45,7 @@ from treering.stores import connectors as _connectors
 from treering.stores import files as _files
 from treering.stores import memory as _memory
 from treering.stores import participants as _participants
+from treering.stores import retention as _retention
 from treering.stores import roles as _roles
 from treering.stores import sources as _sources
 from treering.stores import user_config as _user_config
@@ -71,6 +72,7 @@ __all__ = [
     "Pins",
     "Projection",
     "Refs",
+    "RetentionStore",
     "RolesStore",
     "Scope",
     "Scoped",
@@ -111,6 +113,7 @@ FilesStore = _ASYNC.FilesStore = derive(_files.FilesStore)
 LlmPreferencesStore = _ASYNC.LlmPreferencesStore = derive(_user_config.LlmPreferencesStore)
 MemoryStore = _ASYNC.MemoryStore = derive(_memory.MemoryStore)
 ParticipantsStore = _ASYNC.ParticipantsStore = derive(_participants.ParticipantsStore)
+RetentionStore = _ASYNC.RetentionStore = derive(_retention.RetentionStore)
 RolesStore = _ASYNC.RolesStore = derive(_roles.RolesStore)
 ScriptsStore = _ASYNC.ScriptsStore = derive(_sources.ScriptsStore)
 UserConfigStore = _ASYNC.UserConfigStore = derive(_user_config.UserConfigStore)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from treering import _core
-from treering._calls import read
+from treering._calls import read, writes
 from treering._core import Work
 from treering.errors import Invalid, TreeringError
 
@@ -89,6 +89,7 @@ class CopyReport:
 
 
 @read
+@writes
 def restore(
     backup: str | os.PathLike[str],
     path: str | os.PathLike[str],

@@ -27,6 +27,7 @@ from treering.stores.drafts import (
     FilesDraft,
     MemoryDraft,
     ParticipantsDraft,
+    RetentionDraft,
     RolesDraft,
     ScriptsDraft,
     UserConfigDraft,
@@ -184,6 +185,7 @@ class Commit:
         "files",
         "memory",
         "participants",
+        "retention",
         "roles",
         "scripts",
         "threads",
@@ -206,6 +208,7 @@ class Commit:
         self.threads: CommitThreads = self._family.CommitThreads(self)
         """The threads of the scope, to start, append to, fork and finish."""
         self.user_config: UserConfigDraft = UserConfigDraft(self)
+        self.retention: RetentionDraft = RetentionDraft(self)
         self.memory: MemoryDraft = MemoryDraft(self)
         self.agents: AgentsDraft = AgentsDraft(self)
         self.participants: ParticipantsDraft = ParticipantsDraft(self)
@@ -258,11 +261,11 @@ class Commit:
 
     def _committed(self, batch: BatchCore) -> Op[dict[str, Any]]:
         """Decides what is still to be decided, and commits all of it."""
-        first = partial(batch.commit, self._command_id, self._home.principal, self._home.causation_id)
+        batch.seal(self._command_id, self._home.principal, self._home.causation_id)
         if not self._drafted:
-            answer: dict[str, Any] = yield first()
+            answer: dict[str, Any] = yield batch.submit()
             return answer
-        return (yield from committed(self._drafted, first, batch.again))
+        return (yield from committed(self._drafted, batch, self._command_id))
 
     def _decide_later(self, drafted: Drafted) -> None:
         self._drafted.append(drafted)

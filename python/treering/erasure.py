@@ -91,7 +91,8 @@ class Vacuumed:
     log_bytes: int
     """Bytes of the log that are left: somebody reads from it, or wrote meanwhile. Again, when they have ended."""
     files_left: int
-    """Files of large blocks that no row names: a collection removes them when they are a day old."""
+    """Files of large blocks and of the journal that no row names: what is being sealed now, or could not be removed.
+    A collection removes them, those of blocks when they are a day old."""
     dead_blocks: int
     """Collected blocks whose rows are there yet, because a collection was stopped: collect again."""
     complete: bool

@@ -133,7 +133,7 @@ def _rebuild(cls: type[TreeringError], message: str, attributes: dict[str, Any],
 
 
 class NotFound(TreeringError, KeyError):
-    """Catch this when a block, thread, step or role that you name may not be there."""
+    """Catch this when a block, thread, step, role or scope that you name may not be there."""
 
     kind = "not-found"
 

@@ -33,10 +33,18 @@ class GcReport:
     """How often blocks were made absent in this store so far; one that finds very much does it in pieces."""
     duration_ms: int
     """How long it took, milliseconds."""
+    kept_files: int = 0
+    """Files and objects that no row names, and that stay since rows are damaged: one of these may be theirs.
+    `verify(repair=True)` settles it, and the next collection removes what is left."""
+    kept_because: str | None = None
+    """That damage; None where there is none."""
 
     def __str__(self) -> str:
         verb = "would go" if self.dry_run else "went"
-        return (
+        said = (
             f"{self.deleted} blocks of {self.freed_bytes} bytes {verb}, {self.reachable} stay; "
             f"{self.roots} roots, {self.held} of them holds"
         )
+        if self.kept_because is not None:
+            said += f"; {self.kept_files} files without a row stay: {self.kept_because}"
+        return said

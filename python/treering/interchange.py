@@ -55,6 +55,9 @@ class Exported:
     """Pins."""
     receipts: int
     """Receipts of commands."""
+    receipts_left: int
+    """Receipts that are not in it, since nobody can say whether they were there at the moment that is exported. 0 but
+    for a scope as it was, of a store of early days, where a later commit is lost."""
     blocks: int
     """Blocks that all of it reaches; those of the manifest are not counted."""
     bytes: int

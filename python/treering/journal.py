@@ -138,6 +138,8 @@ def moment(before: datetime | str) -> int | str:
 
 def moment_ms(moment: datetime) -> int:
     """Returns Unix milliseconds for a time; one without a zone is refused."""
+    if not isinstance(moment, datetime):  # a caller without a type checker
+        raise Invalid(f"{moment!r:.64} is no moment: give a datetime with its zone, datetime.now(UTC)")
     if moment.tzinfo is None:
         raise Invalid(f"{moment!r} has no time zone; use datetime.now(UTC)")
     return round(moment.timestamp() * 1000)

@@ -2,7 +2,8 @@
 
 Plain dataclasses: frozen, with slots, keyword-only. They compare by their fields, hash and pickle, and know no
 Protobuf, which is only how the store writes them down. A field in milliseconds, `created_at_ms`, has a property,
-`created_at`, that is a `datetime` in UTC. Where a store takes a member of an enum, it takes its value too: "explicit".
+`created_at`, that is a `datetime` in UTC; a span of time, `younger_than_ms`, one that is a `timedelta`. Where a store
+takes a member of an enum, it takes its value too: "explicit".
 
 Written from the .proto files by `make gen`; edit those.
 """
@@ -51,6 +52,8 @@ __all__ = [
     "Participant",
     "ParticipantAdded",
     "ParticipantRemoved",
+    "RetentionPolicy",
+    "RetentionPolicySet",
     "Role",
     "RoleDraft",
     "RoleDraftDeleted",
@@ -74,6 +77,13 @@ def _moment(at_ms: int) -> datetime:
         return _EPOCH + timedelta(milliseconds=at_ms)
     except OverflowError:
         return (datetime.max if at_ms > 0 else datetime.min).replace(tzinfo=UTC)
+
+
+def _span(ms: int | None) -> timedelta | None:
+    try:
+        return None if ms is None else timedelta(milliseconds=ms)
+    except OverflowError:
+        return timedelta.max
 
 
 class AgentOperation(StrEnum):
@@ -534,6 +544,38 @@ class RoomRemoved:
 
     room_id: str = ""
     """The room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPolicy:
+    """How much history of its actors a scope keeps when it is trimmed: all of it where neither is given."""
+
+    keep: int | None = None
+    """Newest events of each actor that are kept; None if age decides, or nothing."""
+    younger_than_ms: int | None = None
+    """Events are kept as long as they are younger; None if number decides, or nothing."""
+    version: int = field(default=0, compare=False)
+    """The version of the actor that this was read at; 0 where nothing was ever written. It makes no two unequal."""
+
+    @property
+    def younger_than(self) -> timedelta | None:
+        """`younger_than_ms` as a `timedelta`; the longest that there is for one beyond it."""
+        return _span(self.younger_than_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPolicySet:
+    """The policy was replaced."""
+
+    keep: int | None = None
+    """Newest events of each actor that are kept; None if age decides, or nothing."""
+    younger_than_ms: int | None = None
+    """Events are kept as long as they are younger; None if number decides, or nothing."""
+
+    @property
+    def younger_than(self) -> timedelta | None:
+        """`younger_than_ms` as a `timedelta`; the longest that there is for one beyond it."""
+        return _span(self.younger_than_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from treering._calls import Chunks, Op, read, stream, verb, writes
@@ -236,18 +236,27 @@ class Scope(ScopeStores):
 
     @verb
     def trim(
-        self, *, keep: int | None = None, before: datetime | None = None, dry_run: bool = False
+        self,
+        *,
+        keep: int | None = None,
+        before: datetime | None = None,
+        younger_than: timedelta | None = None,
+        dry_run: bool = False,
     ) -> Op[ScopeTrimmed]:
-        """Returns what was cut off of the histories of all actors of the scope; with `dry_run` what would be.
+        """Returns what was cut off of the histories of all actors of the scope, by its retention policy; with `dry_run`
+        what would be. Where no policy was set (`retention`) all is kept, and nothing happens.
 
-        `keep` the newest so many events of each actor (0: only what it is), or `before` a moment (with its zone): what
-        each was then can still be asked, as can what came after. What the actors are stays. One commit for each actor
-        that has something to cut off; one that can't be trimmed is named, and keeps no other from it. Cut short, the
-        same call again goes on. Threads have no history that can be cut off: their steps are what they are. The blocks
-        go with the next `Store.gc`. For good. O(actors), and O(what is kept) of those that are trimmed.
+        Or by what is said, this once: `keep` the newest so many events of each actor (0: only what it is), those
+        `younger_than` an age, or `before` a moment (with its zone): what each was then can still be asked, as can what
+        came after. What the actors are stays. One commit for each actor that has something to cut off; one that can't
+        be trimmed is named, and keeps no other from it. Cut short, the same call again goes on. A policy that is
+        replaced meanwhile holds from then on. Threads have no history that can be cut off: their steps are what they
+        are. The blocks go with the next `Store.gc`. For good. O(actors), and O(what is kept) of those that are trimmed.
 
         Errors:
-            Invalid (`invalid`): not exactly one of `keep` and `before`, or a time without a zone.
+            Invalid (`invalid`): more than one of `keep`, `before` and `younger_than`, a time without a zone, no age.
+            NewerSchema (`newer-schema`): a later version of treering set the policy, and it may keep more.
+            Corrupt (`corrupt`): the policy can't be read.
             Unavailable (`unavailable`): the store can't be written; those before are trimmed.
 
         Example:
@@ -257,8 +266,11 @@ class Scope(ScopeStores):
             ...     _ = alice.memory.add("context", f"fact {number}")
             >>> alice.trim(keep=3).dropped, len(alice.memory.get())
             (7, 10)
+            >>> _ = alice.retention.set(keep=2)
+            >>> alice.trim().dropped
+            1
         """
-        return (yield from trim(self._home, keep, before, dry_run))
+        return (yield from trim(self._home, keep, before, younger_than, dry_run))
 
     @read
     @writes
@@ -275,7 +287,7 @@ class Scope(ScopeStores):
 
         The same `command_id` again erases nothing and answers as the first did, also where the name is used again. One
         that is interrupted is finished by the next erase, vacuum or opening; until then the scope takes no commit
-        (`Conflict`). O(journal + blocks); others wait for O(refs of the scope) at most.
+        (`Conflict`). O(journal + blocks); others wait for a moment at a time, however many refs the scope has.
 
         Errors:
             Corrupt (`corrupt`): a ref, receipt, hold, commit or link can't be read, so that nobody knows whether it is
@@ -334,11 +346,13 @@ class Scope(ScopeStores):
         is one of two from then on. `progress` is called about twenty times a second, by the thread that waits.
 
         Errors:
-            AlreadyExists (`already-exists`): `name` has refs, or was forked of something before; `scope`.
+            NotFound (`not-found`): nothing was written to this scope, or all of it is gone; `scope`.
+            AlreadyExists (`already-exists`): `name` has refs, was forked of something before, or has receipts of
+                commands that were done there; `scope`.
             Invalid (`invalid`): the name can't be, or is this scope's.
             LimitExceeded (`limit-exceeded`): a ref's name is too long there; 64 forks of forks.
             LeaseHeld (`lease-held`): somebody makes that scope just now.
-            Conflict (`conflict`): this scope itself is being made by a fork.
+            Conflict (`conflict`): this scope itself is being made by a fork, or is erased meanwhile.
             CommandMismatch (`command-mismatch`): the command id came before in `name`, with another origin.
             Corrupt (`corrupt`): a ref of this scope is broken.
 
@@ -362,10 +376,11 @@ class Scope(ScopeStores):
         threads, stores, pins and projections are read as ever, and whatever writes raises `ReadOnly`.
 
         It is the state after the newest commit of the store that is not later; a moment to come is now. What was
-        collected since is listed in `gone` (a deleted thread, an actor whose history was cut off), and raises
-        `HistoryTrimmed` where it is asked for; nothing is kept by looking at it, so a collection may take more
-        meanwhile. O(commits that are kept of the journal); states are folded from the logs, O(events) where their
-        snapshot of then is gone.
+        collected since is listed in `gone` (a deleted thread, an actor whose history was cut off behind that moment),
+        and raises `HistoryTrimmed` where it is asked for; nothing is kept by looking at it, so a collection may take
+        more meanwhile. Before an erase there was nothing. O(commits that are kept of the journal), and of actors that
+        were cut off since O(their events from then to the next cut); states are folded from the logs, O(events) where
+        their snapshot of then is gone.
 
         Errors:
             CursorExpired (`cursor-expired`): the moment is from before what is kept of the journal; `oldest_at_ms` is
@@ -454,6 +469,7 @@ class Scope(ScopeStores):
         return discard_fork(self._home.stores)
 
     @read
+    @writes
     def export(
         self,
         file: str | os.PathLike[str] | Writable,

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from treering._calls import Chunks
 from treering._core import Cid, Core, StoresCore, actor_kinds
 from treering._session import Home
-from treering.errors import CursorExpired, HistoryTrimmed
+from treering.errors import Corrupt, CursorExpired, HistoryTrimmed
 from treering.stores._dispatch import READER
 from treering.stores.actor import listed
 from treering.stores.history import ActorEvent
@@ -236,17 +236,34 @@ def _page_up_to(core: Core, position: int) -> list[dict[str, Any]]:
     while first != (first := core.journal_extent()["first"]) and first <= position:
         before = max(first - 1, position - _PAGE)
         try:
-            after = core.cursor_at(before)
-            rows: list[dict[str, Any]] = []
-            # What is broken ends a page, and is told to who goes on there.
-            while after is not None and (more := core.journal(after, position - before - len(rows))):
-                rows += more
-                after = rows[-1]["cursor"]
+            rows = _between(core, before, position)
         except CursorExpired:
             rows = []
         if rows:
             return rows
     return []
+
+
+def _between(core: Core, before: int, position: int) -> list[dict[str, Any]]:
+    """Returns the commits after `before` up to `position`: those behind the newest that is broken, which is told of
+    once they are told."""
+    rows: list[dict[str, Any]] = []
+    after = core.cursor_at(before)
+    while after is not None and before < position:
+        try:
+            more = core.journal(after, position - before)
+        except Corrupt:
+            # It ends a page, so this is of the next one alone.
+            if before + 1 == position:
+                raise
+            rows, before = [], before + 1
+            after = core.cursor_at(before)
+            continue
+        if not more:
+            break
+        rows += more
+        before, after = more[-1]["position"], more[-1]["cursor"]
+    return rows
 
 
 def _backwards(core: StoresCore, info: ActorInfo) -> Iterator[ScopeEvent]:

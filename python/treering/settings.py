@@ -51,7 +51,8 @@ class Settings:
     """The same of `remote_runtime_base_url`."""
     history_events: int | None = _count(None, 1_000)
     """Newest events of each actor that are kept at least, 1 to 1,000; None keeps all. What is older goes for good, as
-    with a `trim`, in commits of this handle that write to the actor, once there are about twice as many."""
+    with a `trim`, in commits of this handle that write to the actor, once there are about twice as many. A scope's
+    retention policy (`Scope.retention`) holds nothing back from it, nor it from that: the shorter one decides."""
     development: bool = False
     """Development mode: each command of an actor of your own is decided twice, and watched, so that a `decide` or
     `evolve` that is not pure raises `ImpureDecider`. Some times slower."""

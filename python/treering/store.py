@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, writes
 from treering._core import Cid
 from treering._core import repair as repair_rows
+from treering._deciding import expect_none
 from treering._family import SYNC, Family
 from treering._session import Durability, Location, Session, home, memory_session, open_session
 from treering.backup import BackupReport, CopyReport, Progress, back_up, finish, path_text
@@ -33,6 +34,7 @@ from treering.scope import Scope
 from treering.scoped import Resolving, Scoped
 from treering.settings import Settings, checked
 from treering.step import StepPlace
+from treering.stores.trimming import ScopeTrimmed, trim_all
 from treering.threads import Threads
 from treering.verify import Finding, Repair, VerifyReport
 
@@ -191,6 +193,28 @@ class Store:
         """
         self._session.core.give_up_commit(position)
 
+    @verb
+    def trim(self, *, dry_run: bool = False) -> Op[tuple[ScopeTrimmed, ...]]:
+        """Returns what was cut off of each scope's histories, by its own retention policy, by the scopes' names; with
+        `dry_run` what would be. Scopes without a policy keep all: their reports are empty.
+
+        Each is trimmed as by `Scope.trim`. One that can't be says why in `failed`, and keeps no other from it. Cut
+        short, the same call again goes on. O(actors of scopes that have a policy).
+
+        Errors:
+            Unavailable (`unavailable`): the store can't be written; those before are trimmed.
+
+        Example:
+            >>> import treering
+            >>> store = treering.memory()
+            >>> for name in ("alice", "bob"):
+            ...     _ = store.scope(name).memory.add("context", "one"), store.scope(name).memory.add("context", "two")
+            >>> _ = store.scope("bob").retention.set(keep=1)
+            >>> [(done.scope, done.dropped) for done in store.trim()]
+            [('alice', 0), ('bob', 1)]
+        """
+        return (yield from trim_all(self._session, dry_run))
+
     @read
     @writes
     def vacuum(self) -> Vacuumed:
@@ -227,6 +251,7 @@ class Store:
         return notes(self._session.core, scope)
 
     @read
+    @writes
     def export_erasures(self, path: str | os.PathLike[str]) -> None:
         """Writes these notes to a file, for `treering.restore(…, erasures=path)` where this store is gone by then.
 
@@ -297,6 +322,8 @@ class Store:
             Unavailable (`unavailable`): a repair could not be written; that round has changed nothing.
             BucketError (`bucket`): the bucket with the large blocks does not answer, so nothing is said of any.
         """
+        if repair:
+            expect_none("Store.verify(repair=True)")
         core = self._session.core
         mended = repair_rows(core) if repair else {}
         found = dict(core.verify(since)) if since is not None or not repair else dict(mended)
@@ -316,6 +343,7 @@ class Store:
         return VerifyReport(findings=findings, repairs=repairs, **found)
 
     @read
+    @writes
     def backup(
         self,
         path: str | os.PathLike[str],
@@ -362,6 +390,7 @@ class Store:
         return back_up(self._session.core, path, staging, verify, progress)
 
     @read
+    @writes
     def copy_to(
         self,
         target: Store,
@@ -559,6 +588,7 @@ def open(
         ...     len(thread)
         0
     """
+    expect_none("treering.open")
     location = location_of(path, read_only, durability, lock_wait_s, automatic_gc, reserve_bytes, settings, blobs)
     return SYNC.Store(open_session(location, create=create, mend=repair))
 

@@ -16,6 +16,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 CARGO_RUNS = {
     "clippy": ["clippy", "--workspace", "--all-targets"],
     "tests": ["test", "--no-run"],
+    "bucket tests": ["test", "--no-run", "--package", "treering-objects"],
     "binding": ["build", "--package", "treering-python", "--lib"],
 }
 

@@ -161,7 +161,7 @@ class TestWriting:
             "version": 1,
             "changed": True,
             "count": 1,
-            "warnings": ["r.json: left out, since nobody knows them: roles['coder'].Colour"],
+            "warnings": ["r.json: left out, since nobody knows them: $.coder.Colour"],
         }
         assert done.err == "warning: r.json: left out, since nobody knows them: roles['coder'].Colour\n"
         assert said(cli, "roles", "show", "coder") == "id             coder\nname           coder\nsystem_prompt  x\n"
@@ -189,5 +189,5 @@ class TestWriting:
         http = {"baseUrl": "https://a.example", "defaultHeaders": headers}
         Path("c.json").write_text(json.dumps([{"name": "x", "type": "http", "http": http}]))
         message = refused(cli, "connectors", "save", "c.json")
-        assert message.startswith("error: c.json: connectors[0].http.defaultHeaders.Authorization is not valid: ")
+        assert message.startswith("error: c.json: $[0].http.defaultHeaders.Authorization is not valid: ")
         assert "hunter2" not in message

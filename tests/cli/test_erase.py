@@ -128,7 +128,8 @@ def test_trim(cli: Cli, store: Path) -> None:
     assert "--yes" in refused.err
     assert cli("scope", "trim", "alice", "--keep", "2", "--yes").out == line.replace("would be ", "")
     record = parsed(cli, "scope", "trim", "alice", "--before", "90d", "--yes", "--json")
-    assert record == {"looked_at": 1, "dropped": 0, "dry_run": False, "actors": []}
+    same = {"scope": "alice", "policy": None, "failed": None}
+    assert record == {"looked_at": 1, "dropped": 0, "dry_run": False, "actors": [], **same}
     assert cli("scope", "trim", "alice", "--keep", "2", "--yes").out == "nothing to cut off of 1 actor\n"
-    assert cli("scope", "trim", "alice", "--yes").code == 2
+    assert cli("scope", "trim", "alice", "--keep", "2", "--younger-than", "1d", "--yes").code == 2
     assert cli("scope", "trim", "nobody", "--keep", "2", "--yes").code == 1

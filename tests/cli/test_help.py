@@ -65,5 +65,5 @@ def test_the_help_knows_every_command() -> None:
     top = {path[0] for path in _commands() if len(path) == 1}
     assert top == {
         "thread", "scope", "actor", "connectors", "roles", "files", "block", "journal", "ref", "pin", "hold", "verify",
-        "stats", "gc", "vacuum", "export", "import", "import-json", "backup", "restore", "copy", "demo",
+        "stats", "trim", "gc", "vacuum", "export", "import", "import-json", "backup", "restore", "copy", "demo",
     }  # fmt: skip

@@ -30,11 +30,11 @@ def opened(path: Path) -> treering.Store:
 
 
 def lived(path: Path) -> treering.Store:
-    """Two scopes whose rows lie side by side, a part of the journal sealed."""
+    """Two scopes whose rows lie side by side, a part of the journal sealed; what they mirror lies beside the store."""
     store = opened(path)
     for number in range(3):
-        live(store, number=number)
-        live(store, "bob", swap="stay", number=number)
+        live(store, number=number, workspace=path.parent / "workspace")
+        live(store, "bob", swap="stay", number=number, workspace=path.parent / "bob")
         store.seal_journal(keep=20)
     return store
 
@@ -45,10 +45,14 @@ def test_every_mark_is_there_before_and_none_after(path: Path) -> None:
     before = found(path, MARKS)
     missing = {mark for mark in MARKS if not any(hit.startswith(f"{mark} ") for hit in before)}
     # The names of commands are kept as digests only; the text of events and steps stands in blocks.
-    assert missing <= {"COMMANDMARK", "WORKERMARK"}
+    # What an upload that broke off brought stands nowhere.
+    assert missing <= {"COMMANDMARK", "WORKERMARK", "UPLOADMARK"}
     for place in ("store.db", "store.db-wal", "journal/", "blobs/"):
         assert any(f" in {place}" in hit for hit in before), place
-    erased = store.scope(SCOPE).erase()
+    workspace, drafts = path.parent / "workspace", ["CONNECTORDRAFTMARK", "ROLEDRAFTMARK"]
+    assert {hit.split(" in ")[0] for hit in found(workspace, MARKS)} >= set(drafts)
+    erased = store.scope(SCOPE).with_workspace(treering.LocalWorkspace(workspace)).erase()
+    assert found(workspace, MARKS) == []
     assert erased.refs > 20
     # A word that both happen to have said is bob's, too: it has no mark.
     assert erased.held_by == ("bob",)
@@ -59,6 +63,8 @@ def test_every_mark_is_there_before_and_none_after(path: Path) -> None:
     stays = [mark.replace("MARK", "stay") for mark in MARKS if mark != SCOPE and mark not in missing]
     kept = found(path, stays)
     assert {hit.split(" in ")[0] for hit in kept} == set(stays)
+    bob = [mark.replace("MARK", "stay") for mark in drafts]
+    assert {hit.split(" in ")[0] for hit in found(path.parent / "bob", bob)} == set(bob)
     assert store.verify(since=noted).ok
     store.close()
     assert found(path, MARKS) == []

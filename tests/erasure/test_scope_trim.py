@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import sys
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,11 @@ def test_before_a_moment(tmp_path: Path) -> None:
 
 
 WRONG: list[dict[str, Any]] = [
-    {},
     {"keep": 1, "before": datetime.now().astimezone()},
+    {"keep": 1, "younger_than": timedelta(days=1)},
+    {"younger_than": timedelta(0)},
+    {"younger_than": timedelta(days=-1)},
+    {"younger_than": 90},
     {"keep": -1},
     {"keep": True},
     {"before": 3},

@@ -111,3 +111,56 @@ def test_ticket_desk_again_and_again(tmp_path: Path) -> None:
         with treering.open(state) as store:
             heads.append(store.head())
     assert heads[0] == heads[1]
+
+
+#: Runs it, and is killed before the n-th line of its `main` and `take`.
+KILLED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import ticket_desk
+from pathlib import Path
+lines, ours = int(sys.argv[3]), (ticket_desk.main.__code__, ticket_desk.take.__code__)
+def trace(frame, event, argument):
+    global lines
+    if frame.f_code not in ours:
+        return None
+    lines -= event == "line"
+    if lines < 0:
+        os.kill(os.getpid(), 9)
+    return trace
+sys.settrace(trace)
+ticket_desk.main(Path(sys.argv[2]))
+"""
+
+
+def test_ticket_desk_killed_in_the_middle(tmp_path: Path) -> None:
+    """Wherever it is killed, a ticket is there with its file or not at all; the next run goes on to the same end."""
+    whole = run("ticket_desk.py", tmp_path / "whole")
+    assert whole.returncode == 0
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        from ticket_desk import Ticket
+    finally:
+        sys.path.remove(str(EXAMPLES))
+    state, seen = tmp_path / "state", set()
+    for lines in (3, 5, 9, 17):
+        killed = subprocess.run([sys.executable, "-c", KILLED, EXAMPLES, state, str(lines)], check=False, timeout=120)
+        assert killed.returncode == -signal.SIGKILL, lines
+        with treering.open(state) as store:
+            desk = store.scope("desk")
+            for number in ("T-1", "T-2"):
+                path = f"tickets/{number}/log.txt"
+                there = desk.files.stat(path) is not None
+                assert desk.own(Ticket, number).get().state.files == ((path,) if there else ())
+                assert there or desk.own(Ticket, number).get().version == 0
+            seen.add(len(list(desk.history())))
+    done = run("ticket_desk.py", state)
+    assert (done.returncode, done.stdout) == (0, whole.stdout)
+    told = []
+    for path in (state, tmp_path / "whole"):
+        with treering.open(path) as store:
+            changes = store.scope("desk").history()
+            told.append(sorted((one.kind, one.parts, one.version, one.change) for one in changes))
+    assert told[0] == told[1]
+    # They were different places.
+    assert len(seen) > 2, seen

@@ -482,6 +482,58 @@ class TestACatalog:
         assert (found.timeout_ms, found.http.base_url) == (500, "https://x.example")
 
 
+CLI: dict[str, Any] = {"name": "s", "type": "cli", "cli": {"command": "ls"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "place"),
+    [
+        ("connectors", lambda one: [one], "$[0]"),
+        ("connectors", lambda one: {"connectors": [one]}, "$.connectors[0]"),
+        ("connectors", lambda one: {"Definitions": [one]}, "$.Definitions[0]"),
+        ("connectors", lambda one: {"s": one}, "$.s"),
+        ("connectors", lambda one: {"connectors": {"a b": one}}, '$.connectors["a b"]'),
+        ("connectors", lambda one: {"connectors": {"s": one}, "v": 1}, "$.connectors.s"),
+        ("roles", lambda one: [one], "$[0]"),
+        ("roles", lambda one: {"Roles": [one]}, "$.Roles[0]"),
+        ("roles", lambda one: {"coder": one}, "$.coder"),
+        ("roles", lambda one: {"definitions": {"coder": one}}, "$.definitions.coder"),
+    ],
+)
+class TestWhereInACatalog:
+    """Each note has the JSON path of its field, as it is spelt there, in each shape that the file may have."""
+
+    def test_what_is_left_out_and_changed(
+        self, alice: treering.Scope, tmp_path: Path, name: str, shape: Any, place: str
+    ) -> None:
+        item: Any = CLI | {"Retry": 9, "foo": 1, "cli": {"COMMAND": " ls", "allowed_operations": ["a", "A"], "zzz": 1}}
+        left, changed = ["cli.zzz", "foo"], ["cli.COMMAND", "cli.allowed_operations", "Retry"]
+        if name == "roles":
+            item = {"id": " x", "Connectors": ["a", "A"], "bar": 1}
+            left, changed = ["bar"], ["id", "Connectors"]
+        report = both(alice, write(tmp_path / f"{name}.json", shape(item)))
+        outside = ["$.v"] if "v" in shape({}) else []
+        assert [path for path, _ in notes(report, "left-out")] == outside + [f"{place}.{at}" for at in left]
+        assert [path for path, _ in notes(report, "changed")] == [f"{place}.{at}" for at in changed]
+
+    def test_what_is_refused(self, alice: treering.Scope, tmp_path: Path, name: str, shape: Any, place: str) -> None:
+        wrong: list[tuple[Any, str]] = [
+            ({"timeoutMs": "z"}, "timeoutMs"),
+            ({"cli": {"Command": ""}}, "cli.Command"),
+            ({"cli": {}}, "cli.command"),
+            ({"TYPE": "ftp"}, "TYPE"),
+            ({"cli": {"command": "x", "fixed_arguments": ["a", "b://c:d@e"]}}, "cli.fixed_arguments[1]"),
+        ]
+        if name == "roles":
+            wrong = [({"name": 1}, "name"), ({"ID": "x" * 600}, ""), ({"Connectors": [1]}, "Connectors[0]")]
+        for more, at in wrong:
+            item = {key: value for key, value in CLI.items() if key.lower() not in {own.lower() for own in more}}
+            item = item | more if name == "connectors" else {"id": "x", **more} if "ID" not in more else more
+            report = both(alice, write(tmp_path / f"{name}.json", shape(item)))
+            assert [path for path, _ in notes(report, "refused")] == [f"{place}.{at}" if at else "$"]
+            assert outcomes(report) == {f"{name}.json": "refused"}
+
+
 def test_a_value_is_never_repeated_at_length(alice: treering.Scope, tmp_path: Path) -> None:
     report = import_json(alice, write(tmp_path / "config.json", {"runtimeMode": "x" * 900}))
     assert all(len(reason) < 200 for reason in reasons(report, "changed"))

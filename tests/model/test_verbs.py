@@ -49,6 +49,7 @@ NOT_PLAYED = {
     "Scope.projections": "projections: tests/projections plays it",
     "Scope.erase": "tests/erasure plays it",
     "Scope.trim": "tests/erasure plays it",
+    "Store.trim": "tests/erasure plays it",
     "Store.erasures": "tests/erasure plays it",
     "Store.export_erasures": "tests/erasure plays it",
     "Store.vacuum": "tests/erasure plays it",
@@ -65,7 +66,8 @@ CLASSES_NOT_PLAYED = {
     **dict.fromkeys(
         (
             "AgentsStore", "ChatsStore", "ConnectorsStore", "FilesStore", "LlmPreferencesStore", "MemoryStore",
-            "ParticipantsStore", "RolesStore", "ScriptsStore", "UserConfigStore", "WorkflowsStore", "Scoped",
+            "ParticipantsStore", "RetentionStore", "RolesStore", "ScriptsStore", "UserConfigStore", "WorkflowsStore",
+            "Scoped",
         ),
         "tests/stores plays the stores",
     ),

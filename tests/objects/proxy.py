@@ -2,23 +2,28 @@
 
 Requests pass with the head that they have, so their signatures stay true. A fault is of the first requests that it
 fits; every fault happens as often as it was asked for, and the test can see whether it did.
+
+It is also a proxy in the sense of `http_proxy`: whatever the server is called, it passes on to the one that it has.
+What is asked for by TLS it can't see, and only counts (CONNECT).
 """
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
 # cut: the connection ends in the middle of the request, which the server never sees.
 # lost: the request happens, and its answer is lost. short: half of the answer's body comes.
-# flip: one bit of the answer's body is another one. refuse: 503. slow: the answer comes late.
-How = Literal["cut", "lost", "short", "flip", "refuse", "slow"]
+# flip: one bit of the answer's body is another one. refuse: 503. slow: the answer comes late, or when the fault is
+# over. twice: it happens twice, and the second answer comes.
+How = Literal["cut", "lost", "short", "flip", "refuse", "slow", "twice"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,12 @@ class Fault:
     times: int
     seconds: float = 0.0
     happened: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
+    """Lets a slow answer come at once."""
+    passed: int = 0
+    """How many of those that happened have been passed on, as far as that was to be."""
+    came_by_itself: bool = False
+    """A slow answer came because its time was over, and not because the test let it."""
 
 
 @dataclass
@@ -94,7 +105,13 @@ class Proxy:
         return fault
 
     def heal(self) -> None:
-        self.seen.faults.clear()
+        """Nothing goes wrong any more. What was held happens now, whoever asked for it, and has when this returns."""
+        with self.seen.lock:
+            faults, self.seen.faults = self.seen.faults, []
+        for fault in faults:
+            fault.over.set()
+        while any(fault.passed < fault.happened for fault in faults):
+            time.sleep(0.001)
 
     def count(self, method: str, fits: Callable[[Request], bool] = lambda _: True) -> int:
         return sum(request.method == method and fits(request) for request in list(self.seen.requests))
@@ -108,6 +125,7 @@ class Proxy:
         requests += self.seen.requests[before:]
 
     def close(self) -> None:
+        self.heal()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -122,6 +140,18 @@ class _Listening(ThreadingHTTPServer):
         pass
 
 
+def _relay(source: socket.socket, to: socket.socket) -> None:
+    try:
+        while piece := source.recv(1 << 16):
+            to.sendall(piece)
+        to.shutdown(socket.SHUT_WR)
+    except OSError:
+        # One of them is gone: then the other is to notice.
+        for end in (source, to):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
 class _Handler(BaseHTTPRequestHandler):
     seen: Seen
     server_port: int
@@ -134,8 +164,21 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
         query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
-        request = Request(self.command, url.path.lstrip("/"), query, self.headers.get("Range"), length)
+        # Asked as a proxy of a bucket that stands in the host's name, there is none in the path.
+        bucket = (url.hostname or "").partition(".")[0] if url.hostname and not url.hostname[0].isdigit() else ""
+        name = f"{bucket}{url.path}".lstrip("/")
+        request = Request(self.command, name, query, self.headers.get("Range"), length)
         fault = self.seen.take(request)
+        try:
+            self._pass_with(fault)
+        finally:
+            if fault is not None:
+                with self.seen.lock:
+                    fault.passed += 1
+
+    def _pass_with(self, fault: Fault | None) -> None:
+        url = urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
         how = fault.how if fault is not None else None
         if how == "cut":
             self.rfile.read(length // 2)
@@ -143,22 +186,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         body = self.rfile.read(length) if length else b""
+        if len(body) < length:
+            # Who asked is gone, in the middle of it.
+            self.close_connection = True
+            return
         if fault is not None and how == "slow":
-            time.sleep(fault.seconds)
+            fault.came_by_itself |= not fault.over.wait(fault.seconds)
         if how == "refuse":
             self._answer(503, {"Content-Type": "application/xml"}, SLOW_DOWN)
             return
-        server = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=120)
-        try:
-            server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
-                if name.lower() != "connection":
-                    server.putheader(name, value)
-            server.endheaders(body if length else None)
-            answer = server.getresponse()
-            content = answer.read()
-        finally:
-            server.close()
+        path = urlunsplit(("", "", *url[2:]))
+        for _ in range(2 if how == "twice" else 1):
+            answer, content = self._asked(path, body)
         if how == "lost":
             self.close_connection = True
             self.connection.close()
@@ -168,6 +207,30 @@ class _Handler(BaseHTTPRequestHandler):
             content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
         heads = dict(answer.getheaders())
         self._answer(answer.status, heads, content, cut=how == "short")
+
+    def _asked(self, path: str, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+        server = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=120)
+        try:
+            server.putrequest(self.command, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in ("connection", "proxy-connection"):
+                    server.putheader(name, value)
+            server.endheaders(body or None)
+            answer = server.getresponse()
+            return answer, answer.read()
+        finally:
+            server.close()
+
+    def do_CONNECT(self) -> None:
+        self.seen.take(Request("CONNECT", self.path, {}, None, 0))
+        self.close_connection = True
+        with socket.create_connection(("127.0.0.1", self.server_port)) as server:
+            self.send_response_only(200)
+            self.end_headers()
+            back = threading.Thread(target=_relay, args=(server, self.connection), daemon=True)
+            back.start()
+            _relay(self.connection, server)
+            back.join()
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815
 

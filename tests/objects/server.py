@@ -1,7 +1,8 @@
 """A real S3 server on loopback: `rclone serve s3` over a folder, with one bucket.
 
 It is started and stopped by who uses it, on a port that nobody has. That it does not start is a failure, never a
-reason to skip: what is tested with it is promised.
+reason to skip: what is tested with it is promised. It may have a certificate, and look for the bucket in the host's
+name.
 """
 
 import os
@@ -11,13 +12,20 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 BUCKET = "data"
 ACCESS_KEY = "treering-tests"
 SECRET_KEY = "only-of-these-tests"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
 SECONDS_TO_START = 30
+
+
+class Certificate(NamedTuple):
+    """PEM files."""
+
+    chain: Path
+    key: Path
 
 
 def free_port() -> int:
@@ -30,8 +38,14 @@ def free_port() -> int:
 class Server:
     """A server and the folder that it serves."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, certificate: Certificate | None = None, by_host: bool = False) -> None:
         self.folder = folder
+        self._options = []
+        if certificate is not None:
+            self._options += ["--cert", str(certificate.chain), "--key", str(certificate.key)]
+        if by_host:
+            self._options += ["--force-path-style=false"]
+        self.scheme = "http" if certificate is None else "https"
         (folder / BUCKET).mkdir(parents=True)
         self.log = folder.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
@@ -43,7 +57,7 @@ class Server:
         for _ in range(3):
             self.port = free_port()
             command = [str(program), "serve", "s3", "--addr", f"127.0.0.1:{self.port}"]
-            command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", str(self.folder)]
+            command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", *self._options, str(self.folder)]
             # Nothing of the user's own: no configuration, no credentials.
             own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
             own["RCLONE_CONFIG"] = os.devnull
@@ -78,7 +92,7 @@ class Server:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def url(self, prefix: str, endpoint: str | None = None, **options: object) -> str:
         """The URL of a place in the bucket, spoken to directly or at another endpoint."""

@@ -84,6 +84,19 @@ def test_an_upload_in_parts(bucket: BucketCore, proxy: Proxy) -> None:
     assert [request.range for request in requests] == [f"bytes={PART}-{PART + 99}"]
 
 
+def test_a_server_on_which_nothing_was_ever_uploaded(tmp_path: Path) -> None:
+    """It has no list of uploads yet: then there are none, and the first one begins, on its second try."""
+    with Server(tmp_path / "served") as server:
+        proxy = Proxy(server.port)
+        bucket = BucketCore(server.url("new", proxy.endpoint))
+        assert bucket.uploads("x") == []
+        refused = proxy.fail("refuse", lambda request: request.method == "POST")
+        upload = bucket.begin("x")
+        assert refused.happened == 1
+        assert bucket.uploads("x") == [upload]
+        proxy.close()
+
+
 def test_an_upload_that_is_given_up_leaves_nothing(bucket: BucketCore, server: Server, place: str) -> None:
     upload = bucket.begin("gone")
     bucket.put_part("gone", upload, 0, b"x" * PART)

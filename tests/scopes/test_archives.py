@@ -2,15 +2,23 @@
 
 import io
 import itertools
+import re
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from whole import fill, shown
 
 import treering
 from treering import Scope, Store, testing
+from treering.messages import Message
 
 
 @dataclass(frozen=True)
@@ -235,6 +243,117 @@ def test_of_a_scope_as_it_was(alice: Scope, store: Store, tmp_path: Path) -> Non
     assert not (tmp_path / "half.car").exists()
 
 
+def put_in(scope: Scope) -> bytes:
+    file = io.BytesIO()
+    scope.export(file)
+    return file.getvalue()
+
+
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["memory", "config", "chat", "own", "files", "start", "append", "pin", "both", "project"]),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+def act(scope: Scope, what: str, nth: int, command_id: str | None) -> None:
+    match what:
+        case "memory":
+            scope.memory.add("context", f"fact {nth}", command_id=command_id)
+        case "config":
+            scope.user_config.update(default_model=f"model {nth}", command_id=command_id)
+        case "chat":
+            scope.chats.append("c", [Message(role="user", content=f"hello {nth}")], command_id=command_id)
+        case "own":
+            scope.own(Purse, "p").send(Add(nth), command_id=command_id)
+        case "files":
+            scope.files.put(f"f{nth % 3}", str(nth).encode(), command_id=command_id)
+        case "start":
+            scope.threads.start("w", key=f"k{nth}", command_id=command_id)
+        case "append" if threads := list(scope.threads.list()):
+            scope.threads.get(threads[0].id).append("coder", f"step {nth}", command_id=command_id)
+        case "pin":
+            scope.pins.add("p", scope.blocks.put(str(nth).encode()))
+        case "both":
+            with scope.commit(command_id=command_id) as c:
+                c.memory.add("context", f"both {nth}")
+                c.threads.start("w")
+        case "project":
+            scope.projection("events", kinds=["chat", Purse], start=0).catch_up(count)
+
+
+@settings(max_examples=25, deadline=None)
+@given(ACTS, st.booleans(), st.integers(0, 24))
+def test_of_any_moment_it_is_what_it_was_then(acts: list[tuple[str, bool]], ticking: bool, fork_at: int) -> None:
+    """To the byte. A command that was done by then is done where it is imported, and no other is."""
+    clock = testing.Clock()
+    with testing.memory(clock=clock) as store:
+        origin = scope = store.scope("origin")
+        made: list[tuple[Scope, str, bytes, list[tuple[str, str]]]] = []
+        done: list[tuple[str, str]] = []
+        for nth, (what, is_command) in enumerate(acts):
+            clock.advance(int(ticking))
+            if nth == fork_at:
+                scope, done = origin.fork("fork"), []  # its receipts of before stay with the origin
+            act(scope, what, nth, f"c{nth}" if is_command else None)
+            if is_command and what in ("memory", "config"):
+                done = [*done, (what, f"c{nth}")]
+            if entries := list(store.journal()):
+                made.append((scope, entries[-1].cursor, put_in(scope), done))
+        for scope, cursor, bytes_then, _ in made:
+            assert put_in(scope.at(cursor)) == bytes_then
+        for scope, cursor, _, by_then in made[-1:] + made[: len(made) // 2][-1:]:
+            with testing.memory(clock=clock) as other, tempfile.TemporaryDirectory() as folder:
+                scope.at(cursor).export(f"{folder}/then.car")
+                there = other.scope(scope.name)
+                there.import_car(f"{folder}/then.car")
+                for what, command_id in done:
+                    nth = int(command_id[1:])
+                    if (what, command_id) in by_then:
+                        before = other.head()
+                        act(there, what, nth, command_id)
+                        assert other.head() == before
+                    else:
+                        before = other.head()
+                        act(there, what, nth, command_id)
+                        assert other.head() != before
+
+
+def test_receipts_go_along_with_a_scope_as_it_was(alice: Scope, store: Store, tmp_path: Path) -> None:
+    alice.memory.add("preference", "tea", command_id="turn-1")
+    thread = alice.threads.start("w", key="k", command_id="start-1")
+    thread.append("coder", "one", command_id="step-1")
+    # An import brings some of its own.
+    with treering.memory() as elsewhere:
+        other = elsewhere.scope("alice")
+        other.user_config.update(default_model="m", command_id="brought")
+        other.export(tmp_path / "brought.car")
+    assert alice.import_car(tmp_path / "brought.car").new_receipts == 1
+    cursor = list(store.journal())[-1].cursor
+    alice.memory.add("preference", "coffee", command_id="turn-2")
+    thread.append("coder", "two", command_id="step-2")
+    made = alice.at(cursor).export(tmp_path / "then.car")
+    assert (made.receipts, made.receipts_left) == (4, 0)
+    # Of threads that are named go along those that are about them.
+    alone = alice.at(cursor).export(tmp_path / "thread.car", [thread.id])
+    assert (alone.receipts, alone.receipts_left) == (2, 0)
+    with treering.memory() as home:
+        there = home.scope("alice")
+        assert there.import_car(tmp_path / "then.car").new_receipts == 4
+        assert there.memory.add("preference", "tea", command_id="turn-1").replayed
+        assert there.user_config.update(default_model="m", command_id="brought").replayed
+        assert there.threads.start("w", key="k", command_id="start-1").id == thread.id
+        assert there.threads.get("k").append("coder", "one", command_id="step-1").number == 1
+        assert not there.memory.add("preference", "coffee", command_id="turn-2").replayed
+        assert len(there.threads.get("k")) == 1
+    # From before there was anything, nothing.
+    first = alice.at(datetime(1971, 1, 1, tzinfo=UTC)).export(tmp_path / "first.car")
+    assert (first.receipts, first.actors) == (0, 0)
+
+
 def test_more_than_a_commit_is_seen_at_once(tmp_path: Path, in_memory: dict[str, str]) -> None:
     with treering.memory() as store, treering.memory() as other:
         alice, block = store.scope("alice"), store.put(b"x")
@@ -306,3 +425,33 @@ def test_it_is_cut_short_at_each_call_of_the_watcher(alice: Scope, tmp_path: Pat
             else:
                 break
     assert at > 0
+
+
+KILLED = """
+import os, sys, treering
+with treering.open(sys.argv[1]) as store:
+    def watch(*progress):
+        if any(name.endswith(".partial") for name in os.listdir(sys.argv[2])):
+            os._exit(9)
+    store.scope("alice").export(sys.argv[2] + "/a.car", progress=watch)
+"""
+
+
+def test_a_killed_export_leaves_the_path_free(tmp_path: Path) -> None:
+    """What it had written lies beside, under a name of its own, and may go."""
+    out = tmp_path / "out"
+    out.mkdir()
+    with treering.open(tmp_path / "s") as store:
+        fill(store.scope("alice"))
+    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "s", out], check=False)
+    assert done.returncode == 9
+    (left,) = out.iterdir()
+    assert re.fullmatch(r"a\.car\.[0-9A-Z]{26}\.partial", left.name)
+    with treering.open(tmp_path / "s") as store:
+        made = store.scope("alice").export(out / "a.car")
+        assert {path.name for path in out.iterdir()} == {"a.car", left.name}
+        left.unlink()
+        with treering.memory() as other:
+            other.scope("alice").import_car(out / "a.car")
+            assert shown(other.scope("alice")) == shown(store.scope("alice"))
+            assert other.scope("alice").export(out / "again.car").root == made.root

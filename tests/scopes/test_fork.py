@@ -11,8 +11,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import AgentsModel, ChatModel, ConfigModel, MemoryModel, Model, RoomsModel, SourcesModel
-from whole import counted, fill, shown
+from models import (
+    AgentsModel,
+    ChatModel,
+    ConfigModel,
+    ConnectorsModel,
+    FilesModel,
+    MemoryModel,
+    Model,
+    RolesModel,
+    RoomsModel,
+    SourcesModel,
+)
+from whole import DRAFT, LARGE, Diary, Say, counted, fill, shown
 
 import treering
 from treering import (
@@ -21,6 +32,7 @@ from treering import (
     Commit,
     Invalid,
     LimitExceeded,
+    NotFound,
     SourceEvent,
     Store,
     aio,
@@ -64,6 +76,82 @@ def test_a_thousand_chats_are_one_commit_and_no_block(store: Store) -> None:
     assert [message.content for message in bob.chats.messages("chat-7")] == ["hello 7"]
 
 
+def test_the_first_fork_is_two_entries_of_the_journal_and_one_fsync(tmp_path: Path) -> None:
+    """In the first the origin leaves its name for its forks; it isn't synced, the fork's own is."""
+    with treering.open(tmp_path / "s", automatic_gc=False) as store:
+        alice = store.scope("alice")
+        alice.chats.append("chat", said("hello"))
+        for nth, entries in enumerate([["alice", "bob 0"], ["bob 1"]]):
+            head, before = len(list(store.journal())), store.counters()
+            alice.fork(f"bob {nth}")
+            moved = [sorted({move.scope for move in entry.moves}) for entry in list(store.journal())[head:]]
+            assert moved == [[] if scope == "alice" else [scope] for scope in entries]
+            after = store.counters()
+            assert after["commit_syncs"] - before["commit_syncs"] == 1
+            assert after["blocks_written"] == before["blocks_written"]
+
+
+def test_erasing_one_of_two_leaves_the_other_whole_and_says_so(tmp_path: Path) -> None:
+    with treering.open(tmp_path / "s", durability="relaxed", automatic_gc=False) as store:
+        alice = store.scope("alice")
+        for nth in range(1_000):
+            alice.chats.append(f"chat-{nth}", said(f"hello {nth}"))
+        bob = alice.fork("bob")
+        # Old snapshots are garbage.
+        store.gc()
+        blocks = store.stats()["blocks"]
+        index = list(bob.chats.index())
+        plan = alice.erase(dry_run=True)
+        erased = alice.erase()
+        # All that alice had is bob's, too, but for the name that she left for her forks, which is no block.
+        assert (erased.held_by, erased.blocks, erased.held_blocks) == (("bob",), blocks, blocks)
+        assert (plan.held_by, plan.held_blocks) == (erased.held_by, erased.held_blocks)
+        assert store.gc().deleted == 0
+        assert store.vacuum().complete
+        assert store.scopes() == ["bob"]
+        assert list(bob.chats.index()) == index
+        for nth in range(1_000):
+            assert [message.content for message in bob.chats.messages(f"chat-{nth}")] == [f"hello {nth}"]
+        assert bob.verify().ok
+        assert store.verify().ok
+        lineage = bob.lineage()
+        assert lineage is not None
+        assert [one.scope for one in lineage.ancestors] == [None]
+        # The other way round there is nobody left who holds anything.
+        last = bob.erase()
+        assert (last.held_by, last.held_blocks) == ((), 0)
+        store.gc()
+        assert store.stats()["blocks"] == 0
+
+
+def test_all_stores_fit_into_the_longest_scope(store: Store) -> None:
+    """What has no part fits under the longest name of a scope; a longer one is refused wherever it is said."""
+    longest = "z" * 896
+    alice = store.scope("alice")
+    fill(alice, chats=1)
+    fork = alice.fork(longest)
+    assert shown(fork) == shown(alice)
+    for _ in range(20):
+        fork.memory.add("k", "v")
+        fork.connectors.save_draft(DRAFT)
+        fork.roles.save_draft(None)
+        fork.workflows.upload("w", "w", "steps: []")
+        fork.files.put("f", b"x")
+        fork.own(Diary, "mine").send(Say("more"))
+    fork.agents.add("coder", "agent-9")
+    fork.participants.add("room", "agent-9")
+    fork.scripts.upload("t", "x")
+    fork.user_config.update(default_model="small")
+    fork.threads.start("review").append("coder", "x")
+    assert fork.verify().ok
+    for wrong in ("z" * 897, "é" * 150):
+        for say in (store.scope, alice.fork):
+            with pytest.raises(LimitExceeded) as caught:
+                say(wrong)
+            assert (caught.value.limit, caught.value.what) == (896, "bytes of a scope's encoded name")
+    assert store.scopes() == ["alice", longest]
+
+
 def test_both_go_on_by_themselves(store: Store) -> None:
     alice = store.scope("alice")
     fill(alice)
@@ -74,12 +162,23 @@ def test_both_go_on_by_themselves(store: Store) -> None:
     bob.threads.get("ticket-812").append("coder", "on my own")
     bob.user_config.update(default_model="small")
     bob.pins.rm("kept")
+    bob.connectors.save([])
+    bob.connectors.delete_draft()
+    bob.roles.save_draft(None)
+    bob.roles.save([])
+    bob.files.put("notes/1.txt", b"on my own")
+    bob.files.delete("large.bin")
+    bob.own(Diary, "mine").send(Say("on my own"))
     bob.projection("kinds", kinds=["user-memory", "chat"], start={}).catch_up(counted)
     assert shown(alice) == kept
     kept = shown(bob)
     alice.memory.add("preference", "another")
     alice.threads.get("ticket-812").append("coder", "on my own, too")
     alice.chats.delete("chat-0")
+    alice.connectors.save([DRAFT])
+    alice.roles.delete_draft()
+    alice.files.delete("notes/2.txt")
+    alice.own(Diary, "mine").send(Say("on my own, too"))
     assert shown(bob) == kept
     assert len(alice.threads.get("ticket-812")) == len(bob.threads.get("ticket-812")) == 2
     mine, theirs = alice.threads.get("ticket-812"), bob.threads.get("ticket-812")
@@ -92,10 +191,12 @@ def test_both_go_on_by_themselves(store: Store) -> None:
     store.gc()
     assert shown(bob) == kept
     assert [message.content for message in alice.chats.messages("chat-1")] == ["hello 1"]
+    assert alice.files.open("large.bin").read() == LARGE
     assert store.verify().ok
 
 
 MODELS = [ConfigModel, MemoryModel, AgentsModel, RoomsModel, SourcesModel, ChatModel]
+MODELS += [FilesModel, ConnectorsModel, RolesModel]
 
 
 @pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "directory"])
@@ -270,9 +371,31 @@ def test_refusals(store: Store) -> None:
     assert store.scopes() == ["alice", "bob", "carol"]
 
 
-def test_a_fork_of_nothing_is_nothing(store: Store) -> None:
-    assert store.scope("nobody").fork("bob").threads.list() == []
-    assert store.scopes() == []
+def test_a_name_that_is_not_there_is_told(store: Store) -> None:
+    store.scope("alice").memory.add("preference", "x")
+    with pytest.raises(NotFound, match='no scope "alcie" in this store') as caught:
+        store.scope("alcie").fork("bob")
+    assert caught.value.scope == "alcie"
+    assert caught.value.kind == "not-found"
+    # A scope is made by use: one that is empty is none.
+    empty = store.scope("carol")
+    empty.pins.add("mine", store.put(b"x"))
+    empty.pins.rm("mine")
+    with pytest.raises(NotFound):
+        empty.fork("bob")
+    assert store.scopes() == ["alice"]
+
+
+def test_receipts_of_a_life_before_are_not_answered_in_a_fork(store: Store) -> None:
+    alice, bob = store.scope("alice"), store.scope("bob")
+    alice.threads.start("review", key="k", command_id="1")
+    bob.threads.start("another", key="k", command_id="1").rm()
+    assert "bob" not in store.scopes()
+    with pytest.raises(AlreadyExists, match="erase it first"):
+        alice.fork("bob")
+    bob.erase()
+    retried = alice.fork("bob").threads.start("review", key="k", command_id="1")
+    assert retried.id == alice.threads.get("k").id
 
 
 def test_it_says_how_far_it_is(store: Store) -> None:

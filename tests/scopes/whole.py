@@ -1,9 +1,49 @@
 """A scope with something of everything, and all that it shows."""
 
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from treering import Commit, Scope, SourceEvent
-from treering.messages import Message, UserConfig
+from treering import Actor, ActorContext, Commit, Map, Scope, Secret, SourceEvent, Vector
+from treering.messages import CliConnector, Connector, HttpConnector, Message, Role, UserConfig
+
+SEARCH = Connector(
+    name="search",
+    type="http",
+    http=HttpConnector(base_url="https://search.example", default_headers={"Authorization": Secret("env:TOKEN")}),
+)
+DRAFT = Connector(name="draft", type="cli", cli=CliConnector(command="ls"))
+#: Of a media type of its own, and larger than what stands in a database row.
+LARGE = b"a large file, " * 30_000
+
+
+@dataclass(frozen=True)
+class Say:
+    text: str
+
+
+@dataclass(frozen=True)
+class Said:
+    text: str
+
+
+@dataclass(frozen=True)
+class Talk:
+    last: str = ""
+    lines: Vector[str] = field(default_factory=Vector)
+    times: Map[int] = field(default_factory=Map)
+
+
+class Diary(Actor[Talk, Say, Said]):
+    """An actor of an application, with shared collections."""
+
+    kind = "diary"
+
+    def decide(self, state: Talk, command: Say, context: ActorContext) -> Said:
+        return Said(command.text)
+
+    def evolve(self, state: Talk, event: Said) -> Talk:
+        times = state.times.insert(event.text, state.times.get(event.text, 0) + 1)
+        return replace(state, last=event.text, lines=state.lines.append(event.text), times=times)
 
 
 def counted(view: dict[str, int], event: SourceEvent, commit: Commit) -> dict[str, int]:
@@ -21,6 +61,17 @@ def fill(scope: Scope, chats: int = 3) -> None:
         scope.chats.append(f"chat-{nth}", [Message(role="user", content=f"hello {nth}")])
     scope.workflows.upload("w", "nightly", "steps: []")
     scope.scripts.upload("s", "print()")
+    for nth in range(18):
+        scope.connectors.save([replace(SEARCH, retry=nth % 5)])
+        scope.files.put(f"notes/{nth}.txt", f"note {nth}".encode())
+        scope.own(Diary, "mine").send(Say(f"day {nth}"))
+    scope.connectors.save_draft(DRAFT)
+    scope.roles.save([Role(id="coder", system_prompt="You write code.", connectors=("search",))])
+    scope.roles.save_draft(Role(id="planner"))
+    scope.files.put("large.bin", LARGE, "application/x-large")
+    scope.files.delete("notes/3.txt")
+    scope.own(Diary, "gone").send(Say("gone"))
+    scope.own(Diary, "gone").delete()
     thread = scope.threads.start("review", prompt="Is it right?", key="ticket-812")
     thread.append("coder", "yes", artifacts={"fix.diff": b"+ x" * 5_000})
     thread.fork(at=0).append("coder", "no")
@@ -31,6 +82,7 @@ def fill(scope: Scope, chats: int = 3) -> None:
 
 def shown(scope: Scope) -> dict[str, Any]:
     """All that a scope shows."""
+    diary = scope.own(Diary, "mine").get()
     threads = sorted(scope.threads.list(), key=lambda thread: thread.id)
     return {
         "config": scope.user_config.get(),
@@ -41,6 +93,11 @@ def shown(scope: Scope) -> dict[str, Any]:
         "messages": {row.id: list(scope.chats.messages(row.id)) for row in scope.chats.index()},
         "workflows": list(scope.workflows.list()),
         "scripts": list(scope.scripts.list()),
+        "connectors": list(scope.connectors.get()),
+        "roles": list(scope.roles.get()),
+        "drafts": (scope.connectors.draft(), scope.roles.draft()),
+        "files": [(info, scope.files.open(info.path).read()) for info in scope.files.list()],
+        "diary": (diary.version, diary.state.last, list(diary.state.lines), dict(diary.state.times.items())),
         "threads": [(thread.id, thread.key, thread.status, [step.cid for step in thread]) for thread in threads],
         "pins": scope.pins.list(),
         "kinds": scope.projection("kinds", start={}).get().value,

@@ -53,6 +53,10 @@ def _config(scope: Any) -> int:
     return int(scope.user_config.get().version)
 
 
+def _retention(scope: Any) -> int:
+    return int(scope.retention.get().version)
+
+
 def _memory(scope: Any) -> int:
     return int(scope.memory.get().version)
 
@@ -88,6 +92,7 @@ def _files(scope: Any) -> int:
 VERBS = [
     verb("user_config", "save", UserConfig(default_model="a"), other=(UserConfig(default_model="b"),), version=_config),
     verb("user_config", "update", {"max_tool_rounds": 5}, other=({"max_tool_rounds": 6},), version=_config),
+    verb("retention", "set", {"keep": 5}, other=({"keep": 6},), version=_retention),
     verb("memory", "add", "k", "a", other=("k", "b"), version=_memory),
     verb(
         "memory",

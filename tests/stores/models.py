@@ -357,12 +357,14 @@ class FilesModel(Model):
 
     def read(self, scope: Scope, version: int | None) -> tuple[Any, int]:
         files = scope.files.list() if version is None else scope.files.at(version)
+        # The views are of other stores.
+        own = [one for one in files if not one.path.startswith(("workflows/", "scripts/"))]
 
         def content(path: str) -> bytes:
             with scope.files.open(path, version=version) as file:
                 return file.read()
 
-        return tuple((one.path, content(one.path), one.content_type, one.updated_at_ms) for one in files), files.version
+        return tuple((one.path, content(one.path), one.content_type, one.updated_at_ms) for one in own), files.version
 
     def verify(self, scope: Scope) -> int:
         return scope.files.verify()

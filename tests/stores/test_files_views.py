@@ -1,5 +1,8 @@
 """`files`: the views of workflows and scripts, and grep over all that is text."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from treering import GrepMatch, InvalidCommand, LimitExceeded, NotFound, Scope, testing
@@ -51,6 +54,26 @@ def test_views_are_read_only(alice: Scope, path: str) -> None:
         with pytest.raises(InvalidCommand, match="upload it there"):
             call()
     assert alice.files.list().version == 0
+
+
+@pytest.mark.parametrize("path", ["workflows/build", "scripts/new", "workflows/a/b"])
+def test_views_are_read_only_in_a_commit_of_several(alice: Scope, path: str) -> None:
+    """The verb is refused where it stands, and nothing else of the block is committed if that ends it."""
+    alice.workflows.upload("build", "", "y")
+    writes: list[Callable[[Any], object]] = [lambda c: c.files.put(path, b"x"), lambda c: c.files.delete(path)]
+    for write in writes:
+        with pytest.raises(InvalidCommand, match="upload it there"), alice.commit() as c:  # noqa: PT012
+            c.memory.add("preference", "x")
+            write(c)
+        with alice.commit() as c:
+            c.files.put("mine", b"x")
+            with pytest.raises(InvalidCommand, match="upload it there"):
+                write(c)
+        alice.files.delete("mine")
+    assert (alice.files.list().version, alice.memory.get().version) == (4, 0)
+    workflow = alice.workflows.get("build")
+    assert workflow is not None
+    assert (workflow.yaml, alice.scripts.get("new")) == ("y", None)
 
 
 def test_what_is_in_no_view_is_not_found(alice: Scope) -> None:
@@ -134,7 +157,7 @@ def test_max_results_is_from_1_to_100(alice: Scope) -> None:
     assert len(alice.files.grep("x")) == 50
     assert len(alice.files.grep("x", max_results=1)) == 1
     assert len(alice.files.grep("x", max_results=100)) == 100
-    for wrong in (0, 101, -1, 1 << 40):
+    for wrong in (0, 101, -1, 1 << 40, True, False):
         with pytest.raises(InvalidCommand, match="from 1 to 100"):
             alice.files.grep("x", max_results=wrong)
     with pytest.raises(InvalidCommand, match="empty"):

@@ -20,7 +20,7 @@ PYTHON_WORDS = {"submit", "commit_refs", "move_ref", "put", "put_node", "refs", 
 
 
 def test_the_guard_looks_at_all_stores() -> None:
-    stores = {"agents", "chats", "connectors", "memory", "participants", "roles", "sources", "user_config"}
+    stores = {"agents", "chats", "connectors", "memory", "participants", "retention", "roles", "sources", "user_config"}
     assert stores | {"explorer"} <= {path.stem for path in RUST}
     assert stores <= {path.stem for path in PYTHON}
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import treering
 from treering import Invalid, InvalidCommand, LimitExceeded, LocalWorkspace, NotFound, Scope, Secret, Unavailable, aio
 from treering.messages import Connector, Role
-from treering.stores.catalog_json import FILE_BYTES_MAX, items_of, json_of
+from treering.stores.catalog_json import FILE_BYTES_MAX, items_of, json_of, rows_of
 
 ALL = list(SHAPES.values())
 ARRAY = [json_of(connector) for connector in ALL]
@@ -133,9 +133,9 @@ def test_unknown_keys_are_named(alice: Scope, file: Path) -> None:
         json.dumps({"definitions": [{"colour": 1, **ARRAY[1], "cli": {**ARRAY[1]["cli"], "shell": {}}}], "v": 1})
     )
     (warning,) = alice.connectors.import_local(file).warnings
-    assert warning.endswith("nobody knows them: v, connectors[0].colour, connectors[0].cli.shell")
+    assert warning.endswith("nobody knows them: $.v, $.definitions[0].colour, $.definitions[0].cli.shell")
     file.write_text(json.dumps([{"id": "x"} | {f"k{n}": n for n in range(30)}]))
-    assert alice.roles.import_local(file).warnings[0].endswith("roles[0].k9 and 20 more")
+    assert alice.roles.import_local(file).warnings[0].endswith("$[0].k9 and 20 more")
     assert list(alice.connectors.get()) == [CLI]
 
 
@@ -174,10 +174,10 @@ WRONG: list[tuple[str, type[Invalid], str]] = [
     ("7", Invalid, "an array of connectors, or an object with them by name, is needed, not a number"),
     ("null", Invalid, "not null"),
     ('"x"', Invalid, "not a text"),
-    ("[1]", InvalidCommand, r"connectors\[0\] is not valid: an object is needed, not a number"),
-    ('{"a": 1}', InvalidCommand, r"connectors\['a'\] is not valid: an object is needed"),
+    ("[1]", InvalidCommand, r"\$\[0\] is not valid: an object is needed, not a number"),
+    ('{"a": 1}', InvalidCommand, r"\$\.a is not valid: an object is needed"),
     ('{"connectors": [], "definitions": []}', Invalid, "one list of connectors is needed"),
-    ('[{"name": "a", "NAME": "b"}]', InvalidCommand, r"connectors\[0\].NAME is not valid: it comes twice"),
+    ('[{"name": "a", "NAME": "b"}]', InvalidCommand, r"\$\[0\].NAME is not valid: it comes twice"),
     ('[{"name": "a", "name": "b"}]', InvalidCommand, "it comes twice"),
     ('[{"name": 1}]', InvalidCommand, "a text is needed, not a number"),
     ('[{"enabled": 1}]', InvalidCommand, "true or false is needed, not a number"),
@@ -185,14 +185,14 @@ WRONG: list[tuple[str, type[Invalid], str]] = [
     ('[{"timeoutMs": true}]', InvalidCommand, "a whole number is needed, not true or false"),
     ('[{"timeoutMs": 1.5}]', InvalidCommand, "a whole number is needed"),
     ('[{"timeoutMs": 1e999}]', InvalidCommand, "a whole number is needed"),
-    ('[{"http": []}]', InvalidCommand, r"connectors\[0\].http is not valid: an object is needed, not an array"),
+    ('[{"http": []}]', InvalidCommand, r"\$\[0\].http is not valid: an object is needed, not an array"),
     ('[{"http": {"allowedMethods": "GET"}}]', InvalidCommand, "an array of texts is needed"),
     ('[{"http": {"allowedMethods": {"a": 1}}}]', InvalidCommand, "an array of texts is needed, not an object"),
     ('[{"http": {"allowedMethods": ["a", 1]}}]', InvalidCommand, r"http.allowedMethods\[1\] is not valid"),
     ('[{"http": {"defaultHeaders": ["a"]}}]', InvalidCommand, "an object of texts is needed"),
     ('[{"http": {"defaultHeaders": {"a": 1}}}]', InvalidCommand, "defaultHeaders.a is not valid: a text is needed"),
     ('[{"http": {"defaultHeaders": {"a": "1", "a": "2"}}}]', InvalidCommand, "defaultHeaders.a is not valid: it comes"),
-    ('[{"name": "a", "type": "cli"}]', InvalidCommand, r"connectors\[0\].cli.command"),
+    ('[{"name": "a", "type": "cli"}]', InvalidCommand, r"\$\[0\].cli.command"),
     ('[{"name": "a", "type": "cli", "timeoutMs": 99999999999999999999}]', InvalidCommand, "2⁶³"),
     ('[{"name": "\\ud800"}]', InvalidCommand, "lone surrogate"),
 ]  # fmt: skip
@@ -211,7 +211,7 @@ def test_one_wrong_item_takes_none(alice: Scope, file: Path) -> None:
     file.write_text(json.dumps([*ARRAY, {"name": "last", "type": "http"}]))
     with pytest.raises(InvalidCommand) as caught:
         alice.connectors.import_local(file)
-    assert caught.value.attributes["field"] == f"connectors[{len(ARRAY)}].http.base_url"
+    assert caught.value.attributes["field"] == f"$[{len(ARRAY)}].http.baseUrl"
     assert not alice.connectors.get().exists
 
 
@@ -307,9 +307,9 @@ async def test_a_file_is_read_and_parsed_beside_the_loop(
 
     def noted(*args: Any, **kwargs: Any) -> Any:
         threads.append(threading.get_ident())
-        return items_of(*args, **kwargs)
+        return rows_of(*args, **kwargs)
 
-    monkeypatch.setattr(catalogs, "items_of", noted)
+    monkeypatch.setattr(catalogs, "rows_of", noted)
     file.write_text(json.dumps([json_of(ROLE)]))  # noqa: ASYNC240
     async with aio.open(tmp_path / "state") as store:
         await store.scope("alice").roles.import_local(file)
@@ -341,10 +341,10 @@ def test_unknown_keys_that_are_not_named_are_counted_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "field"),
     [
-        ('[{"name": "a\\ud800"}]', "connectors[0].name"),
+        ('[{"name": "a\\ud800"}]', "$[0].name"),
         ('[{"name": "a", "type": "cli", "cli": {"command": "x", "fixed_arguments": ["", "\\udc00"]}}]',
-         "connectors[0].cli.fixed_arguments[1]"),
-        ('[{"name": "a", "cli": {"environment": {"\\ud800": "x"}}}]', "connectors[0].cli.environment.?"),
+         "$[0].cli.fixed_arguments[1]"),
+        ('[{"name": "a", "cli": {"environment": {"\\ud800": "x"}}}]', '$[0].cli.environment["\\ud800"]'),
     ],
 )  # fmt: skip
 def test_half_of_a_surrogate_pair_is_found_in_the_file(alice: Scope, file: Path, text: str, field: str) -> None:
@@ -352,6 +352,45 @@ def test_half_of_a_surrogate_pair_is_found_in_the_file(alice: Scope, file: Path,
     with pytest.raises(InvalidCommand, match="lone surrogate") as caught:
         alice.connectors.import_local(file)
     assert caught.value.field == field
+
+
+#: Shapes of a file, and where its one item stands in them.
+SHAPES_AND_PLACES: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda item: [item], "$[0]"),
+    (lambda item: {"connectors": [item]}, "$.connectors[0]"),
+    (lambda item: {"Connectors": [item]}, "$.Connectors[0]"),
+    (lambda item: {"definitions": [item]}, "$.definitions[0]"),
+    (lambda item: {"s": item}, "$.s"),
+    (lambda item: {"my search": item}, '$["my search"]'),
+    (lambda item: {"k" * 65: item}, f'$["{"k" * 64}\\u2026"]'),
+    (lambda item: {"connectors": {"s": item}}, "$.connectors.s"),
+    (lambda item: {"DEFINITIONS": {"my search": item}}, '$.DEFINITIONS["my search"]'),
+]
+
+
+@pytest.mark.parametrize(("shaped", "place"), SHAPES_AND_PLACES)
+def test_an_error_says_where_in_the_file(alice: Scope, file: Path, shaped: Callable[[Any], Any], place: str) -> None:
+    """As it is spelt there: what the file's reader refuses, the class of a part, and the rules of the catalog."""
+    cli = {"Command": "x"}
+    for wrong, at in [
+        ({"Time-Out_MS": "x"}, "Time-Out_MS"),
+        ({"http": {"BASE_URL": 1}}, "http.BASE_URL"),
+        ({"Http": {"Auth": {"client-secret": "x"}}}, "Http.Auth.client-secret"),
+        ({"Type": "ftp"}, "Type"),
+        ({"type": "cli", "CLI": {"Command": ""}}, "CLI.Command"),
+        ({"type": "cli"}, "cli.command"),
+        ({"type": "http", "http": {"BaseUrl": "x"}}, "http.BaseUrl"),
+        ({"type": "http", "http": {"allowedPaths": ["", "a", "/x?token=y"]}}, "http.allowedPaths[2]"),
+        ({"type": "cli", "cli": {**cli, "environment": {"A": "b://c:d@e"}}}, "cli.environment"),
+    ]:
+        file.write_text(json.dumps(shaped({"name": "s", **wrong})))
+        with pytest.raises(InvalidCommand) as caught:
+            alice.connectors.import_local(file)
+        assert caught.value.field == f"{place}.{at}"
+        assert caught.value.args[0].startswith(f"{file}: {place}.")
+    file.write_text(json.dumps(shaped({"name": "s", "type": "cli", "cli": {**cli, "zzz": 1}, "foo bar": 1})))
+    (warning,) = alice.connectors.import_local(file).warnings
+    assert warning.endswith(f'nobody knows them: {place}.cli.zzz, {place}["foo bar"]')
 
 
 def test_a_path_that_can_be_none(alice: Scope) -> None:

@@ -85,6 +85,7 @@ def test_the_stores_of_one_scope_are_apart(store: Store) -> None:
     """One kind written at a time: no other kind sees anything."""
     writes = {
         "user_config": lambda s: s.user_config.save(UserConfig(default_model="x")),
+        "retention": lambda s: s.retention.set(keep=5),
         "memory": lambda s: s.memory.add("k", "x"),
         "agents": lambda s: s.agents.add("t", "x"),
         "participants": lambda s: s.participants.add("r", "x"),
@@ -97,6 +98,7 @@ def test_the_stores_of_one_scope_are_apart(store: Store) -> None:
     }
     reads = {
         "user_config": lambda s: s.user_config.get().version,
+        "retention": lambda s: s.retention.get().version,
         "memory": lambda s: s.memory.get().version,
         "agents": lambda s: s.agents.list().version,
         "participants": lambda s: s.participants.list("r").version,

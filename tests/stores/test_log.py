@@ -19,7 +19,7 @@ each = pytest.mark.parametrize("verb", EVERY, ids=str)
 
 def test_the_table_has_every_verb(alice: Scope) -> None:
     stores = ["user_config", "llm_preferences", "memory", "agents", "participants", "chats", "workflows", "scripts"]
-    stores += ["connectors", "roles", "files"]
+    stores += ["connectors", "roles", "files", "retention"]
     # Of any actor; and `save` of what a file holds, which test_import_local.py plays.
     others = {"trim", "import_local"}
     verbs = {

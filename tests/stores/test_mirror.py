@@ -316,6 +316,35 @@ def test_killed_between_commit_and_mirror(tmp_path: Path, call: str) -> None:
         assert json.loads((folder / FILE).read_text())["draft"]["name"] == "new"
 
 
+REMOVED = KILLED.replace('save_draft(Connector(name="new")', "delete_draft(")
+REMOVED = REMOVED.replace("delete_draft(, ", "delete_draft(")
+
+
+@pytest.mark.parametrize("call", ["read", "remove"])
+@pytest.mark.parametrize("by", ["the command", "mirror", "the next draft"])
+def test_killed_between_the_removal_of_a_draft_and_its_mirror(tmp_path: Path, call: str, by: str) -> None:
+    """The draft is gone and its mirror still there; the command again, `mirror` or the next draft mends that."""
+    path, folder = tmp_path / "s", tmp_path / "w"
+    with treering.open(path) as store:
+        store.scope("alice").with_workspace(LocalWorkspace(folder)).connectors.save_draft(Connector(name="old"))
+    done = subprocess.run([sys.executable, "-c", REMOVED.format(call=call), path, folder], check=False)
+    assert done.returncode == 9
+    assert json.loads((folder / FILE).read_text())["draft"]["name"] == "old"
+    with treering.open(path) as store:
+        alice = store.scope("alice").with_workspace(LocalWorkspace(folder))
+        assert (alice.connectors.draft(), alice.connectors.get().version) == (None, 2)
+        if by == "the command":
+            again = alice.connectors.delete_draft(command_id="turn")
+            assert (again.replayed, again.warnings) == (True, ())
+        elif by == "mirror":
+            alice.connectors.mirror()
+        if by == "the next draft":
+            assert alice.connectors.save_draft(Connector(name="next")).warnings == ()
+            assert json.loads((folder / FILE).read_text())["draft"]["name"] == "next"
+        else:
+            assert list(folder.iterdir()) == []
+
+
 # The local folder
 
 

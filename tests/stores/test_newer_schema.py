@@ -138,6 +138,7 @@ def test_no_verb_writes_to_it(tmp_path: Path, verb: Verb) -> None:
 def addressed(store: Store, verb: Verb) -> tuple[str, tuple[str, ...]]:
     kinds = {
         "user_config": "user-config",
+        "retention": "retention",
         "memory": "user-memory",
         "agents": "agent-registry",
         "participants": "participants",

@@ -53,6 +53,14 @@ def test_an_id_is_needed_and_unique_in_any_case(alice: Scope) -> None:
     assert alice.roles.get().version == 0
 
 
+def test_case_is_that_of_letters(alice: Scope) -> None:
+    """Lower-cased, not folded: what two languages write in two ways stays two."""
+    alice.roles.save([Role(id="straße"), Role(id="STRASSE"), Role(id="ı"), Role(id="i")])
+    for same in (("É", "é"), ("ΑΒ", "αβ"), ("straße", "STRAẞE")):
+        with pytest.raises(InvalidCommand, match="twice"):
+            alice.roles.save([Role(id=id) for id in same])
+
+
 def test_a_blank_name_is_the_id(alice: Scope) -> None:
     for name in ("", " \t"):
         assert saved(alice, Role(id=" coder ", name=name)) == Role(id="coder", name="coder")

@@ -6,17 +6,18 @@ import os
 import pickle
 import sqlite3
 import traceback
+import typing
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from catalog_shapes import AUTH, HTTP, MCP_URL, SHAPES
+from catalog_shapes import AUTH, CLI, HTTP, MCP_URL, ROLE, SHAPES
 
 import treering
 from treering import Invalid, InvalidCommand, NotFound, Secret, Unavailable, codec, secrets
-from treering.messages import CliConnector, Connector, ConnectorAuth, HttpConnector, McpConnector
+from treering.messages import CliConnector, Connector, ConnectorAuth, HttpConnector, McpConnector, Role
 
 PLANTED = "hunter2-in-clear"
 NAMES = ["Authorization", "Proxy-Authorization", "cookie", "Set-Cookie", "X-Token", "MY_SECRET", "db_PASSWORD",
@@ -71,26 +72,72 @@ def test_a_reference_in_a_text_is_taken_for_a_secrets_field() -> None:
 
 URLS = [f"https://user:{PLANTED}@a.example/", f"https://a.example/?x=1&access_token={PLANTED}",
         f"https://a.example/#?Api-Key={PLANTED}", f"no-url/user:{PLANTED}@x?token={PLANTED}"]  # fmt: skip
+#: Texts where no URL is looked for, and why.
+PROSE = {"role.system_prompt": "it may say how a URL with a parameter looks"}
 
 
-@pytest.mark.parametrize("url", URLS)
-def test_a_url_with_a_secret(store: treering.Store, url: str) -> None:
+def told(item: Any, path: str, text: str) -> Iterator[tuple[str, Any]]:
+    """An item, once for each place in it that holds text, with the text there: whatever fields it has."""
+    for field in dataclasses.fields(item):
+        place, hint = f"{path}.{field.name}", str(typing.get_type_hints(type(item))[field.name])
+        given: list[Any] = []
+        if (part := getattr(item, field.name)) is not None and dataclasses.is_dataclass(part):
+            given = [] if isinstance(part, Secret) else list(told(part, place, text))
+        elif "Mapping" in hint:
+            given = [(f"{place}.*", {"X-Team": text})]
+            # A name that tells is refused for that, and named.
+            given += [] if secrets.is_secret_name(text) else [(f"{place}.name", {text: "x"})]
+        elif "tuple" in hint:
+            given = [(f"{place}[1]", ("x", text))]
+        elif "str" in hint:
+            given = [(place, text)]
+        else:
+            assert hint in ("<class 'bool'>", "<class 'int'>") or "treering.secrets.Secret" in hint, (place, hint)
+        for where, value in given:
+            yield where, replace(item, **{field.name: value})
+
+
+#: With each part, so that each field of each is there.
+WHOLE = replace(HTTP, cli=CLI.cli, mcp=replace(MCP_URL.mcp, command="npx", environment={}))
+#: What is asked of each text: a URL on its own, and what a command line or a path may hold.
+SAID = [*URLS, f"curl -s 'https://user:{PLANTED}@a.example/x' -o out", f"/find?q=1&api_key={PLANTED}",
+        f"--url=https://a.example/?next=https://user:{PLANTED}@b.example"]  # fmt: skip
+
+
+def test_each_text_of_an_item_is_there() -> None:
+    assert len(list(told(WHOLE, "connector", "x"))) == 34
+    assert len(list(told(ROLE, "role", "x"))) == 6
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_a_url_with_a_secret_anywhere(text: str) -> None:
+    alice = treering.memory().scope("alice")
+    writes: dict[str, list[Callable[[Any], object]]] = {
+        "connector": [lambda one: alice.connectors.save([one]), alice.connectors.save_draft],
+        "role": [lambda one: alice.roles.save([one]), alice.roles.save_draft],
+    }
+    for kind, whole in (("connector", WHOLE), ("role", ROLE)):
+        for place, item in told(whole, kind, text):
+            if place in PROSE:
+                continue
+            for write in writes[kind]:
+                with pytest.raises(InvalidCommand) as caught:
+                    write(item)
+                # That field of the item, and no other rule that it breaks too.
+                field = place.removeprefix(f"{kind}.").removesuffix(".*").removesuffix(".name") or "name"
+                assert caught.value.attributes["field"].split(".", 1)[1] == (field if place != "role.name" else "name")
+                assert_hidden(caught.value)
+    assert alice.connectors.get().version == alice.roles.get().version == 0
+
+
+def test_what_is_no_url_with_a_secret(store: treering.Store) -> None:
     alice = store.scope("alice")
-    connectors = [
-        replace(HTTP, http=replace(HTTP.http, base_url=url)),
-        replace(MCP_URL, mcp=replace(MCP_URL.mcp, url=url)),
-        replace(HTTP, http=replace(HTTP.http, auth=replace(AUTH, token_url=url))),
-        Connector(name="x", type="cli", cli=CliConnector(command=url)),
-    ]
-    for number, connector in enumerate(connectors if "://" in url else connectors[:3]):
-        with pytest.raises(InvalidCommand) as caught:
-            alice.connectors.save([connector])
-        assert_hidden(caught.value)
-        if number < 3 and url != URLS[3]:
-            with pytest.raises(InvalidCommand) as caught:
-                alice.connectors.save_draft(connector)
-            assert_hidden(caught.value)
-    assert alice.connectors.get().version == 0
+    arguments = ("--max-tokens=100", "git@host:repo.git", "TOKEN=$TOKEN cmd", "https://a.example/?q=a", "a?b=c")
+    part = CliConnector(command="sh -c 'a; token=$(cat x)'", fixed_arguments=arguments, environment={"A": "x=y@z:b"})
+    alice.connectors.save([Connector(name="x", type="cli", cli=part)])
+    alice.roles.save([Role(id="x", system_prompt="Call https://a.example/?token=TOKEN")])
+    (kept,) = alice.connectors.get()
+    assert kept.cli == part
 
 
 class Smuggler(HttpConnector):

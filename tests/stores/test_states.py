@@ -19,6 +19,7 @@ from treering.stores import Messages, protocols
 SUBSCRIPTIONS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]] = {
     "user_config": (lambda s, **o: s.user_config.states(**o), lambda s: s.user_config.get()),
     "llm_preferences": (lambda s, **o: s.llm_preferences.states(**o), lambda s: s.llm_preferences.get()),
+    "retention": (lambda s, **o: s.retention.states(**o), lambda s: s.retention.get()),
     "memory": (lambda s, **o: s.memory.states(**o), lambda s: s.memory.get()),
     "agents": (lambda s, **o: s.agents.states(**o), lambda s: s.agents.list()),
     "participants": (lambda s, **o: s.participants.states("r", **o), lambda s: s.participants.list("r")),
@@ -40,6 +41,8 @@ def write(scope: Any, name: str) -> None:
     match store:
         case "user_config":
             scope.user_config.update(default_model=f"model {number}")
+        case "retention":
+            scope.retention.set(keep=number)
         case "memory":
             scope.memory.add("k", f"fact {number}")
         case "agents":
@@ -99,7 +102,8 @@ def test_first_what_is_then_what_becomes_of_it(store: Store, alice: Scope, name:
 
 def test_every_store_has_states(alice: Scope) -> None:
     stores = {name for name in dir(protocols.Stores) if not name.startswith("_")}
-    assert stores == {name for name in SUBSCRIPTIONS if name != "index"}
+    # A policy is about history, which no application asks of a fake.
+    assert stores == {name for name in SUBSCRIPTIONS if name not in ("index", "retention")}
     assert all(hasattr(getattr(alice, name), "states") for name in stores)
 
 

@@ -1,7 +1,7 @@
 """A program as users write it; it must type-check, and each type must be the one that is said here."""
 
 import dataclasses
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -127,6 +127,9 @@ def what_has_the_stores(store: treering.Store, sleeper: aio.Store) -> None:
     assert_type(store.scope("alice").actor("chat", "c").info(), treering.ActorInfo)
     assert_type(next(store.scope("alice").history()).event, treering.ActorEvent | None)
     assert_type(next(store.scope("alice").user_config.states(after=3)), messages.UserConfig)
+    assert_type(store.scope("alice").retention.set(keep=3), treering.Receipt[messages.RetentionPolicy])
+    assert_type(store.scope("alice").retention.get().younger_than, timedelta | None)
+    assert_type(store.trim(), tuple[treering.ScopeTrimmed, ...])
     assert_type(next(store.scope("alice").chats.states("c")), treering.stores.Messages)
     assert_type(store.scope("alice").with_workspace(treering.LocalWorkspace()), treering.Scope)
     assert_type(store.scope("alice").roles.draft(), messages.RoleDraft | None)

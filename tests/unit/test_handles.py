@@ -224,12 +224,13 @@ def test_a_scope_as_it_was_is_a_core_of_its_own(core: Core) -> None:
 
 def test_work_is_waited_for_in_slices(core: Core) -> None:
     stores = core.stores("alice", "relaxed", 50, 500, "", "", None)
+    core.threads("alice", "relaxed").pin_add("p", core.put(b"x", "alice", "relaxed").wait()).wait()
     work = fork_scope(stores, "bob", None)
     while (done := work.wait(50)) is None:
         pass
-    assert done == {"refs": 0, "position": 2, "replayed": False}
+    assert done == {"refs": 1, "position": 4, "replayed": False}
     lineage = scope_lineage(core.stores("bob", "relaxed", 50, 500, "", "", None))
     assert lineage is not None
-    assert (lineage["ancestors"], lineage["refs"]) == ([("alice", 2)], 0)
+    assert (lineage["ancestors"], lineage["refs"]) == ([("alice", 4)], 1)
     assert scope_lineage(stores) is None
     assert unfinished_forks(stores) == []

@@ -23,6 +23,7 @@ from treering.cli import (
     ref,
     scope,
     stats,
+    trimming,
     vacuum,
     verify,
 )
@@ -96,6 +97,7 @@ app.add_typer(block.block_app)
 app.add_typer(ref.ref_app)
 app.add_typer(pin.pin_app)
 app.add_typer(hold.hold_app)
+app.command("trim", epilog=trimming.TRIM_ALL)(trimming.trim_all)
 app.command("gc", epilog=gc.EPILOG)(gc.gc)
 app.command("vacuum", epilog=vacuum.EPILOG)(vacuum.vacuum)
 app.add_typer(journal_app)

@@ -12,11 +12,24 @@ _AGE: Final = re.compile(r"(\d{1,6})([dh])")
 def moment(text: str, forms: str) -> datetime:
     """Returns the moment that a day (UTC) or an age (90d, 12h) means. Raises a usage error for anything else, which
     names the `forms` that there are."""
-    if age := _AGE.fullmatch(text):
-        number = int(age[1])
-        return datetime.now(UTC) - (timedelta(days=number) if age[2] == "d" else timedelta(hours=number))
+    if (span := _span(text)) is not None:
+        return datetime.now(UTC) - span
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no {forms}", param_hint="--before") from None
     return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
+
+
+def age(text: str, option: str) -> timedelta:
+    """Returns an age (90d, 12h). Raises a usage error for anything else."""
+    if (span := _span(text)) is not None:
+        return span
+    raise typer.BadParameter(f"{text!r} is no age: 90d, 12h", param_hint=option)
+
+
+def _span(text: str) -> timedelta | None:
+    if (read := _AGE.fullmatch(text)) is None:
+        return None
+    number = int(read[1])
+    return timedelta(days=number) if read[2] == "d" else timedelta(hours=number)

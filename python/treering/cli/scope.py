@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from treering.cli import whole_scope
+from treering.cli import trimming, whole_scope
 from treering.cli.exits import CommandError
-from treering.cli.moments import moment
 from treering.cli.opening import Opening, opening
 from treering.cli.options import AsJson, examples
 
@@ -24,7 +23,7 @@ scope_app: Final = typer.Typer(
         "treering scope list",
         "treering scope show alice",
         "treering scope history alice --last 5",
-        "treering scope trim alice --before 90d",
+        "treering scope retention alice --younger-than 90d",
         "treering scope erase alice --dry-run",
     ),
 )
@@ -160,54 +159,6 @@ def erase(
 
 
 @scope_app.command(
-    "trim",
-    epilog=examples(
-        "treering scope trim alice --keep 100 --dry-run",
-        "treering scope trim alice --before 90d --yes",
-        "treering scope trim alice --keep 0 --yes --json",
-    ),
-)
-def trim(
-    context: typer.Context,
-    name: Name,
-    keep: Annotated[
-        int | None, typer.Option(min=0, metavar="EVENTS", help="Keep the newest so many events of each actor.")
-    ] = None,
-    before: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Keep what came after a day (UTC) or an age (90d, 12h).")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Change nothing; say what would go.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Cut off the history of all actors of a scope, for good. What they are stays, and threads keep all their steps."""
-    if (keep is None) == (before is None):
-        raise typer.BadParameter("say what is kept: one of --keep and --before", param_hint="--keep")
-    until = None if before is None else moment(before, "day or age")
-    chosen = opening(context)
-    scope = _scope(chosen, name, write=not dry_run)
-    if not (yes or dry_run):
-        if not sys.stdin.isatty():
-            raise CommandError("nothing was cut off; nobody is there to ask", "pass --yes, or --dry-run to look first")
-        plan = scope.trim(keep=keep, before=until, dry_run=True)
-        if not typer.confirm(f"Forget {plan.dropped:,} versions of {len(plan.actors):,} actors, for good?", err=True):
-            raise typer.Abort
-    done = scope.trim(keep=keep, before=until, dry_run=dry_run)
-    from treering.cli.render.erasing import print_trimmed, trimmed_record
-
-    if as_json:
-        from treering.cli.render.console import print_json
-
-        print_json(trimmed_record(done, dry_run))
-    else:
-        from treering.cli.render.console import err, out
-
-        print_trimmed(out(), err(), done, dry_run)
-    if done.refused:
-        raise typer.Exit(1)
-
-
-@scope_app.command(
     "erased",
     epilog=examples(
         "treering scope erased",
@@ -249,6 +200,8 @@ def _scope(chosen: Opening, name: str, *, write: bool = False) -> "Scope":
     return whole_scope.named(chosen.store(write=write), name)
 
 
+scope_app.command("trim", epilog=trimming.TRIM)(trimming.scope_trim)
+scope_app.command("retention", epilog=trimming.RETENTION)(trimming.retention)
 scope_app.command("fork", epilog=whole_scope.FORK)(whole_scope.fork)
 scope_app.command("diff", epilog=whole_scope.DIFF)(whole_scope.diff)
 scope_app.command("export", epilog=whole_scope.EXPORT)(whole_scope.export)

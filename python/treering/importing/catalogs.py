@@ -5,23 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any, BinaryIO, Final, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 from treering.codec import encode
-from treering.errors import VersionConflict
-from treering.importing.fields import elements, folded
-from treering.importing.report import Notes, Refused
+from treering.errors import InvalidCommand, VersionConflict
+from treering.importing.fields import folded
+from treering.importing.report import Notes, Refused, shown
 from treering.importing.source import read_within
 from treering.importing.target import Done, Target, command_id, was_sent
 from treering.scope import Scope
-from treering.stores.catalog_json import FILE_BYTES_MAX
+from treering.stores.catalog_json import FILE_BYTES_MAX, Members, in_file
 from treering.stores.catalogs import CONNECTORS, ROLES
 from treering.stores.history import ActorEvent
 from treering.stores.receipt import Receipt
 from treering.strict_json import join_path, unkept
-
-#: What stands for an element in an object of them.
-_KEYS: Final = {"connectors": "name", "roles": "id"}
 
 
 class _Items(Protocol):
@@ -51,7 +48,12 @@ def import_catalog(
     command = command_id(kind, encode(document))
     file.seek(0)
     data = read_within(file, FILE_BYTES_MAX)
-    items, unknown = (CONNECTORS if kind == "connectors" else ROLES).items(data, f"{kind}.json", FILE_BYTES_MAX)
+    catalog = CONNECTORS if kind == "connectors" else ROLES
+    try:
+        rows, unknown = catalog.rows(data, catalog.file, FILE_BYTES_MAX)
+    except InvalidCommand as error:
+        raise _refused(error) from None
+    items = [row.item for row in rows]
     if target.dry_run and (version := store.get().version) > 0:
         if was_sent(
             lambda version: store.save(items, expected_version=version, command_id=command),
@@ -66,16 +68,15 @@ def import_catalog(
             receipt = taking.save(items, expected_version=0, command_id=command)
         except VersionConflict as error:
             raise _taken(kind, error.attributes["actual"]) from None
+        except InvalidCommand as error:
+            raise _refused(in_file(error, rows, kind, catalog.file)) from None
         if receipt.replayed:
             return Done("there", 0)
         for place in unknown:
-            # An array stands at the top, and is called like what is in it.
-            place = "$" + place.removeprefix(kind) if isinstance(document, list) else f"$.{place}"
             notes.left_out(place, "a field that is not known")
         kept = taking.get()
-        given = elements(document, (kind,), _KEYS[kind], Notes())
-        for (place, element), item in zip(given, kept, strict=False):
-            _note_changes(element, item, place, notes)
+        for row, item in zip(rows, kept, strict=False):
+            _note_changes(row.given, item, row.place, notes)
         return Done("new", len(kept))
 
 
@@ -85,10 +86,10 @@ def _store(scope: Scope, kind: Literal["connectors", "roles"]) -> _Catalog:
 
 def _note_changes(given: Any, kept: Any, path: str, notes: Notes) -> None:
     """Notes the fields that the store's rules changed."""
-    if not isinstance(given, dict) or not is_dataclass(kept):
+    if not isinstance(given, Members) or not is_dataclass(kept):
         return
     names = {folded(field.name): field.name for field in fields(kept)}
-    for key, value in given.items():
+    for key, value in given:
         if value is None or (name := names.get(folded(key))) is None:
             continue
         now, place = getattr(kept, name), join_path(path, key)
@@ -100,6 +101,12 @@ def _note_changes(given: Any, kept: Any, path: str, notes: Notes) -> None:
             isinstance(value, list) and isinstance(now, tuple | list) and value != list(now)
         ):
             notes.changed(place, "it is kept in its normal form")
+
+
+def _refused(error: InvalidCommand) -> Refused:
+    """What stands there may be a secret: it is shown where the rule's own error shows it."""
+    field, value, rule = (error.attributes[name] for name in ("field", "value", "rule"))
+    return Refused(field, rule if value in ("", "…") else f"{shown(value)}: {rule}")
 
 
 def _taken(kind: str, version: int) -> Refused:

@@ -9,20 +9,20 @@ Never: the caller's block is run again, or a command decided on a state that no 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, TypeAlias
+from typing import Any, Final, Generic, TypeAlias
 
 from treering._calls import Look, Op
-from treering._core import OwnCommandCore, Pending
+from treering._core import BatchCore, OwnCommandCore
 from treering._session import Home
 from treering.errors import Corrupt, Invalid, NotFound, Overtaken, Rejected
 from treering.own.folding import Known
-from treering.own.lanes import Place, place_of
+from treering.own.lanes import Place, Sent, place_of
 from treering.own.rules import Actor, Command, Event, State
-from treering.own.sending import PATIENT, TRIES, Decision, decide, pause
+from treering.own.sending import PATIENT, TRIES, Decision, decide, pause, replayed, undecided
 from treering.stores.drafts import Drafting, ReceiptDraft
 
 
@@ -73,50 +73,91 @@ Key: TypeAlias = tuple[str, tuple[str, ...]]
 """An actor of the scope: its kind and its parts."""
 
 
-def committed(
-    drafted: list[Drafted], first: Callable[[], Pending[dict[str, Any]]], again: Callable[[], Pending[dict[str, Any]]]
-) -> Op[dict[str, Any]]:
-    """Decides what was left to be decided and submits the commit by `first`; all of it once more, submitted by `again`,
-    while others change one of the actors meanwhile. Returns the answer, with the states as the receipts' values.
+def committed(drafted: list[Drafted], batch: BatchCore, command_id: str | None) -> Op[dict[str, Any]]:
+    """Decides what was left to be decided and submits the commit, which is sealed; all of it once more while others
+    change one of the actors meanwhile. Returns the answer, with the states as the receipts' values.
 
     Errors:
         Overtaken (`overtaken`): others did, each of the times.
         Whatever a decider raises, and what a commit does; nothing is written.
     """
     places = _places(drafted)
-    submit = first
+    if command_id is None:
+        return (yield from _committed(drafted, places, batch, None))
+    # A repeated one has the same actors: else it is another one, which is found anyway.
+    with places[_key(drafted[0])].lane.sending((Commit, command_id)) as sent:
+        return (yield from _committed(drafted, places, batch, sent))
+
+
+Commit: Final = object()
+"""Command ids of commits are not those of commands."""
+
+
+def _committed(
+    drafted: list[Drafted], places: Mapping[Key, Place], batch: BatchCore, sent: Sent | None
+) -> Op[dict[str, Any]]:
     for tried in range(TRIES):
         if tried >= PATIENT:
             yield Look(pause)
-        known: dict[Key, Known[Any]] = {}
+        if sent is not None:
+            first = yield Look(batch.first)
+            if first is not None:
+                answer: dict[str, Any] = yield first
+                yield from _shown(drafted, [], answer, sent)
+                return answer
+        read: dict[Key, Known[Any]] = {}
+        settled = {key: place.lane.settled for key, place in places.items()}
         for key, place in places.items():
-            if place.lane.tip is None:
-                known[key] = yield Look(partial(place.folder.now, place.lane.settled))
+            if place.lane.tip is None and not (sent is not None and sent.is_ahead):
+                read[key] = yield Look(partial(place.folder.now, settled[key]))
+        decisions: list[Decision] = []
+        chains: dict[Key, object] = {}
+        is_first = False
         with _turns(places.values()):
             tips = {key: place.lane.tip for key, place in places.items()}
-            known |= {key: tip for key, tip in tips.items() if tip is not None}
-            if len(known) < len(places):
-                continue  # What was on its way has landed, or failed, since.
-            try:
-                decisions = _decide_all(drafted, known)
-            except (NotFound, Corrupt):
-                # Lists and maps hang on a snapshot that another one may have taken the place of.
-                if tried >= PATIENT:
-                    raise
-                continue
-            if tried < PATIENT and any(isinstance(done.error, NotFound | Corrupt) for done in decisions):
-                continue
-            pending = submit()
-            submit = again
-            left = {_key(one): done.after for one, done in zip(drafted, decisions, strict=True) if done.changes}
-            chains = {
-                key: places[key].lane.took_off(after, follows=tips[key] is not None) for key, after in left.items()
-            }
-        written = False
+            if sent is not None and sent.is_ahead:
+                for one in drafted:
+                    undecided(one.core, one.place.folder.rules)
+            else:
+                newest = {key: place.lane.newest(read.get(key), settled[key]) for key, place in places.items()}
+                known = {key: found for key, found in newest.items() if found is not None}
+                if len(known) < len(places):
+                    continue  # What was on its way has landed, or failed, since.
+                try:
+                    decisions = _decide_all(drafted, known)
+                except (NotFound, Corrupt):
+                    # Lists and maps hang on a snapshot that another one may have taken the place of.
+                    if tried >= PATIENT:
+                        raise
+                    continue
+                if tried < PATIENT and any(isinstance(done.error, NotFound | Corrupt) for done in decisions):
+                    continue
+            pending = batch.submit()
+            left = {_key(one): done.after for one, done in zip(drafted, decisions, strict=False) if done.changes}
+            # Nobody follows what will be refused.
+            if decisions and all(done.error is None for done in decisions):
+                if sent is not None:
+                    sent.is_ahead = is_first = True
+                chains = {
+                    key: places[key].lane.took_off(after, follows=tips[key] is not None) for key, after in left.items()
+                }
+        written: dict[Key, Known[Any]] = {}
+        is_answered = False
         try:
-            answer: dict[str, Any] = yield pending
-            written = not answer["replayed"]
+            answer = yield pending
+            is_answered = True
+            if not answer["replayed"]:
+                for one, done in zip(drafted, decisions, strict=True):
+                    done.after = done.landed()
+                    if done.changes:
+                        written[_key(one)] = done.after
+                for one, done in zip(drafted, decisions, strict=True):
+                    if done.after.is_borrowed:
+                        done.after = yield Look(partial(one.place.folder.at_home, done.after))
+                        written[_key(one)] = done.after
         except Overtaken:
+            # Behind which it went, was not written.
+            is_first = is_first or not decisions
             continue
         except Rejected as rejected:
             raise next((done.error for done in decisions if done.error is not None), rejected) from None
@@ -124,8 +165,13 @@ def committed(
             for key, chain in chains.items():
                 lane = places[key].lane
                 with lane.turn:
-                    lane.landed(chain, replace(left[key], head=left[key].shown.head) if written else None)
-        yield from _shown(drafted, decisions, answer)
+                    lane.landed(chain, written.get(key))
+            if sent is not None and is_first and not is_answered:
+                with places[_key(drafted[0])].lane.turn:
+                    sent.is_ahead = False
+        if sent is not None and not answer["replayed"]:
+            sent.left = {one.index: done.after for one, done in zip(drafted, decisions, strict=True)}
+        yield from _shown(drafted, decisions, answer, sent)
         return answer
     names = ", ".join("/".join((place.home.scope, *key[:1], *key[1])) for key, place in places.items())
     raise Overtaken(
@@ -170,13 +216,14 @@ def _decide_all(drafted: list[Drafted], known: Mapping[Key, Known[Any]]) -> list
     return decisions
 
 
-def _shown(drafted: list[Drafted], decisions: list[Decision], answer: dict[str, Any]) -> Op[None]:
-    for one, done in zip(drafted, decisions, strict=True):
+def _shown(drafted: list[Drafted], decisions: list[Decision], answer: dict[str, Any], sent: Sent | None) -> Op[None]:
+    for number, one in enumerate(drafted):
         yield Look(one.core.landed)
         version, changed, loaded, *rest = answer["receipts"][one.index]
-        value = done.after.state
-        if answer["replayed"]:
-            value = None if loaded is None else (yield Look(partial(one.place.folder.again, loaded))).state
+        if not answer["replayed"]:
+            value = decisions[number].after.state
+        else:
+            value = yield from replayed(one.place.folder, loaded, sent, one.index)
         answer["receipts"][one.index] = (version, changed, value, *rest)
 
 

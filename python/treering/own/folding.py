@@ -9,13 +9,12 @@ others would lose what they do not know.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from treering._core import Cid, OwnCommandCore, OwnCore, OwnLoadedCore
 from treering._session import Home
 from treering.codec import encode
-from treering.errors import Corrupt, HistoryTrimmed, NewerSchema, NotFound
+from treering.errors import Corrupt, HistoryTrimmed, NewerSchema, NotFound, TreeringError
 from treering.map import Map
 from treering.own.classes import note_class
 from treering.own.rules import Actor, Rules, rules_of
@@ -30,9 +29,8 @@ SNAPSHOT_EVENTS: Final = 16
 _TRIES: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Known(Generic[State]):
-    """A folded state, and which log it is of."""
+class Known(NamedTuple, Generic[State]):
+    """A folded state, and which log it is of. A named tuple: some are made for each command."""
 
     state: State
     version: int
@@ -48,6 +46,8 @@ class Known(Generic[State]):
     """The fold of the newest state that is stored, whoever made it; 0 if there is none."""
     unknown: str | None
     """What these rules did not know of what it was folded of; None: they knew all."""
+    is_borrowed: bool = False
+    """Whether its collections may still be read from where somebody else had them: they came with an event."""
 
 
 class Folder:
@@ -101,7 +101,7 @@ class Folder:
         newest_fold = 0 if start is None else start[2]
         safe = known is not None and (not rules.state.has_collections or known.basis == loaded.basis)
         if known is not None and safe and known.head == loaded.head and known.version == loaded.version:
-            return replace(known, at_ms=loaded.at_ms, shown=loaded, basis=loaded.basis, newest_fold=newest_fold)
+            return known._replace(at_ms=loaded.at_ms, shown=loaded, basis=loaded.basis, newest_fold=newest_fold)
         # A state where history begins is all that there is, whoever made it.
         if start is not None and start[0] != loaded.base and (start[2], start[3]) != (rules.fold, rules.schema):
             start, since = self.core.beginning(loaded), None
@@ -257,6 +257,15 @@ class Folder:
             for row in rows:
                 yield row["version"], row["cid"], row["type"], row["schema"], row["message"]
             first = rows[-1]["version"] + 1
+
+    def at_home(self, known: Known[Any]) -> Known[Any]:
+        """Returns the same, folded of what this store has now: its collections may have come from another one, that is
+        closed one day, or collects them."""
+        try:
+            return self.at(known.version)
+        except TreeringError:
+            # It is written, and the next read says what is wrong.
+            return known
 
     def folded_for_store(self, state: Any) -> tuple[int, str, int, dict[str, Any]]:
         """Returns a state as a snapshot holds it."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from treering._core import Cid
 from treering._session import Home, Session
 from treering.own.folding import Folder, Known, folder_of
 from treering.own.rules import Actor
@@ -21,10 +23,29 @@ from treering.own.rules import Actor
 LANES_MAX: Final = 1_024
 
 
+class Sent:
+    """A command id that is being sent, by however many at once."""
+
+    __slots__ = ("is_ahead", "left", "senders")
+
+    def __init__(self) -> None:
+        self.is_ahead = False
+        """Whether one of them was submitted, and was not refused as far as is known: the others go behind it, and are
+        answered from its receipt."""
+        self.left: dict[Hashable, Known[Any]] = {}
+        """What the one that was written left of each actor: the others need not fold that."""
+        self.senders = 0
+
+    def state(self, key: Hashable, head: Cid | None) -> Known[Any] | None:
+        """Returns what the one that was written left of an actor, if it left that head."""
+        left = self.left.get(key)
+        return left if left is not None and head is not None and left.head == head else None
+
+
 class Lane:
     """One actor's."""
 
-    __slots__ = ("_chain", "_flying", "_settled", "_tip", "turn")
+    __slots__ = ("_chain", "_flying", "_sending", "_sent", "_settled", "_tip", "turn")
 
     def __init__(self) -> None:
         self.turn = threading.Lock()
@@ -33,6 +54,23 @@ class Lane:
         self._settled: Known[Any] | None = None
         self._chain = object()
         self._flying = 0
+        # Of its own, and again for who has it: a call that nobody waits for any more ends wherever Python collects it.
+        self._sending = threading.RLock()
+        self._sent: dict[Hashable, Sent] = {}
+
+    @contextmanager
+    def sending(self, command_id: Hashable) -> Iterator[Sent]:
+        """A block in which a command id is sent: who sends it in such a block, too, shares what is said of it."""
+        with self._sending:
+            sent = self._sent.setdefault(command_id, Sent())
+            sent.senders += 1
+        try:
+            yield sent
+        finally:
+            with self._sending:
+                sent.senders -= 1
+                if not sent.senders:
+                    self._sent.pop(command_id, None)
 
     @property
     def tip(self) -> Known[Any] | None:
@@ -43,6 +81,17 @@ class Lane:
     def settled(self) -> Known[Any] | None:
         """What is remembered of it as it was committed."""
         return self._settled
+
+    def newest(self, read: Known[Any] | None, before: Known[Any] | None) -> Known[Any] | None:
+        """Returns the actor as a command is to be decided on: as those on their way will leave it, else as it was read;
+        `before`: what was settled when that began. Where something landed meanwhile, what was read may be of before
+        that, and who follows would be decided in vain."""
+        tip, settled = self.tip, self._settled
+        if tip is not None:
+            return tip
+        if read is not None and settled is not None and settled is not before and settled.version > read.version:
+            return settled
+        return read
 
     def took_off(self, known: Known[Any], *, follows: bool) -> object:
         """Notes a command that was submitted; returns the chain that it belongs to."""

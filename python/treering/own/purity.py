@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 
 from treering.codec import encode
 from treering.errors import ImpureDecider
-from treering.own.rules import ActorContext, Happened, Rules
+from treering.own.context import ActorContext
+from treering.own.rules import Happened, Rules
 from treering.own.watching import Watch
 
 T = TypeVar("T")

@@ -6,7 +6,6 @@ Promises: what is wrong with a class is said when it is defined. Never: a store 
 from __future__ import annotations
 
 import inspect
-import random
 import re
 import types
 import typing
@@ -17,7 +16,8 @@ from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from treering._deciding import Running
 from treering.codec import encode
-from treering.errors import Corrupt, Invalid, InvalidCommand, NewerSchema
+from treering.errors import Corrupt, Invalid, InvalidCommand, LimitExceeded, NewerSchema
+from treering.own.context import ActorContext
 from treering.own.fields import record
 from treering.own.shapes import Opener, Record, Unreadable
 from treering.own.watching import Watch
@@ -28,35 +28,14 @@ Event = TypeVar("Event")
 F = TypeVar("F", bound=Callable[..., Any])
 
 PREFIX: Final = "x."
+EVENTS_MAX: Final = 10_000
+"""Events of one command."""
 _KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,61}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _STATE: Final = "State"
 _UPCAST: Final = "__treering_upcast__"
 Happened: TypeAlias = tuple[str, dict[str, Any], Any]
 """An event: the type and the fields as they are stored, and the event as it will be read."""
-
-_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActorContext:
-    """What a decider may know beside state and command. The same context gives the same events."""
-
-    at_ms: int
-    """The time, Unix milliseconds, by the store's clock. The event's own `at_ms`, the commit's, is a little later."""
-    parts: tuple[str, ...]
-    """What tells this actor apart from the others of its kind."""
-    version: int
-    """The actor's version before the command."""
-    principal: str | None
-    """On whose behalf, in the caller's words."""
-    random: random.Random
-    """Chance: seeded anew for each command, the same when it is decided again."""
-
-    def new_id(self) -> str:
-        """Returns a ULID of `at_ms`, another one with each call."""
-        number = max(self.at_ms, 0) << 80 | self.random.getrandbits(80)
-        return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -5, -5))
 
 
 class Actor(ABC, Generic[State, Command, Event]):
@@ -153,10 +132,14 @@ class Rules:
         Errors:
             Whatever it raises.
             Invalid (`invalid`): it answered what is no event, or can't be stored.
+            LimitExceeded (`limit-exceeded`): it answered over 10,000 events.
             ImpureDecider (`impure-decider`): it writes.
         """
         with Running(self.name, self.kind, "decide"):
-            return self.happened(self.actor.decide(state, command, context))
+            try:
+                return self.happened(self.actor.decide(state, command, context), EVENTS_MAX)
+            except StopIteration as stopped:
+                raise self._stopped("decide") from stopped
 
     def evolve(self, state: Any, event: Any) -> Any:
         """Returns the state after an event, as it will be read back.
@@ -167,7 +150,10 @@ class Rules:
             ImpureDecider (`impure-decider`): it writes.
         """
         with Running(self.name, self.kind, "evolve"):
-            after = self.actor.evolve(state, event)
+            try:
+                after = self.actor.evolve(state, event)
+            except StopIteration as stopped:
+                raise self._stopped("evolve") from stopped
         if type(after) is not self.state.type:
             raise Invalid(
                 f"{self.name}.evolve answered {after!r:.64}; it answers a {self.state.type.__name__}", field="evolve"
@@ -191,7 +177,7 @@ class Rules:
         except Invalid as error:
             raise InvalidCommand(str(error), **error.attributes) from None
 
-    def happened(self, events: object) -> list[Happened]:
+    def happened(self, events: object, most: int | None = None) -> list[Happened]:
         """Returns what a decider answered, event by event."""
         if events is None:
             return []
@@ -199,13 +185,27 @@ class Rules:
             events = (events,)
         if not isinstance(events, Iterable) or isinstance(events, str | bytes | Mapping):
             raise self._no_event(events)
-        stored = []
+        stored: list[Happened] = []
         for event in events:
             known = self.events.get(type(event))
             if known is None:
                 raise self._no_event(event)
+            if len(stored) == most:
+                raise LimitExceeded(
+                    f"{self.name}.decide answered more than {most:,} events for one command, for which others wait: "
+                    "make it several commands, or one event of what they say",
+                    what="events of one command",
+                    limit=most,
+                    actual=most + 1,
+                )
             stored.append((f"{self.kind}.{known[0]}", *known[1].settled(event)))
         return stored
+
+    def _stopped(self, method: str) -> Invalid:
+        """What a StopIteration becomes: it would end whatever iterates where it comes by."""
+        return Invalid(
+            f"{self.name}.{method} raised StopIteration: a next() had nothing to give; give it a default", field=method
+        )
 
     def _no_event(self, event: object) -> Invalid:
         names = ", ".join(name for name, _ in self.events.values())
@@ -264,6 +264,8 @@ class Rules:
                 continue
             try:
                 lifted = lift(name, fields)
+            except StopIteration as stopped:
+                raise self._stopped(lift.__name__) from stopped
             except Exception as error:
                 error.add_note(f"{self.name}.{lift.__name__}, of a {name} that was stored with schema {number}")
                 raise
@@ -318,6 +320,7 @@ def _rules_of(cls: type[Actor[Any, Any, Any]]) -> Rules:
         )
     known = record(state[0])
     _expect_lasting_start(known)
+    _expect_lasting_defaults(known)
     named = {event: (_name_of(cls, event), record(event)) for event in events}
     by_name = dict(named.values())
     if len(by_name) < len(named) or _STATE in by_name:
@@ -378,7 +381,7 @@ def _expect_lasting_start(known: Record) -> None:
 
 
 def _expect_lasting_defaults(known: Record) -> None:
-    """What a field is that an old event lacks is not stored, so it is to be the same each time.
+    """What a field is that an old event or state lacks is not stored, so it is to be the same each time.
 
     Errors:
         Invalid (`invalid`): it is another one the second time.
@@ -387,10 +390,9 @@ def _expect_lasting_defaults(known: Record) -> None:
     with watch:
         field = known.changing_default()
     if watch.seen is not None or field is not None:
-        name = known.type.__name__
-        path = f"{name}.{field}" if field is not None else name
+        path = field or known.type.__name__
         raise Invalid(
-            f"{path} has another default each time{_calls(watch)}: an old event without that field is read with it; "
+            f"{path} has another default each time{_calls(watch)}: what was stored without that field is read with it; "
             "give a fixed one, and the value in decide",
             field=path,
         )

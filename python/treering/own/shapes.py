@@ -8,9 +8,10 @@ Never: a value that can be changed in place is handed out.
 from __future__ import annotations
 
 import dataclasses
+from abc import ABCMeta
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from treering._core import Cid, MapCore
 from treering.codec import encode
@@ -20,6 +21,8 @@ from treering.vector import Vector
 
 Opener: TypeAlias = Callable[[type, Cid], Any]
 """Makes the `Vector` or `Map` of the root that a field links to."""
+_WRITTEN: Final = "__dataclass_builtins_object__"
+"""What a frozen dataclass's constructor calls if `dataclass` wrote it."""
 
 
 class Unreadable(Exception):
@@ -254,20 +257,25 @@ class Record:
         self._fields: tuple[tuple[str, Shape, bool], ...] = ()
         self._names: frozenset[str] = frozenset()
         self._nested: tuple[tuple[str, Shape], ...] = ()
-        # Whether its constructor does more than to keep what it is given.
-        self._is_remade = hasattr(kind, "__post_init__") or not kind.__dataclass_params__.init  # type: ignore[attr-defined]
-        # Whether what is read back is the same as what was put, in each part. Not known before its fields are.
-        self._is_exact = False
+        # Whether its constructor may do more than to keep what it is given.
+        self._is_remade = not _keeps_what_it_is_given(kind)
+        # Whether what is read back is the same as what was put, in each part.
+        self._is_exact = not self._is_remade
 
     def describe(self, fields: list[tuple[str, Shape, bool]]) -> None:
-        """Says what its fields are."""
+        """Says what its fields are. What follows of what is in them is settled once all of those are known."""
         self._fields = tuple(fields)
         self._names = frozenset(name for name, _, _ in fields)
-        shapes = [shape for _, shape, _ in fields]
         self._nested = tuple((name, shape) for name, shape, _ in fields if _any_of(shape, _is_record))
+
+    def _settle(self) -> bool:
+        """Whether something else follows of what is in its fields than it seemed."""
+        before = self._is_remade, self._is_exact, self.has_collections
+        shapes = [shape for _, shape, _ in self._fields]
         self._is_remade = self._is_remade or any(_any_of(shape, _is_remade) for shape in shapes)
         self._is_exact = not self._is_remade and all(map(_is_exact, shapes))
         self.has_collections = any(_any_of(shape, _is_collection) for shape in shapes)
+        return before != (self._is_remade, self._is_exact, self.has_collections)
 
     def put(self, value: Any, path: str = "") -> dict[str, Any]:
         """Returns the fields as they are stored.
@@ -312,7 +320,7 @@ class Record:
         stored form, and nothing in it can be changed in place.
 
         Errors:
-            Invalid (`invalid`): as `put`; its `__post_init__` makes something else of the fields that it made.
+            Invalid (`invalid`): as `put`; its constructor makes something else of the fields that it made.
         """
         stored = self.put(value)
         if self._is_exact:
@@ -326,8 +334,8 @@ class Record:
             raise Invalid(f"{name} would not be read back: {error}", field=name) from error
         if self._is_remade and self.put(again) != stored:
             raise Invalid(
-                f"{name} would be read back as {again!r:.80}, what was stored is {value!r:.80}: its __post_init__ must "
-                "leave as they are the fields that it made",
+                f"{name} would be read back as {again!r:.80}, what was stored is {value!r:.80}: its "
+                "__post_init__ must leave as they are the fields that it made, and so must a constructor of its own",
                 field=name,
             )
         return stored, again
@@ -347,14 +355,43 @@ class Record:
         return next((one for one in found if one is not None), None)
 
     def changing_default(self) -> str | None:
-        """Returns a field whose default is another one with each call; None if there is none."""
-        for field in dataclasses.fields(self.type):
-            if field.default_factory is not dataclasses.MISSING:
-                shape = next(shape for name, shape, _ in self._fields if name == field.name)
-                made = [shape.put(field.default_factory(), field.name) for _ in range(2)]
-                if encode(made[0]) != encode(made[1]):
-                    return field.name
+        """Returns the path of a field, of it or of a record in it, whose default is another one with each call; None
+        if there is none."""
+        for known in self._reached():
+            shapes = {name: shape for name, shape, _ in known._fields}
+            for field in dataclasses.fields(known.type):
+                path = f"{known.type.__name__}.{field.name}"
+                if field.default_factory is not dataclasses.MISSING:
+                    made = [shapes[field.name].put(field.default_factory(), path) for _ in range(2)]
+                    if encode(made[0]) != encode(made[1]):
+                        return path
         return None
+
+    def _reached(self) -> list[Record]:
+        """It and the records in it, each once."""
+        reached = [self]
+        for known in reached:
+            for _, shape in known._nested:
+                reached += [inner for inner in dict.fromkeys(_records_in(shape)) if inner not in reached]
+        return reached
+
+
+def settle_all(records: Iterable[Record]) -> None:
+    """Settles records that may be in one another."""
+    settling = list(records)
+    while any(known._settle() for known in settling):
+        pass
+
+
+def _keeps_what_it_is_given(kind: type) -> bool:
+    """Whether a value is made of its fields alone: by the constructor that `dataclass` wrote, and nothing beside."""
+    if hasattr(kind, "__post_init__") or type(kind) not in (type, ABCMeta):
+        return False
+    if any(getattr(kind, name) is not getattr(object, name) for name in ("__new__", "__getattribute__")):
+        return False
+    # One that was written by hand stays, though `dataclass` says that it made one.
+    code = getattr(getattr(kind, "__init__"), "__code__", None)  # noqa: B009 - of the class, not of an instance
+    return _WRITTEN in getattr(code, "co_freevars", ()) or not dataclasses.fields(kind)
 
 
 def _no_opener(kind: type, cid: Cid) -> Any:
@@ -369,6 +406,17 @@ def _any_of(shape: Shape, says: Callable[[Shape], bool]) -> bool:
         case TupleOf(items):
             return any(_any_of(item, says) for item in items)
     return says(shape)
+
+
+def _records_in(shape: Shape) -> list[Record]:
+    match shape:
+        case Record():
+            return [shape]
+        case OptionalOf(inner) | MappingOf(inner):
+            return _records_in(inner)
+        case TupleOf(items):
+            return [known for item in items for known in _records_in(item)]
+    return []
 
 
 def _is_collection(shape: Shape) -> bool:

@@ -21,6 +21,8 @@ def trim(
     keep: int | None,
     expected_version: int | None,
     command_id: str | None,
+    *,
+    under_policy: int | None = None,
 ) -> Op[Receipt[Any]]:
     """The body of `OwnActor.trim`."""
     if isinstance(keep, bool) or isinstance(before, bool):
@@ -29,7 +31,10 @@ def trim(
 
     def folded() -> VerbCore:
         due = folder.core.trim(version, since_ms, keep)
-        return due.verb(folder.at_start(due.start))
+        verb = due.verb(folder.at_start(due.start))
+        if under_policy is not None:
+            verb.under_policy(folder.home.stores, under_policy)
+        return verb
 
     for left in reversed(range(TRIES)):
         verb = yield Look(folded)

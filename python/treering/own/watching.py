@@ -44,8 +44,8 @@ _OF_FILES: Final = ("read", "read1", "readall", "readinto", "readinto1", "readli
 _STORES: Final = (Core, StoresCore, ThreadsCore, OwnCore)
 _SEED: Final = random.Random.seed.__code__
 _LOOKS_ASIDE: Final = (
-    "logging", "treering", "linecache", "encodings", "zipimport", "importlib._bootstrap", "_frozen_importlib",
-    "importlib._bootstrap_external", "_frozen_importlib_external",
+    "logging", "treering", "linecache", "_strptime", "encodings", "zipimport", "importlib._bootstrap",
+    "importlib._bootstrap_external", "_frozen_importlib", "_frozen_importlib_external",
 )  # fmt: skip
 """Modules that do such things for themselves, and tell the caller nothing of it."""
 

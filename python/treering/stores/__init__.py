@@ -19,6 +19,7 @@ from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
 from treering.stores.reading import FileReader
 from treering.stores.receipt import Receipt
+from treering.stores.retention import RetentionStore
 from treering.stores.roles import RolesStore
 from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.stored import StoredState
@@ -44,6 +45,7 @@ __all__ = [
     "ParticipantsStore",
     "Receipt",
     "ReceiptDraft",
+    "RetentionStore",
     "RolesStore",
     "ScopeResolver",
     "ScriptsStore",

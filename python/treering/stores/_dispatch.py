@@ -54,15 +54,22 @@ class CommandDispatcher:
         keep: int | None,
         expected_version: int | None,
         command_id: str | None,
+        *,
+        under_policy: int | None = None,
     ) -> Op[Receipt[None]]:
         if isinstance(keep, bool) or isinstance(before, bool):
             raise Invalid("trim: keep and before are numbers, not True or False; what is cut off is gone for good")
         core = home.stores
         since_ms, before = (moment_ms(before), None) if isinstance(before, datetime) else (None, before)
+
+        def read() -> Pending[Any]:
+            verb = core.trim(kind, parts, before, since_ms, keep)
+            if under_policy is not None:
+                verb.under_policy(core, under_policy)
+            return self.queue(home, verb, expected_version, command_id)
+
         # What is kept is read first, which may take long.
-        answer = yield lambda: self.queue(
-            home, core.trim(kind, parts, before, since_ms, keep), expected_version, command_id
-        )
+        answer = yield read
         return Receipt(*answer)
 
 

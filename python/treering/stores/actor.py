@@ -20,6 +20,7 @@ from treering.messages import (
     FileInfo,
     MemoryEntry,
     Participant,
+    RetentionPolicy,
     Role,
     RoleDraft,
     Script,
@@ -39,6 +40,7 @@ _CHUNK: Final = 500
 
 ActorState = (
     UserConfig
+    | RetentionPolicy
     | Listing[MemoryEntry]
     | Listing[AgentGroup]
     | dict[str, Listing[Participant]]
@@ -204,6 +206,8 @@ def state_of(core: StoresCore, kind: str, parts: tuple[str, ...], version: int |
     match kind, parts:
         case "user-config", ():
             found: Any = core.user_config(version)
+        case "retention", ():
+            found = core.retention(version)
         case "user-memory", ():
             found = core.memory(version)
         case "agent-registry", ():
@@ -237,6 +241,9 @@ def _shown(kind: str, found: Any) -> ActorState:
         case "user-config":
             config: UserConfig = found
             return config
+        case "retention":
+            policy: RetentionPolicy = found
+            return policy
         case "participants":
             rooms, version = found
             return {room_id: Listing(participants, version) for room_id, participants in rooms}

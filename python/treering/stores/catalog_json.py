@@ -1,9 +1,9 @@
 """Catalogs as JSON: what people keep in `connectors.json` and `roles.json`, what a draft's mirror and `--json` show.
 
 Promises: keys are read whatever their case, `_` and `-` (`baseUrl`, `base_url`, `BASE-URL`), written in camelCase,
-and what was written is read back as it was; an error says where in the file and what is needed, never what stands
-there: it may be a secret. Unknown keys are named, not taken. Never: a rule of a catalog is judged here; its decider
-does that.
+and what was written is read back as it was; an error says where in the file, as a JSON path, and what is needed, never
+what stands there: it may be a secret. Unknown keys are named, not taken. Never: a rule of a catalog is judged here; its
+decider does that, and `in_file` says where in the file it is broken.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 import types
 import typing
-from collections.abc import Hashable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 from treering.errors import Invalid, InvalidCommand, LimitExceeded
 from treering.secrets import Secret, is_secret_name
-from treering.strict_json import is_text
+from treering.strict_json import is_text, join_path
 
 T = TypeVar("T")
 
@@ -26,6 +27,8 @@ FILE_BYTES_MAX: Final = 4 << 20
 """Of a file that a catalog is read from."""
 NAMED_MAX: Final = 10
 """Unknown keys that a warning names."""
+#: Characters of a key that a place shows.
+_KEY_SHOWN_MAX: Final = 64
 _ITEMS_MAX: Final = 1_000
 """Of a catalog: its decider has the same number, and what it refuses is not made before."""
 
@@ -40,20 +43,31 @@ class Unknown(list[str]):
 
     def note(self, at: str, key: str) -> None:
         if len(self) < self._named_max:
-            self.append(f"{at}.{_told(key)}" if at else _told(key))
+            self.append(_member(at, key))
         else:
             self.unnamed += 1
 
 
-class _Object(list[tuple[str, Any]]):
+class Members(list[tuple[str, Any]]):
     """A JSON object with its keys as they stand there, the same one twice too."""
 
 
-def items_of(
-    data: bytes, cls: type[T], *, plural: str, key: str, source: str, named_max: int = NAMED_MAX
-) -> tuple[list[T], Unknown]:
-    """Returns the items of a file and where in it unknown keys stand. Its shapes: an array; an object with one under
-    `plural` or "definitions"; an object with the items by their names.
+class Row(NamedTuple):
+    """An item of a file."""
+
+    place: str
+    """Its JSON path."""
+    given: Members
+    """What stands there."""
+    item: Any
+    """What was made of it."""
+
+
+def rows_of(
+    data: bytes, cls: type[Any], *, plural: str, key: str, source: str, named_max: int = NAMED_MAX
+) -> tuple[list[Row], Unknown]:
+    """Returns the items of a file with their places, and where in it unknown keys stand. Its shapes: an array; an
+    object with one under `plural` or "definitions"; an object with the items by their names.
 
     Errors:
         Invalid (`invalid`): it is no JSON, or of no such shape.
@@ -61,7 +75,8 @@ def items_of(
         LimitExceeded (`limit-exceeded`): over 4 MiB, or 1,000 items.
     """
     given, unknown = _parsed(data, source), Unknown(named_max)
-    if isinstance(given, _Object):
+    under = "$"
+    if isinstance(given, Members):
         wrapped = [(name, inner) for name, inner in given if _folded(name) in (plural, "definitions") and _many(inner)]
         if len(wrapped) > 1:
             raise Invalid(f"{source}: {' and '.join(name for name, _ in wrapped)}: one list of {plural} is needed")
@@ -69,27 +84,52 @@ def items_of(
             ((name, inner),) = wrapped
             for other, _ in given:
                 if other != name:
-                    unknown.note("", other)
-            given = inner
+                    unknown.note("$", other)
+            given, under = inner, _member("$", name)
     if isinstance(given, list) and len(given) > _ITEMS_MAX:
         what = f"{plural} of {source}"
         raise LimitExceeded(
             f"{what}: {len(given)} exceeds the limit of {_ITEMS_MAX}", what=what, limit=_ITEMS_MAX, actual=len(given)
         )
-    rows: list[tuple[str, Any, str]] = []
-    if isinstance(given, _Object):
-        rows = [(f"{plural}[{_told(name)!r}]", one, name) for name, one in given]
+    found: list[tuple[str, Any, str]] = []
+    if isinstance(given, Members):
+        found = [(_member(under, name), one, name) for name, one in given]
     elif isinstance(given, list):
-        rows = [(f"{plural}[{place}]", one, "") for place, one in enumerate(given)]
+        found = [(join_path(under, place), one, "") for place, one in enumerate(given)]
     else:
         raise Invalid(f"{source}: an array of {plural}, or an object with them by {key}, is needed, not {_what(given)}")
-    items = []
-    for at, one, name in rows:
+    rows = []
+    for at, one, name in found:
         made = _of(cls, one, at, source, unknown)
         if name and not getattr(made, key).strip():
-            made = dataclasses.replace(made, **{key: name})  # type: ignore[type-var]
-        items.append(made)
-    return items, unknown
+            made = dataclasses.replace(made, **{key: name})
+        rows.append(Row(at, one, made))
+    return rows, unknown
+
+
+def items_of(data: bytes, cls: type[T], *, plural: str, key: str, source: str) -> tuple[list[T], Unknown]:
+    """Returns what `rows_of` does without the places."""
+    rows, unknown = rows_of(data, cls, plural=plural, key=key, source=source)
+    return [row.item for row in rows], unknown
+
+
+def in_file(error: InvalidCommand, rows: Sequence[Row], plural: str, source: str) -> InvalidCommand:
+    """Returns what the decider refused as an error of the file: it knows the fields of the items, and not where in
+    which file they stand, nor how they are spelt there."""
+    field, value, rule = (error.attributes[name] for name in ("field", "value", "rule"))
+    found = re.match(rf"{plural}\[(\d+)\]", field)
+    if found is None or int(found[1]) >= len(rows):
+        return error
+    row = rows[int(found[1])]
+    at, given = row.place, typing.cast(Any, row.given)
+    for name, place in re.findall(r"\.(\w+)|\[(\d+)\]", field[found.end() :]):
+        if place:
+            at, given = join_path(at, int(place)), None
+            continue
+        members = {_folded(key): (key, value) for key, value in given} if isinstance(given, Members) else {}
+        key, given = members.get(_folded(name), (_camel(name), None))
+        at = _member(at, key)
+    return InvalidCommand(f"{source}: {at} {value!r} is not valid: {rule}", field=at, value=value, rule=rule)
 
 
 def json_of(item: Any) -> dict[str, Any]:
@@ -120,7 +160,7 @@ def _parsed(data: bytes, source: str) -> Any:
             actual=len(data),
         )
     try:
-        return json.loads(data, object_pairs_hook=_Object)
+        return json.loads(data, object_pairs_hook=Members)
     except json.JSONDecodeError as error:
         wrong = f"{error.msg} in line {error.lineno}, column {error.colno}"
     except UnicodeDecodeError:
@@ -134,35 +174,33 @@ def _parsed(data: bytes, source: str) -> Any:
 def _many(inner: Any) -> bool:
     """Whether it holds items, and is none itself: an item says something in a text or number."""
     return isinstance(inner, list) and (
-        not isinstance(inner, _Object) or all(isinstance(one, _Object) for _, one in inner)
+        not isinstance(inner, Members) or all(isinstance(one, Members) for _, one in inner)
     )
 
 
 def _of(cls: type[T], given: Any, at: str, source: str, unknown: Unknown) -> T:
-    if not isinstance(given, _Object):
+    if not isinstance(given, Members):
         raise _wrong(at, "an object", given, source)
     known = _fields(typing.cast(Hashable, cls))
     values: dict[str, Any] = {}
+    spelt: dict[str, str] = {}
     for name, value in given:
         field = known.get(_folded(name))
         if field is None:
             unknown.note(at, name)
         elif field[0] in values:
-            raise _refused(f"{at}.{_told(name)}", "it comes twice, whatever its case", source)
+            raise _refused(_member(at, name), "it comes twice, whatever its case", source)
         else:
-            values[field[0]] = _value(field[1], value, f"{at}.{_told(name)}", source, unknown)
+            values[field[0]] = _value(field[1], value, _member(at, name), source, unknown)
+            spelt[field[0]] = name
     try:
         return cls(**{name: value for name, value in values.items() if value is not _DEFAULT})
     except InvalidCommand as error:
         # It knows the field, and not where.
         field_name, rule = error.attributes["field"], error.attributes["rule"]
         shown = error.attributes["value"]
-    raise InvalidCommand(
-        f"{source}: {at}.{field_name} {shown!r} is not valid: {rule}",
-        field=f"{at}.{field_name}",
-        value=shown,
-        rule=rule,
-    )
+    at = _member(at, spelt.get(field_name, field_name))
+    raise InvalidCommand(f"{source}: {at} {shown!r} is not valid: {rule}", field=at, value=shown, rule=rule)
 
 
 _DEFAULT: Final = object()
@@ -179,19 +217,19 @@ def _value(hint: Any, given: Any, at: str, source: str, unknown: Unknown) -> Any
     if dataclasses.is_dataclass(hint):
         return _of(typing.cast("type[Any]", hint), given, at, source, unknown)
     if typing.get_origin(hint) is tuple:
-        if not isinstance(given, list) or isinstance(given, _Object):
+        if not isinstance(given, list) or isinstance(given, Members):
             raise _wrong(at, "an array of texts", given, source)
-        return tuple(_plain(str, one, f"{at}[{place}]", source) for place, one in enumerate(given))
+        return tuple(_plain(str, one, join_path(at, place), source) for place, one in enumerate(given))
     if typing.get_origin(hint) is Mapping:
-        if not isinstance(given, _Object):
+        if not isinstance(given, Members):
             raise _wrong(at, "an object of texts", given, source)
         values: dict[str, str | Secret] = {}
         for name, one in given:
             if name in values:
-                raise _refused(f"{at}.{_told(name)}", "it comes twice", source)
+                raise _refused(_member(at, name), "it comes twice", source)
             if not is_text(name):
-                raise _refused(f"{at}.{_told(name)}", "a lone surrogate is no text", source)
-            values[name] = _text_or_secret(name, one, f"{at}.{_told(name)}", source)
+                raise _refused(_member(at, name), "a lone surrogate is no text", source)
+            values[name] = _text_or_secret(name, one, _member(at, name), source)
         return values
     return _plain(hint, given, at, source)
 
@@ -206,7 +244,7 @@ def _plain(hint: type[T], given: Any, at: str, source: str) -> T:
 
 
 def _secret(given: Any, at: str, source: str) -> Secret | None:
-    if isinstance(given, _Object) and [name for name, _ in given] == ["secret"]:
+    if isinstance(given, Members) and [name for name, _ in given] == ["secret"]:
         given = given[0][1]
     reference = _plain(str, given, at, source)
     # A field that was left empty.
@@ -222,7 +260,7 @@ def _referring(reference: str, at: str, source: str) -> Secret:
 
 
 def _text_or_secret(name: str, given: Any, at: str, source: str) -> str | Secret:
-    if isinstance(given, _Object):
+    if isinstance(given, Members):
         if [key for key, _ in given] != ["secret"]:
             raise _refused(at, 'a text, or {"secret": "env:NAME"}, is needed', source)
         return _referring(_plain(str, given[0][1], at, source), at, source)
@@ -238,9 +276,9 @@ def _fields(cls: Any) -> dict[str, tuple[str, Any]]:
     return {_folded(field.name): (field.name, hints[field.name]) for field in dataclasses.fields(cls)}
 
 
-def _told(name: str) -> str:
-    """A key of a file as it stands in messages."""
-    return name[:64].encode(errors="replace").decode()
+def _member(at: str, name: str) -> str:
+    """The place of a member; of a long key its beginning."""
+    return join_path(at, name if len(name) <= _KEY_SHOWN_MAX else f"{name[:_KEY_SHOWN_MAX]}…")
 
 
 def _folded(name: str) -> str:
@@ -270,7 +308,7 @@ def _what(given: Any) -> str:
             return "a number"
         case str():
             return "a text"
-        case _Object():
+        case Members():
             return "an object"
         case _:
             return "an array"

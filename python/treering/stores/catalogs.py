@@ -16,10 +16,10 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from treering._calls import Feed, Look, Op, feed, read, verb
 from treering._core import StoresCore, VerbCore, catalog_delete_draft, catalog_read, catalog_save, catalog_save_draft
 from treering._session import Home
-from treering.errors import Invalid, NotFound, ReadOnly, Unavailable
+from treering.errors import Invalid, InvalidCommand, NotFound, ReadOnly, Unavailable
 from treering.messages import Connector, Role
 from treering.stores._dispatch import DISPATCHER, ActorStore
-from treering.stores.catalog_json import FILE_BYTES_MAX, NAMED_MAX, Unknown, items_of
+from treering.stores.catalog_json import FILE_BYTES_MAX, NAMED_MAX, Row, Unknown, in_file, rows_of
 from treering.stores.listing import Catalog
 from treering.stores.mirror import attempt, forgotten, mirrored, warned
 from treering.stores.receipt import Receipt
@@ -93,13 +93,17 @@ class CatalogKind:
         """Replaces the catalog by what a file holds."""
         # A pipe, or a workspace of the caller's own, may take its time.
         source, data = yield Look(lambda: self._file(home, path), theirs=True)
-        items, unknown = yield Look(lambda: self.items(data, source))
-        receipt = yield from DISPATCHER.dispatch(home, self.saving(home.stores, items), expected_version, command_id)
+        rows, unknown = yield Look(lambda: self.rows(data, source))
+        try:
+            verb = self.saving(home.stores, [row.item for row in rows])
+        except InvalidCommand as error:
+            raise in_file(error, rows, self.plural, source) from None
+        receipt = yield from DISPATCHER.dispatch(home, verb, expected_version, command_id)
         return warned(receipt, unknown_keys(source, unknown))
 
-    def items(self, data: bytes, source: str, named_max: int = NAMED_MAX) -> tuple[list[Any], Unknown]:
-        """Returns the items of a file, and the keys in it that nobody knows."""
-        return items_of(data, self.item, plural=self.plural, key=self.key, source=source, named_max=named_max)
+    def rows(self, data: bytes, source: str, named_max: int = NAMED_MAX) -> tuple[list[Row], Unknown]:
+        """Returns the items of a file with their places, and the keys in it that nobody knows."""
+        return rows_of(data, self.item, plural=self.plural, key=self.key, source=source, named_max=named_max)
 
     def _file(self, home: Home, path: str | os.PathLike[str] | None) -> tuple[str, bytes]:
         if path is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from treering._core import StoresCore, VerbCore, files_begin, files_delete, files_put
@@ -15,6 +16,7 @@ from treering.messages import (
     MemorySource,
     Message,
     Participant,
+    RetentionPolicy,
     Role,
     RoleDraft,
     Script,
@@ -24,6 +26,7 @@ from treering.messages import (
 )
 from treering.stores.catalogs import CONNECTORS, ROLES, CatalogKind, Draft, Item
 from treering.stores.receipt import Receipt
+from treering.stores.retention import set_arguments
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -109,6 +112,18 @@ class UserConfigDraft(StoreDraft):
             github_username=github_username,
         )
         return self._draft(self._core.user_config_update(fields), expected_version)
+
+
+class RetentionDraft(StoreDraft):
+    """`c.retention`."""
+
+    __slots__ = ()
+
+    def set(
+        self, *, keep: int | None = None, younger_than: timedelta | None = None, expected_version: int | None = None
+    ) -> ReceiptDraft[RetentionPolicy]:
+        """Returns the draft of `RetentionStore.set`."""
+        return self._draft(self._core.retention_set(*set_arguments(keep, younger_than)), expected_version)
 
 
 class MemoryDraft(StoreDraft):

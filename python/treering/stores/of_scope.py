@@ -12,6 +12,7 @@ from treering.stores.connectors import ConnectorsStore
 from treering.stores.files import FilesStore
 from treering.stores.memory import MemoryStore
 from treering.stores.participants import ParticipantsStore
+from treering.stores.retention import RetentionStore
 from treering.stores.roles import RolesStore
 from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
@@ -37,6 +38,11 @@ class ScopeStores:
     def llm_preferences(self) -> LlmPreferencesStore:
         """What of that is about language models."""
         return self._family.LlmPreferencesStore(self._whose)
+
+    @property
+    def retention(self) -> RetentionStore:
+        """The scope's retention policy: what `trim` keeps where it is not told."""
+        return self._family.RetentionStore(self._whose)
 
     @property
     def memory(self) -> MemoryStore:

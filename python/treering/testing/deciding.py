@@ -7,7 +7,8 @@ from typing import Any, Final, Generic
 
 from treering.errors import ImpureDecider
 from treering.own import purity
-from treering.own.rules import Actor, ActorContext, Command, Event, Rules, State, rules_of
+from treering.own.context import ActorContext
+from treering.own.rules import Actor, Command, Event, Rules, State, rules_of
 from treering.testing.clock import START_MS
 
 _SEED: Final = b"treering.testing.given"

@@ -93,6 +93,20 @@ impl Operation {
         self
     }
 
+    /// The same, refused where something else does not hold when its turn comes.
+    #[must_use]
+    pub(crate) fn provided(
+        mut self,
+        holds: impl Fn(&mut Turn<'_>) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let act = self.act;
+        self.act = Box::new(move |turn| {
+            holds(turn)?;
+            act(turn)
+        });
+        self
+    }
+
     /// The same, of one that deletes, and takes little room for it: it goes on on a full disk.
     #[must_use]
     pub(crate) fn freeing(mut self) -> Self {

@@ -13,8 +13,8 @@ use crate::messages::{
     AgentAdded, AgentsState, ChatAppended, ChatReplaced, ChatState, Connector, ConnectorDraft,
     ConnectorsSaved, ConnectorsState, Conversation, Encoding, FileInfo, FilePut, FilesState,
     HttpConnector, Link, MemoryEntry, MemoryEntryAdded, MemoryState, Name, Participant,
-    ParticipantAdded, ParticipantsState, Role, RolesSaved, RolesState, TextOrSecret, UserConfig,
-    UserConfigSaved,
+    ParticipantAdded, ParticipantsState, RetentionPolicy, RetentionPolicySet, Role, RolesSaved,
+    RolesState, TextOrSecret, UserConfig, UserConfigSaved,
 };
 use crate::receipt::{self, Receipt};
 use crate::stores::agents::AgentsKind;
@@ -23,6 +23,7 @@ use crate::stores::connectors::ConnectorsKind;
 use crate::stores::files::FilesKind;
 use crate::stores::memory::MemoryKind;
 use crate::stores::participants::ParticipantsKind;
+use crate::stores::retention::RetentionKind;
 use crate::stores::roles::RolesKind;
 use crate::stores::user_config::UserConfigKind;
 
@@ -331,6 +332,14 @@ fn fuzz_states() {
         }
         .encode_to_vec()],
     );
+    fuzz_state::<RetentionKind>(
+        "fuzz_retention",
+        &[RetentionPolicy {
+            keep: Some(0),
+            younger_than_ms: Some(u64::MAX),
+        }
+        .encode_to_vec()],
+    );
     let draft = ConnectorDraft {
         item: Some(Box::new(connector())),
         updated_at_ms: 1,
@@ -460,6 +469,15 @@ fn fuzz_events() {
         "fuzz_roles_saved",
         &RolesSaved::full_name(),
         &[roles.encode_to_vec()],
+    );
+    let retained = RetentionPolicySet {
+        keep: Some(u64::MAX),
+        younger_than_ms: None,
+    };
+    fuzz_event::<<RetentionKind as Kind>::Event>(
+        "fuzz_retention_set",
+        &RetentionPolicySet::full_name(),
+        &[retained.encode_to_vec()],
     );
     fuzz_event::<<AgentsKind as Kind>::Event>(
         "fuzz_agent_added",

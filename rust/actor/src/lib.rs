@@ -7,6 +7,7 @@
 
 mod address;
 pub mod archive;
+mod as_of;
 mod cache;
 mod dispatch;
 pub mod error;
@@ -31,6 +32,7 @@ mod turn;
 mod verify;
 
 pub use address::{Address, is_read_model};
+pub use as_of::as_of;
 pub use dispatch::{Answer, Command, Dispatcher, Done, Operation};
 pub use error::{ActorError, Result};
 pub use follow::Following;

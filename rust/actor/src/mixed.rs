@@ -130,9 +130,20 @@ impl MixedReady {
     /// # Errors
     /// Those of [`Ready::submit`].
     pub fn submit(&self) -> Result<Pending<MixedAnswer, ActorError>> {
+        Ok(self.answered(self.batch.submit()?))
+    }
+
+    /// What the first commit under its command id did; None if there was none, or it has no command id.
+    ///
+    /// # Errors
+    /// Those of [`Ready::first`].
+    pub fn first(&self) -> Result<Option<Pending<MixedAnswer, ActorError>>> {
+        Ok(self.batch.first()?.map(|pending| self.answered(pending)))
+    }
+
+    fn answered(&self, pending: Pending<BatchAnswer>) -> Pending<MixedAnswer, ActorError> {
         let deciding = self.deciding.clone();
-        let pending = self.batch.submit()?;
-        Ok(pending.then(move |answer| {
+        pending.then(move |answer| {
             Outcome::Done(match deciding {
                 Some(deciding) => deciding.answered(answer),
                 None => answer.map_err(ActorError::from).map(|batch| MixedAnswer {
@@ -140,7 +151,7 @@ impl MixedReady {
                     ran: Vec::new(),
                 }),
             })
-        }))
+        })
     }
 }
 

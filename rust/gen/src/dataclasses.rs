@@ -8,7 +8,8 @@ const HEAD: &str = r#""""The messages of the stores: what their reads answer, wh
 
 Plain dataclasses: frozen, with slots, keyword-only. They compare by their fields, hash and pickle, and know no
 Protobuf, which is only how the store writes them down. A field in milliseconds, `created_at_ms`, has a property,
-`created_at`, that is a `datetime` in UTC. Where a store takes a member of an enum, it takes its value too: "explicit".
+`created_at`, that is a `datetime` in UTC; a span of time, `younger_than_ms`, one that is a `timedelta`. Where a store
+takes a member of an enum, it takes its value too: "explicit".
 
 Written from the .proto files by `make gen`; edit those.
 """
@@ -34,6 +35,13 @@ def _moment(at_ms: int) -> datetime:
         return _EPOCH + timedelta(milliseconds=at_ms)
     except OverflowError:
         return (datetime.max if at_ms > 0 else datetime.min).replace(tzinfo=UTC)
+
+
+def _span(ms: int | None) -> timedelta | None:
+    try:
+        return None if ms is None else timedelta(milliseconds=ms)
+    except OverflowError:
+        return timedelta.max
 
 "#;
 
@@ -102,6 +110,14 @@ fn write_class(text: &mut String, schema: &Schema, message: &Message) -> Result<
                 text,
                 "\n    @property\n    def {property}(self) -> datetime:\n        \"\"\"`{name}` as a `datetime` in UTC; \
                  the first or last that there is for a time beyond it.\"\"\"\n        return _moment(self.{name})"
+            )?;
+        }
+        if let Some(property) = &field.timedelta {
+            let name = &field.name;
+            writeln!(
+                text,
+                "\n    @property\n    def {property}(self) -> timedelta | None:\n        \"\"\"`{name}` as a `timedelta`; \
+                 the longest that there is for one beyond it.\"\"\"\n        return _span(self.{name})"
             )?;
         }
     }

@@ -62,6 +62,8 @@ pub struct Field {
     pub default: String,
     /// The name of its datetime property.
     pub datetime: Option<String>,
+    /// The name of its timedelta property.
+    pub timedelta: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -249,6 +251,10 @@ fn read_field(
     if datetime.is_some() && (&kind, shape) != (&Kind::Number("i64"), Shape::Plain) {
         return Err(of_it("only an int64 that is always there can be a time").into());
     }
+    let timedelta = text_option(pool, &options, "timedelta");
+    if timedelta.is_some() && (&kind, shape) != (&Kind::Number("u64"), Shape::Optional) {
+        return Err(of_it("only an optional uint64 can be a span of time").into());
+    }
     Ok(Field {
         doc: comment(file, described.path(), described.full_name())?,
         name,
@@ -256,6 +262,7 @@ fn read_field(
         shape,
         default: default.unwrap_or_default(),
         datetime,
+        timedelta,
     })
 }
 

@@ -1,8 +1,11 @@
 //! Why a request failed, whether it may go better the next time, and what to do if not.
 
+use std::error::Error;
+
 use object_store::client::HttpError;
 
 use crate::http::Refusal;
+use crate::tls;
 
 /// Why one try failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +35,22 @@ impl Failure {
     pub(crate) fn from_http(error: HttpError) -> Self {
         match Refusal::in_causes(&error) {
             Some(refusal) => refusal.into(),
-            None => Self::of_transport(deepest(&error)),
+            None => Self::of_causes(&error, true),
+        }
+    }
+
+    /// Of a request without an answer.
+    fn of_causes(error: &(dyn Error + 'static), passing: bool) -> Self {
+        if let Some(advice) = tls::in_causes(error).and_then(tls::advice) {
+            let why = format!("the connection is not safe: {}{advice}", deepest(error));
+            return Self {
+                passing: false,
+                ..Self::of_transport(why)
+            };
+        }
+        Self {
+            passing,
+            ..Self::of_transport(deepest(error))
         }
     }
 
@@ -54,10 +72,7 @@ impl From<object_store::Error> for Failure {
         }
         use object_store::Error;
         let passing = matches!(error, Error::Generic { .. } | Error::JoinError { .. });
-        Self {
-            passing,
-            ..Self::of_transport(deepest(&error))
-        }
+        Self::of_causes(&error, passing)
     }
 }
 
@@ -97,7 +112,7 @@ impl From<&Refusal> for Failure {
 }
 
 /// The innermost cause: the outer ones repeat it among words of the client's own.
-fn deepest(error: &dyn std::error::Error) -> String {
+fn deepest(error: &dyn Error) -> String {
     let mut inner = error;
     while let Some(cause) = inner.source() {
         inner = cause;

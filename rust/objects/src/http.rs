@@ -19,6 +19,8 @@ const UNKNOWN_REQUEST: u16 = 501;
 const BODY_BYTES_MAX: usize = 64 << 10;
 /// Characters of an element that are passed on: keys are the longest that there should be.
 const ELEMENT_CHARS_MAX: usize = 1024;
+/// The same of a line that is none of S3's.
+const LINE_CHARS_MAX: usize = 200;
 
 /// An answer that is none of success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,12 +104,22 @@ impl HttpService for Service {
             }
         }
         let text = String::from_utf8_lossy(&text);
-        let refusal = Refusal {
-            status: status.as_u16(),
-            code: element(&text, "Code"),
-            message: element(&text, "Message"),
-        };
-        Err(refused(refusal))
+        Err(refused(refusal(status.as_u16(), &text)))
+    }
+}
+
+/// What an answer says: in S3's XML, or, where something else than S3 answers, in a line of plain words.
+fn refusal(status: u16, text: &str) -> Refusal {
+    let plain = Some(text).filter(|text| !text.trim_start().starts_with('<'));
+    let first = plain.and_then(|text| text.trim().lines().next());
+    let message = match first {
+        Some(line) => shortened(line, LINE_CHARS_MAX),
+        None => element(text, "Message"),
+    };
+    Refusal {
+        status,
+        code: element(text, "Code"),
+        message,
     }
 }
 
@@ -122,18 +134,30 @@ pub(crate) fn element(xml: &str, name: &str) -> String {
     let found = xml
         .split_once(&begin)
         .and_then(|(_, rest)| rest.split_once(&end));
+    found.map_or_else(String::new, |(text, _)| shortened(text, ELEMENT_CHARS_MAX))
+}
+
+fn shortened(text: &str, chars_max: usize) -> String {
     let printable = |c: &char| !c.is_control();
-    found.map_or_else(String::new, |(text, _)| {
-        text.chars()
-            .filter(printable)
-            .take(ELEMENT_CHARS_MAX)
-            .collect()
-    })
+    text.chars().filter(printable).take(chars_max).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_s3_server_says() {
+        let said = refusal(400, "Client sent an HTTP request to an HTTPS server.\nbye");
+        assert_eq!(
+            said.to_string(),
+            "the server answered 400 Client sent an HTTP request to an HTTPS server."
+        );
+        for nothing in ["", " \n", "<html><body>no</body></html>"] {
+            assert_eq!(refusal(502, nothing).to_string(), "the server answered 502");
+        }
+        assert_eq!(refusal(400, &"x".repeat(999)).message.len(), 200);
+    }
 
     #[test]
     fn what_a_server_says() {
@@ -142,7 +166,7 @@ mod tests {
         assert_eq!(element(xml, "Message"), "notthere");
         assert_eq!(element("<Code>cut", "Code"), "");
         assert_eq!(
-            element(&format!("<Code>{}</Code>", "x".repeat(999)), "Code").len(),
+            element(&format!("<Code>{}</Code>", "x".repeat(9999)), "Code").len(),
             1024
         );
     }

@@ -4,11 +4,13 @@
 //! says, and no longer; what is permanent is told at once, with what to do. No secret is in a URL, an error or a log.
 //! What it must never do: know what a store keeps in a bucket, or check it; outlive a fork.
 
+mod client;
 mod failure;
 mod http;
 mod runtime;
 mod s3;
 mod secret;
+mod tls;
 mod tries;
 mod uploads;
 mod url;

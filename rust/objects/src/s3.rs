@@ -8,55 +8,29 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::client::HttpConnector;
+use object_store::aws::AmazonS3;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
-    PutPayload, RetryConfig,
+    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
 use treering_store::bucket::{Bucket, Object, PART_BYTES};
 use treering_store::error::{Result, StoreError};
 
+use crate::client::clients;
 use crate::failure::Failure;
-use crate::http::Connector;
 use crate::tries::{Call, Tries};
 use crate::uploads::Uploads;
 use crate::url::Place;
 
-/// Where neither the URL nor the environment says.
-const REGION: &str = "us-east-1";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Variables of the environment in which the SDKs of others look, too, and what they are to the client.
-const ENVIRONMENT: [(&str, AmazonS3ConfigKey); 8] = [
-    ("AWS_ACCESS_KEY_ID", AmazonS3ConfigKey::AccessKeyId),
-    ("AWS_SECRET_ACCESS_KEY", AmazonS3ConfigKey::SecretAccessKey),
-    ("AWS_SESSION_TOKEN", AmazonS3ConfigKey::Token),
-    (
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-        AmazonS3ConfigKey::WebIdentityTokenFile,
-    ),
-    ("AWS_ROLE_ARN", AmazonS3ConfigKey::RoleArn),
-    ("AWS_ROLE_SESSION_NAME", AmazonS3ConfigKey::RoleSessionName),
-    (
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
-    ),
-    (
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        AmazonS3ConfigKey::ContainerCredentialsFullUri,
-    ),
-];
-
 /// A place in a bucket.
 #[derive(Debug)]
 pub(crate) struct S3 {
+    place: Place,
     tries: Tries,
     /// With a slash at its end, or empty.
     prefix: String,
@@ -70,6 +44,7 @@ impl S3 {
     pub(crate) fn open(place: &Place) -> Result<Self> {
         let (client, uploads) = clients(place)?;
         Ok(Self {
+            place: place.clone(),
             tries: Tries {
                 url: place.url.clone(),
                 timeout: place.timeout,
@@ -175,6 +150,18 @@ impl Drop for S3 {
 impl Bucket for S3 {
     fn url(&self) -> &str {
         &self.tries.url
+    }
+
+    fn is_at(&self, url: &str) -> bool {
+        Place::parse(url).is_ok_and(|place| place.is_same_place(&self.place))
+    }
+
+    fn parent(&self) -> Result<Option<Arc<dyn Bucket>>> {
+        self.here()?;
+        match self.place.parent() {
+            Some(above) => Ok(Some(Arc::new(Self::open(&above)?))),
+            None => Ok(None),
+        }
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -393,110 +380,4 @@ impl Bucket for S3 {
             _ => Ok(()),
         }
     }
-}
-
-fn clients(place: &Place) -> Result<(AmazonS3, Uploads)> {
-    // Another crate of the process may have been first; any provider will do.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let environment = |names: &[&str]| {
-        let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        names.iter().find_map(set)
-    };
-    let endpoint = place
-        .endpoint
-        .clone()
-        .or_else(|| environment(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]));
-    let region = place
-        .region
-        .clone()
-        .or_else(|| environment(&["AWS_REGION", "AWS_DEFAULT_REGION"]))
-        .unwrap_or_else(|| REGION.to_owned());
-    let in_clear = endpoint
-        .as_ref()
-        .is_some_and(|url| url.starts_with("http://"));
-    let path_style = place.path_style.unwrap_or(endpoint.is_some());
-    let options = ClientOptions::new()
-        .with_timeout_disabled()
-        .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_allow_http(in_clear)
-        // Certificates are looked for on this machine, which may have none: not needed then.
-        .with_no_system_certificates(in_clear)
-        .with_http1_only();
-    let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(&place.bucket)
-        .with_http_connector(Connector::default())
-        .with_client_options(options.clone())
-        .with_virtual_hosted_style_request(!path_style)
-        .with_disable_bulk_delete(true)
-        // Whoever calls repeats, as `tries.rs` says.
-        .with_retry(RetryConfig {
-            max_retries: 0,
-            ..RetryConfig::default()
-        });
-    let endpoint = endpoint.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
-    let endpoint = host_of(&endpoint, &place.bucket, path_style);
-    builder = builder.with_region(&region).with_endpoint(&endpoint);
-    builder = credentials(builder, place, environment)?;
-    let unfit = |error| StoreError::Invalid {
-        what: "bucket URL",
-        value: place.url.clone(),
-        rule: Failure::from(error).why,
-    };
-    let client = builder.build().map_err(unfit)?;
-    let uploads = Uploads {
-        http: Connector::default().connect(&options).map_err(unfit)?,
-        credentials: Arc::clone(client.credentials()),
-        region,
-        url: if path_style {
-            format!("{endpoint}/{}", place.bucket)
-        } else {
-            format!("{endpoint}/")
-        },
-    };
-    Ok((client, uploads))
-}
-
-/// The client takes an endpoint for the bucket's own where the bucket stands in the host's name.
-fn host_of(endpoint: &str, bucket: &str, path_style: bool) -> String {
-    match endpoint.split_once("://") {
-        Some((scheme, host)) if !path_style => format!("{scheme}://{bucket}.{host}"),
-        _ => endpoint.to_owned(),
-    }
-}
-
-fn credentials(
-    mut builder: AmazonS3Builder,
-    place: &Place,
-    environment: impl Fn(&[&str]) -> Option<String>,
-) -> Result<AmazonS3Builder> {
-    if let (Some(access), Some(secret)) = (&place.access_key, &place.secret_key) {
-        builder = builder
-            .with_access_key_id(access.read()?)
-            .with_secret_access_key(secret.read()?);
-        return match &place.token {
-            Some(token) => Ok(builder.with_token(token.read()?)),
-            None => Ok(builder),
-        };
-    }
-    if place.instance {
-        return Ok(builder);
-    }
-    let mut found = false;
-    for (name, key) in ENVIRONMENT {
-        if let Some(value) = environment(&[name]) {
-            found |= !matches!(
-                name,
-                "AWS_SESSION_TOKEN" | "AWS_ROLE_ARN" | "AWS_ROLE_SESSION_NAME"
-            );
-            builder = builder.with_config(key, value);
-        }
-    }
-    if found {
-        return Ok(builder);
-    }
-    Err(StoreError::Invalid {
-        what: "credentials of a bucket",
-        value: place.url.clone(),
-        rule: "there are none: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or say in the URL where they are found (access_key=env:NAME&secret_key=env:NAME), or instance=true on a machine of the cloud".to_owned(),
-    })
 }

@@ -1,12 +1,15 @@
 //! One call, tried until it succeeds, is refused for good, or its time is over.
 //!
-//! Promises: a call ends within `give_up` and the time of one request more. Between tries it waits, twice as long each time
-//! up to five seconds, by chance up to half of it less: many that failed together don't come back together.
+//! Promises: a call ends within `give_up` and the time of one request more, and soon after nobody waits for it any more,
+//! in the middle of a request or between two. Between tries it waits, twice as long each time up to five seconds, by chance up
+//! to half of it less: many that failed together don't come back together.
 
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use treering_store::caller;
 use treering_store::error::{Result, StoreError};
 
 use crate::failure::Failure;
@@ -14,6 +17,8 @@ use crate::runtime;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long a wait goes on before it is looked whether the caller still waits.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// How long to go on, and in whose name.
 #[derive(Clone, Debug)]
@@ -33,7 +38,8 @@ pub(crate) struct Call<'c> {
 }
 
 impl Tries {
-    /// Runs `attempt` until it succeeds or `Failure` says no. Err(Ok(failure)): refused for good, for the caller to judge.
+    /// Runs `attempt` until it succeeds or `Failure` says no. Ok(Err(failure)): refused for good, for the caller to judge.
+    /// Errors: `Bucket`, `Cancelled`.
     pub(crate) fn run<T, F>(
         &self,
         call: Call<'_>,
@@ -49,17 +55,9 @@ impl Tries {
         let mut tries = 0_u32;
         loop {
             tries = tries.saturating_add(1);
-            let answer = runtime.block_on(async {
-                tokio::time::timeout(self.timeout, attempt())
-                    .await
-                    .unwrap_or_else(|_| {
-                        let seconds = self.timeout.as_secs();
-                        Err(Failure::of_transport(format!(
-                            "no answer within {seconds} s"
-                        )))
-                    })
-            });
-            let failure = match answer {
+            // Before a request is made of it.
+            caller::still_waits()?;
+            let failure = match runtime.block_on(self.answer(attempt()))? {
                 Err(failure) if failure.passing => failure,
                 other => return Ok(other),
             };
@@ -72,8 +70,27 @@ impl Tries {
                 );
                 return Err(self.error(call, why));
             }
-            std::thread::sleep(pause);
+            rest(pause)?;
             wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// What one request came to. Errors: `Cancelled`; the connection ends then.
+    async fn answer<T>(
+        &self,
+        attempt: impl Future<Output = std::result::Result<T, Failure>>,
+    ) -> Result<std::result::Result<T, Failure>> {
+        let mut answer = pin!(tokio::time::timeout(self.timeout, attempt));
+        loop {
+            match tokio::time::timeout(SLICE, answer.as_mut()).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(_)) => {
+                    let seconds = self.timeout.as_secs();
+                    let why = format!("no answer within {seconds} s");
+                    return Ok(Err(Failure::of_transport(why)));
+                }
+                Err(_) => caller::still_waits()?,
+            }
         }
     }
 
@@ -100,6 +117,19 @@ impl Tries {
     }
 }
 
+/// Errors: `Cancelled`.
+fn rest(length: Duration) -> Result<()> {
+    let end = Instant::now() + length;
+    loop {
+        caller::still_waits()?;
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(SLICE));
+    }
+}
+
 /// At least 0, less than 1.
 fn chance() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
@@ -110,6 +140,8 @@ fn chance() -> f64 {
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
     fn tries(give_up: u64) -> Tries {
         Tries {
@@ -162,6 +194,35 @@ mod tests {
             }
         });
         assert_eq!((answer.unwrap().unwrap_err().status, count.get()), (403, 1));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_ends() {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&given_up);
+        caller::unless(Arc::new(move || asked.load(SeqCst)), || {
+            // In the middle of a request that never ends.
+            let answer = tries(3600).must(CALL, || {
+                given_up.store(true, SeqCst);
+                std::future::pending::<std::result::Result<(), Failure>>()
+            });
+            assert!(matches!(answer, Err(StoreError::Cancelled)));
+            // From then on none is made.
+            let made = Cell::new(0);
+            let answer = tries(3600).must(CALL, || {
+                made.set(made.get() + 1);
+                async { Ok(()) }
+            });
+            assert!(matches!(answer, Err(StoreError::Cancelled)));
+            assert_eq!(made.get(), 0);
+            // Between two.
+            given_up.store(false, SeqCst);
+            let answer = tries(3600).must(CALL, || {
+                given_up.store(true, SeqCst);
+                async { Err::<(), _>(Failure::of_transport("cut")) }
+            });
+            assert!(matches!(answer, Err(StoreError::Cancelled)));
+        });
     }
 
     #[test]

@@ -41,6 +41,8 @@ impl Uploads {
                 Err(Failure {
                     status: 405 | 501, ..
                 }) => return Ok(Vec::new()),
+                // Some have no list where nothing is under way.
+                Err(failure) if failure.is_unknown_upload() => return Ok(found),
                 page => page?,
             };
             found.extend(page.ids);

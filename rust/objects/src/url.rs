@@ -143,6 +143,30 @@ impl Place {
         &self.url
     }
 
+    /// Whether both are the same place: server, bucket and prefix, however they are spelled and spoken to.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        let server = |place: &Self| place.endpoint.as_deref().map(server_of);
+        self.bucket == other.bucket && self.prefix == other.prefix && server(self) == server(other)
+    }
+
+    /// The place that this one lies in, spoken to alike; None at the top of the bucket.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        if self.prefix.is_empty() {
+            return None;
+        }
+        let prefix = self.prefix.rsplit_once('/').map_or("", |(above, _)| above);
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        let (mark, options) = match self.url.split_once('?') {
+            Some((_, options)) => ("?", options),
+            None => ("", ""),
+        };
+        Some(Self {
+            url: format!("{SCHEME}{}{slash}{prefix}{mark}{options}", self.bucket),
+            prefix: prefix.to_owned(),
+            ..self.clone()
+        })
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let value = decoded(name, value)?;
         match name {
@@ -238,7 +262,7 @@ fn check_prefix(prefix: &str) -> Result<()> {
     Err(refused(prefix, rule))
 }
 
-fn checked_endpoint(value: &str) -> Result<String> {
+pub(crate) fn checked_endpoint(value: &str) -> Result<String> {
     let rule = "endpoint is http://HOST:PORT or https://HOST:PORT, without user, path or query";
     let host = value
         .strip_prefix("http://")
@@ -250,6 +274,19 @@ fn checked_endpoint(value: &str) -> Result<String> {
         }
         _ => Err(refused("endpoint", rule)),
     }
+}
+
+/// An endpoint in the one spelling that all others of it have in common: names of hosts have no case, and each scheme has its
+/// port.
+fn server_of(endpoint: &str) -> String {
+    let endpoint = endpoint.to_ascii_lowercase();
+    let own_port = match endpoint.split_once("://") {
+        Some(("https", _)) => ":443",
+        _ => ":80",
+    };
+    let whole = endpoint.strip_suffix(own_port).unwrap_or(&endpoint);
+    // The root of the names, which may be left away.
+    whole.strip_suffix('.').unwrap_or(whole).to_owned()
 }
 
 fn checked_region(value: &str) -> Result<String> {
@@ -307,6 +344,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_place_lies_in_others_up_to_the_bucket() {
+        let url = "s3://data/a/b?endpoint=http://127.0.0.1:9000&give_up=3";
+        let mut found = Vec::new();
+        let mut place = Place::parse(url).unwrap().parent();
+        while let Some(above) = place {
+            assert_eq!(Place::parse(above.url()).unwrap(), above);
+            found.push(above.url().to_owned());
+            place = above.parent();
+        }
+        let rest = "?endpoint=http://127.0.0.1:9000&give_up=3";
+        assert_eq!(
+            found,
+            [format!("s3://data/a{rest}"), format!("s3://data{rest}")]
+        );
+        assert_eq!(Place::parse("s3://data").unwrap().parent(), None);
+    }
+
+    #[test]
     fn what_is_taken() {
         let place = Place::parse("s3://data/a/b/?endpoint=http://127.0.0.1:9000&region=eu-1&path_style=true&access_key=env:A&secret_key=file:/run/s%26k&timeout=1&give_up=0").unwrap();
         assert_eq!((&*place.bucket, &*place.prefix), ("data", "a/b"));
@@ -316,6 +371,37 @@ mod tests {
         assert!(place.url().starts_with("s3://data/a/b?endpoint="));
         assert_eq!(Place::parse("s3://abc").unwrap().url(), "s3://abc");
         assert!(is_url("s3://x") && is_url("file:///x") && !is_url("a/b") && !is_url("://"));
+    }
+
+    #[test]
+    fn one_place_has_many_spellings() {
+        let place = |url: &str| Place::parse(url).unwrap();
+        let of = |endpoint: &str| format!("s3://data/a?endpoint={endpoint}");
+        let same = |one: &str, other: &str| place(one).is_same_place(&place(other));
+        for (one, other) in [
+            ("http://h", "http://H:80"),
+            ("http://h/", "http://h"),
+            ("https://s3.h:443", "https://S3.h./"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert!(same(&of(one), &of(other)), "{one} {other}");
+        }
+        for (one, other) in [
+            ("http://h", "https://h"),
+            ("http://h:443", "http://h"),
+            ("http://h:8080", "http://h:80"),
+            ("http://g", "http://h"),
+        ] {
+            assert!(!same(&of(one), &of(other)), "{one} {other}");
+        }
+        // How it is spoken to makes no other place.
+        let options = "region=eu-1&timeout=5&give_up=0&access_key=env:A&secret_key=env:B";
+        assert!(same("s3://data/a", &format!("s3://data/a/?{options}")));
+        assert!(same("s3://data/a", "s3://data/a?path_style=true"));
+        for other in ["s3://data", "s3://data/A", "s3://data/a/b", "s3://date/a"] {
+            assert!(!same("s3://data/a", other), "{other}");
+        }
+        assert!(!same("s3://data/a", &of("http://h")));
     }
 
     #[test]

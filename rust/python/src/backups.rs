@@ -25,7 +25,7 @@ pub fn restore(
     let options = OpenOptions {
         blobs: buckets::given(blobs.as_deref())?,
         lock_wait: Duration::from_millis(lock_wait_ms.0),
-        connect: Some(treering_objects::open),
+        connect: Some(buckets::open),
         ..OpenOptions::default()
     };
     PyWork::start(move |progress| {
@@ -43,7 +43,7 @@ pub fn restore(
 #[pyfunction]
 #[pyo3(signature = (url, into))]
 pub fn fetch_backup(url: Text, into: Text) -> Result<PyWork> {
-    let bucket = treering_objects::open(&url)?;
+    let bucket = buckets::open(&url)?;
     PyWork::start(move |progress| {
         let bytes = treering_store::fetch_backup(&*bucket, &*into, progress)?;
         Ok(Answer::Fetched(bytes))

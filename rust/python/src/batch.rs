@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use treering_actor::stores::Stores;
-use treering_actor::{Envelope, Mixed, MixedAnswer, MixedReady, Reader};
+use treering_actor::{ActorError, Envelope, Mixed, MixedAnswer, MixedReady, Reader};
 use treering_store::{Durability, Landing, Store};
-use treering_thread::{Batch, BatchAnswer, Draft, ForkArgs, ForkAt};
+use treering_thread::{Batch, BatchAnswer, Draft, ForkArgs, ForkAt, Pending};
 
+use crate::buckets::attended;
 use crate::cid::PyCid;
 use crate::collection::node;
 use crate::convert::{ByteString, Count, Signed, Text};
@@ -279,16 +280,15 @@ impl BatchCore {
         })
     }
 
-    /// Submits all of it. Answers {"replayed", "threads" (by draft), "steps" (by call), "receipts" (by verb),
-    /// "position", "new_blocks"}.
+    /// All of it, to be submitted; nothing more can be drafted.
     #[pyo3(signature = (command_id, principal, causation_id))]
-    fn commit(
+    fn seal(
         &self,
         py: Python<'_>,
         command_id: Option<Text>,
         principal: Option<Text>,
         causation_id: Option<Text>,
-    ) -> Result<PyPending> {
+    ) -> Result<()> {
         let envelope = Envelope {
             command_id: command_id.map(|Text(id)| id),
             causation_id: causation_id.map(|Text(id)| id),
@@ -315,19 +315,48 @@ impl BatchCore {
                 landing: landings.into_iter().collect(),
             })
         })?;
-        self.submit(py, self.ready.get_or_init(|| submitting))
+        self.ready.get_or_init(|| submitting);
+        Ok(())
     }
 
-    /// Submits it once more, after it was refused: nothing was written. Answers as `commit`.
-    fn again(&self, py: Python<'_>) -> Result<PyPending> {
-        self.submit(py, self.ready.get().ok_or_else(drafted)?)
+    /// What the first commit under its command id did, as `submit`; None if there was none.
+    fn first(&self, py: Python<'_>) -> Result<Option<PyPending>> {
+        let sealed = self.sealed()?;
+        let first = attended(py, || sealed.ready.first())??;
+        Ok(first.map(|pending| sealed.shown(pending)))
+    }
+
+    /// Submits what was sealed; once more, after it was refused: nothing was written. Answers {"replayed", "threads" (by
+    /// draft), "steps" (by call), "receipts" (by verb), "position", "new_blocks"}.
+    fn submit(&self, py: Python<'_>) -> Result<PyPending> {
+        let sealed = self.sealed()?;
+        let pending = attended(py, || sealed.ready.submit())??;
+        Ok(sealed.shown(pending))
+    }
+
+    /// Seals and submits it.
+    #[pyo3(signature = (command_id, principal, causation_id))]
+    fn commit(
+        &self,
+        py: Python<'_>,
+        command_id: Option<Text>,
+        principal: Option<Text>,
+        causation_id: Option<Text>,
+    ) -> Result<PyPending> {
+        self.seal(py, command_id, principal, causation_id)?;
+        self.submit(py)
     }
 }
 
 impl BatchCore {
-    fn submit(&self, py: Python<'_>, submitting: &Submitting) -> Result<PyPending> {
-        let pending = py.detach(|| submitting.ready.submit())?;
-        let shown = Arc::clone(&submitting.shown);
+    fn sealed(&self) -> Result<&Submitting> {
+        self.ready.get().ok_or_else(drafted)
+    }
+}
+
+impl Submitting {
+    fn shown(&self, pending: Pending<MixedAnswer, ActorError>) -> PyPending {
+        let shown = Arc::clone(&self.shown);
         let pending = PyPending::of(pending, move |py, answer: MixedAnswer| {
             let object = answer_object(py, answer.batch, &shown.places)?;
             let receipts = shown.shows.iter().zip(&answer.ran);
@@ -337,7 +366,7 @@ impl BatchCore {
             object.set_item("receipts", receipts)?;
             Ok(object.into_any().unbind())
         });
-        Ok(pending.carrying(submitting.landing.clone()))
+        pending.carrying(self.landing.clone())
     }
 }
 
@@ -345,7 +374,7 @@ fn drafted() -> CoreError {
     CoreError::Invalid {
         what: "batch",
         value: "drafted".to_owned(),
-        rule: "what is submitted again was submitted before",
+        rule: "what is submitted is sealed before",
     }
 }
 

@@ -1,11 +1,17 @@
 //! Buckets of S3-compatible servers: URLs become `treering-objects`' buckets, and, for tests, a handle on one.
 //!
+//! Promises: a caller who waits for a server is heard when he presses Ctrl-C.
 //! Never: a secret is in anything that is shown.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use treering_store::bucket::{Bucket, PART_BYTES};
+use treering_store::caller;
 
 use crate::convert::{ByteString, Count, Text};
 use crate::error::Result;
@@ -16,9 +22,59 @@ pub fn bucket_url_options() -> Vec<(&'static str, &'static str)> {
     treering_objects::OPTIONS.to_vec()
 }
 
-/// The bucket of a URL, if one is given.
+/// How long a wait goes on before signals are looked at.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Whether this process has opened a bucket: before that, no call waits for a server.
+static OPENED: AtomicBool = AtomicBool::new(false);
+
+/// The bucket of a URL. Errors: `Invalid`.
+pub fn open(url: &str) -> treering_store::Result<Arc<dyn Bucket>> {
+    OPENED.store(true, Relaxed);
+    treering_objects::open(url)
+}
+
+/// The same, if one is given.
 pub fn given(url: Option<&str>) -> Result<Option<Arc<dyn Bucket>>> {
-    Ok(url.map(treering_objects::open).transpose()?)
+    Ok(url.map(open).transpose()?)
+}
+
+/// Runs what may wait for a server: on a thread of its own, which never attaches to Python, while this one waits without the
+/// GIL and looks at signals. One of them ends the work, and is raised when that has ended: soon, except for a commit that is
+/// queued already, which lands or not.
+pub fn attended<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    if !OPENED.load(Relaxed) {
+        return Ok(py.detach(work));
+    }
+    let left = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&left);
+    let (sender, mut receiver) = sync_channel(1);
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("treering-call".into())
+            .spawn_scoped(scope, move || {
+                let gave_up = Arc::new(move || asked.load(Relaxed));
+                // The caller listens until it is there.
+                drop(sender.send(caller::unless(gave_up, work)));
+            })?;
+        loop {
+            let answer = &mut receiver;
+            match py.detach(move || answer.recv_timeout(SLICE)) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(interrupted) = py.check_signals() {
+                        left.store(true, Relaxed);
+                        let answer = &mut receiver;
+                        drop(py.detach(move || answer.recv()));
+                        return Err(interrupted);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(PyRuntimeError::new_err("the thread of the call stopped"));
+                }
+            }
+        }
+    })
 }
 
 /// A place in a bucket, as tests see it.
@@ -34,7 +90,7 @@ impl BucketCore {
     #[new]
     #[pyo3(signature = (url, /))]
     fn new(url: Text) -> Result<Self> {
-        Ok(Self(treering_objects::open(&url)?))
+        Ok(Self(open(&url)?))
     }
 
     #[getter]
@@ -44,17 +100,17 @@ impl BucketCore {
 
     #[pyo3(signature = (name, data))]
     fn put(&self, py: Python<'_>, name: Text, data: ByteString) -> Result<()> {
-        Ok(py.detach(|| self.0.put(&name, &data))?)
+        Ok(attended(py, || self.0.put(&name, &data))??)
     }
 
     #[pyo3(signature = (name, data))]
     fn create(&self, py: Python<'_>, name: Text, data: ByteString) -> Result<bool> {
-        Ok(py.detach(|| self.0.create(&name, &data))?)
+        Ok(attended(py, || self.0.create(&name, &data))??)
     }
 
     #[pyo3(signature = (name))]
     fn begin(&self, py: Python<'_>, name: Text) -> Result<String> {
-        Ok(py.detach(|| self.0.begin(&name))?)
+        Ok(attended(py, || self.0.begin(&name))??)
     }
 
     #[pyo3(signature = (name, upload, number, data))]
@@ -66,27 +122,29 @@ impl BucketCore {
         number: u32,
         data: ByteString,
     ) -> Result<String> {
-        Ok(py.detach(|| self.0.put_part(&name, &upload, number, &data))?)
+        Ok(attended(py, || {
+            self.0.put_part(&name, &upload, number, &data)
+        })??)
     }
 
     #[pyo3(signature = (name, upload, parts))]
     fn complete(&self, py: Python<'_>, name: Text, upload: Text, parts: Vec<String>) -> Result<()> {
-        Ok(py.detach(|| self.0.complete(&name, &upload, &parts))?)
+        Ok(attended(py, || self.0.complete(&name, &upload, &parts))??)
     }
 
     #[pyo3(signature = (name, upload))]
     fn abort(&self, py: Python<'_>, name: Text, upload: Text) -> Result<()> {
-        Ok(py.detach(|| self.0.abort(&name, &upload))?)
+        Ok(attended(py, || self.0.abort(&name, &upload))??)
     }
 
     #[pyo3(signature = (name))]
     fn uploads(&self, py: Python<'_>, name: Text) -> Result<Vec<String>> {
-        Ok(py.detach(|| self.0.uploads(&name))?)
+        Ok(attended(py, || self.0.uploads(&name))??)
     }
 
     #[pyo3(signature = (name))]
     fn size(&self, py: Python<'_>, name: Text) -> Result<Option<u64>> {
-        Ok(py.detach(|| self.0.size(&name))?)
+        Ok(attended(py, || self.0.size(&name))??)
     }
 
     #[pyo3(signature = (name, offset, length))]
@@ -97,24 +155,24 @@ impl BucketCore {
         offset: Count,
         length: Count,
     ) -> Result<Option<Vec<u8>>> {
-        Ok(py.detach(|| self.0.read(&name, offset.0, length.0))?)
+        Ok(attended(py, || self.0.read(&name, offset.0, length.0))??)
     }
 
     /// (name, bytes, Unix milliseconds of its writing) of all whose names begin so.
     #[pyo3(signature = (prefix))]
     fn listed(&self, py: Python<'_>, prefix: Text) -> Result<Vec<(String, u64, i64)>> {
         let mut found = Vec::new();
-        py.detach(|| {
+        attended(py, || {
             self.0.list(&prefix, &mut |object| {
                 found.push((object.name, object.size, object.written_ms));
                 Ok(())
             })
-        })?;
+        })??;
         Ok(found)
     }
 
     #[pyo3(signature = (name))]
     fn remove(&self, py: Python<'_>, name: Text) -> Result<()> {
-        Ok(py.detach(|| self.0.remove(&name))?)
+        Ok(attended(py, || self.0.remove(&name))??)
     }
 }

@@ -162,6 +162,7 @@ fn exported_object(py: Python<'_>, exported: Exported) -> Result<Bound<'_, PyDic
         object.set_item(none, 0)?;
     }
     object.set_item("receipts", exported.receipts)?;
+    object.set_item("receipts_left", exported.receipts_left)?;
     object.set_item("blocks", exported.blocks)?;
     object.set_item("bytes", exported.bytes)?;
     Ok(object)
@@ -175,6 +176,7 @@ fn scope_object(py: Python<'_>, exported: ScopeExported) -> Result<Bound<'_, PyD
     object.set_item("projections", exported.projections)?;
     object.set_item("pins", exported.pins)?;
     object.set_item("receipts", exported.receipts)?;
+    object.set_item("receipts_left", exported.receipts_left)?;
     object.set_item("blocks", exported.blocks)?;
     object.set_item("bytes", exported.bytes)?;
     Ok(object)

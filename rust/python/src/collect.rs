@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use treering_store::caller;
 use treering_store::gc::Phase;
 use treering_store::{GcOptions, GcReport, Store, StoreError};
 
@@ -31,7 +32,9 @@ pub fn interruptible<T: Send + 'static>(
         .name("treering-call".into())
         .spawn(move || {
             // A caller that was interrupted wants no answer.
-            drop(sender.send(work(&flag)));
+            let asked = Arc::clone(&flag);
+            let gave_up = Arc::new(move || asked.load(Relaxed));
+            drop(sender.send(caller::unless(gave_up, || work(&flag))));
         });
     started.map_err(PyErr::from)?;
     loop {
@@ -78,6 +81,8 @@ pub fn report_object<'py>(py: Python<'py>, report: &GcReport) -> PyResult<Bound<
         freed_bytes,
         generation,
         duration_ms,
+        kept_files,
+        kept_because,
         dry_run,
     } = report;
     let object = PyDict::new(py);
@@ -94,8 +99,10 @@ pub fn report_object<'py>(py: Python<'py>, report: &GcReport) -> PyResult<Bound<
         ("freed_bytes", freed_bytes),
         ("generation", generation),
         ("duration_ms", duration_ms),
+        ("kept_files", kept_files),
     ] {
         object.set_item(name, figure)?;
     }
+    object.set_item("kept_because", kept_because)?;
     Ok(object)
 }

@@ -28,6 +28,7 @@ pub fn erase_scope<'py>(
     let options = EraseOptions {
         command_id: command_id.map(|id| id.to_string()),
         dry_run,
+        ..EraseOptions::default()
     };
     let erased = interruptible(py, move |_| store.erase(&scope, &options))?;
     let object = figures_object(py, &erased.figures)?;

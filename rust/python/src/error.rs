@@ -311,6 +311,7 @@ fn of_store(error: StoreError) -> Raised {
         StoreError::Closed => raised("Closed"),
         StoreError::Diverged { path, .. } => raised("Diverged").text("path", path),
         StoreError::RefsTaken { names, .. } => raised("Diverged").texts("refs", names),
+        StoreError::ScopeNotFound { scope } => raised("NotFound").text("scope", scope),
         StoreError::ScopeTaken { scope, .. } => raised("AlreadyExists").text("scope", scope),
         StoreError::BeingForked { scope } => raised("Conflict").text("scope", scope),
         StoreError::MomentExpired { scope, oldest_ms } => raised("CursorExpired")

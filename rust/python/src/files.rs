@@ -5,13 +5,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyList};
+use pyo3::types::{PyBool, PyInt, PyList};
 use treering_actor::stores::files::{
     self, Content, Explorer, FilesKind, Grep, Incoming, Search, Shown,
 };
 use treering_actor::{ActorError, Blocks, Loaded, Reader, Receipt};
 use treering_store::Uploaded;
 
+use crate::buckets::attended;
 use crate::convert::{ByteString, Count, Text, bytes_object};
 use crate::error::{CoreError, Result};
 use crate::messages::PyMessage;
@@ -30,7 +31,9 @@ impl IncomingCore {
         py: Python<'_>,
         work: impl FnOnce(&mut Option<Incoming>) -> Result<T> + Send,
     ) -> Result<T> {
-        py.detach(|| work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        attended(py, || {
+            work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        })?
     }
 }
 
@@ -205,7 +208,7 @@ pub struct GrepCore(Mutex<Option<Grep>>);
 impl GrepCore {
     /// Makes the next slice: (lines that were found, version) if that was the last, else None.
     fn go_on(&self, py: Python<'_>) -> Result<Option<(Vec<Line>, u64)>> {
-        let done = py.detach(|| {
+        let done = attended(py, || {
             let mut grep = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             match grep.as_mut() {
                 Some(going) => Ok(going.go_on()?.then(|| grep.take()).flatten()),
@@ -215,7 +218,7 @@ impl GrepCore {
                     rule: "it answers once",
                 }),
             }
-        })?;
+        })??;
         Ok(done.map(|grep| {
             let (found, version) = grep.found();
             let lines = found.into_iter();
@@ -235,10 +238,12 @@ pub fn files_grep(
     glob: Text,
     max_results: &Bound<'_, PyInt>,
 ) -> Result<GrepCore> {
-    // Larger or smaller than any number of ours is out of range all the same.
-    let count = max_results
-        .extract()
-        .map_err(|_| files::refused_results(&max_results.to_string()))?;
+    // Larger or smaller than any number of ours is out of range all the same; True is no number.
+    let refused = || files::refused_results(&max_results.to_string());
+    if max_results.is_instance_of::<PyBool>() {
+        return Err(refused().into());
+    }
+    let count = max_results.extract().map_err(|_| refused())?;
     // Compiled before anything is read.
     Search::new(&pattern, &glob, count)?;
     let (grep, _) = explored(py, stores, None, |explorer| {
@@ -261,12 +266,12 @@ impl ContentCore {
         offset: Count,
         length: Count,
     ) -> Result<Bound<'py, PyAny>> {
-        let bytes = py.detach(|| {
+        let bytes = attended(py, || {
             let content = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             content
                 .read_at(offset.0, length.0)
                 .map_err(ActorError::from)
-        })?;
+        })??;
         Ok(bytes_object(py, &bytes))
     }
 }

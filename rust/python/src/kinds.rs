@@ -30,6 +30,7 @@ macro_rules! by_kind {
             WorkflowsKind::NAME => $module::$run::<WorkflowsKind>($($argument),*),
             ScriptsKind::NAME => $module::$run::<ScriptsKind>($($argument),*),
             ConnectorsKind::NAME => $module::$run::<ConnectorsKind>($($argument),*),
+            RetentionKind::NAME => $module::$run::<RetentionKind>($($argument),*),
             RolesKind::NAME => $module::$run::<RolesKind>($($argument),*),
             own if treering_actor::own::is_own(own) => {
                 $module::$run::<treering_actor::own::Own>($($argument),*)

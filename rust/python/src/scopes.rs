@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use treering_actor::{Apart, is_read_model, side_by_side};
+use treering_actor::{Apart, as_of, side_by_side};
 use treering_store::scope::{
-    AsOf, ForkOptions, Lineage, Lost, Moment, Unfinished, discard, fork, unfinished,
+    ForkOptions, Lineage, Lost, Moment, Unfinished, discard, fork, unfinished,
 };
 use treering_store::{RefName, Store, VerifyReport, scope};
 use treering_thread::verify_threads_of;
 
+use crate::buckets::attended;
 use crate::convert::{Signed, Text};
 use crate::error::Result;
 use crate::reports::report_object;
@@ -117,7 +118,7 @@ pub fn scope_at(
         None => Moment::Time(at_ms.map_or(i64::MAX, |Signed(at_ms)| at_ms)),
     };
     let inner = Arc::clone(core.store());
-    let past = py.detach(|| AsOf::new(inner, &scope, &moment, is_read_model))?;
+    let past = py.detach(|| as_of(inner, &scope, &moment))?;
     let gone = past.gone().iter().map(|(name, lost)| {
         let (kind, parts) = named(name);
         (kind, parts, *lost == Lost::Collected)
@@ -170,12 +171,12 @@ pub fn diff_scopes(
 #[pyo3(signature = (stores))]
 pub fn verify_scope<'py>(py: Python<'py>, stores: &StoresCore) -> Result<Bound<'py, PyDict>> {
     let stores = stores.stores();
-    let report = py.detach(|| {
+    let report = attended(py, || {
         let reader = stores.reader();
         let (store, mut report) = (reader.store(), VerifyReport::default());
         scope::verify_scope(&**store, stores.scope(), &mut report);
         verify_threads_of(&**store, stores.scope(), &mut report);
         report
-    });
+    })?;
     Ok(report_object(py, &report)?)
 }

@@ -12,6 +12,7 @@ use treering_actor::stores::connectors::ConnectorsKind;
 use treering_actor::stores::files::FilesKind;
 use treering_actor::stores::memory::MemoryKind;
 use treering_actor::stores::participants::ParticipantsKind;
+use treering_actor::stores::retention::RetentionKind;
 use treering_actor::stores::roles::RolesKind;
 use treering_actor::stores::sources::{ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{Defaults, UserConfigKind};
@@ -83,6 +84,7 @@ impl StatesCore {
             ConnectorsKind::NAME => {
                 Self::of(py, stores, parts, after, views::catalog::<ConnectorsKind>())
             }
+            RetentionKind::NAME => Self::of(py, stores, parts, after, views::retention()),
             RolesKind::NAME => Self::of(py, stores, parts, after, views::catalog::<RolesKind>()),
             other => Err(CoreError::NotFound {
                 what: "kind of actor",

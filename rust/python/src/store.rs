@@ -15,12 +15,12 @@ use treering_actor::stores::user_config::Defaults;
 use treering_block::{Block, BlockError, Cid};
 use treering_store::{
     BackupOptions, Commit, CopyOptions, Cursor, EmbeddedStore, Head, MemoryStore, OpenOptions,
-    Store, StoreError, Version, copy,
+    Store, Version, copy,
 };
 use treering_thread::{Threads, verify_threads};
 
 use crate::blocks::{cid_list, content_object, node_value, resolved};
-use crate::buckets;
+use crate::buckets::{self, attended};
 use crate::cid::PyCid;
 use crate::collect::{self, collect, interruptible};
 use crate::collection::{MapCore, VectorCore, node};
@@ -71,7 +71,7 @@ impl Core {
         mut blocks: Vec<Block>,
         block: impl FnOnce() -> std::result::Result<Block, BlockError> + Send,
     ) -> Result<PyPending> {
-        let (cid, ticket) = py.detach(|| {
+        let (cid, ticket) = attended(py, || {
             let block = block()?;
             let cid = block.cid;
             blocks.push(block);
@@ -83,7 +83,7 @@ impl Core {
                 ..Commit::default()
             });
             Ok::<_, BlockError>((cid, ticket))
-        })?;
+        })??;
         Ok(PyPending::of_store(ticket, move |py, _| {
             Ok(Py::new(py, PyCid::ours(cid))?.into_any())
         }))
@@ -138,10 +138,10 @@ impl Core {
             mend,
             reserve_bytes: reserve_bytes.0,
             blobs: buckets::given(blobs.as_deref())?,
-            connect: Some(treering_objects::open),
+            connect: Some(buckets::open),
             ..OpenOptions::default()
         };
-        let store = Arc::new(py.detach(|| EmbeddedStore::open(&*path, &options))?);
+        let store = Arc::new(attended(py, || EmbeddedStore::open(&*path, &options))??);
         Ok(Self::of(Arc::clone(&store) as Arc<dyn Store>, Some(store)))
     }
 
@@ -259,7 +259,7 @@ impl Core {
 
     #[pyo3(signature = (cid))]
     fn get<'py>(&self, py: Python<'py>, cid: OurCid) -> Result<Bound<'py, PyAny>> {
-        let bytes = py.detach(|| self.store.get(&cid.0))?;
+        let bytes = attended(py, || self.store.get(&cid.0))??;
         Ok(bytes_object(py, &bytes))
     }
 
@@ -387,10 +387,11 @@ impl Core {
     #[pyo3(signature = (since))]
     fn verify<'py>(&self, py: Python<'py>, since: Option<Text>) -> Result<Bound<'py, PyDict>> {
         let since: Option<Head> = since.map(|text| head::parse(&text)).transpose()?;
-        let report = py.detach(|| {
-            let mut report = self.store.verify(since.as_ref())?;
-            verify_threads(&*self.store, &mut report);
-            Ok::<_, StoreError>(report)
+        let store = Arc::clone(&self.store);
+        let report = interruptible(py, move |_| {
+            let mut report = store.verify(since.as_ref())?;
+            verify_threads(&*store, &mut report);
+            Ok(report)
         })?;
         Ok(report_object(py, &report)?)
     }
@@ -413,7 +414,7 @@ impl Core {
         let Some(store) = self.embedded.clone() else {
             return Err(self.in_memory());
         };
-        let bucket = treering_objects::open(&url)?;
+        let bucket = buckets::open(&url)?;
         PyWork::start(move |progress| {
             let options = BackupOptions { verify };
             let report = store.backup_to_bucket(&*bucket, &*staging, &options, progress)?;

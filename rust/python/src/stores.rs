@@ -16,6 +16,7 @@ use treering_actor::stores::connectors::ConnectorsKind;
 use treering_actor::stores::files::FilesKind;
 use treering_actor::stores::memory::{self, MemoryKind};
 use treering_actor::stores::participants::{self, ParticipantsKind};
+use treering_actor::stores::retention::{self, RetentionKind};
 use treering_actor::stores::roles::RolesKind;
 use treering_actor::stores::sources::{self, ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{self, Defaults, UserConfigKind};
@@ -23,6 +24,7 @@ use treering_actor::stores::{Options, Stores};
 use treering_actor::{Envelope, Kind, Loaded};
 
 use crate::batch::BatchCore;
+use crate::buckets::attended;
 use crate::convert::{Count, Signed, Text};
 use crate::error::{CoreError, Result};
 use crate::kinds::{self, by_kind};
@@ -33,8 +35,8 @@ use crate::states::StatesCore;
 use crate::taking::{kept, messages_of, needs_no_class, taken};
 use crate::threads::ThreadsCore;
 use crate::values::{
-    config_value, conversation_value, entry_value, no_value, participant_value, script_value,
-    workflow_value,
+    config_value, conversation_value, entry_value, no_value, participant_value, policy_value,
+    script_value, workflow_value,
 };
 use crate::verb::VerbCore;
 use crate::views;
@@ -108,7 +110,12 @@ impl StoresCore {
                 principal: principal.map(|Text(name)| name),
             },
         };
-        py.detach(|| verb.submit(&self.stores, options))
+        attended(py, || verb.submit(&self.stores, options))?
+    }
+
+    /// What the store's clock says, Unix milliseconds.
+    fn now_ms(&self, py: Python<'_>) -> i64 {
+        py.detach(|| self.stores.reader().store().now_ms())
     }
 
     /// A commit of several changes, of threads and stores of this scope, to be drafted.
@@ -162,6 +169,34 @@ impl StoresCore {
             verb,
             config_value,
             self.settings.urls(),
+        ))
+    }
+
+    // retention
+
+    #[pyo3(signature = (version=None))]
+    fn retention<'py>(&self, py: Python<'py>, version: Option<Count>) -> Result<Bound<'py, PyAny>> {
+        self.viewed(py, &[], version, &views::retention())
+    }
+
+    /// The policy that a trim goes by: `NewerSchema` where this version does not know all of it.
+    fn retention_in_force<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        let policy = steadily(py, || Ok(retention::in_force(&self.stores)?))?;
+        policy.state.object_at(py, &[], policy.place.version)
+    }
+
+    #[pyo3(signature = (keep, younger_than_ms))]
+    fn retention_set(
+        &self,
+        keep: Option<Signed>,
+        younger_than_ms: Option<Signed>,
+    ) -> Result<VerbCore> {
+        let number = |value: Option<Signed>| value.map(|Signed(value)| value);
+        let verb = retention::set(&self.stores, number(keep), number(younger_than_ms))?;
+        Ok(VerbCore::new::<RetentionKind>(
+            verb,
+            policy_value,
+            Vec::new(),
         ))
     }
 

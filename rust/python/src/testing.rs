@@ -14,7 +14,7 @@ use treering_store::faults::{
 };
 use treering_store::{Clock, Disk, EmbeddedStore, MemoryStore, OpenOptions, Store, StoreError};
 
-use crate::buckets;
+use crate::buckets::{self, attended};
 use crate::convert::{Count, Signed, Text};
 use crate::error::{CoreError, Result};
 use crate::store::Core;
@@ -352,10 +352,10 @@ pub fn open_for_test(
             Disk::behind(Arc::clone(&disk.0) as Arc<_>)
         }),
         blobs: buckets::given(blobs.as_deref())?,
-        connect: Some(treering_objects::open),
+        connect: Some(buckets::open),
         ..OpenOptions::default()
     };
-    let store = Arc::new(py.detach(|| EmbeddedStore::open(&*path, &options))?);
+    let store = Arc::new(attended(py, || EmbeddedStore::open(&*path, &options))??);
     if !store.stands_on(&options.clock, &options.disk) {
         return Err(unknown(
             "store",

@@ -7,6 +7,7 @@ use pyo3::types::{PyDict, PyString};
 use treering_block::Cid;
 use treering_thread::{ForkArgs, ForkAt, LeaseGuard, Occurrence, Step, Steps, Thread, ThreadInfo};
 
+use crate::buckets::attended;
 use crate::cid::PyCid;
 use crate::convert::{Count, OurCid, Signed, Text, label_object};
 use crate::error::{CoreError, Result};
@@ -71,12 +72,12 @@ impl ThreadCore {
         expected_head: Option<OurCid>,
         command_id: Option<Text>,
     ) -> Result<PyPending> {
-        let (pending, landing) = py.detach(|| {
+        let (pending, landing) = attended(py, || {
             let (mut step, landing) = step.with_blocks(&self.thread.shared_store())?;
             step.expected_head = expected_head.map(|OurCid(cid)| cid);
             step.command_id = command_id.map(|Text(id)| id);
             Ok::<_, CoreError>((self.thread.append(step)?, landing))
-        })?;
+        })??;
         Ok(PyPending::of(pending, StepCore::object).carrying(landing))
     }
 
@@ -88,14 +89,14 @@ impl ThreadCore {
         command_id: Option<Text>,
     ) -> Result<PyPending> {
         let (mut steps, carried) = step_args(steps);
-        let (pending, landing) = py.detach(|| {
+        let (pending, landing) = attended(py, || {
             let (blocks, landing) = carried.blocks(&self.thread.shared_store())?;
             if let Some(first) = steps.first_mut() {
                 first.blocks = blocks;
             }
             let pending = self.thread.extend(steps, command_id.as_deref())?;
             Ok::<_, CoreError>((pending, landing))
-        })?;
+        })??;
         let pending = PyPending::of(pending, |py, steps| {
             Ok(StepCore::objects(py, steps)?.into_pyobject(py)?.unbind())
         });
@@ -138,11 +139,11 @@ impl ThreadCore {
         command_id: Option<Text>,
     ) -> Result<PyPending> {
         let summary = NewStep::summary(role, summary)?;
-        let (pending, landing) = py.detach(|| {
+        let (pending, landing) = attended(py, || {
             let (mut summary, landing) = summary.with_blocks(&self.thread.shared_store())?;
             summary.command_id = command_id.map(|Text(id)| id);
             Ok::<_, CoreError>((self.thread.compact(summary)?, landing))
-        })?;
+        })??;
         Ok(PyPending::of(pending, StepCore::object).carrying(landing))
     }
 

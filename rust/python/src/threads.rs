@@ -7,6 +7,7 @@ use pyo3::types::PyDict;
 use treering_store::{Carried, Landing, Store};
 use treering_thread::{Filter, StartArgs, Status, Thread, Threads, pins};
 
+use crate::buckets::attended;
 use crate::cid::PyCid;
 use crate::convert::{Count, OurCid, Text, content, dict, labels, map, named};
 use crate::error::{CoreError, Result};
@@ -37,20 +38,20 @@ impl ThreadsCore {
 
     #[pyo3(signature = (args))]
     fn start(&self, py: Python<'_>, args: NewThread) -> Result<PyPending> {
-        let (pending, landing) = py.detach(|| {
+        let (pending, landing) = attended(py, || {
             let (args, landing) = args.with_blocks(self.0.store())?;
             Ok::<_, CoreError>((self.0.start(args)?, landing))
-        })?;
+        })??;
         Ok(PyPending::of(pending, ThreadCore::object).carrying(landing))
     }
 
     /// (thread, whether it was started now).
     #[pyo3(signature = (args))]
     fn get_or_start(&self, py: Python<'_>, args: NewThread) -> Result<PyPending> {
-        let (pending, landing) = py.detach(|| {
+        let (pending, landing) = attended(py, || {
             let (args, landing) = args.with_blocks(self.0.store())?;
             Ok::<_, CoreError>((self.0.get_or_start(args)?, landing))
-        })?;
+        })??;
         let pending = PyPending::of(pending, |py, (thread, started): (Thread, bool)| {
             let found = (ThreadCore::object(py, thread)?, started);
             Ok(found.into_pyobject(py)?.into_any().unbind())

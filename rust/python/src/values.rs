@@ -11,6 +11,7 @@ use treering_actor::stores::chats::ChatKind;
 use treering_actor::stores::look;
 use treering_actor::stores::memory::MemoryKind;
 use treering_actor::stores::participants::ParticipantsKind;
+use treering_actor::stores::retention::RetentionKind;
 use treering_actor::stores::sources::{ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{Defaults, UserConfigKind};
 use treering_actor::{ActorError, Blocks, Kind, Loaded, Reader, Receipt};
@@ -47,6 +48,17 @@ pub fn config_value(
         (false, _) => return Ok(None),
     };
     Ok(Some(config.object_at(py, &[], receipt.version)?.unbind()))
+}
+
+pub fn policy_value(
+    py: Python<'_>,
+    _: &Reader,
+    receipt: &Receipt,
+    after: &Arc<Loaded<RetentionKind>>,
+    _: &[String],
+) -> Result<Option<Py<PyAny>>> {
+    let policy = after.state.object_at(py, &[], receipt.version)?;
+    Ok(Some(policy.unbind()))
 }
 
 pub fn entry_value(

@@ -10,8 +10,10 @@ use treering_actor::stores::{Options, Stores, Verb};
 use treering_actor::{Address, Answer, Kind, Loaded, Ran, Reader, Receipt};
 use treering_store::Landing;
 
+use crate::convert::Count;
 use crate::error::{CoreError, Result};
 use crate::pending::PyPending;
+use crate::stores::StoresCore;
 
 /// What a verb was about, as an object; None where there is nothing to give.
 pub type Value<K> =
@@ -21,6 +23,8 @@ pub type Value<K> =
 pub trait AnyVerb: Send {
     /// Queues it.
     fn submit(self: Box<Self>, stores: &Stores, options: Options) -> Result<PyPending>;
+    /// The same, done only under that version of the scope's retention policy.
+    fn under_policy(self: Box<Self>, stores: &Stores, version: u64) -> Result<Box<dyn AnyVerb>>;
     /// The verb, to go with others, and how its answer is shown.
     fn draft(self: Box<Self>) -> (Verb, Box<dyn Show>);
 }
@@ -80,6 +84,11 @@ impl<K: Kind> AnyVerb for Typed<K> {
             Some(landing) => pending.carrying(landing),
             None => pending,
         })
+    }
+
+    fn under_policy(self: Box<Self>, stores: &Stores, version: u64) -> Result<Box<dyn AnyVerb>> {
+        let verb = self.verb.under_policy(stores, version)?;
+        Ok(Box::new(Self { verb, ..*self }))
     }
 
     fn draft(self: Box<Self>) -> (Verb, Box<dyn Show>) {
@@ -154,5 +163,16 @@ impl VerbCore {
             value: "submitted".to_owned(),
             rule: "it is submitted once",
         })
+    }
+}
+
+#[pymethods]
+impl VerbCore {
+    /// From now on it is done only under that version of the scope's retention policy.
+    #[pyo3(signature = (stores, version))]
+    fn under_policy(&self, stores: &StoresCore, version: Count) -> Result<()> {
+        let verb = self.take()?.under_policy(stores.stores(), version.0)?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(verb);
+        Ok(())
     }
 }

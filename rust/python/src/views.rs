@@ -13,6 +13,7 @@ use treering_actor::stores::chats::{ChatIndexKind, ChatKind};
 use treering_actor::stores::files::FilesKind;
 use treering_actor::stores::memory::MemoryKind;
 use treering_actor::stores::participants::ParticipantsKind;
+use treering_actor::stores::retention::RetentionKind;
 use treering_actor::stores::sources::{ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{self, Defaults, UserConfigKind};
 use treering_actor::{Blocks, Kind, Loaded};
@@ -74,6 +75,16 @@ pub fn preferences() -> View<UserConfigKind> {
         let preferences = user_config::llm_preferences(&config.state);
         Ok(found(move |py, version| {
             Ok(preferences.object_at(py, &[], version)?.unbind())
+        }))
+    })
+}
+
+/// The policy; never set, one that keeps all.
+pub fn retention() -> View<RetentionKind> {
+    view(|policy: &Arc<Loaded<RetentionKind>>, _| {
+        let policy = policy.state;
+        Ok(found(move |py, version| {
+            Ok(policy.object_at(py, &[], version)?.unbind())
         }))
     })
 }

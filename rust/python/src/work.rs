@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use treering_store::caller;
 use treering_store::scope::Forked;
 use treering_store::{BackupReport, CopyReport, Progress, StoreError};
 
@@ -49,7 +50,9 @@ impl PyWork {
             .name("treering-work".to_owned())
             .spawn(move || {
                 // Nobody listens any more: then nobody wants it.
-                let _ = send.send(work(&shared));
+                let watched = Arc::clone(&shared);
+                let gave_up = Arc::new(move || watched.is_cancelled());
+                let _ = send.send(caller::unless(gave_up, || work(&shared)));
             })
             .map_err(|error| CoreError::Python(error.into()))?;
         Ok(Self {

@@ -9,6 +9,7 @@
 //! failed did nothing, so who writes uses a name once, and looks for what failed calls left.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::Result;
 
@@ -30,10 +31,22 @@ pub struct Object {
 /// See the top of this file. Names are relative to [`Bucket::url`], with slashes, of `[0-9A-Za-z._/-]`. Calls block, and may
 /// come from many threads at once.
 ///
-/// Errors of every method: [`StoreError::Bucket`](crate::StoreError::Bucket), after the tries that its options allow.
+/// Errors of every method: [`StoreError::Bucket`](crate::StoreError::Bucket), after the tries that its options allow;
+/// [`StoreError::Cancelled`](crate::StoreError::Cancelled) where [`crate::caller`] says that nobody waits. What was asked may have
+/// happened all the same.
 pub trait Bucket: fmt::Debug + Send + Sync {
     /// Where it is, without any secret: `s3://bucket/prefix`.
     fn url(&self) -> &str;
+
+    /// Whether a URL that a store has recorded leads to the same place: another spelling of it, or one that says something else
+    /// of how it is spoken to.
+    fn is_at(&self, url: &str) -> bool {
+        self.url() == url
+    }
+
+    /// The place that this one lies in, one name of the prefix less; None at the top of the bucket. No request. Whether anything
+    /// there may be read is another matter.
+    fn parent(&self) -> Result<Option<Arc<dyn Bucket>>>;
 
     /// Stores an object whole. One of that name is replaced.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()>;

@@ -183,6 +183,14 @@ pub enum StoreError {
         /// The first of them.
         names: Vec<String>,
     },
+    /// A scope was asked for that has no ref.
+    #[error(
+        "no scope {scope:?} in this store: nothing has been written to a scope of this name, or all of it is gone; check the name in the list of scopes"
+    )]
+    ScopeNotFound {
+        /// The scope.
+        scope: String,
+    },
     /// A scope that was to be made, and that there is.
     #[error("scope {scope:?} is taken: {why}; nothing was written: choose another name")]
     ScopeTaken {

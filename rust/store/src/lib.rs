@@ -9,6 +9,7 @@
 pub mod archive;
 pub mod blob_tree;
 pub mod bucket;
+pub mod caller;
 pub mod clock;
 pub mod collections;
 pub mod commit;
@@ -60,7 +61,7 @@ pub use embedded::{
     BackupOptions, BackupReport, Disk, DiskLayer, EmbeddedStore, FileOp, OpenOptions, Verdict,
     erased_since, fetch_backup, restore, restore_erased,
 };
-pub use erasure::{EraseOptions, Erased, ErasedFigures, Erasure, Erasures};
+pub use erasure::{ERASE_ROWS_MAX, EraseOptions, Erased, ErasedFigures, Erasure, Erasures};
 pub use error::{Result, StoreError};
 pub use findings::{Check, Finding, VerifyReport};
 pub use gc::{Collection, GcOptions, GcReport};
@@ -77,7 +78,7 @@ pub use repair::{Repair, RepairReport};
 pub use retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 pub use sealed::SealedFile;
 pub use stats::{Counters, StoreStats};
-pub use store::{BlockInfo, Hold, Store};
+pub use store::{BlockInfo, Hold, ScopeReceipt, Store};
 pub use ticket::Ticket;
 pub use tier::Tier;
 pub use upload::{BlockReader, Upload, Uploaded};

@@ -25,7 +25,7 @@ use crate::erasure::{self, EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
-use crate::journal::{JournalCommand, JournalEntry, JournalRow};
+use crate::journal::{JournalEntry, JournalRow};
 use crate::lease::{self, Identity, Lease, LeaseState};
 use crate::ledger;
 use crate::listening::{Listeners, Listening, Wake};
@@ -34,10 +34,10 @@ use crate::process::is_alive;
 use crate::quarantine::{self, Quarantined};
 use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
-use crate::scope::forking::{FORKING, hidden_by};
+use crate::scope::forking::{FORKING, hidden_by, is_marker};
 use crate::scope::lineage::{Lineage, find_receipt, read_lineage};
 use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Hold, Store};
+use crate::store::{BlockInfo, Hold, ScopeReceipt, Store};
 use crate::ticket::Ticket;
 use crate::vacuum::Vacuumed;
 use crate::verify;
@@ -193,7 +193,8 @@ impl Store for MemoryStore {
         check_scope(scope)?;
         check_kind(kind)?;
         let inner = self.open()?;
-        if kind != FORKING && inner.state.is_hidden(scope) {
+        let hidden = inner.state.is_hidden(scope);
+        if kind != FORKING && hidden {
             return Ok(Vec::new());
         }
         let prefix = listing_prefix(scope, kind);
@@ -204,6 +205,7 @@ impl Store for MemoryStore {
         let refs = inner.state.refs.range::<str, _>((first, Bound::Unbounded));
         Ok(refs
             .take_while(|(name, _)| name.encoded().starts_with(&prefix))
+            .filter(|(name, _)| !hidden || is_marker(name))
             .take(limit)
             .map(|(name, value)| (name.clone(), Ok(value.clone())))
             .collect())
@@ -258,7 +260,7 @@ impl Store for MemoryStore {
         scope: &str,
         after: Option<&[u8; 32]>,
         limit: usize,
-    ) -> Result<Vec<JournalCommand>> {
+    ) -> Result<Vec<ScopeReceipt>> {
         check_scope(scope)?;
         let inner = self.open()?;
         let from = after.map(|key| (*key, scope.to_owned()));
@@ -267,7 +269,10 @@ impl Store for MemoryStore {
         Ok(found
             .filter(|((_, of), _)| of == scope)
             .take(limit)
-            .map(|(_, (command, _))| command.clone())
+            .map(|(_, (command, position))| ScopeReceipt {
+                command: command.clone(),
+                position: *position,
+            })
             .collect())
     }
 
@@ -332,6 +337,10 @@ impl Store for MemoryStore {
             self.ring();
         }
         Ok(erased)
+    }
+
+    fn store_id(&self) -> Result<[u8; 16]> {
+        Ok(self.open()?.state.id())
     }
 
     fn erasures(&self) -> Result<Erasures> {

@@ -16,6 +16,10 @@ use crate::error::{Result, StoreError};
 /// At most this many bytes of encoded text for one name.
 pub const NAME_BYTES_MAX: usize = 1024;
 
+/// At most this many of them for the scope: whatever a scope has once, fits into the rest, and so do a thread's id and the
+/// names that a store needs itself. So no verb finds out later that the scope's name has no room for it.
+pub const SCOPE_BYTES_MAX: usize = 896;
+
 /// What the kind of a ref ends with that only says again what the ref of the kind before it leads to, so that it is read
 /// quicker: it may go at any time, and has to when that is cut short.
 pub const READ_MODEL: &str = "-readmodel";
@@ -37,7 +41,8 @@ impl RefName {
     /// A name of `kind` in `scope`. No part is fine: a ref that a scope has once.
     ///
     /// Errors: `Invalid` when the scope or a part is blank (empty or white space only) or the kind is
-    /// not one or more of `a-z 0-9 . -`; `LimitExceeded` over [`NAME_BYTES_MAX`] bytes of encoded text.
+    /// not one or more of `a-z 0-9 . -`; `LimitExceeded` over [`NAME_BYTES_MAX`] bytes of encoded text, or
+    /// [`SCOPE_BYTES_MAX`] of the scope's.
     pub fn new<P>(scope: &str, kind: &str, parts: P) -> Result<Self>
     where
         P: IntoIterator,
@@ -159,7 +164,7 @@ pub fn listing_prefix(scope: &str, kind: &str) -> String {
     text
 }
 
-/// Refuses a blank scope or one over [`NAME_BYTES_MAX`] bytes of escaped text.
+/// Refuses a blank scope or one over [`SCOPE_BYTES_MAX`] bytes of escaped text.
 pub fn check_scope(scope: &str) -> Result<()> {
     if scope.trim().is_empty() {
         return Err(StoreError::Invalid {
@@ -170,10 +175,10 @@ pub fn check_scope(scope: &str) -> Result<()> {
     }
     let mut text = String::new();
     escape(scope, &mut text);
-    if text.len() > NAME_BYTES_MAX {
+    if text.len() > SCOPE_BYTES_MAX {
         return Err(StoreError::LimitExceeded {
             what: "bytes of a scope's encoded name",
-            limit: NAME_BYTES_MAX as u64,
+            limit: SCOPE_BYTES_MAX as u64,
             actual: text.len() as u64,
         });
     }
@@ -357,6 +362,28 @@ mod tests {
                 matches!(refused, StoreError::LimitExceeded { limit: 1024, .. }),
                 "{refused:?}"
             );
+        }
+        let longest = "x".repeat(SCOPE_BYTES_MAX);
+        assert!(RefName::new(&longest, "connector-catalog-readmodel", [""; 0]).is_ok());
+        let room = "y".repeat(NAME_BYTES_MAX - SCOPE_BYTES_MAX - "/thread/".len());
+        let name = RefName::new(&longest, "thread", [room]).unwrap();
+        assert_eq!(name.encoded().len(), NAME_BYTES_MAX);
+        assert_eq!(RefName::parse(name.encoded()).unwrap(), name);
+        for scope in ["x".repeat(SCOPE_BYTES_MAX + 1), "é".repeat(150)] {
+            let text = format!(
+                "{}/thread/y",
+                listing_prefix(&scope, "thread").split('/').next().unwrap()
+            );
+            for refused in [
+                RefName::new(&scope, "thread", ["y"]),
+                RefName::parse(&text),
+                check_scope(&scope).map(|()| name.clone()),
+            ] {
+                assert!(
+                    matches!(refused, Err(StoreError::LimitExceeded { limit: 896, .. })),
+                    "{refused:?}"
+                );
+            }
         }
         assert!(matches!(
             RefName::parse(&"x".repeat(2000)),

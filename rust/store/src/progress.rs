@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
+use crate::caller;
 use crate::error::{Result, StoreError};
 
 /// What a long piece of work is at.
@@ -87,6 +88,11 @@ impl Progress {
         self.cancelled.store(true, Relaxed);
     }
 
+    /// Whether it was asked to end.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Relaxed)
+    }
+
     /// A new stage begins. Errors: `Cancelled`.
     pub(crate) fn enter(&self, stage: Stage, total: u64) -> Result<()> {
         self.done.store(0, Relaxed);
@@ -115,11 +121,10 @@ impl Progress {
 
     /// Errors: `Cancelled`.
     pub(crate) fn go_on(&self) -> Result<()> {
-        if self.cancelled.load(Relaxed) {
-            Err(StoreError::Cancelled)
-        } else {
-            Ok(())
+        if self.is_cancelled() {
+            return Err(StoreError::Cancelled);
         }
+        caller::still_waits()
     }
 }
 

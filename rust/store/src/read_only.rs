@@ -16,7 +16,7 @@ use crate::erasure::{EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions};
-use crate::journal::{JournalCommand, JournalEntry};
+use crate::journal::JournalEntry;
 use crate::lease::{Lease, LeaseState};
 use crate::listening::{Listening, Wake};
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
@@ -25,7 +25,7 @@ use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::scope::Lineage;
 use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Hold, Store};
+use crate::store::{BlockInfo, Hold, ScopeReceipt, Store};
 use crate::ticket::Ticket;
 use crate::upload::{BlockReader, Held};
 use crate::vacuum::Vacuumed;
@@ -57,6 +57,12 @@ pub trait ReadOnly: Send + Sync {
     }
     fn lineage(&self, _: &str) -> Result<Option<Lineage>> {
         Ok(None)
+    }
+    fn receipts(&self, _: &str, _: Option<&[u8; 32]>, _: usize) -> Result<Vec<ScopeReceipt>> {
+        Ok(Vec::new())
+    }
+    fn receipts_unsettled(&self, _: &str) -> Result<u64> {
+        Ok(0)
     }
     fn journal(&self, _: Option<&Cursor>, _: usize) -> Result<Vec<JournalEntry>> {
         Ok(Vec::new())
@@ -178,9 +184,19 @@ impl<S: ReadOnly> Store for S {
         ReadOnly::lineage(self, scope)
     }
 
-    fn receipts(&self, scope: &str, _: Option<&[u8; 32]>, _: usize) -> Result<Vec<JournalCommand>> {
+    fn receipts(
+        &self,
+        scope: &str,
+        after: Option<&[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<ScopeReceipt>> {
         check_scope(scope)?;
-        Ok(Vec::new())
+        ReadOnly::receipts(self, scope, after, limit)
+    }
+
+    fn receipts_unsettled(&self, scope: &str) -> Result<u64> {
+        check_scope(scope)?;
+        ReadOnly::receipts_unsettled(self, scope)
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
@@ -205,6 +221,11 @@ impl<S: ReadOnly> Store for S {
 
     fn erase(&self, _: &str, _: &EraseOptions) -> Result<Erased> {
         Err(REFUSED)
+    }
+
+    fn store_id(&self) -> Result<[u8; 16]> {
+        self.behind()
+            .map_or_else(|| Ok([0; 16]), |behind| behind.store_id())
     }
 
     fn erasures(&self) -> Result<Erasures> {

@@ -50,6 +50,15 @@ pub struct Hold {
     pub expires_at_ms: i64,
 }
 
+/// A receipt that a scope has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeReceipt {
+    /// Its key, and what was left.
+    pub command: JournalCommand,
+    /// The commit that left or brought it; 0 for one from before this was noted.
+    pub position: u64,
+}
+
 /// At most this many candidates are named by [`StoreError::Ambiguous`].
 pub const CANDIDATES_MAX: usize = 10;
 
@@ -163,7 +172,16 @@ pub trait Store: Send + Sync {
         scope: &str,
         after: Option<&[u8; 32]>,
         limit: usize,
-    ) -> Result<Vec<JournalCommand>>;
+    ) -> Result<Vec<ScopeReceipt>>;
+
+    /// How many receipts the scope has of which nobody can say whether they were there at the moment that is shown, so that
+    /// [`Store::receipts`] has none of them. Always 0 but for a scope as it was, of a store from before positions were
+    /// noted, where a later commit is lost.
+    ///
+    /// Errors: as for [`Store::receipts`].
+    fn receipts_unsettled(&self, _scope: &str) -> Result<u64> {
+        Ok(0)
+    }
 
     /// Commits after `after` (None: from the first kept), oldest first, at most `limit`.
     ///
@@ -195,15 +213,19 @@ pub trait Store: Send + Sync {
     /// journal; digest and chain of each stay. Readers see the scope whole or not at all; commits to it are refused
     /// (`BeingErased`) until all is gone, and may begin it anew then, with old command ids as new ones. Blocks go with the
     /// next collection, but for those that others hold. A note of it stays (see [`crate::erasure`]). Durable; the write
-    /// lock is held once for O(refs of the scope), else for small pieces. O(journal + blocks + links).
+    /// lock is held for small pieces, however many refs there are (in memory once, for all). O(journal + blocks + links).
     ///
     /// Errors: `Invalid` for a scope that no ref can have, or an empty command id; `Corrupt` for a ref, receipt, hold,
     /// commit or link that can't be read: nothing was changed then. Those of a commit. `LockTimeout` while a backup copies
     /// files and what another erase has left is to be finished first: nothing was written; `EraseUnfinished` where it
     /// is this one: the scope is gone, and the next erase of any scope, vacuum, or opening finishes it.
     fn erase(&self, scope: &str, options: &EraseOptions) -> Result<Erased>;
-    /// The notes of all erasures, the oldest first.
+    /// The notes of all erasures, the oldest first. O(notes).
     fn erasures(&self) -> Result<Erasures>;
+    /// What tells this store's scopes from those of others (see [`crate::erasure::digest_of_scope`]).
+    fn store_id(&self) -> Result<[u8; 16]> {
+        Ok(self.erasures()?.store_id)
+    }
     /// Gives all free pages back to the system, empties the log, and finishes what erases have left. What was deleted and
     /// collected before is in no file of the store then, if the report says that it is complete. The write lock is held
     /// for small pieces. In memory nothing happens.

@@ -15,8 +15,8 @@ pub struct Vacuumed {
     pub free_bytes: u64,
     /// Bytes of the log that are left: somebody reads from it, or wrote meanwhile.
     pub log_bytes: u64,
-    /// Files of large blocks that no row names: of a block that was collected while a backup was made, or of a commit
-    /// that is under way. A collection removes them when they are a day old.
+    /// Files of large blocks and of the journal that no row names: of what was collected or expired while a backup was made,
+    /// or of a commit or a seal that is under way. A collection removes them: those of blocks when they are a day old.
     pub files_left: u64,
     /// Blocks that were collected, and whose rows are not deleted yet: a collection was stopped. The next one does.
     pub dead_blocks: u64,

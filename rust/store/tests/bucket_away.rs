@@ -73,24 +73,28 @@ fn a_command_that_was_answered_is_answered_again_though_its_upload_was_not_sent(
     first.moves = vec![set("a", cids[0]), set("b", cids[1])];
     store.submit(first).wait().unwrap();
     for payload in [1, 2] {
-        // One of them is garbage when it is looked for, and gone when the commit is judged.
+        // Both are there when they come, so that neither is sent. When they are looked for, one is garbage and the other is
+        // gone; when the commit is judged, the first is gone, too.
         send(&*store, "a", &bytes(1, MIB)).unwrap();
+        send(&*store, "b", &bytes(2, MIB)).unwrap();
+        let mut again = commit(payload);
+        again.moves = vec![set("a", cids[0]), set("b", cids[1])];
         store.submit(drop_ref("b")).wait().unwrap();
         store.gc(&GcOptions::default()).unwrap();
         store.submit(drop_ref("a")).wait().unwrap();
-        let mut again = commit(payload);
-        again.moves = vec![set("a", cids[0]), set("b", cids[1])];
         let collector = Mutex::new(Some(Arc::clone(&store)));
+        let collected = Arc::new(Mutex::new(0));
+        let seen = Arc::clone(&collected);
         bucket.before(move |asked| {
             if asked.request == Request::Put
                 && let Some(store) = collector.lock().unwrap().take()
             {
-                let report = store.gc(&GcOptions::default()).unwrap();
-                assert_eq!(report.deleted, 1);
+                *seen.lock().unwrap() = store.gc(&GcOptions::default()).unwrap().deleted;
             }
         });
         let answer = store.submit(again).wait();
         bucket.before(|_| {});
+        assert_eq!(*collected.lock().unwrap(), 1);
         match payload {
             1 => assert_eq!(answer.unwrap().replay, Some(vec![0xa0])),
             _ => assert!(

@@ -31,7 +31,7 @@ enum Act {
     UploadAgain(u64, usize),
     Small(u64),
     Refused(u64),
-    GivenUp(u64),
+    GivenUp(u64, usize),
     Forget(u64, usize),
     Collect,
     Read,
@@ -44,12 +44,14 @@ const LIFE: &[Act] = &[
     Act::Small(3),
     Act::Refused(4),
     Act::UploadAgain(2, PARTS),
-    Act::GivenUp(5),
+    Act::GivenUp(5, 300_000),
+    Act::GivenUp(7, PARTS),
     Act::Read,
     Act::Forget(2, PARTS),
     Act::Collect,
     Act::Reopen,
     Act::Upload(2, PARTS),
+    Act::Upload(7, PARTS),
     Act::Upload(6, 3 * MIB),
     Act::Forget(1, 300_000),
     Act::Collect,
@@ -95,7 +97,7 @@ impl Living {
                 commit.moves[0].expect = Expect::Version(9);
                 assert!(store.submit(commit).wait().is_err());
             }
-            Act::GivenUp(seed) => drop(uploaded(store, &bytes(seed, 300_000))?),
+            Act::GivenUp(seed, size) => drop(uploaded(store, &bytes(seed, size))?),
             Act::Forget(seed, size) => {
                 let cid = Cid::of_raw(&bytes(seed, size));
                 self.acknowledged.lock().unwrap().remove(&cid);
@@ -142,6 +144,7 @@ fn check(
     there: &BTreeMap<Cid, Vec<u8>>,
 ) {
     bucket.forget();
+    bucket.arrive();
     let store = at(path, bucket, clock).unwrap();
     for (cid, content) in there {
         assert!(*store.get(cid).unwrap() == content[..]);
@@ -199,13 +202,25 @@ fn every_request_fails_once_in_every_way() {
     fail_once(|ways, _| ways.to_vec());
 }
 
+/// How many requests later one that failed happens all the same; the last: when all is done.
+const LATER: [Mishap; 6] = [
+    Mishap::Late(1),
+    Mishap::Late(2),
+    Mishap::Late(4),
+    Mishap::Late(8),
+    Mishap::Late(16),
+    Mishap::Late(1000),
+];
+
 /// Lives once for each request and each way in which it is to fail.
 fn fail_once(choose: impl Fn(&[Mishap], u64) -> Vec<Mishap>) {
     let asked = asked();
+    let lasting = [&[Mishap::Refused, Mishap::Lost][..], &LATER].concat();
     for one in &asked {
         let read = one.request == Request::Read;
         let ways: &[Mishap] = match read {
             true => &[Mishap::Refused, Mishap::Wrong, Mishap::Short],
+            false if is_late(one.request) => &lasting,
             false => &[Mishap::Refused, Mishap::Lost],
         };
         for mishap in choose(ways, one.number) {
@@ -221,6 +236,18 @@ fn fail_once(choose: impl Fn(&[Mishap], u64) -> Vec<Mishap>) {
             check(home.path(), &bucket, &clock, &acknowledged.lock().unwrap());
         }
     }
+}
+
+fn is_late(request: Request) -> bool {
+    matches!(
+        request,
+        Request::Put
+            | Request::Create
+            | Request::PutPart
+            | Request::Complete
+            | Request::Abort
+            | Request::Remove
+    )
 }
 
 #[test]

@@ -502,3 +502,32 @@ fn a_place_that_is_not_ours_is_found_before_it_is_used() {
     );
     assert_eq!(bucket.contents(), before);
 }
+
+#[test]
+fn bytes_that_are_put_again_and_can_not_be_sent_stand_in_the_row() {
+    let (home, bucket, store) = new();
+    let content = bytes(1, 300_000);
+    let block = Block::raw(content.clone());
+    let cid = block.cid;
+    store.submit(put("one", content.clone())).wait().unwrap();
+    let name = object_of(&bucket, &cid)[0].clone();
+    bucket.change(|contents| drop(contents.objects.remove(&name)));
+    // One finds out that the object is gone, and can't send another.
+    bucket.fail(Request::Put, Mishap::Refused);
+    let refused = store.submit(put("two", content.clone())).wait();
+    assert!(is_bucket_error(&refused));
+    // And one brings the bytes under the lock, where nothing is sent.
+    let commit = Commit {
+        scope: "main".into(),
+        decide: Some(Arc::new(Late(block))),
+        ..Commit::default()
+    };
+    store.submit(commit).wait().unwrap();
+    bucket.go_up();
+    assert_eq!(&*store.get(&cid).unwrap(), content);
+    assert_sound(&store);
+    drop(store);
+    let store = open(home.path(), &bucket);
+    assert_eq!(&*store.get(&cid).unwrap(), content);
+    assert_sound(&store);
+}

@@ -8,10 +8,10 @@ use treering_block::{Cid, CidPrefix};
 use treering_store::conformance::{Backend, run, theme};
 use treering_store::{
     Address, BlockInfo, Change, Clock, Collection, Commit, Counters, Cursor, EraseOptions, Erased,
-    Erasures, Expect, ExpireBefore, ExpireReport, GcOptions, Head, Hold, JournalCommand,
-    JournalEntry, JournalExtent, Lease, LeaseState, Listening, MemoryStore, Quarantined, RefName,
-    RefValue, RepairReport, Result, SealReport, Store, StoreStats, Ticket, Vacuumed, VerifyReport,
-    Wake,
+    Erasures, Expect, ExpireBefore, ExpireReport, GcOptions, Head, Hold, JournalEntry,
+    JournalExtent, Lease, LeaseState, Listening, MemoryStore, Quarantined, RefName, RefValue,
+    RepairReport, Result, ScopeReceipt, SealReport, Store, StoreStats, Ticket, Vacuumed,
+    VerifyReport, Wake,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,7 +134,7 @@ impl Store for Faulty {
         scope: &str,
         after: Option<&[u8; 32]>,
         limit: usize,
-    ) -> Result<Vec<JournalCommand>> {
+    ) -> Result<Vec<ScopeReceipt>> {
         self.0.receipts(scope, after, limit)
     }
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {

@@ -107,6 +107,8 @@ fn act(store: &EmbeddedStore, deed: Deed) -> Result<()> {
         Erase(id) => {
             let options = EraseOptions {
                 command_id: Some(id.into()),
+                // Each row in a transaction of its own: it is cut short between any two.
+                rows_at_a_time: 1,
                 ..EraseOptions::default()
             };
             store.erase(VICTIM, &options).map(drop)
@@ -130,7 +132,7 @@ fn picture(store: &dyn Store) -> Result<String> {
     }
     for scope in [VICTIM, "bob"] {
         for left in store.receipts(scope, None, usize::MAX)? {
-            writeln!(out, "receipt of {scope} {:?}", left.receipt).unwrap();
+            writeln!(out, "receipt of {scope} {:?}", left.command.receipt).unwrap();
         }
         for hold in store.holds(scope, 0, usize::MAX)? {
             writeln!(out, "hold of {scope} on {}", hold.cid).unwrap();
@@ -488,7 +490,11 @@ fn erases_until_it_is_killed() {
         }
         store.seal_journal(3).unwrap();
         println!("{ROUND}{number}");
-        store.erase(VICTIM, &EraseOptions::default()).unwrap();
+        let slowly = EraseOptions {
+            rows_at_a_time: 1,
+            ..EraseOptions::default()
+        };
+        store.erase(VICTIM, &slowly).unwrap();
         println!("{ROUND}{number} erased");
         store.gc(&GcOptions::default()).unwrap();
         store.vacuum().unwrap();

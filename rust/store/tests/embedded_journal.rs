@@ -510,7 +510,7 @@ fn a_collection_survives_the_expiry_of_what_it_wanted_to_read() {
 }
 
 #[test]
-fn a_file_without_a_row_is_removed_when_it_is_a_day_old() {
+fn a_file_without_a_row_is_removed_unless_somebody_holds_it() {
     let root = tempfile::tempdir().unwrap();
     let store = filled(root.path(), 10);
     store.seal_journal(5).unwrap();
@@ -521,12 +521,17 @@ fn a_file_without_a_row_is_removed_when_it_is_a_day_old() {
     };
     let now_ms = u64::try_from(Clock::system().now_ms()).unwrap();
     let (old, young) = (at(now_ms - 25 * 3_600_000), at(now_ms - 3_600_000));
-    let foreign = folder.join("notes.txt");
-    for path in [&old, &young, &foreign] {
+    let (held, foreign) = (at(now_ms), folder.join("notes.txt"));
+    for path in [&old, &young, &held, &foreign] {
         fs::write(path, b"stray").unwrap();
     }
+    let lock = fs::File::open(&held).unwrap();
+    lock.lock().unwrap();
     store.seal_journal(5).unwrap();
-    assert!(!old.exists() && young.exists() && foreign.exists());
+    assert!(!old.exists() && !young.exists() && held.exists() && foreign.exists());
+    drop(lock);
+    store.seal_journal(5).unwrap();
+    assert!(!held.exists() && foreign.exists());
     assert_eq!(all(&store).len(), 10);
     assert_eq!(findings(&store, None), [""; 0]);
 }

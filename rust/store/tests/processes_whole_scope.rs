@@ -70,7 +70,9 @@ fn fill(store: &dyn Store) {
 fn erase(store: &dyn Store) -> Result<treering_store::Erased, StoreError> {
     let options = EraseOptions {
         command_id: Some("once".into()),
-        dry_run: false,
+        // So that others come in between many times.
+        rows_at_a_time: 10,
+        ..EraseOptions::default()
     };
     store.erase(VICTIM, &options)
 }
@@ -164,6 +166,7 @@ fn other_process() {
             Ok(()) => done += 1,
             Err(
                 StoreError::BeingErased { .. }
+                | StoreError::ScopeNotFound { .. }
                 | StoreError::LockTimeout { .. }
                 | StoreError::EraseUnfinished { .. },
             ) => refused += 1,

@@ -485,17 +485,23 @@ impl Ready {
     /// commit holds (64 MiB of blocks, 20,000 moves; with a command id, a receipt of about 45 threads);
     /// in the store's words `LeaseLost`, `LinkMissing`, `CommandMismatch`.
     pub fn submit(&self) -> Result<Pending<BatchAnswer>> {
-        let Self {
-            batch,
-            command,
-            durability,
-        } = self;
-        if let Some(command) = command
-            && let Some(bytes) = batch.first(command)?
-        {
-            return Ok(Pending::done(landing::replayed(batch, &bytes)));
+        if let Some(first) = self.first()? {
+            return Ok(first);
         }
-        landing::submit(Arc::clone(batch), command.clone(), *durability, 0)
+        let batch = Arc::clone(&self.batch);
+        landing::submit(batch, self.command.clone(), self.durability, 0)
+    }
+
+    /// What the first commit under its command id did; None if there was none, or it has no command id.
+    ///
+    /// # Errors
+    /// In the store's words `CommandMismatch`; those of reading.
+    pub fn first(&self) -> Result<Option<Pending<BatchAnswer>>> {
+        let Some(command) = &self.command else {
+            return Ok(None);
+        };
+        let receipt = self.batch.first(command)?;
+        Ok(receipt.map(|bytes| Pending::done(landing::replayed(&self.batch, &bytes))))
     }
 }
 

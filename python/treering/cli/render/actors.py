@@ -12,6 +12,7 @@ from treering.cli.render.console import role_style
 from treering.cli.render.records import message_record
 from treering.cli.render.steps import shorten
 from treering.cli.render.text import count, one_line, value_line
+from treering.cli.render.trimming import policy_text
 from treering.messages import (
     AgentGroup,
     Connector,
@@ -19,6 +20,8 @@ from treering.messages import (
     FileInfo,
     MemoryEntry,
     Message,
+    RetentionPolicy,
+    RetentionPolicySet,
     Role,
     Script,
     UserConfig,
@@ -122,7 +125,10 @@ def _event_line(who: Text, event: "ActorEvent") -> Text:
         line.append(f"  by {one_line(event.principal)}", "label")
     if event.command_id is not None:
         line.append(f"  #{one_line(event.command_id)}", "label")
-    if event.message is not None:
+    if isinstance(event.message, RetentionPolicySet):
+        # In words: a 0 says something here.
+        line.append(f"  {policy_text(event.message)}")
+    elif event.message is not None:
         line.append(f"  {value_line(_said(message_record(event.message)))}")
     return line
 
@@ -141,6 +147,8 @@ def _state_lines(state: "ActorState") -> Iterator[Text]:
         for name, value in message_record(state).items():
             if name != "version":
                 yield Text(f"{name:<24}", "faint").append(value_line(value), "default")
+    elif isinstance(state, RetentionPolicy):
+        yield Text(policy_text(state))
     elif isinstance(state, dict):
         for room_id, there in state.items():
             yield Text(one_line(room_id), "key")

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from treering.cli.render.text import count, one_line, size
 from treering.erasure import Erased, Erasure, Vacuumed
-from treering.stores.trimming import ScopeTrimmed
 
 _SCOPES_MAX = 10
 
@@ -51,28 +50,6 @@ def print_notes(console: Console, notes: Sequence[Erasure]) -> None:
         at = note.at.strftime("%Y-%m-%d %H:%M:%S")
         line = f"{at}  {note.scope.hex()[:12]}  {count(note.refs, 'ref')}, {count(note.commits, 'commit')}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def trimmed_record(done: ScopeTrimmed, dry_run: bool) -> dict[str, Any]:
-    """Returns it as JSON has it."""
-    actors = [{**asdict(actor), "parts": list(actor.parts)} for actor in done.actors]
-    return {"looked_at": done.looked_at, "dropped": done.dropped, "dry_run": dry_run, "actors": actors}
-
-
-def print_trimmed(console: Console, errors: Console, done: ScopeTrimmed, dry_run: bool) -> None:
-    """Prints a line for each actor that was trimmed, and on stderr for each that was refused."""
-    cut = "would be cut off" if dry_run else "cut off"
-    for actor in done.actors:
-        name = one_line("/".join((actor.kind, *actor.parts)))
-        if actor.refused is not None:
-            errors.print(
-                f"{name}: left as it is: {one_line(actor.refused)}", markup=False, highlight=False, soft_wrap=True
-            )
-            continue
-        line = f"{name}: {count(actor.dropped, 'version')} {cut}, its history begins after version {actor.oldest:,}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if not done.actors:
-        console.print(f"nothing to cut off of {count(done.looked_at, 'actor')}", markup=False, highlight=False)
 
 
 def vacuumed_record(done: Vacuumed) -> dict[str, Any]:

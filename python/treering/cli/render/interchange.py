@@ -45,6 +45,9 @@ def print_exported(console: Console, made: "Exported", file: Path) -> None:
     parts += [count(number, what) for number, what in others if number]
     parts += [count(made.blocks, "block"), count(made.receipts, "receipt")]
     console.print(f"{', '.join(parts)}: {size(made.bytes)} in {one_line(str(file))}", soft_wrap=True)
+    if made.receipts_left:
+        left = count(made.receipts_left, "receipt")
+        console.print(f"{left} left out: nobody can say whether they were there at that moment", soft_wrap=True)
     console.print(f"root {made.root}", style="faint", soft_wrap=True)
 
 

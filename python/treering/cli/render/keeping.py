@@ -31,6 +31,9 @@ def print_report(console: Console, report: "GcReport") -> None:
     """What went, and what stays because of what."""
     kept = f"{count(report.reachable, 'block')} {'stays' if report.reachable == 1 else 'stay'}"
     roots = f"{count(report.roots - report.held, 'ref')}, {count(report.held, 'hold')}"
+    if report.kept_because is not None:
+        files = count(report.kept_files, "file")
+        console.print(f"{files} without a row stay until verify --repair: {one_line(report.kept_because)}")
     if report.deleted == 0:
         console.print(f"nothing to collect: {kept} ({roots})")
         return

@@ -21,6 +21,7 @@ use crate::stores::files::FilesKind;
 use crate::stores::is_kind;
 use crate::stores::memory::MemoryKind;
 use crate::stores::participants::ParticipantsKind;
+use crate::stores::retention::RetentionKind;
 use crate::stores::roles::RolesKind;
 use crate::stores::sources::{ScriptsKind, WorkflowsKind};
 use crate::stores::user_config::UserConfigKind;
@@ -116,6 +117,7 @@ macro_rules! of_kind {
             WorkflowsKind::NAME => $run::<WorkflowsKind>($($argument),*),
             ScriptsKind::NAME => $run::<ScriptsKind>($($argument),*),
             ConnectorsKind::NAME => $run::<ConnectorsKind>($($argument),*),
+            RetentionKind::NAME => $run::<RetentionKind>($($argument),*),
             RolesKind::NAME => $run::<RolesKind>($($argument),*),
             _ => $run::<Own>($($argument),*),
         }

@@ -34,6 +34,8 @@ pub struct ScopeExported {
     pub pins: u64,
     /// Receipts of commands.
     pub receipts: u64,
+    /// Those of which nobody can say whether they were there: as [`Store::receipts_unsettled`].
+    pub receipts_left: u64,
     /// Blocks that the refs reach; those of the manifest are not counted.
     pub blocks: u64,
     /// Bytes of the file.
@@ -53,6 +55,7 @@ pub fn export_scope(
     watcher: Watcher<'_>,
 ) -> Result<ScopeExported, CarError> {
     let taken = snapshot(store, scope, None, goes_along)?;
+    let receipts_left = taken.receipts_unsettled;
     let manifest = ScopeManifest {
         scope: scope.to_owned(),
         refs: taken.refs,
@@ -85,6 +88,7 @@ pub fn export_scope(
         projections: of(&|kind| kind == PROJECTION),
         pins: of(&|kind| kind == PIN),
         receipts: manifest.receipts.len() as u64,
+        receipts_left,
         blocks: written.blocks,
         bytes: written.bytes,
     })

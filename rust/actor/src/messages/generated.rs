@@ -1097,6 +1097,46 @@ impl ::prost::Name for ParticipantsState {
         "/treering.v1.ParticipantsState".into()
     }
 }
+/// How much history of its actors a scope keeps when it is trimmed: all of it where neither is given.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetentionPolicy {
+    /// Newest events of each actor that are kept; None if age decides, or nothing.
+    #[prost(uint64, optional, tag = "1")]
+    pub keep: ::core::option::Option<u64>,
+    /// Events are kept as long as they are younger; None if number decides, or nothing.
+    #[prost(uint64, optional, tag = "2")]
+    pub younger_than_ms: ::core::option::Option<u64>,
+}
+impl ::prost::Name for RetentionPolicy {
+    const NAME: &'static str = "RetentionPolicy";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.RetentionPolicy".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.RetentionPolicy".into()
+    }
+}
+/// The policy was replaced.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetentionPolicySet {
+    /// Newest events of each actor that are kept; None if age decides, or nothing.
+    #[prost(uint64, optional, tag = "1")]
+    pub keep: ::core::option::Option<u64>,
+    /// Events are kept as long as they are younger; None if number decides, or nothing.
+    #[prost(uint64, optional, tag = "2")]
+    pub younger_than_ms: ::core::option::Option<u64>,
+}
+impl ::prost::Name for RetentionPolicySet {
+    const NAME: &'static str = "RetentionPolicySet";
+    const PACKAGE: &'static str = "treering.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "treering.v1.RetentionPolicySet".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/treering.v1.RetentionPolicySet".into()
+    }
+}
 /// Something that an agent can be.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Role {

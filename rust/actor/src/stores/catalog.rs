@@ -50,7 +50,7 @@ pub trait Item: Encoding + Clone + Debug + Default + PartialEq + 'static {
     /// `InvalidCommand`, `LimitExceeded`.
     fn check(&self, at: &str) -> Result<()>;
 
-    /// That nothing in it is a secret in clear; of a draft, too.
+    /// That nothing in it is a secret in clear; of a draft, too. It is asked of what was said, before it is normalised.
     ///
     /// # Errors
     /// `InvalidCommand`, never with the value.
@@ -163,10 +163,11 @@ pub fn save<K: CatalogKind>(stores: &Stores, items: Vec<K::Item>) -> Result<Verb
     for (place, item) in items.into_iter().enumerate() {
         payload.bytes(&item.encode_to_vec());
         let at = format!("{}[{place}]", K::Item::ITEMS);
+        // As it was said, so that the place in the error is the one in what was given.
+        item.check_secrets(&at)?;
         let item = item.normal();
         bytes += within_item(&item)?;
         within(limited.catalog, CATALOG_BYTES_MAX, bytes)?;
-        item.check_secrets(&at)?;
         item.check(&at)?;
         if !keys.insert(item.key().to_lowercase()) {
             let field = format!("{at}.{}", K::Item::KEY);
@@ -197,10 +198,12 @@ pub fn save_draft<K: CatalogKind>(stores: &Stores, item: Option<K::Item>) -> Res
     payload.maybe(item.as_ref(), |payload, item| {
         payload.bytes(&item.encode_to_vec());
     });
+    if let Some(item) = &item {
+        item.check_secrets("draft")?;
+    }
     let item = item.map(Item::normal);
     if let Some(item) = &item {
         within_item(item)?;
-        item.check_secrets("draft")?;
     }
     change::<K>(stores, payload, move |turn, address| {
         let draft = K::Item::draft(item.clone(), turn.at_ms());

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::catalog::{Catalog, CatalogKind, Item, Limited, names};
-use super::secrets::{check_secret, check_url, check_values, shown};
+use super::secrets::{check_lists, check_secret, check_url, check_urls, check_values, shown};
 use super::{NAME_BYTES_MAX, check_text};
 use crate::error::{ActorError, Result};
 use crate::kind::{Happened, Kind, Unreadable, events};
@@ -111,25 +111,23 @@ impl Item for Connector {
         }
     }
 
+    /// Of every field: one that comes to be does not compile before it is asked here.
     fn check_secrets(&self, at: &str) -> Result<()> {
-        if let Some(http) = &self.http {
-            check_url(&format!("{at}.http.base_url"), &http.base_url)?;
-            check_values(&format!("{at}.http.default_headers"), &http.default_headers)?;
-            check_auth_secrets(&format!("{at}.http.auth"), http.auth.as_deref())?;
-        }
-        if let Some(cli) = &self.cli {
-            check_values(&format!("{at}.cli.environment"), &cli.environment)?;
-        }
-        if let Some(mcp) = &self.mcp {
-            check_url(&format!("{at}.mcp.url"), &mcp.url)?;
-            check_values(&format!("{at}.mcp.environment"), &mcp.environment)?;
-            check_values(
-                &format!("{at}.mcp.additional_headers"),
-                &mcp.additional_headers,
-            )?;
-            check_auth_secrets(&format!("{at}.mcp.auth"), mcp.auth.as_deref())?;
-        }
-        Ok(())
+        let Self {
+            name,
+            r#type,
+            enabled: _,
+            timeout_ms: _,
+            retry: _,
+            http,
+            cli,
+            mcp,
+        } = self;
+        check_urls(&format!("{at}.name"), name)?;
+        check_urls(&format!("{at}.type"), r#type)?;
+        check_part(http.as_deref(), &format!("{at}.http"), http_secrets)?;
+        check_part(cli.as_deref(), &format!("{at}.cli"), cli_secrets)?;
+        check_part(mcp.as_deref(), &format!("{at}.mcp"), mcp_secrets)
     }
 
     fn draft(item: Option<Self>, updated_at_ms: i64) -> ConnectorDraft {
@@ -315,15 +313,88 @@ fn check_auth(at: &str, auth: Option<&ConnectorAuth>, has_url: bool) -> Result<(
     Ok(())
 }
 
-fn check_auth_secrets(at: &str, auth: Option<&ConnectorAuth>) -> Result<()> {
-    let Some(auth) = auth else {
-        return Ok(());
-    };
-    check_url(&format!("{at}.token_url"), &auth.token_url)?;
-    check_secret(
-        &format!("{at}.client_secret"),
-        auth.client_secret.as_deref(),
-    )
+fn check_part<T>(part: Option<&T>, at: &str, check: impl Fn(&str, &T) -> Result<()>) -> Result<()> {
+    part.map_or(Ok(()), |part| check(at, part))
+}
+
+fn http_secrets(at: &str, http: &HttpConnector) -> Result<()> {
+    let HttpConnector {
+        base_url,
+        allowed_methods,
+        allowed_paths,
+        allowed_input_keys,
+        default_headers,
+        auth,
+    } = http;
+    check_url(&format!("{at}.base_url"), base_url)?;
+    check_lists(&[
+        (format!("{at}.allowed_methods"), allowed_methods),
+        (format!("{at}.allowed_paths"), allowed_paths),
+        (format!("{at}.allowed_input_keys"), allowed_input_keys),
+    ])?;
+    check_values(&format!("{at}.default_headers"), default_headers)?;
+    check_part(auth.as_deref(), &format!("{at}.auth"), auth_secrets)
+}
+
+fn cli_secrets(at: &str, cli: &CliConnector) -> Result<()> {
+    let CliConnector {
+        command,
+        fixed_arguments,
+        allowed_operations,
+        allowed_input_keys,
+        working_directory,
+        environment,
+    } = cli;
+    check_urls(&format!("{at}.command"), command)?;
+    check_urls(&format!("{at}.working_directory"), working_directory)?;
+    check_lists(&[
+        (format!("{at}.fixed_arguments"), fixed_arguments),
+        (format!("{at}.allowed_operations"), allowed_operations),
+        (format!("{at}.allowed_input_keys"), allowed_input_keys),
+    ])?;
+    check_values(&format!("{at}.environment"), environment)
+}
+
+fn mcp_secrets(at: &str, mcp: &McpConnector) -> Result<()> {
+    let McpConnector {
+        server_name,
+        command,
+        url,
+        arguments,
+        environment,
+        additional_headers,
+        auth,
+        default_tool,
+        allowed_tools,
+        allowed_input_keys,
+    } = mcp;
+    check_url(&format!("{at}.url"), url)?;
+    check_urls(&format!("{at}.server_name"), server_name)?;
+    check_urls(&format!("{at}.command"), command)?;
+    check_urls(&format!("{at}.default_tool"), default_tool)?;
+    check_lists(&[
+        (format!("{at}.arguments"), arguments),
+        (format!("{at}.allowed_tools"), allowed_tools),
+        (format!("{at}.allowed_input_keys"), allowed_input_keys),
+    ])?;
+    check_values(&format!("{at}.environment"), environment)?;
+    check_values(&format!("{at}.additional_headers"), additional_headers)?;
+    check_part(auth.as_deref(), &format!("{at}.auth"), auth_secrets)
+}
+
+fn auth_secrets(at: &str, auth: &ConnectorAuth) -> Result<()> {
+    let ConnectorAuth {
+        r#type,
+        token_url,
+        client_id,
+        client_secret,
+        scope,
+    } = auth;
+    check_url(&format!("{at}.token_url"), token_url)?;
+    check_urls(&format!("{at}.type"), r#type)?;
+    check_urls(&format!("{at}.client_id"), client_id)?;
+    check_urls(&format!("{at}.scope"), scope)?;
+    check_secret(&format!("{at}.client_secret"), client_secret.as_deref())
 }
 
 /// A scheme, `://`, a host, and no white space.

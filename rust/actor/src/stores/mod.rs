@@ -10,6 +10,7 @@ pub mod connectors;
 pub mod files;
 pub mod memory;
 pub mod participants;
+pub mod retention;
 pub mod roles;
 pub mod secrets;
 mod shelf;
@@ -35,13 +36,14 @@ pub const ID_BYTES_MAX: usize = 512;
 pub const NAME_BYTES_MAX: usize = 1024;
 
 /// Every kind of actor that this version knows.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 12] = [
     agents::AgentsKind::NAME,
     chats::ChatKind::NAME,
     chats::ChatIndexKind::NAME,
     connectors::ConnectorsKind::NAME,
     files::FilesKind::NAME,
     participants::ParticipantsKind::NAME,
+    retention::RetentionKind::NAME,
     roles::RolesKind::NAME,
     sources::ScriptsKind::NAME,
     user_config::UserConfigKind::NAME,

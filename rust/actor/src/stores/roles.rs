@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::catalog::{Catalog, CatalogKind, Item, Limited, names};
+use super::secrets::{check_lists, check_urls};
 use super::{ID_BYTES_MAX, check_text};
 use crate::error::{ActorError, Result};
 use crate::kind::{Happened, Kind, Unreadable, events};
@@ -84,9 +85,25 @@ impl Item for Role {
         check_text("id", &self.id, ID_BYTES_MAX).map(drop)
     }
 
-    /// It has no field for one.
-    fn check_secrets(&self, _: &str) -> Result<()> {
-        Ok(())
+    /// Of every field but the prompt, which is prose: it may say how a URL with a parameter looks.
+    fn check_secrets(&self, at: &str) -> Result<()> {
+        let Self {
+            id,
+            name,
+            system_prompt: _,
+            provider,
+            model,
+            connectors,
+        } = self;
+        for (field, text) in [
+            ("id", id),
+            ("name", name),
+            ("provider", provider),
+            ("model", model),
+        ] {
+            check_urls(&format!("{at}.{field}"), text)?;
+        }
+        check_lists(&[(format!("{at}.connectors"), connectors)])
     }
 
     fn draft(item: Option<Self>, updated_at_ms: i64) -> RoleDraft {

@@ -1,7 +1,8 @@
 //! Secrets in what stores keep: named where they are needed, never kept.
 //!
 //! Promises: a value under a name that tells that it is a secret is refused in clear, and so is a URL with a password or
-//! such a parameter; the errors name the field and the rule. Must never: put a refused value into an error.
+//! such a parameter, wherever one stands; the errors name the field and the rule. Must never: put a refused value into an
+//! error.
 
 use std::collections::BTreeMap;
 
@@ -75,12 +76,36 @@ pub(super) fn check_secret(field: &str, secret: Option<&Secret>) -> Result<()> {
     secret.map_or(Ok(()), |secret| check_reference(field, &secret.reference))
 }
 
-/// Refuses secrets in clear among values by name, and references that are none.
+/// Refuses secrets in clear among values by name, URLs with one in names and values, and references that are none.
 pub(super) fn check_values(field: &str, values: &BTreeMap<String, TextOrSecret>) -> Result<()> {
     for (name, value) in values {
+        check_urls(field, name)?;
         check_secret(field, value.secret.as_deref())?;
         if !value.text.trim().is_empty() {
             check_clear(field, name)?;
+        }
+        check_urls(field, &value.text)?;
+    }
+    Ok(())
+}
+
+/// Refuses a text that may be many things - a command line, a path, an argument, a value - where a word of it is a URL
+/// with a secret. A word is looked into where it has `://` or `?`: all else with `=` or `@` in it is no URL.
+pub(super) fn check_urls(field: &str, text: &str) -> Result<()> {
+    let between = |char: char| char.is_whitespace() || matches!(char, '"' | '\'' | '`');
+    for word in text.split(between) {
+        if word.contains("://") || word.contains('?') {
+            check_url(field, word)?;
+        }
+    }
+    Ok(())
+}
+
+/// The same of each text of a list.
+pub(super) fn check_lists(lists: &[(String, &[String])]) -> Result<()> {
+    for (field, texts) in lists {
+        for (place, text) in texts.iter().enumerate() {
+            check_urls(&format!("{field}[{place}]"), text)?;
         }
     }
     Ok(())
@@ -88,16 +113,18 @@ pub(super) fn check_values(field: &str, values: &BTreeMap<String, TextOrSecret>)
 
 /// Refuses a URL with a password, or with a parameter whose name tells that it is a secret.
 pub(super) fn check_url(field: &str, url: &str) -> Result<()> {
-    let (_, rest) = url.split_once("://").unwrap_or(("", url));
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let password = authority
-        .rsplit_once('@')
-        .and_then(|(user, _)| user.split_once(':'))
-        .is_some_and(|(_, password)| !password.is_empty());
-    if password {
-        let rule =
-            "a URL holds no password: it would be kept in clear; name it in a header or in auth";
-        return Err(ActorError::invalid(field.to_owned(), HIDDEN, rule));
+    // One in a parameter of another is a URL as well.
+    let hosts = if url.contains("://") { 1 } else { 0 };
+    for rest in url.split("://").skip(hosts) {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let password = authority
+            .rsplit_once('@')
+            .and_then(|(user, _)| user.split_once(':'))
+            .is_some_and(|(_, password)| !password.is_empty());
+        if password {
+            let rule = "a URL holds no password: it would be kept in clear; name it in a header or in auth";
+            return Err(ActorError::invalid(field.to_owned(), HIDDEN, rule));
+        }
     }
     // Some put parameters behind a #, too.
     for parameter in url.split(['?', '#', '&', ';']).skip(1) {
@@ -196,8 +223,23 @@ mod tests {
             "https://host?a;access_token=pw",
             "https://host/#access_token=pw",
             "https://host/?a=1#b=2&token=pw",
+            "https://host/?next=https://user:pw@other",
+            "https://proxy/https://user:pw@host",
         ] {
-            let error = check_url("f", url).unwrap_err().to_string();
+            for checked in [
+                check_url("f", url),
+                check_urls("f", &format!("curl -X '{url}' -v")),
+            ] {
+                let error = checked.unwrap_err().to_string();
+                assert!(!error.contains("pw"), "{error}");
+            }
+        }
+        for text in [
+            "--url=https://user:pw@host",
+            "/find?api_key=pw",
+            "a=postgres://u:pw@h/d",
+        ] {
+            let error = check_urls("f", text).unwrap_err().to_string();
             assert!(!error.contains("pw"), "{error}");
         }
         for url in [
@@ -208,6 +250,16 @@ mod tests {
             "https://host?q=a",
         ] {
             check_url("f", url).unwrap();
+            check_urls("f", url).unwrap();
+        }
+        for text in [
+            "--max-tokens=100",
+            "git@host:repo.git",
+            "a:b@c",
+            "token=$TOKEN cmd",
+            "cmd https://a.example; token=x cmd",
+        ] {
+            check_urls("f", text).unwrap();
         }
     }
 }

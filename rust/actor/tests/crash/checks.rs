@@ -10,6 +10,7 @@ use treering_actor::stores::files::FilesKind;
 use treering_actor::stores::look;
 use treering_actor::stores::memory::MemoryKind;
 use treering_actor::stores::participants::ParticipantsKind;
+use treering_actor::stores::retention::RetentionKind;
 use treering_actor::stores::roles::RolesKind;
 use treering_actor::stores::sources::{ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::UserConfigKind;
@@ -71,6 +72,7 @@ pub fn picture(living: &Living) -> Result<String> {
         actor::<ScriptsKind, _>(living, &[], |state, blocks| state.all::<Script>(blocks))?,
         actor::<ConnectorsKind, _>(living, &[], |state, _| Ok(state.clone()))?,
         actor::<RolesKind, _>(living, &[], |state, _| Ok(state.clone()))?,
+        actor::<RetentionKind, _>(living, &[], |state, _| Ok(state.clone()))?,
         // Their bytes are read: a file that is listed is there.
         actor::<FilesKind, _>(living, &[], |state, blocks| {
             let mut files = Vec::new();

@@ -14,6 +14,7 @@ use treering_actor::stores::connectors::ConnectorsKind;
 use treering_actor::stores::files::{self, FilesKind, Incoming};
 use treering_actor::stores::memory::{self, MemoryKind};
 use treering_actor::stores::participants::{self, ParticipantsKind};
+use treering_actor::stores::retention::{self, RetentionKind};
 use treering_actor::stores::roles::RolesKind;
 use treering_actor::stores::sources::{self, ScriptsKind, WorkflowsKind};
 use treering_actor::stores::user_config::{self, UserConfigKind};
@@ -65,6 +66,10 @@ pub enum Act {
     TrimConfig(u64),
     TrimAgents(u64),
     TrimChat(&'static str, u64),
+    /// The scope keeps so many events.
+    Retain(i64),
+    /// Of the workflows, by what is kept.
+    TrimByPolicy,
     /// A thread's start, or of 8 a step of the first, and many commands on actors, in one commit.
     Together(u64),
     /// A projection of another scope goes on until it has seen so many events, or all there are.
@@ -108,6 +113,8 @@ pub const LIFE: &[Act] = &[
     Act::Gc,
     Act::Together(8),
     Act::Project(175),
+    Act::Retain(7),
+    Act::TrimByPolicy,
     // Valid, and nothing to do: a receipt alone.
     Act::Agent(800),
     Act::UndraftConnector,
@@ -393,6 +400,16 @@ impl Living {
             }
             Act::TrimChat(chat, keep_from) => {
                 self.run::<ChatKind>(stores.trim::<ChatKind>(&[chat], Keep::From(keep_from))?, id)
+            }
+            Act::Retain(keep) => {
+                self.run::<RetentionKind>(retention::set(stores, Some(keep), None)?, id)
+            }
+            Act::TrimByPolicy => {
+                let policy = retention::in_force(stores)?;
+                let keep = Keep::Last(policy.state.keep.unwrap_or(u64::MAX));
+                let verb = stores.trim::<WorkflowsKind>(&[], keep)?;
+                let verb = verb.under_policy(stores, policy.place.version)?;
+                self.run::<WorkflowsKind>(verb, id)
             }
             Act::Together(number) => self.together(number, id),
             Act::Project(until) => {

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use treering_actor::messages::{CliConnector, Connector, Message, UserConfigUpdated};
+use treering_actor::messages::{CliConnector, Connector, Message, Role, UserConfigUpdated};
 use treering_actor::own::{self, Left, Own, Ruling, Shown, Slot, Verdict};
 use treering_actor::stores::chats::{self, ChatKind};
 use treering_actor::stores::connectors::ConnectorsKind;
 use treering_actor::stores::files::{self, FilesKind, Incoming};
+use treering_actor::stores::roles::RolesKind;
 use treering_actor::stores::user_config::{self, UserConfigKind};
 use treering_actor::stores::{Keep, Options, Stores, Verb, catalog};
 use treering_actor::{Address, Dispatcher, Envelope, Kind, Mixed, Projection, Receipt, Result};
@@ -46,6 +47,8 @@ pub enum Deed {
     Unfile(&'static str),
     Connectors(&'static str, u64),
     Draft(&'static str, u64),
+    Roles(&'static str, u64),
+    DraftRole(&'static str, u64),
     /// An actor of one's own.
     Own(&'static str, u64),
     /// A projection of the scope's own actors goes on.
@@ -63,8 +66,8 @@ pub enum Deed {
 }
 
 use Deed::{
-    BackUp, Config, Connectors, Draft, Erase, Fork, Gc, Large, Own as Tally, Project, Reopen, Say,
-    Seal, Small, TrimChat, TrimConfig, Unfile, Vacuum,
+    BackUp, Config, Connectors, Draft, DraftRole, Erase, Fork, Gc, Large, Own as Tally, Project,
+    Reopen, Roles, Say, Seal, Small, TrimChat, TrimConfig, Unfile, Vacuum,
 };
 
 pub const LIFE: &[Deed] = &[
@@ -75,6 +78,8 @@ pub const LIFE: &[Deed] = &[
     Large(VICTIM, 1),
     Connectors(VICTIM, 2),
     Draft(VICTIM, 1),
+    Roles(VICTIM, 2),
+    DraftRole(VICTIM, 1),
     Tally(VICTIM, 1),
     Large(OTHER, 7),
     Project(VICTIM),
@@ -92,6 +97,7 @@ pub const LIFE: &[Deed] = &[
     Small(SECOND, 3),
     Unfile(SECOND),
     Draft(SECOND, 3),
+    Roles(SECOND, 1),
     Reopen,
     Config(FIRST, 5),
     TrimConfig(FIRST),
@@ -130,6 +136,8 @@ impl Deed {
             | Unfile(scope)
             | Connectors(scope, _)
             | Draft(scope, _)
+            | Roles(scope, _)
+            | DraftRole(scope, _)
             | Tally(scope, _)
             | TrimChat(scope)
             | TrimConfig(scope) => Some(scope),
@@ -366,6 +374,16 @@ impl Living {
                 let verb = catalog::save_draft::<ConnectorsKind>(stores, draft)?;
                 return Self::run::<ConnectorsKind>(stores, verb, &id);
             }
+            Roles(_, count) => {
+                let all = (0..count).map(|number| role(text(number))).collect();
+                let verb = catalog::save::<RolesKind>(stores, all)?;
+                return Self::run::<RolesKind>(stores, verb, &id);
+            }
+            DraftRole(_, number) => {
+                let draft = Some(role(text(number)));
+                let verb = catalog::save_draft::<RolesKind>(stores, draft)?;
+                return Self::run::<RolesKind>(stores, verb, &id);
+            }
             Tally(_, number) => {
                 return Self::run::<Own>(stores, Self::add(stores, &text(number))?, &id);
             }
@@ -390,7 +408,8 @@ impl Living {
             Erase(scope, number) => {
                 let options = EraseOptions {
                     command_id: Some(format!("erase {number}")),
-                    dry_run: false,
+                    rows_at_a_time: 2,
+                    ..EraseOptions::default()
                 };
                 self.store.erase(scope, &options)?;
             }
@@ -422,6 +441,14 @@ impl Living {
                 drop(self.store.lease_release(&Lease { name, token }));
             }
         }
+    }
+}
+
+fn role(text: String) -> Role {
+    Role {
+        id: text.clone(),
+        system_prompt: text,
+        ..Role::default()
     }
 }
 

@@ -7,6 +7,7 @@ use treering_actor::own::Own;
 use treering_actor::stores::chats::ChatKind;
 use treering_actor::stores::connectors::ConnectorsKind;
 use treering_actor::stores::files::FilesKind;
+use treering_actor::stores::roles::RolesKind;
 use treering_actor::stores::user_config::UserConfigKind;
 use treering_actor::{Receipt, Result};
 use treering_store::faults::{Among, BadRead, Cuts, Event, Failure, Image, Loss, Recorder, Trace};
@@ -47,6 +48,9 @@ fn picture(living: &Living) -> Result<String> {
             Ok(said.map(|(message, _)| message.content).collect::<Vec<_>>())
         })?);
         out.push(actor::<ConnectorsKind, _>(&one, &[], |state, _| {
+            Ok(state.clone())
+        })?);
+        out.push(actor::<RolesKind, _>(&one, &[], |state, _| {
             Ok(state.clone())
         })?);
         // Their bytes are read: a file that is listed is there.

@@ -277,6 +277,20 @@ message! {
 }
 
 message! {
+    state RetentionPolicy {
+        keep: Optional<Number<u64>>,
+        younger_than_ms: Optional<Number<u64>>,
+    }
+}
+
+message! {
+    RetentionPolicySet {
+        keep: Optional<Number<u64>>,
+        younger_than_ms: Optional<Number<u64>>,
+    }
+}
+
+message! {
     Role {
         id: Text,
         name: Text,
@@ -411,6 +425,8 @@ by_name! {
     ParticipantAdded,
     ParticipantRemoved,
     RoomRemoved,
+    RetentionPolicy,
+    RetentionPolicySet,
     Role,
     RoleDraft,
     RolesSaved,

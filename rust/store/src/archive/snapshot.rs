@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub refs: BTreeMap<RefName, RefValue>,
     /// All receipts but what the scope was forked of, by key.
     pub receipts: BTreeMap<[u8; 32], JournalCommand>,
+    /// Receipts that are not among these, since nobody can say whether they were there.
+    pub receipts_unsettled: u64,
 }
 
 /// Takes the refs of a scope that are wanted. `names`: those alone are read; None: all of these kinds, or of every kind.
@@ -61,6 +63,7 @@ fn once(
     let mut taken = Snapshot {
         refs: read_refs(store, scope, names, wanted)?,
         receipts: read_receipts(store, scope)?,
+        receipts_unsettled: store.receipts_unsettled(scope)?,
     };
     loop {
         let page = store.journal(Some(&cursor), PAGE)?;
@@ -139,8 +142,9 @@ fn read_receipts(store: &dyn Store, scope: &str) -> Result<BTreeMap<[u8; 32], Jo
         let Some(last) = page.last() else {
             return Ok(receipts);
         };
-        after = Some(last.key);
-        receipts.extend(page.into_iter().map(|command| (command.key, command)));
+        after = Some(last.command.key);
+        let left = page.into_iter().map(|left| left.command);
+        receipts.extend(left.map(|command| (command.key, command)));
     }
 }
 

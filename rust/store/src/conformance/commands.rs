@@ -7,6 +7,7 @@ use super::{Backend, cases};
 use crate::commit::{Address, Commit, Expect, LeaseToken};
 use crate::error::StoreError;
 use crate::journal::JournalCommand;
+use crate::store::ScopeReceipt;
 
 cases!("commands":
     a_repeated_command_writes_nothing,
@@ -209,9 +210,9 @@ fn receipts_are_listed_by_scope_and_key(backend: &dyn Backend) {
             },
         );
     }
-    let mut paged: Vec<JournalCommand> = Vec::new();
+    let mut paged: Vec<ScopeReceipt> = Vec::new();
     loop {
-        let after = paged.last().map(|last| last.key);
+        let after = paged.last().map(|last| last.command.key);
         let page = store.receipts("main", after.as_ref(), 2).unwrap();
         if page.is_empty() {
             break;
@@ -220,7 +221,17 @@ fn receipts_are_listed_by_scope_and_key(backend: &dyn Backend) {
     }
     assert_eq!(paged, store.receipts("main", None, 100).unwrap());
     assert_eq!(paged.len(), 5);
-    assert!(paged.windows(2).all(|pair| pair[0].key < pair[1].key));
+    assert!(
+        paged
+            .windows(2)
+            .all(|pair| pair[0].command.key < pair[1].command.key)
+    );
+    // Each says which commit left it.
+    for left in &paged {
+        let entries = store.journal(None, usize::MAX).unwrap();
+        let entry = entries.iter().find(|entry| entry.position == left.position);
+        assert_eq!(entry.unwrap().command.as_ref(), Some(&left.command));
+    }
     assert_eq!(store.receipts("other", None, 100).unwrap().len(), 2);
     assert!(store.receipts("nobody", None, 100).unwrap().is_empty());
 }

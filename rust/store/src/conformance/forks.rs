@@ -9,7 +9,7 @@ use super::lineage::said;
 use super::material::{assert_sound, command, done, fresh, node, put, raw, refusal, version};
 use super::{Backend, cases};
 use crate::commit::{Address, Change, Commit, Expect, LeaseToken, RefMove, RefValue};
-use crate::erasure::digest_of_scope;
+use crate::erasure::{EraseOptions, digest_of_scope};
 use crate::error::StoreError;
 use crate::faults::{Call, Fault, Faults, FaultyStore};
 use crate::name::RefName;
@@ -31,7 +31,8 @@ cases!("forks":
     a_fork_that_was_cut_short_is_discarded,
     one_at_a_time_makes_a_scope,
     a_fork_is_of_one_moment_whoever_writes_meanwhile,
-    nothing_is_forked_as_nothing,
+    what_is_not_there_is_not_forked,
+    a_name_with_receipts_of_a_life_before_is_not_forked_to,
     what_is_in_quarantine_stays_behind,
     a_scope_that_is_being_made_is_not_forked,
 );
@@ -531,13 +532,55 @@ fn a_fork_is_of_one_moment_whoever_writes_meanwhile(backend: &dyn Backend) {
     assert_sound(&*store);
 }
 
-fn nothing_is_forked_as_nothing(backend: &dyn Backend) {
+/// A scope is made by use: a name that nobody wrote to is a mistake.
+fn what_is_not_there_is_not_forked(backend: &dyn Backend) {
     let store = fresh(backend);
-    assert_eq!(said(&*store, Address::Scope("alice".into()), "1", 1), None);
-    assert_eq!(forked(&*store, "alice", "bob", &at_once()).refs, 0);
+    alice(&*store);
+    let absent = |from: &str, options: &ForkOptions| {
+        let error = refused(&*store, from, "bob", options);
+        let StoreError::ScopeNotFound { scope } = &error else {
+            panic!("{from}: {error}");
+        };
+        assert_eq!(scope, from);
+        assert!(error.to_string().contains("check the name"), "{error}");
+    };
+    for options in [at_once(), in_steps()] {
+        absent("nobody", &options);
+        absent("alic", &options);
+    }
+    // One that has receipts and no ref is none either.
+    assert_eq!(said(&*store, Address::Scope("carol".into()), "1", 1), None);
+    absent("carol", &at_once());
+    // Nor is one that all refs were removed from.
+    let removed = |name: RefName| RefMove {
+        change: Change::Delete,
+        ..set(&name, raw("leaf").cid, "")
+    };
+    let all = refs(&*store, "alice").into_keys().map(removed).collect();
+    done(&*store, commit("alice", all));
+    absent("alice", &at_once());
     assert_eq!(store.scopes().unwrap(), Vec::<String>::new());
-    let bob = Address::Scope("bob".into());
-    assert!(store.receipt(&bob, "1").unwrap().is_some());
+    assert_sound(&*store);
+}
+
+/// What was done there in a life before would be answered in the fork, in the place of what its origin did.
+fn a_name_with_receipts_of_a_life_before_is_not_forked_to(backend: &dyn Backend) {
+    let store = fresh(backend);
+    alice(&*store);
+    let at = |scope: &str| Address::Scope(scope.into());
+    assert_eq!(said(&*store, at("alice"), "1", 1), None);
+    // Another command of the same id.
+    assert_eq!(said(&*store, at("bob"), "1", 2), None);
+    assert!(store.kinds("bob").unwrap().is_empty());
+    for options in [at_once(), in_steps()] {
+        let error = refused(&*store, "alice", "bob", &options);
+        assert!(matches!(error, StoreError::ScopeTaken { .. }), "{error}");
+        assert!(error.to_string().contains("erase it first"), "{error}");
+    }
+    store.erase("bob", &EraseOptions::default()).unwrap();
+    forked(&*store, "alice", "bob", &at_once());
+    // Answered as in the origin.
+    assert!(said(&*store, at("bob"), "1", 1).is_some());
     assert_sound(&*store);
 }
 

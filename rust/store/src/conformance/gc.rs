@@ -144,7 +144,7 @@ fn an_orphan_whose_hold_is_released_goes_and_the_figures_are_exact(backend: &dyn
         freed_bytes: bytes_of(&[&leaf, &top]),
         generation: 1,
         duration_ms: report.duration_ms,
-        dry_run: false,
+        ..GcReport::default()
     };
     assert_eq!(report, expected);
     assert_eq!(store.head().unwrap(), head, "housekeeping is no history");

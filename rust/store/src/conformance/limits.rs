@@ -11,7 +11,7 @@ use crate::commit::{
 use crate::error::StoreError;
 use crate::journal::JournalCommand;
 use crate::lease::OWNER_BYTES_MAX;
-use crate::name::{NAME_BYTES_MAX, RefName};
+use crate::name::{NAME_BYTES_MAX, RefName, SCOPE_BYTES_MAX};
 use crate::store::Store;
 
 cases!("limits":
@@ -134,18 +134,18 @@ fn bytes_of_a_name(backend: &dyn Backend) {
             ..
         })
     ));
-    let scope = "é".repeat(NAME_BYTES_MAX);
-    let error = refusal(
-        &*store,
-        Commit {
-            scope,
-            ..put([raw("b")])
-        },
-    );
-    assert!(
-        matches!(error, StoreError::LimitExceeded { .. }),
-        "{error:?}"
-    );
+    let within = |scope: String| Commit {
+        scope,
+        ..put([raw("b")])
+    };
+    done(&*store, within("x".repeat(SCOPE_BYTES_MAX)));
+    for scope in ["é".repeat(NAME_BYTES_MAX), "x".repeat(SCOPE_BYTES_MAX + 1)] {
+        let error = refusal(&*store, within(scope));
+        assert!(
+            matches!(error, StoreError::LimitExceeded { limit: 896, .. }),
+            "{error:?}"
+        );
+    }
 }
 
 fn bytes_of_an_owner(backend: &dyn Backend) {

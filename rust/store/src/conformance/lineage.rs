@@ -166,7 +166,7 @@ fn everything(store: &dyn Store) -> String {
     }
     for scope in ["alice", "bob", "carol", "dora", "eve"] {
         for left in store.receipts(scope, None, usize::MAX).unwrap() {
-            all.extend(left.receipt);
+            all.extend(left.command.receipt);
         }
     }
     String::from_utf8_lossy(&all).into_owned()
@@ -253,8 +253,8 @@ fn what_another_scope_brought_is_none_of_a_scopes_own(backend: &dyn Backend) {
             .into_iter()
             .next()
         {
-            assert_eq!(next.receipt == receipt, scope == "mallory");
-            listed.push(next.key);
+            assert_eq!(next.command.receipt == receipt, scope == "mallory");
+            listed.push(next.command.key);
             assert!(listed.len() <= count, "{scope}");
         }
         assert_eq!(listed.len(), count, "{scope}");

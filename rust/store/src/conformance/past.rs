@@ -8,10 +8,11 @@ use treering_block::{Block, Cid};
 use super::material::{done, node, put, raw};
 use super::{Backend, cases};
 use crate::clock::Clock;
-use crate::commit::{Change, Commit, Durability, Expect, RefMove, RefValue};
+use crate::commit::{Address, Change, Command, Commit, Durability, Expect, RefMove, RefValue};
 use crate::erasure::EraseOptions;
 use crate::error::StoreError;
 use crate::gc::GcOptions;
+use crate::journal::JournalCommand;
 use crate::name::RefName;
 use crate::progress::Progress;
 use crate::retention::ExpireBefore;
@@ -29,6 +30,8 @@ cases!("past":
     nothing_is_written,
     a_fork_is_there_from_its_commit_on,
     an_erase_of_another_scope_forgets_nothing,
+    receipts_are_those_of_then,
+    what_was_found_elsewhere_is_shown_in_its_place,
 );
 
 /// A store on a clock that a case moves.
@@ -312,7 +315,7 @@ fn nothing_is_written(backend: &dyn Backend) {
         name: thread.clone(),
         token: 1,
     };
-    let address = crate::commit::Address::Scope("alice".into());
+    let address = Address::Scope("alice".into());
     let refused = [
         past.submit(put([raw("new")])).wait().map(drop),
         past.receipt(&address, "1").map(drop),
@@ -414,4 +417,90 @@ fn an_erase_of_another_scope_forgets_nothing(backend: &dyn Backend) {
     let past = look("alice");
     assert_eq!(past.gone(), &BTreeMap::new());
     assert_eq!(past.read_ref(&name("alice", "kept")).unwrap(), None);
+}
+
+fn receipts_are_those_of_then(backend: &dyn Backend) {
+    let world = world(backend);
+    let store = &world.store;
+    let listed = |store: &dyn Store, scope: &str| -> Vec<JournalCommand> {
+        let mut listed: Vec<JournalCommand> = Vec::new();
+        loop {
+            let after = listed.last().map(|last| last.key);
+            let page = store.receipts(scope, after.as_ref(), 3).unwrap();
+            assert!(page.len() <= 3);
+            assert_eq!(store.receipts_unsettled(scope).unwrap(), 0);
+            let Some(_) = page.last() else { return listed };
+            listed.extend(page.into_iter().map(|left| left.command));
+        }
+    };
+    let mut was = Vec::new();
+    for nth in 0..20_u8 {
+        world.clock.advance(i64::from(nth % 2));
+        let scope = if nth % 4 == 3 { "bob" } else { "alice" };
+        let brought = JournalCommand {
+            key: [nth; 32],
+            payload: [1; 32],
+            receipt: vec![nth],
+        };
+        let commit = Commit {
+            scope: scope.into(),
+            command: Some(Command {
+                address: Address::Scope(scope.into()),
+                id: format!("{nth}"),
+                payload: [nth; 32],
+                receipt: vec![nth],
+            }),
+            // Now and then an import brings another.
+            receipts: Some(brought).filter(|_| nth % 5 == 0).into_iter().collect(),
+            ..put([raw(format!("block {nth}"))])
+        };
+        done(&**store, commit);
+        let cursor = store.head().unwrap().cursor();
+        was.push((cursor, listed(&**store, "alice")));
+    }
+    assert_eq!(was.last().unwrap().1.len(), 18);
+    let check = || {
+        let start = store.journal_extent().unwrap().start.head.position;
+        let kept = was.iter().filter(|(cursor, _)| cursor.position >= start);
+        for (cursor, receipts) in kept {
+            let at = Moment::Commit(*cursor);
+            let past = AsOf::new(Arc::clone(store), "alice", &at, |_| false).unwrap();
+            assert_eq!(&listed(&past, "alice"), receipts);
+            assert_eq!(listed(&past, "bob"), []);
+        }
+    };
+    check();
+    // What the journal says of them is not needed.
+    store.seal_journal(1).unwrap();
+    store
+        .expire_journal(&ExpireBefore::Cursor(was[12].0))
+        .unwrap();
+    check();
+    // They go with their scope.
+    store.erase("alice", &EraseOptions::default()).unwrap();
+    let at = Moment::Commit(was[15].0);
+    let past = AsOf::new(Arc::clone(store), "alice", &at, |_| false).unwrap();
+    assert_eq!(listed(&past, "alice"), []);
+}
+
+fn what_was_found_elsewhere_is_shown_in_its_place(backend: &dyn Backend) {
+    let world = world(backend);
+    let (one, other) = (raw("one"), raw("other"));
+    world.moved(&[("a", Some(&one))]);
+    let then = world.clock.now_ms();
+    world.moved(&[("a", Some(&other))]);
+    world.collect();
+    let mut past = world.at(then).unwrap();
+    let a = name("alice", "a");
+    let stood = past.collected().get(&a).cloned().unwrap();
+    assert_eq!((stood.version, stood.target), (1, one.cid));
+    // Only what is gone can be found.
+    past.found(&name("alice", "b"), other.cid);
+    assert_eq!(past.kinds("alice").unwrap(), Vec::<String>::new());
+    past.found(&a, other.cid);
+    assert_eq!(past.gone(), &BTreeMap::new());
+    let shown = past.read_ref(&a).unwrap().unwrap();
+    assert_eq!((shown.version, shown.target), (1, other.cid));
+    assert_eq!(shown.record, stood.record);
+    assert_eq!(past.collected(), &BTreeMap::new());
 }

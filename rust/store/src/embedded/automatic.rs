@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 use super::core::Shared;
 use super::gc::{TransactionWork, change, freeing};
 use super::queue::{Queue, Reply, Request, Work};
+use super::stray_files::settling;
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
 use crate::gc::{
-    Change, Collection, Figured, GcOptions, GcReport, Ground, Learned, Phase, View, is_much,
+    Change, Collection, Figured, GcOptions, GcReport, Ground, Kept, Learned, Phase, View, is_much,
 };
 
 /// At most so often, by the store's clock …
@@ -328,8 +329,11 @@ impl Ground for Collector {
         self.over_network(|| self.shared.remove_files(names))
     }
 
-    fn remove_stray_files(&self) -> Result<()> {
-        self.over_network(|| self.shared.remove_stray_files())
+    fn remove_stray_files(&self) -> Result<Kept> {
+        self.over_network(|| {
+            self.shared
+                .remove_stray_files(&|| self.ask_writer(settling))
+        })
     }
 
     fn shrink(&self) -> Result<bool> {

@@ -259,11 +259,21 @@ impl Session<'_> {
     }
 
     /// Has the row name another file.
-    pub(super) fn replace_file(self, row: &BlockRow, file: Option<&str>) -> Result<()> {
+    pub(super) fn replace_file(self, row: &BlockRow, file: &str) -> Result<()> {
         let (ordinal, size) = (to_sql(row.ordinal), to_sql(row.size));
-        let check = check(ordinal, &row.cid, size, file).finish();
+        let check = check(ordinal, &row.cid, size, Some(file)).finish();
         self.prepared("UPDATE block SET file = ?2, chk = ?3 WHERE ordinal = ?1")?
             .execute(params![ordinal, file, check])
+            .map(drop)
+            .map_err(|error| self.unwritten(error))
+    }
+
+    /// Has the row hold the bytes, and name no file.
+    pub(super) fn replace_file_by_payload(self, row: &BlockRow, bytes: &[u8]) -> Result<()> {
+        let (ordinal, size) = (to_sql(row.ordinal), to_sql(row.size));
+        let check = check(ordinal, &row.cid, size, None).finish();
+        self.prepared("UPDATE block SET file = NULL, chk = ?2, payload = ?3 WHERE ordinal = ?1")?
+            .execute(params![ordinal, check, bytes])
             .map(drop)
             .map_err(|error| self.unwritten(error))
     }
@@ -329,6 +339,21 @@ impl Session<'_> {
             .map_err(|error| self.unread(error))
     }
 
+    /// Every row, the dead too, each checked on its own, and whether its block is dead. O(n), without their bytes.
+    pub(super) fn each_block_row(
+        self,
+        visit: &mut dyn FnMut(Result<BlockRow>, bool) -> Result<()>,
+    ) -> Result<()> {
+        let mut statement = self.prepared(sql::ALL)?;
+        let mut rows = statement.query([]).map_err(|error| self.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            let ordinal: i64 = row.get(0).map_err(|error| self.unread(error))?;
+            let is_dead = self.is_dead(row, DEAD_COLUMN, ordinal.cast_unsigned())?;
+            visit(read_row(self, row), is_dead)?;
+        }
+        Ok(())
+    }
+
     /// Deletes both rows of a block. True: there was one.
     pub(super) fn delete_block_rows(self, ordinal: u64) -> Result<bool> {
         let ordinal = to_sql(ordinal);
@@ -390,6 +415,7 @@ mod sql {
     pub(super) const LOAD: &str = select!(", b.payload", "WHERE b.key8 = ?1");
     pub(super) const PREFIX: &str = select!("", "WHERE b.key8 BETWEEN ?1 AND ?2 ORDER BY b.key8");
     pub(super) const AFTER: &str = select!("", "WHERE b.ordinal > ?1 ORDER BY b.ordinal");
+    pub(super) const ALL: &str = select!("", "ORDER BY b.ordinal");
     pub(super) const ONE: &str = select!("", "WHERE b.ordinal = ?1");
 }
 

@@ -11,6 +11,7 @@ use treering_block::{Cid, CidPrefix};
 use super::evidence::Snapshot;
 use super::housekeeping_rows::ReceiptRow;
 use super::queue::Work;
+use super::ref_rows::Seen;
 use super::staging::Staging;
 use super::unread::Unread;
 use super::{EmbeddedStore, blob, directory, fork, ref_rows, registry, sqlite_error};
@@ -33,7 +34,7 @@ use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::scope::forking::FORKING;
 use crate::scope::lineage::{Lineage, find_receipt, read_lineage};
 use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Hold, Store};
+use crate::store::{BlockInfo, Hold, ScopeReceipt, Store};
 use crate::ticket::Ticket;
 use crate::upload::{BlockReader, Upload};
 use crate::vacuum::Vacuumed;
@@ -125,10 +126,23 @@ impl Store for EmbeddedStore {
             Some(after) if after.encoded() >= prefix.as_str() => (after.encoded(), true),
             _ => (prefix.as_str(), false),
         };
-        let marker = (kind != FORKING).then(|| listing_prefix(scope, FORKING));
-        let rows = self.reading(|session| {
-            session.ref_rows(&prefix, marker.as_deref(), from, exclusive, limit)
-        })?;
+        let rows = if kind == FORKING {
+            self.in_one_read(|session| {
+                let mut rows = session.ref_rows(&prefix, None, from, exclusive, limit)?;
+                let seen = session.seen(scope)?;
+                rows.retain(|(name, _)| match seen {
+                    Seen::All => true,
+                    Seen::Marker => *name == prefix,
+                    Seen::Nothing => false,
+                });
+                Ok(rows)
+            })?
+        } else {
+            let marker = listing_prefix(scope, FORKING);
+            self.reading(|session| {
+                session.ref_rows(&prefix, Some(&marker), from, exclusive, limit)
+            })?
+        };
         let named = rows
             .into_iter()
             .filter_map(|(name, value)| match RefName::parse(&name) {
@@ -144,19 +158,22 @@ impl Store for EmbeddedStore {
 
     fn kinds(&self, scope: &str) -> Result<Vec<String>> {
         check_scope(scope)?;
-        self.reading(|session| {
+        // Several statements: of one moment, or half of a scope that is erased meanwhile would be told.
+        self.in_one_read(|session| {
             let kinds = session.kinds_of(scope)?;
-            let hidden = kinds.iter().any(|kind| kind == FORKING) && session.is_hidden(scope)?;
-            Ok(if hidden {
-                vec![FORKING.to_owned()]
-            } else {
-                kinds
+            if !kinds.iter().any(|kind| kind == FORKING) {
+                return Ok(kinds);
+            }
+            Ok(match session.seen(scope)? {
+                Seen::All => kinds,
+                Seen::Marker => vec![FORKING.to_owned()],
+                Seen::Nothing => Vec::new(),
             })
         })
     }
 
     fn scopes(&self) -> Result<Vec<String>> {
-        let mut scopes = self.reading(|session| {
+        let mut scopes = self.in_one_read(|session| {
             let mut scopes = Vec::new();
             let mut from = String::new();
             // From scope to scope through the index: `0` is what follows `/`.
@@ -164,7 +181,7 @@ impl Store for EmbeddedStore {
                 let escaped = name.split('/').next().unwrap_or_default();
                 from = format!("{escaped}0");
                 if let Ok(name) = RefName::parse(&name)
-                    && !session.is_hidden(name.scope())?
+                    && session.seen(name.scope())? == Seen::All
                 {
                     scopes.push(name.scope().to_owned());
                 }
@@ -178,9 +195,13 @@ impl Store for EmbeddedStore {
 
     fn receipt(&self, address: &Address, command_id: &str) -> Result<Option<([u8; 32], Vec<u8>)>> {
         let left = self.reading(|session| {
-            find_receipt(address, command_id, &mut |wanted| {
+            let left = find_receipt(address, command_id, &mut |wanted| {
                 session.receipt_row(wanted)
-            })
+            })?;
+            match left {
+                Some(_) if session.is_erasing(address.scope())? => Ok(None),
+                left => Ok(left),
+            }
         })?;
         Ok(left.map(|left| (left.payload, left.receipt)))
     }
@@ -195,15 +216,23 @@ impl Store for EmbeddedStore {
         scope: &str,
         after: Option<&[u8; 32]>,
         limit: usize,
-    ) -> Result<Vec<JournalCommand>> {
+    ) -> Result<Vec<ScopeReceipt>> {
         check_scope(scope)?;
-        let rows = self.reading(|session| session.receipt_rows_of(scope, after, limit))?;
-        let command = |(key, left): ReceiptRow| JournalCommand {
-            key,
-            payload: left.payload,
-            receipt: left.receipt,
+        let rows = self.in_one_read(|session| {
+            if session.is_erasing(scope)? {
+                return Ok(Vec::new());
+            }
+            session.receipt_rows_of(scope, after, limit)
+        })?;
+        let receipt = |(key, left): ReceiptRow| ScopeReceipt {
+            command: JournalCommand {
+                key,
+                payload: left.payload,
+                receipt: left.receipt,
+            },
+            position: left.position,
         };
-        Ok(rows.into_iter().map(command).collect())
+        Ok(rows.into_iter().map(receipt).collect())
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
@@ -232,6 +261,10 @@ impl Store for EmbeddedStore {
 
     fn erasures(&self) -> Result<Erasures> {
         self.in_one_read(|session| session.all_erasures())
+    }
+
+    fn store_id(&self) -> Result<[u8; 16]> {
+        self.reading(|session| session.store_id())
     }
 
     fn vacuum(&self) -> Result<Vacuumed> {
@@ -295,7 +328,13 @@ impl Store for EmbeddedStore {
     }
 
     fn lease_state(&self, name: &RefName) -> Result<Option<LeaseState>> {
-        let stored = self.reading(|session| session.lease_row(name))?;
+        let stored = self.in_one_read(|session| {
+            let stored = session.lease_row(name)?;
+            Ok(match stored {
+                Some(_) if session.is_erasing(name.scope())? => None,
+                stored => stored,
+            })
+        })?;
         Ok(stored.map(|state| state.observed(self.now_ms(), is_alive)))
     }
 
@@ -304,6 +343,9 @@ impl Store for EmbeddedStore {
         let tiers = &self.usable()?.shared.tiers;
         self.reading(|session| {
             let mut holds = Vec::new();
+            if session.is_erasing(scope)? {
+                return Ok(holds);
+            }
             for (ordinal, expires_at_ms) in session.holds_of(scope, after, limit)? {
                 let mut cid = session.cid_of(ordinal)?;
                 for tier in tiers {
@@ -398,7 +440,18 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<(String, Result<RefValue>)>> {
         let after = ref_rows::unshown(after.unwrap_or_default());
         let after = after.unwrap_or_default();
-        let rows = self.reading(|session| session.all_ref_rows(&after, limit))?;
+        let rows = self.in_one_read(|session| {
+            let going = session.going()?;
+            let (mut rows, mut after) = (Vec::new(), after.clone());
+            while rows.len() < limit {
+                let page = session.all_ref_rows(&after, limit.saturating_sub(rows.len()))?;
+                let Some((last, _)) = page.last() else { break };
+                // Refs of a scope stand side by side: behind one that is being erased it goes on at once.
+                after = going.end_of(last).unwrap_or(last).to_vec();
+                rows.extend(page.into_iter().filter(|(name, _)| !going.has(name)));
+            }
+            Ok(rows)
+        })?;
         let named = rows.into_iter();
         Ok(named
             .map(|(name, value)| (ref_rows::shown(&name), value))

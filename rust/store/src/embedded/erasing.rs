@@ -1,16 +1,16 @@
 //! Erasing a scope in a directory.
 //!
-//! *Look*, on a snapshot: everything that is to go can be read, or nothing is changed. *Begin*, one durable commit: the
-//! scope's refs and leases are gone, its note and its name stand in `manifest`. *Strip*, in small commits, while nobody
-//! copies or removes files: receipts, holds, bodies in the table `journal`, then sealed files, each written anew
-//! without what the scope's commits said. *End*, one durable commit: the name is gone.
-//! Promises: whatever stops it behind Begin, the scope stays gone, takes no commit, and the next one goes on. A sealed
-//! file is on disk before the row that names it, and the old one is removed after. Deletions work on a full disk; a
-//! sealed file that is to be written anew needs room.
-//! Must never: touch a row or a body of another scope, or keep a fork waiting while it waits for the writer.
+//! *Look*, on a snapshot: everything that is to go can be read, or nothing is changed. *Begin*, one durable commit, however
+//! many refs there are: a mark hides all of them (that of a fork in the making, which every read looks for), its note and
+//! its name stand in `manifest`. *Take away*, in small commits: refs, then leases, the mark with the last of them. *Strip*,
+//! in small commits, while nobody copies or removes files: receipts, holds, bodies in the table `journal`, then sealed
+//! files, each written anew without what the scope's commits said. *End*, one durable commit: the name is gone.
+//! Promises: whatever stops it behind Begin, the scope stays gone, takes no commit, and the next one goes on. The note counts
+//! what went in the commit with which it went. A sealed file is on disk before the row that names it, and the old one is
+//! removed after. Deletions work on a full disk; a sealed file that is to be written anew needs room.
+//! Must never: touch a row or a body of another scope, hold the write lock for longer than a moment, or keep a fork waiting
+//! while it waits for the writer.
 
-use std::fs;
-use std::io;
 use std::time::{Duration, Instant};
 
 use ulid::Ulid;
@@ -20,38 +20,23 @@ use super::directory::FILES_LOCK;
 use super::erasure_rows::Erasing;
 use super::files_lock::{LongFilesLock, may_remove_files};
 use super::gc::Moment;
-use super::retention::{remove_sealed, write_sealed};
-use super::sealed_rows::FOLDER;
+use super::remains::{Page, Place, without_scope};
+use super::sealed_files::{remove_sealed, write_sealed};
 use super::session::Session;
 use super::sqlite_error::io_error;
-use super::transaction::Transaction;
 use crate::commit::Durability;
 use crate::erasure::held::held;
-use crate::erasure::{self, EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command};
+use crate::erasure::{
+    self, ERASE_ROWS_MAX, EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command,
+};
 use crate::error::{Result, StoreError};
-use crate::journal::{JournalRow, digest_of_body};
-use crate::ledger::Ledger;
 use crate::sealed::SealedFile;
 use crate::store::Store;
 
-/// A small transaction takes no longer than this, so that no writer waits for it.
-const TIME_MAX: Duration = Duration::from_millis(2);
-/// Rows of the table that are read at a time.
+/// Holds that are read at a time.
 const PAGE: usize = 256;
 /// Who waits for the files looks this often.
 const RETRY: Duration = Duration::from_millis(5);
-
-/// What is left of a scope behind its refs.
-#[derive(Default)]
-pub(super) struct Left {
-    pub(super) receipts: Vec<[u8; 32]>,
-    pub(super) holds: Vec<u64>,
-    /// Its commits in the table …
-    pub(super) commits: Vec<u64>,
-    /// … and in sealed files: these, and how many.
-    pub(super) files: Vec<SealedFile>,
-    sealed_commits: u64,
-}
 
 impl EmbeddedStore {
     /// See [`crate::store::Store::erase`].
@@ -65,6 +50,7 @@ impl EmbeddedStore {
             });
         }
         self.writable()?;
+        let rows = options.rows_at_a_time;
         // What was left is finished first: it may be this very command.
         self.finish_erasing(self.lock_wait)?;
         let digest = self.reading(|session| session.digest_of(scope))?;
@@ -72,31 +58,14 @@ impl EmbeddedStore {
             .command_id
             .as_deref()
             .map(|id| digest_of_command(&digest, id));
-        let (mut figures, held_by) = self.look_at_scope(scope)?;
-        // Counted when nobody adds to it any more.
-        (figures.receipts, figures.holds, figures.commits) = (0, 0, 0);
-        let note = Erasure {
-            id: Ulid::generate(),
-            position: 0,
-            at_ms: 0,
-            scope: digest,
-            command: command.unwrap_or_default(),
-            figures,
-        };
-        let (name, now_ms) = (scope.to_owned(), self.now_ms());
-        let begun = self.in_freeing_transaction(Durability::Durable, move |transaction| {
-            let done = transaction.session().erasures()?;
-            let same = |done: &&Erasure| done.scope == digest && Some(done.command) == command;
-            match done.iter().find(same) {
-                Some(done) => Ok(Err(*done)),
-                None => transaction.begin_erasing(&name, note, now_ms).map(Ok),
-            }
-        })?;
-        let id = match begun {
-            Err(done) => return Ok(done.replayed()),
-            Ok(begun) => begun.id,
-        };
-        self.finish_erasing(self.lock_wait)
+        let id = command.map_or_else(Ulid::generate, |command| erasure::id_of(&command));
+        let mut replayed = self.reading(|session| session.erasure(id))?.is_some();
+        let mut held_by = Vec::new();
+        if !replayed {
+            (held_by, replayed) = self.begin(scope, id, digest, command)?;
+        }
+        // One that somebody else is at says what it did when it is finished.
+        self.finish_in_pieces(self.lock_wait, rows)
             .map_err(|error| match error {
                 StoreError::LockTimeout { waited_ms, holder } => StoreError::EraseUnfinished {
                     scope: scope.to_owned(),
@@ -105,23 +74,57 @@ impl EmbeddedStore {
                 },
                 error => error,
             })?;
-        let notes = self.reading(|session| session.erasures())?;
-        let note = notes.into_iter().find(|note| note.id == id);
+        let note = self.reading(|session| session.erasure(id))?;
         let note = note.ok_or_else(|| StoreError::CommitUnknown {
             why: "the note of the erasure is gone".into(),
         })?;
         Ok(Erased {
             held_by,
-            replayed: false,
+            replayed,
             ..note.replayed()
         })
+    }
+
+    /// Looks and begins. Who else reaches the scope's blocks, and whether somebody else came first with the same command.
+    fn begin(
+        &self,
+        scope: &str,
+        id: Ulid,
+        digest: [u8; 32],
+        command: Option<[u8; 32]>,
+    ) -> Result<(Vec<String>, bool)> {
+        let (figures, held_by) = self.look_at_scope(scope)?;
+        let note = Erasure {
+            id,
+            position: 0,
+            at_ms: 0,
+            scope: digest,
+            command: command.unwrap_or_default(),
+            // The others are counted when they go.
+            figures: ErasedFigures {
+                blocks: figures.blocks,
+                held_blocks: figures.held_blocks,
+                ..ErasedFigures::default()
+            },
+        };
+        let (name, now_ms) = (scope.to_owned(), self.now_ms());
+        let begun = self.in_freeing_transaction(Durability::Durable, move |transaction| {
+            if transaction.session().erasure(id)?.is_some() {
+                return Ok(false);
+            }
+            transaction.begin_erasing(&name, note, now_ms)?;
+            Ok(true)
+        })?;
+        let held_by = if begun { held_by } else { Vec::new() };
+        Ok((held_by, !begun))
     }
 
     /// What would go, and who else reaches it. Errors: `Corrupt` for what can't be read, and might be the scope's.
     fn look_at_scope(&self, scope: &str) -> Result<(ErasedFigures, Vec<String>)> {
         let shared = &self.usable()?.shared;
         let look = |session: Session<'_>| {
-            let left = find_left(session, scope, u64::MAX)?;
+            let mut figures = session.count_remains(scope)?;
+            let going = session.going()?;
             let mut holds = Vec::new();
             let mut after = (0, String::new());
             loop {
@@ -143,35 +146,49 @@ impl EmbeddedStore {
                 blocks: totals.blocks,
                 refs_sum: totals.refs_sum,
             };
-            let held = held(&mut moment, scope, holds)?;
-            let figures = ErasedFigures {
-                refs: session.count_refs_of(scope)?,
-                leases: session.count_leases_of(scope)?,
-                blocks: held.blocks,
-                held_blocks: held.held_blocks,
-                ..left.figures()
-            };
+            // What another erase has begun on, and not taken away yet, holds nothing for anybody.
+            let seen = |name: &str| !going.has(name.as_bytes());
+            let held = held(&mut moment, scope, holds, &seen)?;
+            if !session.is_erasing(scope)? {
+                figures.refs = session.count_refs_of(scope)?;
+                figures.leases = session.count_leases_of(scope)?;
+            }
+            figures.blocks = held.blocks;
+            figures.held_blocks = held.held_blocks;
             Ok((figures, held.held_by))
         };
         self.unless_files_went_meanwhile(|session| {
-            session.run("BEGIN", "read")?;
-            let looked = look(session);
-            // Ends a read; if it fails, the connection is not used again.
-            drop(session.run("ROLLBACK", "read"));
+            let looked = session.in_one_read(look);
             let sound = !matches!(looked, Err(StoreError::Corrupt { .. }));
             Ok((looked, sound))
         })?
     }
 
-    /// Strips what erases have begun, this handle's or others'. Errors: `LockTimeout` while somebody copies files;
+    /// Takes away what erases have begun on, this handle's or others'. Errors: `LockTimeout` while somebody copies files;
     /// those of a commit. What is left then is not seen by anybody, and the next one goes on.
     pub(super) fn finish_erasing(&self, wait: Duration) -> Result<()> {
-        if self.reading(|session| session.erasing())?.is_empty() {
+        self.finish_in_pieces(wait, ERASE_ROWS_MAX)
+    }
+
+    /// The same; `rows`: so many at most are taken away by a transaction.
+    fn finish_in_pieces(&self, wait: Duration, rows: usize) -> Result<()> {
+        let left = self.reading(|session| session.erasing())?;
+        if left.is_empty() {
             return Ok(());
         }
-        let alone = self.alone_with_files(wait)?;
+        let alone = match self.alone_with_files(Duration::ZERO) {
+            // Refs stand in no file of their own: they need not wait for who copies files.
+            Err(StoreError::LockTimeout { .. }) if wait > Duration::ZERO => {
+                for erasing in &left {
+                    self.take_refs(erasing, rows)?;
+                }
+                self.alone_with_files(wait)?
+            }
+            alone => alone?,
+        };
         for erasing in self.reading(|session| session.erasing())? {
-            self.strip(&erasing, &alone)?;
+            self.take_refs(&erasing, rows)?;
+            self.strip(&erasing, &alone, rows)?;
         }
         Ok(())
     }
@@ -211,36 +228,44 @@ impl EmbeddedStore {
         }
     }
 
-    fn strip(&self, erasing: &Erasing, alone: &LongFilesLock) -> Result<()> {
+    fn strip(&self, erasing: &Erasing, alone: &LongFilesLock, rows: usize) -> Result<()> {
         let (id, scope) = (erasing.id, erasing.scope.as_str());
-        let left = self.in_one_read(|session| {
-            let notes = session.erasures()?;
-            let note = notes.into_iter().find(|note| note.id == id);
-            // Without its note nothing says where the scope's new life would begin; it has none as long as this is here.
-            let until = note.map_or(u64::MAX, |note| note.position);
-            find_left(session, scope, until)
-        })?;
-        let counted = left.figures();
-        self.in_freeing_transaction(Durability::Relaxed, move |transaction| {
-            transaction.note_stripped(id, counted)
-        })?;
-        self.in_pieces(left.receipts, scope, |session, scope, key| {
-            session.delete_receipt_row(key, scope)
-        })?;
-        self.in_pieces(left.holds, scope, |session, scope, ordinal| {
-            session.delete_hold(*ordinal, scope).map(drop)
-        })?;
-        self.in_pieces(left.commits, scope, |session, scope, position| {
-            let before = position.saturating_sub(1);
-            match session.unsealed_rows(before, 1)?.pop() {
-                Some(row) if row.position == *position && is_of(&row, scope)? => {
-                    session.write_body(&row.erased())
+        let note = self.reading(|session| session.erasure(id))?;
+        // Without its note nothing says where the scope's new life would begin; it has none as long as this is here.
+        let until = note.map_or(u64::MAX, |note| note.position);
+        let mut place = Place::FIRST;
+        while !matches!(place, Place::End) {
+            let (page, next) = self.reading(|session| session.remains(scope, place, until))?;
+            place = next;
+            match page {
+                Page::Receipts(keys) => {
+                    self.in_pieces(erasing, rows, keys, |session, scope, key, figures| {
+                        figures.receipts += session.delete_receipt_row(key, scope)?;
+                        Ok(1)
+                    })?;
                 }
-                _ => Ok(()),
+                Page::Holds(ordinals) => {
+                    self.in_pieces(
+                        erasing,
+                        rows,
+                        ordinals,
+                        |session, scope, ordinal, figures| {
+                            figures.holds += u64::from(session.delete_hold(*ordinal, scope)?);
+                            Ok(1)
+                        },
+                    )?;
+                }
+                Page::Commits(positions) => {
+                    self.in_pieces(erasing, rows, positions, |session, scope, at, figures| {
+                        let (commits, room) = session.strip_body(*at, scope)?;
+                        figures.commits += commits;
+                        Ok(room)
+                    })?;
+                }
             }
-        })?;
-        for file in left.files {
-            self.strip_sealed(scope, &file)?;
+        }
+        for file in self.reading(|session| session.sealed_files())? {
+            self.strip_sealed(erasing, &file?)?;
         }
         self.remove_replaced(alone)?;
         self.in_freeing_transaction(Durability::Durable, move |transaction| {
@@ -248,66 +273,25 @@ impl EmbeddedStore {
         })
     }
 
-    pub(super) fn in_one_read<T>(&self, work: impl FnOnce(Session<'_>) -> Result<T>) -> Result<T> {
-        let reader = self.usable()?.shared.connections.read()?;
-        let session = reader.session();
-        session.run("BEGIN", "read")?;
-        let read = work(session);
-        // Ends a read; if it fails, the connection is not used again.
-        drop(session.run("ROLLBACK", "read"));
-        read
-    }
-
-    /// Does something small to each, as many in one transaction as a moment has room for. Not synced: End is.
-    fn in_pieces<T: Send + 'static>(
-        &self,
-        mut left: Vec<T>,
-        scope: &str,
-        each: fn(Session<'_>, &str, &T) -> Result<()>,
-    ) -> Result<()> {
-        left.reverse();
-        while !left.is_empty() {
-            let scope = scope.to_owned();
-            let mut rest = std::mem::take(&mut left);
-            left = self.in_freeing_transaction(Durability::Relaxed, move |transaction| {
-                let started = Instant::now();
-                transaction.writing(|session| {
-                    while let Some(one) = rest.pop() {
-                        each(session, &scope, &one)?;
-                        if started.elapsed() >= TIME_MAX {
-                            break;
-                        }
-                    }
-                    Ok(())
-                })?;
-                Ok(rest)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Writes a sealed file anew without what the scope's commits said, and removes the old one.
-    fn strip_sealed(&self, scope: &str, file: &SealedFile) -> Result<()> {
+    /// Writes a sealed file anew without what the scope's commits said, and removes the old one. Nothing happens if they said
+    /// nothing.
+    fn strip_sealed(&self, erasing: &Erasing, file: &SealedFile) -> Result<()> {
+        let (id, scope) = (erasing.id, erasing.scope.as_str());
         let core = self.writable()?;
         let rows = self.reading(|session| session.sealed_commits(file))?;
-        let rows = without_scope(rows, scope)?;
+        let (rows, count) = without_scope(rows, scope)?;
+        if count == 0 {
+            return Ok(());
+        }
         let Some((new, bytes)) = SealedFile::seal(&file.head_before(), &rows)? else {
             return Ok(());
         };
-        write_sealed(&core.shared.root, &core.shared.disk, &new, &bytes)?;
+        let held = write_sealed(&core.shared.root, &core.shared.disk, &new, &bytes)?;
         let (before, after) = (file.clone(), new.clone());
         let replaced = self.in_freeing_transaction(Durability::Durable, move |transaction| {
-            let still = transaction.session().sealed_file_with(before.first)? == Some(before);
-            if still {
-                let generation = transaction.session().gc_generation()?.saturating_add(1);
-                transaction.writing(|session| {
-                    session.write_sealed_file(&after)?;
-                    // Who read that row wants a file that is gone soon.
-                    session.write_gc_generation(generation)
-                })?;
-            }
-            Ok(still)
+            transaction.replace_stripped(id, &before, &after, count)
         });
+        drop(held);
         match replaced {
             Ok(true) => remove_sealed(core, file),
             // Expired meanwhile.
@@ -323,167 +307,32 @@ impl EmbeddedStore {
         Ok(())
     }
 
-    /// Removes sealed files in whose place there is another one, or none any more. One that is being sealed now is of
-    /// commits that no file has yet, or of somebody who finds that he came second.
+    /// Removes sealed files that no row names: in whose place there is another one, or none any more, or that somebody left
+    /// who was killed. One that is being sealed now is of somebody who finds that he came second.
     fn remove_replaced(&self, _alone: &LongFilesLock) -> Result<()> {
         let shared = &self.writable()?.shared;
-        let folder = shared.root.join(FOLDER);
-        let listed = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            listed => listed.map_err(|error| io_error("list", &folder, error))?,
-        };
-        for entry in listed {
-            let entry = entry.map_err(|error| io_error("list", &folder, error))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let first = name.get(..20).and_then(|first| first.parse::<u64>().ok());
-            let Some(first) = first else { continue };
-            let replaced = self.reading(|session| {
-                Ok(first <= session.sealed_end()?.head.position
-                    && !session.names_sealed_file(&name)?)
-            })?;
-            if replaced {
-                let path = entry.path();
-                match shared.disk.remove(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(io_error("remove", &path, error));
-                    }
-                    _ => {}
-                }
+        shared.remove_dead_sealed_files(&shared.unnamed_sealed_files()?)
+    }
+}
+
+impl Session<'_> {
+    /// How much is left of a scope behind its refs. O(journal + receipts of the store). Errors: `Corrupt` for the first row
+    /// that can't be read.
+    fn count_remains(self, scope: &str) -> Result<ErasedFigures> {
+        let mut figures = ErasedFigures::default();
+        let mut place = Place::FIRST;
+        while !matches!(place, Place::End) {
+            let (page, next) = self.remains(scope, place, u64::MAX)?;
+            place = next;
+            match page {
+                Page::Receipts(keys) => figures.receipts += keys.len() as u64,
+                Page::Holds(ordinals) => figures.holds += ordinals.len() as u64,
+                Page::Commits(positions) => figures.commits += positions.len() as u64,
             }
         }
-        // One that comes back with a power failure would have no row that tells of it.
-        let synced = shared.disk.sync_directory(&folder);
-        synced.map_err(|error| io_error("sync", &folder, error))
-    }
-}
-
-impl Left {
-    fn figures(&self) -> ErasedFigures {
-        ErasedFigures {
-            receipts: self.receipts.len() as u64,
-            holds: self.holds.len() as u64,
-            commits: (self.commits.len() as u64).saturating_add(self.sealed_commits),
-            ..ErasedFigures::default()
+        for file in self.sealed_files()? {
+            figures.commits += self.count_commits_of(scope, &file?)?;
         }
-    }
-}
-
-/// What is left of a scope up to that commit, but for refs and leases. O(journal + receipts of the store). Errors:
-/// `Corrupt` for the first row that can't be read.
-pub(super) fn find_left(session: Session<'_>, scope: &str, until: u64) -> Result<Left> {
-    let mut left = Left::default();
-    let mut after = None;
-    loop {
-        let page = session.receipt_rows_of(scope, after.as_ref(), PAGE)?;
-        let Some((last, ..)) = page.last() else { break };
-        after = Some(*last);
-        left.receipts.extend(page.into_iter().map(|(key, ..)| key));
-    }
-    let mut after = 0;
-    loop {
-        let page = session.holds_of(scope, after, PAGE)?;
-        let Some((last, _)) = page.last() else { break };
-        after = *last;
-        left.holds
-            .extend(page.into_iter().map(|(ordinal, _)| ordinal));
-    }
-    for file in session.sealed_files()? {
-        let file = file?;
-        let mut count = 0;
-        for row in session.sealed_commits(&file)? {
-            count += u64::from(is_of(&row, scope)?);
-        }
-        if count > 0 {
-            left.sealed_commits += count;
-            left.files.push(file);
-        }
-    }
-    let mut after = 0;
-    loop {
-        let page = session.unsealed_rows(after, PAGE)?;
-        let Some(last) = page.last() else { break };
-        after = last.position;
-        for row in page.iter().take_while(|row| row.position <= until) {
-            if is_of(row, scope)? {
-                left.commits.push(row.position);
-            }
-        }
-        if after > until {
-            break;
-        }
-    }
-    Ok(left)
-}
-
-/// Whether the commit was about this scope. Errors: `Corrupt` where that can't be told.
-pub(super) fn is_of(row: &JournalRow, scope: &str) -> Result<bool> {
-    if digest_of_body(row.position, &row.body) != row.body_digest {
-        return Err(StoreError::Corrupt {
-            what: "journal row",
-            which: row.position.to_string(),
-            detail: "the body does not hash to its digest, so that nobody knows whose it is".into(),
-        });
-    }
-    let entry = row.entry()?;
-    Ok(!entry.blank && entry.scope == scope)
-}
-
-/// The commits of a file without what those of the scope said.
-pub(super) fn without_scope(rows: Vec<JournalRow>, scope: &str) -> Result<Vec<JournalRow>> {
-    let strip = |row: JournalRow| {
-        Ok(if is_of(&row, scope)? {
-            row.erased()
-        } else {
-            row
-        })
-    };
-    rows.into_iter().map(strip).collect()
-}
-
-impl Transaction<'_> {
-    /// Begin. Errors: `BeingErased`; `Corrupt` for a ref of the scope that is broken: nothing is written then.
-    fn begin_erasing(&mut self, scope: &str, note: Erasure, now_ms: i64) -> Result<Erasure> {
-        self.expect_not_erasing(scope)?;
-        let session = self.session();
-        let mut note = note;
-        note.figures.refs = session.count_refs_of(scope)?;
-        note.figures.leases = session.count_leases_of(scope)?;
-        let sum = session.refs_sum_of(scope)?;
-        let generation = session.gc_generation()?.saturating_add(1);
-        self.append_erasure(&mut note, now_ms)?;
-        self.writing(|session| {
-            session.delete_refs_of(scope)?;
-            session.write_erasure(&note)?;
-            session.write_erasing(note.id, scope)?;
-            // What a repair or a seal has read before this is not what it writes any more.
-            session.write_gc_generation(generation)
-        })?;
-        self.refs_erased(scope, sum);
-        Ok(note)
-    }
-
-    /// What was counted, the first time.
-    fn note_stripped(&mut self, id: Ulid, counted: ErasedFigures) -> Result<()> {
-        let notes = self.session().erasures()?;
-        let Some(mut note) = notes.into_iter().find(|note| note.id == id) else {
-            return Ok(());
-        };
-        let figures = &mut note.figures;
-        if (figures.receipts, figures.holds, figures.commits) == (0, 0, 0) {
-            figures.receipts = counted.receipts;
-            figures.holds = counted.holds;
-            figures.commits = counted.commits;
-        }
-        self.writing(|session| session.write_erasure(&note))
-    }
-
-    fn end_erasing(&mut self, id: Ulid) -> Result<()> {
-        let generation = self.session().gc_generation()?.saturating_add(1);
-        self.writing(|session| {
-            session.delete_erasing(id)?;
-            // Nor is what they have read since: it may be from before a row was stripped.
-            session.write_gc_generation(generation)
-        })?;
-        self.read_erasing()
+        Ok(figures)
     }
 }

@@ -288,14 +288,19 @@ impl Snapshot<'_> {
     }
 
     pub(super) fn refs(&self, visit: Visit<'_, (RefName, RefValue)>) -> Result<()> {
+        // What an erase has begun on is gone. That its name can't be read is found elsewhere.
+        let going = self.session.going().unwrap_or_default();
         let mut after = Vec::new();
         loop {
             let page = self.session.all_ref_rows(&after, PAGE)?;
             let Some((last, _)) = page.last() else {
                 return Ok(());
             };
-            after.clone_from(last);
+            after = going.end_of(last).unwrap_or(last).to_vec();
             for (name, value) in page {
+                if going.has(&name) {
+                    continue;
+                }
                 let name = shown(&name);
                 visit(match (RefName::parse(&name), value) {
                     (Ok(name), Ok(value)) => Ok((name, value)),

@@ -9,21 +9,18 @@ use std::time::{Duration, Instant};
 use treering_block::{Cid, Codec};
 
 use super::EmbeddedStore;
-use super::blob::{digest_and_time, without_tree_suffix};
 use super::core::Shared;
 use super::directory::FILES_LOCK;
 use super::files_lock::{FilesLock, may_remove_files};
-use super::objects::{Objects, Outside};
 use super::queue::{Reply, Work};
 use super::row_check::Table;
 use super::session::Session;
-use super::staging::is_in_use;
+use super::stray_files::settling;
 use super::transaction::Transaction;
-use crate::clock::Clock;
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
-use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Learned, Purged, View};
-use crate::store::{HOLD_MS, Store};
+use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Kept, Learned, Purged, View};
+use crate::store::Store;
 use crate::tier::Tier;
 
 /// A small transaction deletes rows for no longer than this, so that no writer waits for it.
@@ -306,8 +303,9 @@ impl Ground for EmbeddedStore {
         self.core.shared.remove_files(names)
     }
 
-    fn remove_stray_files(&self) -> Result<()> {
-        self.usable()?.shared.remove_stray_files()
+    fn remove_stray_files(&self) -> Result<Kept> {
+        let settle = || self.ask_writer(settling);
+        self.usable()?.shared.remove_stray_files(&settle)
     }
 
     fn shrink(&self) -> Result<bool> {
@@ -369,23 +367,6 @@ impl Shared {
         }
     }
 
-    /// Removes files that no row names any more, unless somebody copies the files of a snapshot: they stay
-    /// for the next collection then. False: so does the rest, since the bucket does not answer.
-    pub(super) fn remove_files(&self, names: &[String]) -> bool {
-        if let Some(objects) = self.blobs.objects() {
-            // Whoever copies from now on has a snapshot in which the rows are gone: nobody waits for the network.
-            return names.is_empty()
-                || self.may_remove_files().is_none()
-                || names.iter().all(|name| objects.remove_named(name));
-        }
-        if let Some(_alone) = self.may_remove_files() {
-            for name in names {
-                self.blobs.remove(name);
-            }
-        }
-        true
-    }
-
     /// None: somebody copies the files of a snapshot, or it can't be told. They stay for the next
     /// collection then, which finds that no row names them.
     pub(super) fn may_remove_files(&self) -> Option<FilesLock> {
@@ -394,61 +375,6 @@ impl Shared {
             tracing::warn!(%error, path = %path.display(), "files without a row stay behind");
             None
         })
-    }
-
-    /// What a crash left between a file and its commit, or between a row's deletion and its file's, once nobody can be
-    /// at it any more. By the machine's clock, since the files' names are.
-    pub(super) fn remove_stray_files(&self) -> Result<()> {
-        self.remove_stray_files_from_before(Clock::system().now_ms().saturating_sub(HOLD_MS))
-    }
-
-    /// The same of files that were written before that moment.
-    pub(super) fn remove_stray_files_from_before(&self, moment_ms: i64) -> Result<()> {
-        self.remove_stray_sealed_files()?;
-        let Some(alone) = self.may_remove_files() else {
-            return Ok(());
-        };
-        self.remove_dead_uploads(&alone)?;
-        if let Some(objects) = self.blobs.objects() {
-            drop(alone);
-            return self.remove_stray_objects(objects);
-        }
-        let listed = self.blobs.list()?;
-        for (file, _) in listed {
-            let name = without_tree_suffix(&file);
-            let Some((digest, written_ms)) = digest_and_time(name) else {
-                continue;
-            };
-            let named = |session: Session<'_>| session.names_file(&digest, name);
-            if written_ms < moment_ms
-                && !is_in_use(&self.blobs.place(name))
-                && !self.connections.reading(named)?
-            {
-                self.blobs.remove(name);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Shared {
-    /// The bucket's failure is not the collection's: what stays is found by the next one.
-    fn remove_stray_objects(&self, objects: &Objects) -> Result<()> {
-        let is_named = |digest: &[u8; 32], name: &str| {
-            self.connections
-                .reading(|session| session.names_file(digest, name))
-        };
-        let outside = Outside {
-            is_named: &is_named,
-            may_remove: &|| self.may_remove_files().is_some(),
-        };
-        match objects.remove_strays(&outside) {
-            Err(error @ StoreError::Bucket { .. }) => {
-                tracing::warn!(%error, "objects without a row stay until the next collection");
-                Ok(())
-            }
-            removed => removed,
-        }
     }
 }
 

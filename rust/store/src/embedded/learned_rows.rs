@@ -124,7 +124,7 @@ impl Session<'_> {
             position: self.position()?,
             blocks: totals.blocks,
             bytes: totals.block_bytes,
-            refs: self.number("SELECT count(*) FROM ref")?.cast_unsigned(),
+            refs: self.count_refs()?,
             ended_holds: self.count_ended_holds(now_ms)?,
         })
     }

@@ -20,6 +20,7 @@ mod dead_rows;
 mod directory;
 mod disk;
 mod erasing;
+mod erasing_steps;
 mod erasure_rows;
 mod evidence;
 mod file_system;
@@ -44,12 +45,14 @@ mod queue;
 mod recent_blocks;
 mod ref_rows;
 mod registry;
+mod remains;
 mod repair;
 mod reserve;
 mod retention;
 mod row_check;
 mod row_order;
 mod schema;
+mod sealed_files;
 mod sealed_rows;
 mod session;
 mod shrinking;
@@ -57,6 +60,7 @@ mod space;
 mod sqlite_error;
 mod staging;
 mod statements;
+mod stray_files;
 mod structure;
 mod submitting;
 mod tally;
@@ -217,6 +221,11 @@ impl EmbeddedStore {
 
     fn reading<T>(&self, work: impl Fn(Session<'_>) -> Result<T>) -> Result<T> {
         self.usable()?.shared.connections.reading(work)
+    }
+
+    /// The same for several reads that are to be of one moment.
+    fn in_one_read<T>(&self, work: impl Fn(Session<'_>) -> Result<T>) -> Result<T> {
+        self.reading(|session| session.in_one_read(&work))
     }
 
     /// What may write, if it may.

@@ -10,7 +10,7 @@ use super::session::Session;
 use crate::commit::RefValue;
 use crate::error::Result;
 use crate::name::{RefName, check_kind, listing_prefix};
-use crate::scope::forking::{FORKING, hidden_by};
+use crate::scope::forking::{ERASED, FORKING, hidden_by, is_marker};
 
 fn check(name: &str, version: i64, target: &[u8], position: i64, record: &[u8]) -> RowCheck {
     RowCheck::new(Table::Ref)
@@ -94,12 +94,23 @@ fn read_name(session: Session<'_>, row: &Row<'_>) -> Result<(Vec<u8>, Result<Str
     Ok((bytes, text))
 }
 
+/// What is seen of a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// What is there.
+    All,
+    /// The ref alone that says that it is being made.
+    Marker,
+    /// It is being erased.
+    Nothing,
+}
+
 impl Session<'_> {
     pub(super) fn read_ref_row(self, name: &RefName) -> Result<Option<RefValue>> {
         Ok(self.read_ref_and_sum(name)?.map(|(value, _)| value))
     }
 
-    /// The same; None too if its scope is being made. One statement, so of one moment.
+    /// The same; None too if its scope is being made, or erased. One statement, so of one moment.
     pub(super) fn read_seen_ref_row(self, name: &RefName) -> Result<Option<RefValue>> {
         let mut statement = self.kept(
             "SELECT name, version, target, position, chk, record FROM ref
@@ -109,20 +120,26 @@ impl Session<'_> {
             .query(params![name.encoded(), hidden_by(name)])
             .map_err(|error| self.unread(error))?;
         match rows.next().map_err(|error| self.unread(error))? {
-            Some(row) => read_row(self, name.encoded(), row).map(Some),
+            Some(row) => {
+                let value = read_row(self, name.encoded(), row)?;
+                Ok(Some(value).filter(|value| !(is_marker(name) && value.record == ERASED)))
+            }
             None => Ok(None),
         }
     }
 
-    /// Whether nothing of the scope is seen but the ref that says so.
-    pub(super) fn is_hidden(self, scope: &str) -> Result<bool> {
-        self.has_ref_row(&listing_prefix(scope, FORKING))
-    }
-
-    fn has_ref_row(self, encoded: &str) -> Result<bool> {
-        self.kept("SELECT 1 FROM ref WHERE name = ?1")?
-            .exists([encoded])
-            .map_err(|error| self.unread(error))
+    /// What is seen of a scope.
+    pub(super) fn seen(self, scope: &str) -> Result<Seen> {
+        let record: Option<Vec<u8>> = self
+            .kept("SELECT record FROM ref WHERE name = ?1")?
+            .query_row([listing_prefix(scope, FORKING)], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.unread(error))?;
+        Ok(match record.as_deref() {
+            None => Seen::All,
+            Some(ERASED) => Seen::Nothing,
+            Some(_) => Seen::Marker,
+        })
     }
 
     /// With what its row adds to the sum of all refs.
@@ -166,8 +183,19 @@ impl Session<'_> {
         position: u64,
         record: &[u8],
     ) -> Result<u64> {
+        self.write_named_row(name.encoded(), version, target, position, record)
+    }
+
+    /// The same; the name is encoded, and may be one that is too long for a ref.
+    pub(super) fn write_named_row(
+        self,
+        name: &str,
+        version: u64,
+        target: &Cid,
+        position: u64,
+        record: &[u8],
+    ) -> Result<u64> {
         let (version, position, target) = (to_sql(version), to_sql(position), target.to_bytes());
-        let name = name.encoded();
         let check = check(name, version, &target, position, record).finish();
         self.kept(
             "INSERT INTO ref(name, version, target, position, chk, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

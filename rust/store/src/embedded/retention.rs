@@ -3,24 +3,14 @@
 //! Sealing a file, in this order: its bytes and its name are on disk; then one durable transaction writes
 //! the row that names it and deletes the rows that it holds. Expiring: one durable transaction writes where
 //! the journal starts and deletes the rows that name the files; then the files are removed.
-//! Promises: whatever stops it, at any point, each kept commit can be read, from one place. A file that no
-//! row names is what a crash leaves; it is removed a day later.
+//! Promises: whatever stops it, at any point, each kept commit can be read, from one place. A file that no row names is
+//! what a crash leaves; `sealed_files.rs` has the files.
 //! Must never: write over a file, use a name twice, or bring back what an erase took from the rows meanwhile.
 
-use std::fs;
-use std::io;
-use std::path::Path;
-
-use ulid::Ulid;
-
 use super::EmbeddedStore;
-use super::core::{Core, Shared};
-use super::disk::Disk;
-use super::sealed_rows::FOLDER;
+use super::sealed_files::remove_sealed;
 use super::session::Session;
-use super::sqlite_error::io_error;
 use super::transaction::Transaction;
-use crate::clock::Clock;
 use crate::commit::Durability;
 use crate::cursor::Head;
 use crate::error::{Result, StoreError};
@@ -28,15 +18,14 @@ use crate::journal::JournalRow;
 use crate::ledger::Tip;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::sealed::{SEALED_BYTES_MAX, SEALED_COMMITS_MAX, SealedFile};
-use crate::store::HOLD_MS;
 
 /// The newest commit is never sealed: the next one is chained to its row.
 const KEEP_MIN: u64 = 1;
 
 /// Rows that the next file holds, and the head before them.
-struct Piece {
-    before: Head,
-    rows: Vec<JournalRow>,
+pub(super) struct Piece {
+    pub(super) before: Head,
+    pub(super) rows: Vec<JournalRow>,
     /// Another one now: a scope was erased since, or blocks were collected.
     generation: u64,
 }
@@ -59,11 +48,13 @@ impl EmbeddedStore {
                 break;
             };
             core.shared.keep_room_for_deletions()?;
-            write_sealed(&core.shared.root, &core.shared.disk, &file, &bytes)?;
+            let held = self.hold_sealed(&file)?;
+            held.write(&bytes)?;
             let (row, generation) = (file.clone(), piece.generation);
             let sealed = self.in_transaction(Durability::Durable, move |transaction| {
                 replace_rows(transaction, &row, generation)
             });
+            drop(held);
             match sealed {
                 Ok(true) => {
                     report.files += 1;
@@ -84,7 +75,7 @@ impl EmbeddedStore {
                 }
             }
         }
-        core.shared.remove_stray_sealed_files()?;
+        self.remove_stray_sealed_files()?;
         Ok(report)
     }
 
@@ -95,7 +86,7 @@ impl EmbeddedStore {
             expire_rows(transaction, &before)
         })?;
         let mut report = ExpireReport::default();
-        // Where somebody copies them they stay, until they are a day old and without a row.
+        // Where somebody copies them they stay until the next collection.
         let alone = core.shared.may_remove_files();
         for file in &expired {
             if alone.is_some() {
@@ -106,7 +97,7 @@ impl EmbeddedStore {
             report.bytes += file.bytes;
         }
         drop(alone);
-        core.shared.remove_stray_sealed_files()?;
+        self.remove_stray_sealed_files()?;
         Ok(report)
     }
 
@@ -128,41 +119,9 @@ impl EmbeddedStore {
     }
 }
 
-impl Shared {
-    /// What a crash left between a file and its row, or between a row's deletion and its file's. By the
-    /// machine's clock, since the files' names are.
-    pub(super) fn remove_stray_sealed_files(&self) -> Result<()> {
-        let folder = self.root.join(FOLDER);
-        let listed = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            listed => listed.map_err(|error| io_error("list", &folder, error))?,
-        };
-        let Some(_alone) = self.may_remove_files() else {
-            return Ok(());
-        };
-        let now_ms = Clock::system().now_ms();
-        for entry in listed {
-            let entry = entry.map_err(|error| io_error("list", &folder, error))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(written_ms) = written_at_ms(&name) else {
-                continue;
-            };
-            if now_ms.saturating_sub(written_ms) > HOLD_MS
-                && !self
-                    .connections
-                    .reading(|session| session.names_sealed_file(&name))?
-                && let Err(error) = self.disk.remove(&entry.path())
-            {
-                tracing::warn!(%error, name, "a sealed file without a row stays behind");
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The oldest rows of the table, as many as one file takes, but not the newest `keep`; in one snapshot, so that
 /// the head before them is of the same moment.
-fn next_piece(session: Session<'_>, keep: u64) -> Result<Piece> {
+pub(super) fn next_piece(session: Session<'_>, keep: u64) -> Result<Piece> {
     let generation = session.gc_generation()?;
     let newest = session.position()?.saturating_sub(keep);
     let mut rows = Vec::new();
@@ -228,7 +187,7 @@ fn replace_rows(
 }
 
 /// Under the write lock: the files that are given up, whose rows are gone then.
-fn expire_rows(
+pub(super) fn expire_rows(
     transaction: &mut Transaction<'_>,
     before: &ExpireBefore,
 ) -> Result<Vec<SealedFile>> {
@@ -274,64 +233,21 @@ fn expire_rows(
     Ok(expired)
 }
 
-/// On disk, with its name. Errors: `DiskFull`, `Io`; nothing is left behind then.
-pub(super) fn write_sealed(
-    root: &Path,
-    disk: &Disk,
-    file: &SealedFile,
-    bytes: &[u8],
-) -> Result<()> {
-    let folder = root.join(FOLDER);
-    let path = folder.join(file.name());
-    let written = disk
-        .make_directory(&folder)
-        // That it is there tells nothing of its name being on disk.
-        .and_then(|()| disk.sync_directory(root))
-        .and_then(|()| disk.write_new(&path, bytes))
-        .and_then(|()| disk.sync_directory(&folder));
-    written.map_err(|error| {
-        if path.exists()
-            && let Err(error) = disk.remove(&path)
-        {
-            tracing::warn!(%error, path = %path.display(), "a file without a row stays behind");
-        }
-        io_error("write", &path, error)
-    })
-}
-
-pub(super) fn remove_sealed(core: &Core, file: &SealedFile) {
-    let path = core.shared.root.join(FOLDER).join(file.name());
-    if let Err(error) = core.shared.disk.remove(&path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(%error, path = %path.display(), "a file without a row stays behind");
-    }
-}
-
-/// What a sealed file's name says of when it was written; None for a name that is not one.
-fn written_at_ms(name: &str) -> Option<i64> {
-    let mut parts = name.split('-');
-    let (first, last, id) = (parts.next()?, parts.next()?, parts.next()?);
-    let digits = |part: &str| part.len() == 20 && part.bytes().all(|byte| byte.is_ascii_digit());
-    let ours = digits(first) && digits(last) && parts.next().is_none();
-    let id: Ulid = id.parse().ok()?;
-    ours.then(|| i64::try_from(id.timestamp_ms()).ok())?
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs::File;
     use std::time::Duration;
 
     use super::*;
     use crate::commit::{Change, Commit, Expect, RefMove};
     use crate::embedded::OpenOptions;
+    use crate::embedded::sealed_files::write_sealed;
     use crate::erasure::EraseOptions;
     use crate::name::RefName;
     use crate::store::Store;
     use treering_block::Block;
 
-    fn act(store: &EmbeddedStore, scope: &str, number: u64) {
+    pub(in crate::embedded) fn act(store: &EmbeddedStore, scope: &str, number: u64) {
         let block = Block::raw(number.to_le_bytes().to_vec());
         let commit = Commit {
             scope: scope.into(),
@@ -376,7 +292,7 @@ mod tests {
             .unwrap()
             .unwrap();
         let shared = &store.core.shared;
-        write_sealed(&shared.root, &shared.disk, &file, &bytes).unwrap();
+        let _held = write_sealed(&shared.root, &shared.disk, &file, &bytes).unwrap();
         let sealed = store.in_transaction(Durability::Durable, move |transaction| {
             replace_rows(transaction, &file, piece.generation)
         });

@@ -79,6 +79,15 @@ impl<'c> Session<'c> {
             .map_err(self.failed(action))
     }
 
+    /// Runs several reads on one moment. Must not be inside of another one.
+    pub(super) fn in_one_read<T>(self, work: impl FnOnce(Self) -> Result<T>) -> Result<T> {
+        self.run_prepared("BEGIN", "read")?;
+        let read = work(self);
+        // Ends a read; if it fails, the connection is not used again.
+        drop(self.run_prepared("ROLLBACK", "read"));
+        read
+    }
+
     /// The first column of the only row. Errors: as SQLite's.
     pub(super) fn number(self, sql: &str) -> Result<i64> {
         self.prepared(sql)?

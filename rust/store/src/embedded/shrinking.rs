@@ -89,6 +89,7 @@ impl EmbeddedStore {
             })?;
             pages = left.min(pages - 1);
         }
+        self.remove_stray_sealed_files()?;
         let (started, wait) = (Instant::now(), self.lock_wait.min(LOG_WAIT_MAX));
         loop {
             shared.checkpoint_due.store(true, Relaxed);
@@ -139,8 +140,8 @@ impl EmbeddedStore {
         self.database_bytes().saturating_add(self.log_bytes())
     }
 
-    /// Files of large blocks without a row, and of uploads that no living process is at; while somebody copies files
-    /// nobody can tell, and all uploads count.
+    /// Files of large blocks and of the journal without a row, and of uploads that no living process is at; while somebody
+    /// copies files nobody can tell, and all uploads count.
     fn unnamed_files(&self) -> Result<u64> {
         let shared = &self.core.shared;
         let listed = shared.blobs.list();
@@ -152,6 +153,7 @@ impl EmbeddedStore {
             None => shared.uploads(None)?,
         }
         .len() as u64;
+        unnamed += shared.unnamed_sealed_files()?.len() as u64;
         for (file, _) in listed? {
             let name = without_tree_suffix(&file);
             if name != file {

@@ -40,7 +40,7 @@ impl Session<'_> {
             nodes: totals.nodes,
             block_bytes: totals.block_bytes,
             links: totals.links,
-            refs: count("ref")?,
+            refs: self.count_refs()?,
             commits: self.position()?,
             receipts: count("receipt")?,
             holds: count("hold")?,

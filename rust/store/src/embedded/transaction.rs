@@ -213,18 +213,15 @@ impl<'c> Transaction<'c> {
         self.refs.clear();
     }
 
-    /// The refs of a scope are gone, which added so much to the sum of all.
-    pub(super) fn refs_erased(&mut self, scope: &str, sum: u64) {
+    /// Rows of refs were changed by other ways than commits, which add so much more to the sum of all.
+    pub(super) fn add_to_refs(&mut self, sum: u64) {
         if let Some(all) = &mut self.totals.refs_sum {
-            *all = all.wrapping_sub(sum);
+            *all = all.wrapping_add(sum);
         }
         self.refs.clear();
-        if !self.erasing.iter().any(|erasing| erasing == scope) {
-            self.erasing.push(scope.to_owned());
-        }
     }
 
-    /// An erase has ended.
+    /// An erase has begun, or ended.
     pub(super) fn read_erasing(&mut self) -> Result<()> {
         self.erasing = scopes_of(self.session.erasing()?);
         Ok(())
@@ -286,6 +283,10 @@ impl<'c> Transaction<'c> {
         totals.nodes = totals.nodes.saturating_sub(gone.nodes);
         totals.block_bytes = totals.block_bytes.saturating_sub(gone.bytes);
         totals.links = totals.links.saturating_sub(gone.links);
+    }
+
+    fn is_erasing(&self, scope: &str) -> bool {
+        self.erasing.iter().any(|erasing| erasing == scope)
     }
 
     pub(super) fn writing(&mut self, write: impl FnOnce(Session<'c>) -> Result<()>) -> Result<()> {

@@ -4,7 +4,7 @@
 //! blocks lead to one of the scope's. A ref or hold on such a block names its scope.
 //! Promises: one moment; O(blocks + links), a few bits of memory for each ordinal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use treering_block::Cid;
 
@@ -30,29 +30,71 @@ pub(crate) struct Held {
 /// Every hold: the ordinal, its scope.
 pub(crate) type Holds = Vec<(u64, String)>;
 
+/// Names of scopes, each once.
+#[derive(Default)]
+struct Scopes {
+    names: Vec<String>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Scopes {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        self.names.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), number);
+        number
+    }
+
+    fn name(&self, number: u32) -> &str {
+        let name = usize::try_from(number)
+            .ok()
+            .and_then(|at| self.names.get(at));
+        name.map_or("", String::as_str)
+    }
+}
+
 /// `holds`: of all scopes, those that have ended too: the next collection removes them, this one asks what stays until
-/// then.
+/// then. `seen`: whether a ref of that encoded name counts.
 ///
 /// Errors: `Corrupt` for what is broken on the way.
-pub(crate) fn held(view: &mut dyn View, scope: &str, holds: Holds) -> Result<Held> {
+pub(crate) fn held(
+    view: &mut dyn View,
+    scope: &str,
+    holds: Holds,
+    seen: &dyn Fn(&str) -> bool,
+) -> Result<Held> {
     let (first, end) = names_of(scope);
     let mut own = Bitmap::default();
-    let mut others: Vec<(u64, String)> = Vec::new();
-    let mut targets: Vec<(String, Cid)> = Vec::new();
+    let mut others: Vec<(u64, u32)> = Vec::new();
+    let mut scopes = Scopes::default();
+    // What refs point at, and whose each is; names of refs would take far more room.
+    let mut targets: Vec<(Option<u32>, Cid)> = Vec::new();
     view.refs(&mut |name, target| {
-        targets.push((name.to_owned(), target));
+        if seen(name) {
+            let is_own = (first.as_str()..end.as_str()).contains(&name);
+            let of = if is_own {
+                None
+            } else {
+                Some(scopes.number(RefName::parse(name)?.scope()))
+            };
+            targets.push((of, target));
+        }
         Ok(())
     })?;
-    for (name, target) in targets {
+    for (of, target) in targets {
         let ordinal = view.ordinal(&target)?.ok_or_else(|| StoreError::Corrupt {
             what: "ref",
-            which: name.clone(),
-            detail: format!("its target {target} is missing"),
+            which: of.map_or(scope, |of| scopes.name(of)).to_owned(),
+            detail: format!("the target {target} of one of its refs is missing"),
         })?;
-        if (first.as_str()..end.as_str()).contains(&name.as_str()) {
-            own.insert(ordinal);
-        } else {
-            others.push((ordinal, RefName::parse(&name)?.scope().to_owned()));
+        match of {
+            None => {
+                own.insert(ordinal);
+            }
+            Some(of) => others.push((ordinal, of)),
         }
     }
     let dead = view.dead()?;
@@ -60,7 +102,7 @@ pub(crate) fn held(view: &mut dyn View, scope: &str, holds: Holds) -> Result<Hel
         if of == scope {
             own.insert(ordinal);
         } else {
-            others.push((ordinal, of));
+            others.push((ordinal, scopes.number(&of)));
         }
     }
     let mut reached = Bitmap::default();
@@ -82,7 +124,7 @@ pub(crate) fn held(view: &mut dyn View, scope: &str, holds: Holds) -> Result<Hel
         let named: BTreeSet<String> = others
             .into_iter()
             .filter(|(ordinal, _)| leads.contains(*ordinal))
-            .map(|(_, scope)| scope)
+            .map(|(_, of)| scopes.name(of).to_owned())
             .collect();
         found.held_by = named.into_iter().collect();
     }

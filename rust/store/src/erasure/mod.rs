@@ -1,8 +1,7 @@
 //! Erasing a whole scope: what is asked, what was done, and the note that stays of it.
 //!
-//! An erase begins with one commit: no ref of the scope is there any more, and a note is in its place. From there on the
-//! scope takes no commit until the rest is gone too: its receipts, holds, leases, and what its commits say in the
-//! journal, whose digests stay, so that the chain is proved as before. What a crash leaves is finished by the next
+//! An erase begins with one commit: no ref of the scope is seen any more, and a note is in its place. From there on the
+//! scope takes no commit until all is gone: its refs, receipts, holds, leases, and what its commits say in the journal, whose digests stay, so that the chain is proved as before. What a crash leaves is finished by the next
 //! erase, the next vacuum, and whoever opens the store for writing next.
 //! A note tells a scope by a digest and not by its name: whoever knows a name can ask whether it was erased, and nobody
 //! can read from it which names there were.
@@ -21,14 +20,29 @@ use crate::commit::COMMAND_ID_BYTES_MAX;
 use crate::error::{Result, StoreError};
 use crate::name::{check_scope, listing_prefix};
 
+/// A small transaction of an erase takes away at most so many rows.
+pub const ERASE_ROWS_MAX: usize = 256;
+
 /// How a scope is erased.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EraseOptions {
     /// What makes a retry safe: the same id for the same scope answers as the first did and erases nothing, also where
     /// the name was used again since.
     pub command_id: Option<String>,
     /// Only say what would go.
     pub dry_run: bool,
+    /// A small transaction takes away at most so many rows; [`ERASE_ROWS_MAX`], less in tests. Nothing to a store in memory.
+    pub rows_at_a_time: usize,
+}
+
+impl Default for EraseOptions {
+    fn default() -> Self {
+        Self {
+            command_id: None,
+            dry_run: false,
+            rows_at_a_time: ERASE_ROWS_MAX,
+        }
+    }
 }
 
 /// What an erase took away.
@@ -68,7 +82,7 @@ pub struct Erased {
 /// The note that stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Erasure {
-    /// Tells it from all others.
+    /// Tells it from all others; of an erase with a command id it follows from [`Erasure::command`].
     pub id: Ulid,
     /// The commit with which the scope was gone; 0 where it went from a copy, which has no such commit.
     pub position: u64,
@@ -89,6 +103,13 @@ const RECORD_BYTES: usize = 16 + 8 + 8 + 32 + 32 + 7 * 8;
 /// bytes) and the name. So the same name is another digest in another store.
 pub fn digest_of_scope(store_id: &[u8], scope: &str) -> [u8; 32] {
     digest("treering v1 erased scope", &[store_id, scope.as_bytes()])
+}
+
+/// The id of the note of an erase with a command id, so that a repeated one finds it: the first bytes of what stands for the
+/// command id.
+pub(crate) fn id_of(command: &[u8; 32]) -> Ulid {
+    let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *command;
+    Ulid::from_bytes(first)
 }
 
 /// What stands for a command id: the same, context `treering v1 erase command`, over the scope's digest and the id.

@@ -34,6 +34,9 @@ pub enum Mishap {
     Refused,
     /// It happens, and the answer is an error: it was lost.
     Lost,
+    /// The answer is an error, and it happens before the request that comes so many later: it was under way, or the server
+    /// had it and was slow. What only reads is refused.
+    Late(u64),
     /// A read gives other bytes; anything else happens as it should.
     Wrong,
     /// A read gives half of the bytes; anything else is refused.
@@ -67,6 +70,8 @@ pub struct Contents {
 }
 
 type Hook = Arc<dyn Fn(&Asked) + Send + Sync>;
+/// What a request that is late will do.
+type Effect = Box<dyn FnOnce(&mut Contents) + Send>;
 
 #[derive(Default)]
 struct State {
@@ -74,6 +79,10 @@ struct State {
     asked: Vec<Asked>,
     /// From which request on, how many.
     mishaps: Vec<(u64, u64, Mishap)>,
+    /// All of that kind go wrong so.
+    failing: Option<(Request, Mishap)>,
+    /// Before which request each.
+    late: Vec<(u64, Effect)>,
     before: Option<Hook>,
     after: Option<Hook>,
 }
@@ -81,6 +90,10 @@ struct State {
 /// See the top of this file.
 pub struct SimulatedBucket {
     url: String,
+    /// The place that this one lies in.
+    parent: Option<Arc<SimulatedBucket>>,
+    /// It knows of no condition: who creates an object looks whether it is there, and writes it then.
+    unconditional: bool,
     state: Mutex<State>,
 }
 
@@ -98,7 +111,29 @@ impl SimulatedBucket {
         };
         Arc::new(Self {
             url: url.to_owned(),
+            parent: None,
+            unconditional: false,
             state: Mutex::new(state),
+        })
+    }
+
+    /// An empty one that lies in another. What it holds does not show there.
+    pub fn below(parent: &Arc<Self>, name: &str) -> Arc<Self> {
+        Arc::new(Self {
+            url: format!("{}/{name}", parent.url),
+            parent: Some(Arc::clone(parent)),
+            unconditional: false,
+            state: Mutex::default(),
+        })
+    }
+
+    /// An empty one of a server that takes no conditions: two that create an object at once both do.
+    pub fn unconditional(url: &str) -> Arc<Self> {
+        Arc::new(Self {
+            url: url.to_owned(),
+            parent: None,
+            unconditional: true,
+            state: Mutex::default(),
         })
     }
 
@@ -143,6 +178,11 @@ impl SimulatedBucket {
         self.state().mishaps.push((from, count, mishap));
     }
 
+    /// All requests of that kind go wrong so, until [`SimulatedBucket::go_up`].
+    pub fn fail(&self, request: Request, mishap: Mishap) {
+        self.state().failing = Some((request, mishap));
+    }
+
     /// Every request from now on is refused, until [`SimulatedBucket::go_up`].
     pub fn go_down(&self) {
         let mut state = self.state();
@@ -152,7 +192,14 @@ impl SimulatedBucket {
 
     /// Nothing goes wrong any more.
     pub fn go_up(&self) {
-        self.state().mishaps.clear();
+        let mut state = self.state();
+        state.mishaps.clear();
+        state.failing = None;
+    }
+
+    /// What is late happens now.
+    pub fn arrive(&self) {
+        self.state().arrive(u64::MAX);
     }
 
     /// Called before each request, with no lock held: it may wait, or look.
@@ -169,7 +216,7 @@ impl SimulatedBucket {
     fn ask<T>(
         &self,
         (request, name, bytes): (Request, &str, u64),
-        act: impl FnOnce(&mut Contents) -> Result<T>,
+        act: impl FnOnce(&mut Contents) -> Result<T> + Send + 'static,
         spoil: impl FnOnce(&mut T, Mishap),
     ) -> Result<T> {
         let (asked, mishap, before) = {
@@ -181,13 +228,17 @@ impl SimulatedBucket {
                 bytes,
             };
             state.asked.push(asked.clone());
+            state.arrive(asked.number);
             let planned = state
                 .mishaps
                 .iter()
                 .find(|(from, count, _)| asked.number >= *from && asked.number - from < *count);
             (
                 asked.clone(),
-                planned.map(|(_, _, mishap)| *mishap),
+                planned.map(|(_, _, mishap)| *mishap).or(state
+                    .failing
+                    .filter(|(of, _)| *of == request)
+                    .map(|(_, mishap)| mishap)),
                 state.before.clone(),
             )
         };
@@ -201,9 +252,20 @@ impl SimulatedBucket {
             why: format!("{request:?} was to fail"),
         };
         let spoiled = request == Request::Read;
+        let reads = matches!(
+            request,
+            Request::Uploads | Request::Size | Request::Read | Request::List
+        );
         let answer = match mishap {
             Some(Mishap::Refused) => Err(failed()),
             Some(Mishap::Short) if !spoiled => Err(failed()),
+            Some(Mishap::Late(_)) if reads => Err(failed()),
+            Some(Mishap::Late(later)) => {
+                let effect = move |contents: &mut Contents| drop(act(contents));
+                let due = asked.number.saturating_add(later);
+                self.state().late.push((due, Box::new(effect)));
+                Err(failed())
+            }
             Some(Mishap::Lost) => act(&mut self.state().contents).and_then(|_| Err(failed())),
             other => {
                 let mut answer = act(&mut self.state().contents);
@@ -220,12 +282,28 @@ impl SimulatedBucket {
         answer
     }
 
-    fn refused(&self, name: &str, why: &str) -> StoreError {
-        StoreError::Bucket {
+    /// How it answers what makes no sense to it.
+    fn refused(&self, name: &str) -> impl Fn(&str) -> StoreError + Send + 'static {
+        let (object, bucket) = (name.to_owned(), self.url.clone());
+        move |why| StoreError::Bucket {
             action: "change",
-            object: name.to_owned(),
-            bucket: self.url.clone(),
+            object: object.clone(),
+            bucket: bucket.clone(),
             why: why.to_owned(),
+        }
+    }
+}
+
+impl State {
+    /// Does what is late until this request.
+    fn arrive(&mut self, number: u64) {
+        let late = std::mem::take(&mut self.late);
+        for (due, effect) in late {
+            if due <= number {
+                effect(&mut self.contents);
+            } else {
+                self.late.push((due, effect));
+            }
         }
     }
 }
@@ -249,101 +327,127 @@ impl Bucket for SimulatedBucket {
         &self.url
     }
 
+    fn parent(&self) -> Result<Option<Arc<dyn Bucket>>> {
+        Ok(self
+            .parent
+            .clone()
+            .map(|parent| -> Arc<dyn Bucket> { parent }))
+    }
+
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let put = |contents: &mut Contents| {
-            contents.objects.insert(name.to_owned(), bytes.into());
+        let asked = (Request::Put, name, bytes.len() as u64);
+        let (name, bytes) = (name.to_owned(), bytes.into());
+        let put = move |contents: &mut Contents| {
+            contents.objects.insert(name, bytes);
             Ok(())
         };
-        self.ask((Request::Put, name, bytes.len() as u64), put, as_it_is)
+        self.ask(asked, put, as_it_is)
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
-        let create = |contents: &mut Contents| {
-            let new = !contents.objects.contains_key(name);
+        if self.unconditional {
+            if self.size(name)?.is_some() {
+                return Ok(false);
+            }
+            self.put(name, bytes)?;
+            let there = self.read(name, 0, bytes.len() as u64 + 1)?;
+            return Ok(there.as_deref() == Some(bytes));
+        }
+        let asked = (Request::Create, name, bytes.len() as u64);
+        let (name, bytes) = (name.to_owned(), bytes.into());
+        let create = move |contents: &mut Contents| {
+            let new = !contents.objects.contains_key(&name);
             if new {
-                contents.objects.insert(name.to_owned(), bytes.into());
+                contents.objects.insert(name, bytes);
             }
             Ok(new)
         };
-        self.ask(
-            (Request::Create, name, bytes.len() as u64),
-            create,
-            as_it_is,
-        )
+        self.ask(asked, create, as_it_is)
     }
 
     fn begin(&self, name: &str) -> Result<String> {
-        let begin = |contents: &mut Contents| {
+        let of = name.to_owned();
+        let begin = move |contents: &mut Contents| {
             contents.begun += 1;
             let upload = format!("upload {}", contents.begun);
             let parts = BTreeMap::new();
-            contents
-                .uploads
-                .insert(upload.clone(), (name.to_owned(), parts));
+            contents.uploads.insert(upload.clone(), (of, parts));
             Ok(upload)
         };
         self.ask((Request::Begin, name, 0), begin, as_it_is)
     }
 
     fn put_part(&self, name: &str, upload: &str, number: u32, bytes: &[u8]) -> Result<String> {
-        let put = |contents: &mut Contents| match contents.uploads.get_mut(upload) {
-            Some((of, parts)) if of == name => {
-                parts.insert(number, bytes.into());
-                Ok(tag(bytes))
+        let asked = (Request::PutPart, name, bytes.len() as u64);
+        let refused = self.refused(name);
+        let (upload, name) = (upload.to_owned(), name.to_owned());
+        let bytes: Arc<[u8]> = bytes.into();
+        let put = move |contents: &mut Contents| match contents.uploads.get_mut(&upload) {
+            Some((of, parts)) if *of == name => {
+                let tag = tag(&bytes);
+                parts.insert(number, bytes);
+                Ok(tag)
             }
-            _ => Err(self.refused(name, "no such upload")),
+            _ => Err(refused("no such upload")),
         };
-        self.ask((Request::PutPart, name, bytes.len() as u64), put, as_it_is)
+        self.ask(asked, put, as_it_is)
     }
 
     fn complete(&self, name: &str, upload: &str, parts: &[String]) -> Result<()> {
-        let complete = |contents: &mut Contents| {
-            let Some((_, sent)) = contents.uploads.get(upload).filter(|(of, _)| of == name) else {
-                return Err(self.refused(name, "no such upload"));
+        let refused = self.refused(name);
+        let (of, upload, parts) = (name.to_owned(), upload.to_owned(), parts.to_vec());
+        let complete = move |contents: &mut Contents| {
+            let found = contents.uploads.get(&upload);
+            let Some((_, sent)) = found.filter(|(name, _)| *name == of) else {
+                return Err(refused("no such upload"));
             };
             let known: Vec<String> = sent.values().map(|bytes| tag(bytes)).collect();
             if known != parts {
-                return Err(self.refused(name, "not the parts that were sent"));
+                return Err(refused("not the parts that were sent"));
             }
             let whole: Vec<u8> = sent
                 .values()
                 .flat_map(|bytes| bytes.iter().copied())
                 .collect();
-            contents.objects.insert(name.to_owned(), whole.into());
-            contents.uploads.remove(upload);
+            contents.objects.insert(of, whole.into());
+            contents.uploads.remove(&upload);
             Ok(())
         };
         self.ask((Request::Complete, name, 0), complete, as_it_is)
     }
 
     fn abort(&self, name: &str, upload: &str) -> Result<()> {
-        let abort = |contents: &mut Contents| {
-            contents.uploads.remove(upload);
+        let upload = upload.to_owned();
+        let abort = move |contents: &mut Contents| {
+            contents.uploads.remove(&upload);
             Ok(())
         };
         self.ask((Request::Abort, name, 0), abort, as_it_is)
     }
 
     fn uploads(&self, name: &str) -> Result<Vec<String>> {
-        let uploads = |contents: &mut Contents| {
-            let of = contents.uploads.iter().filter(|(_, (of, _))| of == name);
+        let wanted = name.to_owned();
+        let uploads = move |contents: &mut Contents| {
+            let of = contents.uploads.iter().filter(|(_, (of, _))| *of == wanted);
             Ok(of.map(|(upload, _)| upload.clone()).collect())
         };
         self.ask((Request::Uploads, name, 0), uploads, as_it_is)
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {
-        let size = |contents: &mut Contents| {
-            let found = contents.objects.get(name);
+        let wanted = name.to_owned();
+        let size = move |contents: &mut Contents| {
+            let found = contents.objects.get(&wanted);
             Ok(found.map(|bytes| bytes.len() as u64))
         };
         self.ask((Request::Size, name, 0), size, as_it_is)
     }
 
     fn read(&self, name: &str, offset: u64, length: u64) -> Result<Option<Vec<u8>>> {
-        let read = |contents: &mut Contents| {
+        let wanted = name.to_owned();
+        let read = move |contents: &mut Contents| {
             let place = |at: u64, all: usize| usize::try_from(at).unwrap_or(all).min(all);
-            let found = contents.objects.get(name);
+            let found = contents.objects.get(&wanted);
             Ok(found.map(|bytes| {
                 let from = place(offset, bytes.len());
                 let to = place(offset.saturating_add(length), bytes.len());
@@ -366,11 +470,12 @@ impl Bucket for SimulatedBucket {
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Object) -> Result<()>) -> Result<()> {
-        let list = |contents: &mut Contents| {
+        let wanted = prefix.to_owned();
+        let list = move |contents: &mut Contents| {
             let found = contents
                 .objects
                 .iter()
-                .filter(|(name, _)| name.starts_with(prefix));
+                .filter(|(name, _)| name.starts_with(&wanted));
             let found = found.map(|(name, bytes)| Object {
                 name: name.clone(),
                 size: bytes.len() as u64,
@@ -383,8 +488,9 @@ impl Bucket for SimulatedBucket {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        let remove = |contents: &mut Contents| {
-            contents.objects.remove(name);
+        let of = name.to_owned();
+        let remove = move |contents: &mut Contents| {
+            contents.objects.remove(&of);
             Ok(())
         };
         self.ask((Request::Remove, name, 0), remove, as_it_is)

@@ -20,7 +20,7 @@ use crate::erasure::{EraseOptions, Erased, Erasures};
 use crate::error::{Result, StoreError};
 use crate::findings::VerifyReport;
 use crate::gc::{Collection, GcOptions, GcReport};
-use crate::journal::{JournalCommand, JournalEntry};
+use crate::journal::JournalEntry;
 use crate::lease::{Lease, LeaseState};
 use crate::listening::{Listening, Wake};
 use crate::name::RefName;
@@ -29,7 +29,7 @@ use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
 use crate::scope::lineage::Lineage;
 use crate::stats::{Counters, StoreStats};
-use crate::store::{BlockInfo, Hold, Store};
+use crate::store::{BlockInfo, Hold, ScopeReceipt, Store};
 use crate::ticket::Ticket;
 use crate::upload::{BlockReader, Upload};
 use crate::vacuum::Vacuumed;
@@ -280,9 +280,14 @@ impl Store for FaultyStore {
         scope: &str,
         after: Option<&[u8; 32]>,
         limit: usize,
-    ) -> Result<Vec<JournalCommand>> {
+    ) -> Result<Vec<ScopeReceipt>> {
         self.read()?;
         self.inner.receipts(scope, after, limit)
+    }
+
+    fn receipts_unsettled(&self, scope: &str) -> Result<u64> {
+        self.read()?;
+        self.inner.receipts_unsettled(scope)
     }
 
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
@@ -314,6 +319,11 @@ impl Store for FaultyStore {
     fn erasures(&self) -> Result<Erasures> {
         self.read()?;
         self.inner.erasures()
+    }
+
+    fn store_id(&self) -> Result<[u8; 16]> {
+        self.read()?;
+        self.inner.store_id()
     }
 
     fn vacuum(&self) -> Result<Vacuumed> {

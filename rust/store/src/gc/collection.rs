@@ -377,7 +377,9 @@ impl<'g> Collection<'g> {
             next = ordinal.saturating_add(1);
         }
         let Some(first) = ordinals.first().copied() else {
-            self.ground.remove_stray_files()?;
+            let kept = self.ground.remove_stray_files()?;
+            self.report.kept_files = kept.files;
+            self.report.kept_because = kept.why;
             return Ok(Phase::Shrink);
         };
         let given = ordinals.clone();

@@ -12,7 +12,7 @@ use super::bitmap::Bitmap;
 use super::learned::Learned;
 use super::mark::GraphPage;
 use crate::commit::Durability;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 
 /// Sums over blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,6 +111,31 @@ pub struct Purged {
     pub files: Vec<String>,
 }
 
+/// Files that no row seems to need, and that stay all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// How many.
+    pub files: u64,
+    /// The damage that leaves it open whether they are needed.
+    pub why: Option<String>,
+}
+
+impl Kept {
+    /// So many stay because of this.
+    pub fn because(files: u64, damage: &StoreError) -> Self {
+        Self {
+            files,
+            why: Some(damage.to_string()),
+        }
+    }
+
+    /// These stay, too.
+    pub fn add(&mut self, other: Self) {
+        self.files = self.files.saturating_add(other.files);
+        self.why = self.why.take().or(other.why);
+    }
+}
+
 /// What a collection changes, under the write lock.
 pub trait Changes {
     /// Reads what all commits before left.
@@ -144,8 +169,8 @@ pub trait Ground: Sync {
     /// Removes files whose rows are gone. False: where they are does not answer, so that asking again would take as long for each;
     /// what stays is found by the next collection.
     fn remove_files(&self, names: &[String]) -> bool;
-    /// Removes files that have lain about without a row for longer than any commit can wait.
-    fn remove_stray_files(&self) -> Result<()>;
+    /// Removes files without a row that no commit can name any more. Where rows are damaged they stay, and are told of.
+    fn remove_stray_files(&self) -> Result<Kept>;
     /// Gives a little of the room that deleted rows left back to the system. False: nothing is left to give.
     fn shrink(&self) -> Result<bool> {
         Ok(false)

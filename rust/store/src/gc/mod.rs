@@ -13,7 +13,7 @@ mod trace;
 
 pub use bitmap::{Bitmap, PAGE_BYTES, PAGE_ORDINALS, page_contains, page_of};
 pub use collection::{Collection, Phase};
-pub use ground::{Change, Changes, Figures, Ground, Purged, View};
+pub use ground::{Change, Changes, Figures, Ground, Kept, Purged, View};
 pub use learned::{Figured, Learned, SHARE_PERCENT, is_much};
 pub use mark::{GraphPage, mark, missing};
 
@@ -50,6 +50,11 @@ pub struct GcReport {
     pub generation: u64,
     /// How long it took.
     pub duration_ms: u64,
+    /// Files and objects that no row names, and that stay: rows are damaged, and one of them may be theirs. A repair settles
+    /// it; the next collection removes what is left.
+    pub kept_files: u64,
+    /// That damage; None where there is none.
+    pub kept_because: Option<String>,
     /// Nothing was changed; the figures say what would have gone.
     pub dry_run: bool,
 }

@@ -5,7 +5,7 @@ use ulid::Ulid;
 use super::state::State;
 use crate::erasure::held::held;
 use crate::erasure::{
-    EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command, digest_of_scope,
+    EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command, digest_of_scope, id_of,
 };
 use crate::error::Result;
 use crate::journal::{JournalRow, erased_body};
@@ -27,12 +27,12 @@ impl State {
             .command_id
             .as_deref()
             .map(|id| digest_of_command(&digest, id));
-        let same = |done: &&Erasure| done.scope == digest && Some(done.command) == command;
-        if let Some(done) = self.erasures.iter().find(same) {
+        let id = command.map_or_else(Ulid::generate, |command| id_of(&command));
+        if let Some(done) = self.erasures.iter().find(|done| done.id == id) {
             return Ok(done.replayed());
         }
         let holds = self.holds.keys().cloned().collect();
-        let held = held(self, scope, holds)?;
+        let held = held(self, scope, holds, &|_| true)?;
         let mut rows = Vec::new();
         for (at, row) in self.journal.iter().enumerate() {
             let entry = row.entry()?;
@@ -69,7 +69,7 @@ impl State {
         }
         let tip = Ledger::tip(self)?;
         let note = Erasure {
-            id: Ulid::generate(),
+            id,
             position: tip.head.position.saturating_add(1),
             at_ms: if tip.head.position == 0 {
                 now_ms

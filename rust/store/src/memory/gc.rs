@@ -6,7 +6,7 @@ use super::state::State;
 use super::{Inner, MemoryStore};
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
-use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Learned, Purged, View};
+use crate::gc::{Bitmap, Change, Changes, Figures, GraphPage, Ground, Kept, Learned, Purged, View};
 use treering_block::{Cid, Codec};
 
 impl Ground for MemoryStore {
@@ -29,8 +29,8 @@ impl Ground for MemoryStore {
         true
     }
 
-    fn remove_stray_files(&self) -> Result<()> {
-        Ok(())
+    fn remove_stray_files(&self) -> Result<Kept> {
+        Ok(Kept::default())
     }
 }
 

@@ -14,6 +14,8 @@ use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::name::RefName;
 use crate::reachable::reachable;
+use crate::retention::ExpireBefore;
+use crate::scope::{AsOf, Moment};
 use crate::store::Store;
 use crate::verify::{BlockRow, Broken, Evidence, HoldRow, Visit, verify};
 
@@ -319,6 +321,65 @@ fn receipts_that_the_journal_does_not_say_are_named() {
             .insert(([5; 32], "main".into()), (command, 1));
     });
     assert_eq!(added, [(Check::Receipt, "receipts".to_owned())]);
+}
+
+/// Those of old stores.
+#[test]
+fn receipts_that_do_not_say_when_they_were_left_are_told_by_the_journal() {
+    let store = Arc::new(MemoryStore::new());
+    let mut cursors = Vec::new();
+    for nth in 1..=4_u8 {
+        let command = Command {
+            address: Address::Scope("main".into()),
+            id: nth.to_string(),
+            payload: [nth; 32],
+            receipt: vec![nth],
+        };
+        let commit = Commit {
+            scope: "main".into(),
+            command: Some(command),
+            ..Commit::default()
+        };
+        store.submit(commit).wait().unwrap();
+        cursors.push(store.head().unwrap().cursor());
+    }
+    let at = |nth: usize| {
+        let at = Moment::Commit(cursors[nth - 1]);
+        let past = AsOf::new(store.clone(), "main", &at, |_| false).unwrap();
+        let receipts = past.receipts("main", None, 9).unwrap();
+        let mut left: Vec<u8> = receipts
+            .iter()
+            .map(|left| left.command.payload[0])
+            .collect();
+        left.sort_unstable();
+        (left, past.receipts_unsettled("main").unwrap())
+    };
+    let forget = |store: &MemoryStore| {
+        let mut inner = store.lock().unwrap();
+        let receipts = inner.state.receipts.values_mut();
+        receipts.for_each(|(_, position)| *position = 0);
+    };
+    let told = at(2);
+    assert_eq!(told, (vec![1, 2], 0));
+    forget(&store);
+    assert_eq!(at(2), told);
+    // The third commit is lost: what it left is left out, and counted; what all others left is known.
+    let blank = |store: &MemoryStore, nth: usize| {
+        let mut inner = store.lock().unwrap();
+        let row = &mut inner.state.journal[nth - 1];
+        row.body = crate::journal::blank_body(row.position, &row.body_digest);
+    };
+    blank(&store, 3);
+    assert_eq!(at(2), (vec![1, 2], 1));
+    assert_eq!(at(3), (vec![1, 2, 3], 0));
+    // The first, too: nobody knows which of the two left which.
+    blank(&store, 1);
+    assert_eq!(at(2), (vec![2], 2));
+    // After the last one that is lost, all is known again, however much is expired.
+    let before = ExpireBefore::Cursor(cursors[2]);
+    store.expire_journal(&before).unwrap();
+    assert_eq!(at(3), (vec![1, 2, 3], 0));
+    assert_eq!(at(4), (vec![1, 2, 3, 4], 0));
 }
 
 #[test]

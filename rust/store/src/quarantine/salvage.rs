@@ -180,7 +180,7 @@ mod tests {
                 .filter(|block| block.cid != gone)
                 .map(|block| (block.cid, Arc::clone(&block.bytes)))
                 .collect();
-            move |cid: &Cid| Ok(blocks.get(cid).map_or(Found::Missing, |bytes| whole(bytes)))
+            move |cid: &Cid| Ok(blocks.get(cid).map_or(Found::Missing, whole))
         };
         let mut found = Salvage::default();
         let nothing = Cid::of_raw(b"nothing");

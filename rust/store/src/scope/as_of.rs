@@ -2,7 +2,7 @@
 //!
 //! The journal says where each ref stood. A ref whose block a collection took since is *gone*: it is listed, and whoever
 //! asks for it is told so; nothing of it can be shown. All others are whole, since a block that is there has all that it
-//! links to.
+//! links to. Who knows what a ref means may find the same elsewhere ([`AsOf::found`]).
 //! Promises: everything that is written against [`Store`] reads the past through it. What is collected while it is
 //! looked at is told by an error of its own, and never taken for damage.
 //! Must never: write, or show anything of another scope.
@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use treering_block::Cid;
 
-use super::forking::FORKING;
+use super::forking::is_marker;
+use super::left_by::LeftBy;
 use super::lineage::Lineage;
 use super::past::{Moment, Past};
 use super::refs;
@@ -24,7 +25,7 @@ use crate::journal::JournalEntry;
 use crate::name::{RefName, check_scope};
 use crate::read_only::{ReadOnly, Shown};
 use crate::retention::JournalExtent;
-use crate::store::Store;
+use crate::store::{ScopeReceipt, Store};
 use crate::upload::BlockReader;
 
 /// Targets looked for at a time.
@@ -47,6 +48,9 @@ pub struct AsOf {
     at_ms: i64,
     shown: Shown,
     gone: BTreeMap<RefName, Lost>,
+    /// Where those stood that were collected.
+    collected: BTreeMap<RefName, RefValue>,
+    left_by: LeftBy,
 }
 
 impl AsOf {
@@ -77,10 +81,13 @@ impl AsOf {
             .into_iter()
             .map(|(name, known)| (name, known.value))
             .collect();
+        let mut left_by = LeftBy::new(head.position);
         if refs.keys().any(is_marker) {
             // Nothing of it was seen then.
             refs.clear();
+            left_by = LeftBy::new(0);
         }
+        let mut collected = BTreeMap::new();
         let forgotten = forgotten.into_iter().map(|name| (name, Lost::Forgotten));
         let mut gone: BTreeMap<RefName, Lost> = forgotten.collect();
         let targets: Vec<(RefName, Cid)> = refs
@@ -90,9 +97,12 @@ impl AsOf {
         for page in targets.chunks(PAGE) {
             let cids: Vec<Cid> = page.iter().map(|(_, target)| *target).collect();
             for ((name, _), there) in page.iter().zip(inner.has_many(&cids)?) {
-                if !there {
-                    refs.remove(name);
+                if !there
+                    && let Some((name, value)) = refs.remove_entry(name)
+                    && !optional(&name)
+                {
                     gone.insert(name.clone(), Lost::Collected);
+                    collected.insert(name, value);
                 }
             }
         }
@@ -106,6 +116,8 @@ impl AsOf {
                 refs,
             },
             gone,
+            collected,
+            left_by,
         })
     }
 
@@ -122,6 +134,20 @@ impl AsOf {
     /// Refs that were there and can't be shown, by name, and why.
     pub fn gone(&self) -> &BTreeMap<RefName, Lost> {
         &self.gone
+    }
+
+    /// Where those refs stood of which a collection took what they pointed at.
+    pub fn collected(&self) -> &BTreeMap<RefName, RefValue> {
+        &self.collected
+    }
+
+    /// What one of [`AsOf::collected`] pointed at says the same as this block, which is there: it is shown in its place.
+    pub fn found(&mut self, name: &RefName, target: Cid) {
+        if let Some((name, value)) = self.collected.remove_entry(name) {
+            self.gone.remove(&name);
+            let value = RefValue { target, ..value };
+            self.shown.refs.insert(name, value);
+        }
     }
 
     fn gone_since(&self, what: String, lost: Lost) -> StoreError {
@@ -144,10 +170,6 @@ impl AsOf {
             answer => answer,
         }
     }
-}
-
-fn is_marker(name: &RefName) -> bool {
-    name.kind() == FORKING && name.parts().is_empty()
 }
 
 impl ReadOnly for AsOf {
@@ -196,7 +218,33 @@ impl ReadOnly for AsOf {
         Ok(lineage.filter(of_then))
     }
 
+    fn receipts(
+        &self,
+        scope: &str,
+        after: Option<&[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<ScopeReceipt>> {
+        if scope == self.shown.scope {
+            self.left_by.receipts(&*self.inner, scope, after, limit)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    fn receipts_unsettled(&self, scope: &str) -> Result<u64> {
+        if scope == self.shown.scope {
+            self.left_by.unsettled(&*self.inner, scope)
+        } else {
+            Ok(0)
+        }
+    }
+
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {
+        if after.is_some_and(|after| *after == self.head.cursor()) {
+            // What came since may be all that is kept.
+            self.inner.head()?;
+            return Ok(Vec::new());
+        }
         let mut entries = self.inner.journal(after, limit)?;
         entries.retain(|entry| entry.position <= self.head.position);
         Ok(entries)

@@ -24,26 +24,33 @@ pub(super) fn goes_along(name: &RefName) -> bool {
     name.kind() != QUARANTINE && name.kind() != FORKING
 }
 
-/// Refs of the two scopes that commits after `since` moved.
+/// What commits did of late to the two scopes of a fork.
+#[derive(Default)]
+struct Late {
+    /// Refs of the origin that they moved.
+    origin: BTreeSet<RefName>,
+    /// Refs of the scope that is made.
+    own: BTreeSet<RefName>,
+    /// They left receipts there.
+    own_receipts: bool,
+}
+
+/// What commits after `since` did to the two scopes.
 ///
 /// Errors: `Refused` where there are too many, or they are not all known.
-fn late(
-    view: &mut dyn View,
-    since: u64,
-    from: &str,
-    to: &str,
-) -> Result<(BTreeSet<RefName>, BTreeSet<RefName>)> {
-    let (mut origin, mut own) = (BTreeSet::new(), BTreeSet::new());
+fn late(view: &mut dyn View, since: u64, from: &str, to: &str) -> Result<Late> {
+    let mut late = Late::default();
     let entries = view.commits_since(since, LATE_COMMITS_MAX)?;
     for entry in entries.ok_or(StoreError::Refused)? {
         let names = entry.moves.into_iter().map(|step| step.name);
         if entry.scope == from {
-            origin.extend(names.filter(goes_along));
+            late.origin.extend(names.filter(goes_along));
         } else if entry.scope == to {
-            own.extend(names);
+            late.own.extend(names);
+            late.own_receipts |= entry.command.is_some() || !entry.receipts.is_empty();
         }
     }
-    Ok((origin, own))
+    Ok(late)
 }
 
 /// The marker is set if the scope still is nobody's.
@@ -57,8 +64,11 @@ pub(super) struct Begin {
 
 impl Decide for Begin {
     fn decide(&self, view: &mut dyn View, _: i64) -> Result<Decided> {
-        let (_, own) = late(view, self.since, "", &self.to)?;
-        for name in own {
+        let late = late(view, self.since, "", &self.to)?;
+        if late.own_receipts {
+            return Err(StoreError::Refused);
+        }
+        for name in late.own {
             if view.read_ref(&name)?.is_some() {
                 return Err(StoreError::Refused);
             }
@@ -70,10 +80,18 @@ impl Decide for Begin {
     }
 }
 
+/// Why a scope is not forked to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Taken {
+    HasRefs,
+    WasForked,
+    HasReceipts,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Outcome {
     Done { refs: u64 },
-    Taken { forked: bool },
+    Taken(Taken),
 }
 
 /// The fork is there, with what the origin is now.
@@ -101,27 +119,30 @@ impl Finish {
         answer
     }
 
-    fn taken<T>(&self, forked: bool) -> Result<T> {
-        self.end(Outcome::Taken { forked }, Err(StoreError::Refused))
+    fn taken<T>(&self, why: Taken) -> Result<T> {
+        self.end(Outcome::Taken(why), Err(StoreError::Refused))
     }
 }
 
 impl Decide for Finish {
     fn decide(&self, view: &mut dyn View, at_ms: i64) -> Result<Decided> {
         if view.lineage(&self.to)?.is_some() {
-            return self.taken(true);
+            return self.taken(Taken::WasForked);
         }
         if view.read_ref(&forking::marker(&self.from)?)?.is_some() {
             return Err(StoreError::Refused);
         }
-        let (origin, own) = late(view, self.since, &self.from, &self.to)?;
-        for name in own {
+        let late = late(view, self.since, &self.from, &self.to)?;
+        if late.own_receipts && !self.copied {
+            return self.taken(Taken::HasReceipts);
+        }
+        for name in late.own {
             if !self.copied && view.read_ref(&name)?.is_some() {
-                return self.taken(false);
+                return self.taken(Taken::HasRefs);
             }
         }
         let mut changed = BTreeMap::new();
-        for name in origin {
+        for name in late.origin {
             changed.insert(renamed(&name, &self.to)?, view.read_ref(&name)?);
         }
         let mut count = self.refs.len() as u64;

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use super::deciding::{Begin, Finish, LATE_COMMITS_MAX, Outcome, goes_along};
+use super::deciding::{Begin, Finish, LATE_COMMITS_MAX, Outcome, Taken, goes_along};
 use super::forking::{self, AT_A_TIME, Making, Source};
 use super::lineage::{Origin, name_receipt};
 use super::refs::{self, difference, renamed, step};
@@ -67,10 +67,11 @@ pub struct Forked {
     pub replayed: bool,
 }
 
-/// Forks `from` as `to`. O(refs), no block is written or read.
+/// Forks `from` as `to`. O(refs), and one look through the receipts of the store; no block is written or read.
 ///
-/// Errors: `BeingForked` if `from` itself is being made; `BeingErased` while what an erase left of it is still there; `ScopeTaken` if `to` has refs, or was forked of something before; `Invalid` for names that can't be, or are
-/// the same; `LimitExceeded` for a ref whose name is too long there, or a fork of too many forks; `LeaseHeld` while
+/// Errors: `ScopeNotFound` if `from` has no ref, as one that is erased; `BeingForked` if it is being made itself;
+/// `BeingErased` if an erase of it begins meanwhile; `ScopeTaken` if `to` has refs, was forked of something before, or has receipts of a life before that were not erased;
+/// `Invalid` for names that can't be, or are the same; `LimitExceeded` for a ref whose name is too long there, or a fork of too many forks; `LeaseHeld` while
 /// somebody else makes `to`; `CommandMismatch`; `Corrupt` for a broken ref of the origin; `Cancelled`, and those of a
 /// commit: what was written until then is hidden, and the next fork of `from` to `to` goes on from there.
 pub fn fork(
@@ -97,7 +98,7 @@ pub fn fork(
     let forking = Fork {
         store,
         from,
-        digest: digest_of_scope(&store.erasures()?.store_id, from),
+        digest: digest_of_scope(&store.store_id()?, from),
         to,
         options,
         progress,
@@ -193,35 +194,49 @@ impl Fork<'_> {
     /// Errors: `ScopeTaken`.
     fn expect_free(&self) -> Result<()> {
         if !self.store.kinds(self.to)?.is_empty() {
-            return Err(self.taken(false));
+            return Err(self.taken(Taken::HasRefs));
         }
-        match self.store.lineage(self.to)? {
-            Some(_) => Err(self.taken(true)),
-            None => Ok(()),
+        if self.store.lineage(self.to)?.is_some() {
+            return Err(self.taken(Taken::WasForked));
         }
+        // The fork would answer commands of before with them, and not with what its origin did.
+        if !self.store.receipts(self.to, None, 1)?.is_empty() {
+            return Err(self.taken(Taken::HasReceipts));
+        }
+        Ok(())
     }
 
-    fn taken(&self, forked: bool) -> StoreError {
+    fn taken(&self, why: Taken) -> StoreError {
         StoreError::ScopeTaken {
             scope: self.to.to_owned(),
-            why: if forked {
-                "it was forked of another scope before"
-            } else {
-                "it has refs"
+            why: match why {
+                Taken::HasRefs => "it has refs",
+                Taken::WasForked => "it was forked of another scope before",
+                Taken::HasReceipts => {
+                    "it has no refs any more, but receipts of what was done there; erase it first"
+                }
             },
         }
     }
 
     /// The origin's refs by the name that they get. One that is too long is found before anything is written.
+    ///
+    /// Errors: `ScopeNotFound` where it has none.
     fn origin(&self) -> Result<BTreeMap<RefName, RefValue>> {
-        let mut found = BTreeMap::new();
+        let (mut found, mut is_there) = (BTreeMap::new(), false);
         refs::each_ref(self.store, self.from, &mut |name, value| {
             self.progress.go_on()?;
+            is_there = true;
             if goes_along(&name) {
                 found.insert(renamed(&name, self.to)?, value);
             }
             Ok(())
         })?;
+        if !is_there {
+            return Err(StoreError::ScopeNotFound {
+                scope: self.from.to_owned(),
+            });
+        }
         Ok(found)
     }
 
@@ -231,7 +246,14 @@ impl Fork<'_> {
         let making = Making::take(self.store, self.to, "forking", self.options.at_a_time)?;
         self.begin(&making)?;
         let since = self.store.head()?.cursor();
-        let refs = self.origin()?;
+        let refs = match self.origin() {
+            // It is gone since it was begun: no fork of it can be finished.
+            Err(gone @ StoreError::ScopeNotFound { .. }) => {
+                making.clear(self.to)?;
+                return Err(gone);
+            }
+            origin => origin?,
+        };
         let mut there = refs::all_hidden(self.store, self.to)?;
         there.remove(&forking::marker(self.to)?);
         self.progress.enter(Stage::Refs, refs.len() as u64)?;
@@ -331,7 +353,7 @@ impl Fork<'_> {
         let committed = match ticket.wait() {
             Err(StoreError::Refused) => {
                 return Err(match finish.outcome() {
-                    Some(Outcome::Taken { forked }) => self.taken(forked),
+                    Some(Outcome::Taken(why)) => self.taken(why),
                     _ => StoreError::Refused,
                 });
             }

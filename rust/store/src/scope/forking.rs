@@ -2,6 +2,7 @@
 //!
 //! A scope that has a ref of kind [`FORKING`] is being made. Of all its refs only this one is seen, and commits to it
 //! are refused but those under its lease. The last commit of a fork takes it away, and all refs are there at once.
+//! The same ref hides a scope that is being erased, and is not seen itself then ([`ERASED`]).
 //! Promises: what a crash leaves is seen by nobody. The next fork to that name goes on where it was, or clears it away;
 //! [`discard`] clears it away for good. Until then it keeps blocks as every ref does.
 //! Must never: hide a scope that anybody wrote to.
@@ -22,6 +23,10 @@ use crate::store::Store;
 /// The kind of the ref that says that its scope is being made.
 pub const FORKING: &str = "forking";
 
+/// What stands beside the marker of a scope that is being erased: DAG-CBOR null. Nothing of such a scope is seen, and not
+/// the marker either.
+pub(crate) const ERASED: &[u8] = &[0xf6];
+
 /// Ref moves in one commit of a fork that takes several.
 pub(super) const AT_A_TIME: usize = 2_000;
 
@@ -32,9 +37,14 @@ pub(crate) fn marker(scope: &str) -> Result<RefName> {
     RefName::new(scope, FORKING, [""; 0])
 }
 
+/// Whether it is the one that hides its scope.
+pub(crate) fn is_marker(name: &RefName) -> bool {
+    name.kind() == FORKING && name.parts().is_empty()
+}
+
 /// The encoded name of the ref that hides this one while it is there; None for that ref itself.
 pub(crate) fn hidden_by(name: &RefName) -> Option<String> {
-    (name.kind() != FORKING).then(|| listing_prefix(name.scope(), FORKING))
+    (!is_marker(name)).then(|| listing_prefix(name.scope(), FORKING))
 }
 
 /// Refuses a commit to a scope that is being made, unless it makes it.
@@ -198,7 +208,7 @@ pub fn unfinished(store: &dyn Store) -> Result<Vec<Unfinished>> {
             let Ok(name) = RefName::parse(&name) else {
                 continue;
             };
-            if name.kind() != FORKING || !name.parts().is_empty() {
+            if !is_marker(&name) {
                 continue;
             }
             let lease = store.lease_state(&name)?;
@@ -224,7 +234,7 @@ fn known_as(store: &dyn Store, origin: Origin) -> Result<Option<String>> {
         Origin::Name(name) => return Ok(Some(name)),
         Origin::Digest(digest) => digest,
     };
-    let store_id = store.erasures()?.store_id;
+    let store_id = store.store_id()?;
     let mut scopes = store.scopes()?.into_iter();
     Ok(scopes.find(|scope| digest_of_scope(&store_id, scope) == digest))
 }
@@ -291,5 +301,10 @@ mod tests {
             Some(marker.encoded())
         );
         assert_eq!(hidden_by(&marker), None);
+        // It is the one name of its kind that is.
+        assert_eq!(
+            hidden_by(&name("a b", FORKING)).as_deref(),
+            Some(marker.encoded())
+        );
     }
 }

@@ -85,7 +85,7 @@ pub fn name_key(digest: &[u8; 32]) -> [u8; 32] {
 ///
 /// Errors: the store's.
 pub fn keys_of_no_command(store: &dyn Store, scope: &str) -> Result<[[u8; 32]; 2]> {
-    let digest = digest_of_scope(&store.erasures()?.store_id, scope);
+    let digest = digest_of_scope(&store.store_id()?, scope);
     Ok([lineage_key(scope), name_key(&digest)])
 }
 

@@ -9,6 +9,7 @@ pub mod diff;
 pub mod fork;
 pub mod forking;
 pub mod landing;
+mod left_by;
 pub mod lineage;
 mod past;
 pub mod refs;

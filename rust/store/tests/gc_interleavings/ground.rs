@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 
 use treering_block::Cid;
 use treering_store::gc::{
-    Bitmap, Change, Changes, Figures, GraphPage, Ground, Learned, Purged, View,
+    Bitmap, Change, Changes, Figures, GraphPage, Ground, Kept, Learned, Purged, View,
 };
 use treering_store::{Durability, Result};
 
@@ -72,7 +72,7 @@ impl Ground for Bites<'_> {
         self.world.store().remove_files(names)
     }
 
-    fn remove_stray_files(&self) -> Result<()> {
+    fn remove_stray_files(&self) -> Result<Kept> {
         self.world.store().remove_stray_files()
     }
 }

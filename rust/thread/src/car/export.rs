@@ -28,6 +28,8 @@ pub struct Exported {
     pub threads: Vec<String>,
     /// Receipts of commands.
     pub receipts: u64,
+    /// Those of the scope of which nobody can say whether they were there: as [`treering_store::Store::receipts_unsettled`].
+    pub receipts_left: u64,
     /// Blocks of the threads; those of the manifest are not counted.
     pub blocks: u64,
     /// Bytes of the file.
@@ -52,6 +54,7 @@ pub fn export(
     let Snapshot {
         threads: taken,
         receipts,
+        receipts_left,
     } = take(store, threads.scope(), wanted.as_ref())?;
     let entries = taken.into_iter().map(|taken| Entry {
         id: taken.id,
@@ -74,6 +77,7 @@ pub fn export(
         root: written.root,
         threads: manifest.threads.into_iter().map(|entry| entry.id).collect(),
         receipts: manifest.receipts.len() as u64,
+        receipts_left,
         blocks: written.blocks,
         bytes: written.bytes,
     })

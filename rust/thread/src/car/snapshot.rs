@@ -24,6 +24,7 @@ pub(super) struct Taken {
 pub(super) struct Snapshot {
     pub threads: Vec<Taken>,
     pub receipts: Vec<JournalCommand>,
+    pub receipts_left: u64,
 }
 
 /// Takes the threads with these ids, or all of the scope.
@@ -42,6 +43,7 @@ pub(super) fn take(
         names.map(|names| names.into_iter().flatten().collect::<Vec<RefName>>())
     });
     let taken = snapshot(store, scope, names.transpose()?.as_deref(), is_wanted)?;
+    let receipts_left = taken.receipts_unsettled;
     let threads = threads_of(scope, &taken.refs)?;
     if let Some(ids) = ids
         && let Some(id) = ids
@@ -62,6 +64,7 @@ pub(super) fn take(
     Ok(Snapshot {
         threads,
         receipts: named,
+        receipts_left,
     })
 }
 

@@ -8,10 +8,9 @@ use treering_block::{Cid, CidPrefix};
 use treering_store::commit::Address;
 use treering_store::{
     BlockInfo, Check, Collection, Commit, Counters, Cursor, EraseOptions, Erased, Erasures,
-    ExpireBefore, ExpireReport, Finding, GcOptions, Head, Hold, JournalCommand, JournalEntry,
-    JournalExtent, Lease, LeaseState, Listening, MemoryStore, Quarantined, RefName, RefValue,
-    RepairReport, Result, SealReport, Store, StoreError, StoreStats, Ticket, Vacuumed,
-    VerifyReport, Wake,
+    ExpireBefore, ExpireReport, Finding, GcOptions, Head, Hold, JournalEntry, JournalExtent, Lease,
+    LeaseState, Listening, MemoryStore, Quarantined, RefName, RefValue, RepairReport, Result,
+    ScopeReceipt, SealReport, Store, StoreError, StoreStats, Ticket, Vacuumed, VerifyReport, Wake,
 };
 
 #[derive(Default)]
@@ -174,7 +173,7 @@ impl Store for Staged {
         scope: &str,
         after: Option<&[u8; 32]>,
         limit: usize,
-    ) -> Result<Vec<JournalCommand>> {
+    ) -> Result<Vec<ScopeReceipt>> {
         self.inner.receipts(scope, after, limit)
     }
     fn journal(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<JournalEntry>> {

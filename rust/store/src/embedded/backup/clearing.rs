@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::embedded::EmbeddedStore;
 use crate::embedded::directory::RESTORE;
 use crate::embedded::sqlite_error::io_error;
+use crate::embedded::stray_files::settling;
 use crate::error::Result;
 use crate::gc::GcOptions;
 use crate::store::Store;
@@ -52,7 +53,7 @@ impl EmbeddedStore {
         };
         self.gc(&GcOptions::default())?;
         // Of a block whose row went before the power failed.
-        shared.remove_stray_files_from_before(moment_ms)?;
+        shared.remove_stray_files_from_before(moment_ms, &|| self.ask_writer(settling))?;
         self.vacuum()?;
         match shared.disk.remove(&marker) {
             // Another process was faster.

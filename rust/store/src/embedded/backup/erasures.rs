@@ -8,8 +8,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::target::Target;
-use crate::embedded::erasing::{Left, find_left, is_of, without_scope};
-use crate::embedded::retention::write_sealed;
+use crate::embedded::remains::{Page, Place, without_scope};
+use crate::embedded::sealed_files::write_sealed;
 use crate::embedded::session::Session;
 use crate::erasure::Erasure;
 use crate::error::Result;
@@ -56,9 +56,14 @@ pub(super) fn apply(copy: Session<'_>, target: &Target, notes: &[Erasure]) -> Re
 fn scopes_of(copy: Session<'_>) -> Result<BTreeSet<String>> {
     let mut scopes = BTreeSet::new();
     copy.each_ref(&mut |name, _| {
-        scopes.insert(RefName::parse(name)?.scope().to_owned());
+        // The mark over a scope that was being erased may have a name that no ref can have.
+        if let Ok(name) = RefName::parse(name) {
+            scopes.insert(name.scope().to_owned());
+        }
         Ok(())
     })?;
+    let erasing = copy.erasing()?.into_iter();
+    scopes.extend(erasing.map(|erasing| erasing.scope));
     for table in ["receipt", "hold"] {
         let mut statement = copy.prepared(&format!("SELECT DISTINCT scope FROM {table}"))?;
         let named = statement
@@ -91,42 +96,58 @@ fn scopes_of(copy: Session<'_>) -> Result<BTreeSet<String>> {
 }
 
 fn strip(copy: Session<'_>, target: &Target, scope: &str) -> Result<()> {
-    let Left {
-        receipts,
-        holds,
-        commits,
-        files,
-        ..
-    } = find_left(copy, scope, u64::MAX)?;
-    let sum = copy.refs_sum_of(scope)?;
-    copy.delete_refs_of(scope)?;
-    let mut totals = copy.totals()?;
-    totals.refs_sum = totals.refs_sum.map(|all| all.wrapping_sub(sum));
-    copy.write_totals(totals)?;
-    for key in receipts {
-        copy.delete_receipt_row(&key, scope)?;
-    }
-    for ordinal in holds {
-        copy.delete_hold(ordinal, scope)?;
-    }
-    for position in commits {
-        for row in copy.unsealed_rows(position.saturating_sub(1), 1)? {
-            if row.position == position && is_of(&row, scope)? {
-                copy.write_body(&row.erased())?;
+    take_refs(copy, scope)?;
+    let mut place = Place::FIRST;
+    while !matches!(place, Place::End) {
+        let (page, next) = copy.remains(scope, place, u64::MAX)?;
+        place = next;
+        match page {
+            Page::Receipts(keys) => {
+                for key in keys {
+                    copy.delete_receipt_row(&key, scope)?;
+                }
+            }
+            Page::Holds(ordinals) => {
+                for ordinal in ordinals {
+                    copy.delete_hold(ordinal, scope)?;
+                }
+            }
+            Page::Commits(positions) => {
+                for position in positions {
+                    copy.strip_body(position, scope)?;
+                }
             }
         }
     }
-    for file in files {
-        strip_sealed(copy, target, &file, scope)?;
+    for file in copy.sealed_files()? {
+        strip_sealed(copy, target, &file?, scope)?;
     }
     Ok(())
 }
 
+/// Refs, the mark that hid them, and leases.
+fn take_refs(copy: Session<'_>, scope: &str) -> Result<()> {
+    let mut gone = copy.unhide(scope)?;
+    loop {
+        let (refs, sum) = copy.delete_some_refs(scope, PAGE)?;
+        gone = gone.wrapping_add(sum);
+        if refs == 0 && copy.delete_some_leases(scope, PAGE)? == 0 {
+            break;
+        }
+    }
+    let mut totals = copy.totals()?;
+    totals.refs_sum = totals.refs_sum.map(|all| all.wrapping_sub(gone));
+    copy.write_totals(totals)
+}
+
 /// The new file is on disk before the row that names it is committed; the old one goes with those that no row names.
 fn strip_sealed(copy: Session<'_>, target: &Target, file: &SealedFile, scope: &str) -> Result<()> {
-    let rows = without_scope(copy.sealed_commits(file)?, scope)?;
+    let (rows, count) = without_scope(copy.sealed_commits(file)?, scope)?;
+    if count == 0 {
+        return Ok(());
+    }
     if let Some((new, bytes)) = SealedFile::seal(&file.head_before(), &rows)? {
-        write_sealed(target.root(), target.disk(), &new, &bytes)?;
+        drop(write_sealed(target.root(), target.disk(), &new, &bytes)?);
         copy.write_sealed_file(&new)?;
     }
     Ok(())

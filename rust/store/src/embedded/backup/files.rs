@@ -127,9 +127,9 @@ fn send(
         (_, Some(error)) => return Err(error),
         (sent, None) => sent?,
     };
-    copy.replace_file(row, Some(&name))?;
+    copy.replace_file(row, &name)?;
     // Nobody else is at the place, and a lock for each of them would be an open file for each.
-    objects.release(&name);
+    objects.unlock(&name);
     progress.add(row.size)?;
     Ok(row.size)
 }
@@ -142,8 +142,7 @@ fn take_in(
     progress: &Progress,
 ) -> Result<u64> {
     let bytes = moment.blobs.read(row)?;
-    copy.replace_payload(row.ordinal, &bytes)?;
-    copy.replace_file(row, None)?;
+    copy.replace_file_by_payload(row, &bytes)?;
     progress.add(row.size)?;
     Ok(row.size)
 }

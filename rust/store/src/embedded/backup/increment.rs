@@ -24,6 +24,7 @@ use crate::embedded::housekeeping_rows::behind_key;
 use crate::embedded::manifest_rows::STORE_ID;
 use crate::embedded::schema::{APPLICATION_ID, FORMAT};
 use crate::embedded::session::Session;
+use crate::erasure::names_of;
 use crate::error::{Result, StoreError};
 use crate::gc::Bitmap;
 use crate::journal::JournalRow;
@@ -179,6 +180,7 @@ impl Update<'_> {
         self.expect_no_new_blank(&there)?;
         sealed::name(self.moment, self.copy)?;
         let touched = self.commits()?;
+        self.erasing_refs()?;
         self.holds()?;
         self.copy.delete_all_erasing()?;
         // Where the store keeps its large blocks is not the backup's, which has them itself.
@@ -349,6 +351,16 @@ impl Update<'_> {
             }
         }
         Ok(moved)
+    }
+
+    /// What erases under way have not come to yet, with the marks that hide it: no commit tells of those.
+    fn erasing_refs(&mut self) -> Result<()> {
+        for erasing in self.moment.session.erasing()? {
+            let (first, end) = names_of(&erasing.scope);
+            let range = [first.into(), end.into()];
+            self.rows("ref", "WHERE name >= ?1 AND name < ?2", &range)?;
+        }
+        Ok(())
     }
 
     /// Holds come and go without a commit of the journal, so all are compared.

@@ -23,6 +23,7 @@ use std::time::Instant;
 use treering_block::Cid;
 
 pub use self::mirror::fetch_backup;
+pub(super) use self::mirror::lies_in;
 use self::target::{Found, Target, source_of};
 use super::EmbeddedStore;
 use super::blob::BlobFiles;

@@ -120,8 +120,9 @@ impl Target {
     ) -> Result<()> {
         let path = self.root().join(self.marker);
         let text = fs::read_to_string(&path).map_err(|error| io_error("read", &path, error))?;
-        let noted = text.lines().find_map(Owner::from_line);
-        let owner = match noted.filter(|owner| owner.url == bucket.url()) {
+        // One for each place that was tried.
+        let mut noted = text.lines().filter_map(Owner::from_line);
+        let owner = match noted.find(|owner| bucket.is_at(&owner.url)) {
             Some(owner) => owner,
             None => {
                 objects::expect_free(&**bucket)?;

@@ -1,13 +1,17 @@
-//! Whose place it is: the object `treering` names the store, and a random number that nobody else has.
+//! Whose place it is: the object `treering`, the marker, names the store, and a random number that nobody else has.
 //!
 //! The number stands in the store's own rows, too, from when it is made: whatever stops it between the two, the next opening
-//! goes on. Of two stores that are made on one place at once one makes the object, and the other is refused.
-//! Never: a place that has anything else in it is taken.
+//! goes on. Not every server can make an object on the condition that there is none. So who takes a place first puts an
+//! object there that only he can have made (`making/<number>-<ULID>`), then looks for others, then makes the marker, and
+//! takes the first one away again once the marker is his. Promises: of two stores that are made on one place at once at most
+//! one has it, whatever the server can; the other is refused, or both are.
+//! Never: a place that has anything else in it is taken, or one that lies in another store's, or in a backup.
 
 use std::sync::Arc;
 
 use ulid::Ulid;
 
+use super::above::expect_not_inside;
 use super::{Objects, locked};
 use crate::bucket::Bucket;
 use crate::embedded::options::OpenOptions;
@@ -17,6 +21,8 @@ use crate::error::{Result, StoreError};
 const MARKER: &str = "treering";
 /// Longer ones are none of ours.
 const MARKER_BYTES_MAX: u64 = 4096;
+/// What an object's name begins with that says that the place is being taken.
+const MAKING: &str = "making/";
 
 /// What a store's row says of where its large blocks are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +87,11 @@ impl Owner {
         format!("owner {:032x}", u128::from_be_bytes(self.token))
     }
 
+    /// What the names of the objects begin with that say that this store takes the place.
+    fn making(&self) -> String {
+        format!("{MAKING}{:032x}-", u128::from_be_bytes(self.token))
+    }
+
     fn marker(&self, store_id: &str) -> String {
         format!(
             "The large blocks of a treering store. Nothing else may lie here.\nstore {store_id}\n{}\n",
@@ -128,7 +139,7 @@ pub(in crate::embedded) fn expect_same(
 ) -> Result<()> {
     match (owner, given) {
         (None, None) => Ok(()),
-        (Some(owner), Some(given)) if owner.url == given.url() => Ok(()),
+        (Some(owner), Some(given)) if given.is_at(&owner.url) => Ok(()),
         (Some(owner), given) => Err(refused(
             given.map(|given| given.url()).unwrap_or_default(),
             format!(
@@ -147,60 +158,153 @@ pub(in crate::embedded) fn expect_same(
 
 /// Before a store is made on it: nothing may lie there. Errors: `Invalid`, `Bucket`.
 pub(in crate::embedded) fn expect_free(bucket: &dyn Bucket) -> Result<()> {
-    if let Some(found) = bucket.read(MARKER, 0, MARKER_BYTES_MAX)? {
-        return Err(taken(bucket.url(), &String::from_utf8_lossy(&found)));
+    if let Some(found) = marker_of(bucket)? {
+        return Err(taken(bucket.url(), &found));
     }
-    expect_empty(bucket)
+    only_of(bucket, None).map(drop)?;
+    expect_not_inside(bucket, "blobs")
 }
 
-fn expect_empty(bucket: &dyn Bucket) -> Result<()> {
+/// The text of the marker, if there is one. Errors: `Bucket`.
+pub(super) fn marker_of(bucket: &dyn Bucket) -> Result<Option<String>> {
+    let found = bucket.read(MARKER, 0, MARKER_BYTES_MAX)?;
+    Ok(found.map(|found| String::from_utf8_lossy(&found).into_owned()))
+}
+
+/// Whether some store is about to have the place. Errors: `Bucket`.
+pub(super) fn is_being_made(bucket: &dyn Bucket) -> Result<bool> {
+    let mut found = false;
+    bucket.list(MAKING, &mut |object| {
+        // A place may be called so, too.
+        let name = object
+            .name
+            .strip_prefix(MAKING)
+            .and_then(|name| name.split_once('-'));
+        found |= name.is_some_and(|(token, id)| {
+            token.len() == 32
+                && u128::from_str_radix(token, 16).is_ok()
+                && id.parse::<Ulid>().is_ok()
+        });
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// What that store has put there to take the place; anything else but the marker may not be there. Errors: `Invalid`, `Bucket`.
+fn only_of(bucket: &dyn Bucket, owner: Option<&Owner>) -> Result<Vec<String>> {
     let url = bucket.url();
+    let ours = owner.map(Owner::making);
+    let mut found = Vec::new();
     bucket.list("", &mut |object| {
         if object.name == MARKER {
             return Ok(());
         }
-        let rule = format!(
-            "other objects lie there ({:?}): give an empty prefix",
-            object.name
-        );
+        if ours.as_ref().is_some_and(|ours| object.name.starts_with(ours)) {
+            found.push(object.name);
+            return Ok(());
+        }
+        let rule = if object.name.starts_with(MAKING) {
+            format!(
+                "another store is being made there: try again, or give another, empty prefix; if that one was given up, remove the object {:?}",
+                object.name
+            )
+        } else {
+            format!(
+                "other objects lie there ({:?}): give an empty prefix",
+                object.name
+            )
+        };
         Err(refused(url, rule))
-    })
+    })?;
+    Ok(found)
 }
 
 impl Objects {
-    /// Sees to it that the place is this store's. One request the first time, none from then on.
+    /// Sees to it that the place is this store's. One request the first time, none from then on; some more when the store
+    /// is made.
     ///
     /// Errors: `Invalid` where it is another store's, or has other objects; `Corrupt` where its marker is gone; `Bucket`.
     pub(in crate::embedded) fn claim(&self) -> Result<()> {
         if *locked(&self.ours) {
             return Ok(());
         }
-        let bucket = &*self.bucket;
-        let mut found = bucket.read(MARKER, 0, MARKER_BYTES_MAX)?;
-        if found.is_none() {
-            if self.owner.marked {
-                return Err(self.unmarked());
+        match marker_of(&*self.bucket)? {
+            Some(found) => {
+                self.expect_ours(&found)?;
+                if !self.owner.marked {
+                    // It came after all, or somebody stopped behind it.
+                    let mut made = Vec::new();
+                    self.bucket.list(&self.owner.making(), &mut |object| {
+                        made.push(object.name);
+                        Ok(())
+                    })?;
+                    self.remove_made(&made);
+                }
             }
-            expect_empty(bucket)?;
-            let marker = self.owner.marker(&self.store_id);
-            if !bucket.create(MARKER, marker.as_bytes())? {
-                // Somebody was first: another process of this store, an answer that was lost, or another store.
-                found = Some(
-                    bucket
-                        .read(MARKER, 0, MARKER_BYTES_MAX)?
-                        .ok_or_else(|| self.unmarked())?,
-                );
-            }
-        }
-        if let Some(found) = found {
-            let found = String::from_utf8_lossy(&found);
-            let ours = self.owner.token_line();
-            if !found.lines().any(|line| line == ours) {
-                return Err(taken(bucket.url(), &found));
-            }
+            None if self.owner.marked => return Err(self.unmarked()),
+            None => self.take()?,
         }
         *locked(&self.ours) = true;
         Ok(())
+    }
+
+    /// Before what no row names is removed: it is not somebody else's. One request. Errors: as for [`Objects::claim`].
+    pub(super) fn expect_still_ours(&self) -> Result<()> {
+        let found = marker_of(&*self.bucket)?.ok_or_else(|| self.unmarked())?;
+        self.expect_ours(&found)
+    }
+
+    fn expect_ours(&self, marker: &str) -> Result<()> {
+        let ours = self.owner.token_line();
+        if marker.lines().any(|line| line == ours) {
+            return Ok(());
+        }
+        Err(taken(self.url(), marker))
+    }
+
+    /// Makes the marker in a place that has none. See the top of this file.
+    fn take(&self) -> Result<()> {
+        let bucket = &*self.bucket;
+        let making = format!("{}{}", self.owner.making(), Ulid::generate());
+        bucket.put(
+            &making,
+            b"The large blocks of a treering store are about to lie here.\n",
+        )?;
+        let made = only_of(bucket, Some(&self.owner)).and_then(|ours| {
+            expect_not_inside(bucket, "blobs")?;
+            let marker = self.owner.marker(&self.store_id);
+            // Whoever was first: another process of this store, an answer that was lost, or another store.
+            bucket.create(MARKER, marker.as_bytes())?;
+            let found = marker_of(bucket)?.ok_or_else(|| self.unmarked())?;
+            self.expect_ours(&found)?;
+            Ok(ours)
+        });
+        // A marker that may come yet is not without what tells of it.
+        if matches!(made, Err(StoreError::Bucket { .. })) {
+            return made.map(drop);
+        }
+        match made {
+            Ok(ours) => self.remove_made(&ours),
+            Err(error) => {
+                self.remove_made(&[making]);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The marker is there: what told of its making is not needed.
+    pub(super) fn remove_made(&self, names: &[String]) {
+        for name in names {
+            if let Err(error) = self.bucket.remove(name) {
+                tracing::warn!(%error, object = name, "what told that a store is being made stays until a collection");
+            }
+        }
+    }
+
+    /// Whether the object told that this store was being made.
+    pub(super) fn is_of_making(&self, name: &str) -> bool {
+        name.starts_with(&self.owner.making())
     }
 
     /// What the store's row says once the marker is there.

@@ -8,9 +8,11 @@
 //! Never: a request before the place is known to be ours; an object that a row names is changed or removed.
 //!
 //! Who may do what with an object: its *note* (`blobs/sending/<digest>-<ULID>`, locked) is held by who sends it, until its row
-//! is committed, and by who removes it while no row names it. A *mark* (`blobs/reading/…`, locked shared) is held by
+//! is committed, and by who removes it while no row names it. Who removes it removes the note first: an object whose removal
+//! was ever tried is never taken for whole again. A *mark* (`blobs/reading/…`, locked shared) is held by
 //! who reads it in pieces.
 
+mod above;
 mod claim;
 mod form;
 mod mark;
@@ -27,11 +29,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use treering_block::{Block, Cid};
 
+pub(super) use self::above::expect_not_inside;
 pub(super) use self::claim::{Owner, bucket_of, expect_free, expect_same};
 use self::note::{Note, Taken};
 pub(super) use self::object::ObjectFile;
 use self::removal::Removal;
-pub(super) use self::strays::Outside;
+pub(super) use self::strays::{Outside, Strays};
 use super::block_rows::{BlockRow, broken_bytes};
 use super::disk::Disk;
 use crate::blob_tree::{GROUP, Groups};
@@ -59,8 +62,8 @@ pub(super) struct Objects {
     ours: Mutex<bool>,
     /// Notes of objects that are sent and that no row names yet.
     held: Mutex<HashMap<String, Note>>,
-    /// Those of uploads in parts whose notes are still there, and locked by nobody: see [`Objects::release`].
-    released: Mutex<Vec<String>>,
+    /// Those of uploads in parts whose notes are still there, and locked by nobody: see [`Objects::unlock`].
+    unlocked: Mutex<Vec<String>>,
     /// Objects that a row names and that were missing, or of another length, when somebody looked.
     broken: Mutex<HashSet<String>>,
     removal: Removal,
@@ -87,7 +90,7 @@ impl Objects {
             clock: clock.clone(),
             ours: Mutex::default(),
             held: Mutex::default(),
-            released: Mutex::default(),
+            unlocked: Mutex::default(),
             broken: Mutex::default(),
             removal: Removal::default(),
         }
@@ -128,22 +131,22 @@ impl Objects {
 
     /// A row names the object, and may be gone again before [`Objects::settle_all`]: of an upload in parts the note stays
     /// till then, for who sends the same bytes again. Nothing stays open. To be called where nobody collects.
-    pub(super) fn release(&self, name: &str) {
+    pub(super) fn unlock(&self, name: &str) {
         let Some(note) = locked(&self.held).remove(name) else {
             return;
         };
         if note.is_of_parts() {
             // Its lock goes with it.
             drop(note);
-            locked(&self.released).push(name.to_owned());
+            locked(&self.unlocked).push(name.to_owned());
         } else {
             note.remove();
         }
     }
 
-    /// The rows of all that were released stay.
+    /// The rows of all that were unlocked stay.
     pub(super) fn settle_all(&self) {
-        for name in std::mem::take(&mut *locked(&self.released)) {
+        for name in std::mem::take(&mut *locked(&self.unlocked)) {
             let path = self.notes().join(last_segment(&name));
             match Note::take(&path, &self.disk) {
                 Ok(Taken::Ours(note)) => note.remove(),

@@ -3,7 +3,8 @@
 //! Empty for what goes in one request. For an upload in parts: lines that say how long the parts are, what the server calls
 //! the upload, and what it calls each part that it has.
 //! Promises: a note is on disk before its upload is begun, and again with the upload's name before its first part; a line that
-//! is torn, or that the disk lost, is as if it had not been written.
+//! is torn, or that the disk lost, is as if it had not been written. A note that is there, and has all parts, is of an object
+//! whose removal was never tried: whoever removes one removes its note first, for good ([`forgotten`]).
 //! Must never: be removed by who has not locked it.
 
 use std::fs::{File, TryLockError};
@@ -165,11 +166,17 @@ impl Note {
         self.disk.sync_opened(&self.path, &self.file)
     }
 
-    /// Nothing is left that it would tell of. One that can't be removed is empty of meaning, and goes with a collection.
+    /// Nothing is left that it would tell of. One that can't be removed, or that comes back with a power failure, is empty of
+    /// meaning, and goes with a collection.
     pub(super) fn remove(self) {
         if let Err(error) = self.disk.remove(&self.path) {
             tracing::warn!(%error, path = %self.path.display(), "a note of an object stays until a collection");
         }
+    }
+
+    /// Removes it; nobody takes its object for whole any more once [`forgotten`] has answered, too. Errors: the system's.
+    pub(super) fn forget(self) -> io::Result<()> {
+        self.disk.remove(&self.path)
     }
 
     /// Whether an upload in parts was, or was to be, begun. A torn first line says so, too.
@@ -180,6 +187,14 @@ impl Note {
     pub(super) fn file_name(&self) -> String {
         let name = self.path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
+    }
+}
+
+/// Notes of that folder that were removed stay so, whatever fails. Errors: the system's.
+pub(super) fn forgotten(folder: &Path, disk: &Disk) -> io::Result<()> {
+    match disk.sync_directory(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        synced => synced,
     }
 }
 

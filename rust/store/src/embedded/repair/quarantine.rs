@@ -300,8 +300,9 @@ fn enter_blocks(
 fn find_rows(session: Session<'_>, names: &[String]) -> Result<Vec<Leaving>> {
     let mut met = HashSet::new();
     let mut found = Vec::new();
+    let going = session.going()?;
     for name in names.iter().filter(|name| met.insert(name.as_str())) {
-        let raw = unshown(name);
+        let raw = unshown(name).filter(|name| !going.has(name));
         let row = match raw {
             Some(raw) => row_at(session, Table::Ref, &[Cell::Text(raw)])?,
             None => None,

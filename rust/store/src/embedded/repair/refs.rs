@@ -54,7 +54,12 @@ pub(super) fn mend_refs(
 ) -> Result<()> {
     let mut met = BTreeSet::new();
     let mut nameless = Vec::new();
+    let going = session.going()?;
     each_row(session, Table::Ref, &mut |row| {
+        // What an erase has begun on goes by itself, and nothing of it is kept.
+        if row.cell(0).bytes().is_some_and(|name| going.has(name)) {
+            return Ok(());
+        }
         let name = row
             .cell(0)
             .bytes()

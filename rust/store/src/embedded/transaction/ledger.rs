@@ -129,7 +129,7 @@ fn unsent(cid: &Cid) -> StoreError {
 
 impl Ledger for Transaction<'_> {
     fn expect_not_erasing(&mut self, scope: &str) -> Result<()> {
-        if self.erasing.iter().any(|erasing| erasing == scope) {
+        if self.is_erasing(scope) {
             return Err(StoreError::BeingErased {
                 scope: scope.to_owned(),
             });
@@ -154,10 +154,17 @@ impl Ledger for Transaction<'_> {
     }
 
     fn read_ref(&mut self, name: &RefName) -> Result<Option<RefValue>> {
+        // Of another scope than the commit's, which is refused.
+        if self.is_erasing(name.scope()) {
+            return Ok(None);
+        }
         Ok(self.ref_and_sum(name)?.0.clone())
     }
 
     fn lease(&mut self, name: &RefName) -> Result<Option<LeaseState>> {
+        if self.is_erasing(name.scope()) {
+            return Ok(None);
+        }
         self.session.lease_row(name)
     }
 
@@ -212,7 +219,11 @@ impl Ledger for Transaction<'_> {
         }
         tracing::warn!(cid = %block.cid, "a block's file was damaged or gone: written anew");
         let file = self.file_of(block)?;
-        self.writing(|session| session.replace_file(&row, file.as_deref()))
+        self.writing(|session| match &file {
+            Some(file) => session.replace_file(&row, file),
+            // What is found out under the lock stands in the row, as a new block's would.
+            None => session.replace_file_by_payload(&row, &block.bytes),
+        })
     }
 
     fn insert_upload(&mut self, upload: &Arc<Uploaded>) -> Result<u64> {
@@ -243,7 +254,7 @@ impl Ledger for Transaction<'_> {
         tracing::warn!(cid = %upload.cid(), "a block's file was damaged or gone: the new one takes its place");
         file.keep();
         self.taken.push(Arc::clone(upload));
-        self.writing(|session| session.replace_file(&row, Some(&name)))
+        self.writing(|session| session.replace_file(&row, &name))
     }
 
     fn change_ref(&mut self, name: &RefName, version: u64, change: &Change) -> Result<()> {

@@ -18,6 +18,7 @@ use std::path::Path;
 pub use self::fetch::fetch_backup;
 use self::manifest::Manifest;
 use self::place::Place;
+pub(in crate::embedded) use self::place::lies_in;
 use self::send::{Sending, named_paths, with_database};
 use super::{BackupOptions, BackupReport};
 use crate::bucket::Bucket;
@@ -31,8 +32,8 @@ impl EmbeddedStore {
     /// Figures of the report are those of the directory; `sent_bytes` went to the bucket. A staging directory that is kept
     /// makes the next backup read what is new alone; one that is not there is made. O(backup) reading, O(what is new) sending.
     ///
-    /// Errors: as [`EmbeddedStore::backup`]; `Invalid` for a prefix that holds something else, a staging directory that
-    /// this process has open, or when another backup was made there meanwhile; `Diverged` for a backup of another store, or of
+    /// Errors: as [`EmbeddedStore::backup`]; `Invalid` for a prefix that holds something else or that lies in the place of a
+    /// store or of another backup, a staging directory that this process has open, or when another backup was made there meanwhile; `Diverged` for a backup of another store, or of
     /// a history that this one's does not continue; `Corrupt` for a manifest that is none; `Bucket`. What the
     /// bucket held before is whole then.
     pub fn backup_to_bucket(
@@ -43,6 +44,7 @@ impl EmbeddedStore {
         progress: &Progress,
     ) -> Result<BackupReport> {
         let place = Place::look(bucket)?;
+        place.expect_not_inside(bucket)?;
         let former = place.newest(bucket)?;
         if let Some((_, former)) = &former {
             self.prove_continues(former, bucket.url())?;

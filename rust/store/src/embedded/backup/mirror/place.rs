@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest, Piece};
 use crate::bucket::Bucket;
+use crate::embedded::objects::expect_not_inside;
 use crate::error::{Result, StoreError};
 
 const MANIFESTS: &str = "manifests/";
@@ -39,6 +40,14 @@ impl Place {
             Ok(())
         })?;
         Ok(place)
+    }
+
+    /// Before the first backup is made there. Errors: `Invalid` in the place of a store or of another backup.
+    pub(super) fn expect_not_inside(&self, bucket: &dyn Bucket) -> Result<()> {
+        if self.manifests.is_empty() {
+            expect_not_inside(bucket, "place for a backup")?;
+        }
+        Ok(())
     }
 
     pub(super) fn newest_generation(&self) -> Option<u64> {
@@ -147,6 +156,16 @@ pub(super) fn remove_unnamed(bucket: &dyn Bucket, newest: u64, manifest: &Manife
         left -= 1;
     }
     left
+}
+
+/// Whether a backup lies in that place. One request. Errors: `Bucket`.
+pub(in crate::embedded) fn lies_in(bucket: &dyn Bucket) -> Result<bool> {
+    let mut found = false;
+    bucket.list(MANIFESTS, &mut |object| {
+        found |= generation_of(&object.name).is_some();
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 fn manifest_name(generation: u64) -> String {

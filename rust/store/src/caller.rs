@@ -1,0 +1,74 @@
+//! Whether whoever asked still waits.
+//!
+//! What may take long looks between two pieces, and while it waits for a server: a caller who pressed Ctrl-C, or cancelled,
+//! is not worked for.
+//! Promises: it is of one thread, from the beginning of [`unless`] to its end, whatever happens in between.
+//! Never: it is asked where a commit is under way. That lands, or fails, by itself.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::error::{Result, StoreError};
+
+/// Says whether nobody waits any more.
+pub type GaveUp = Arc<dyn Fn() -> bool + Send + Sync>;
+
+thread_local! {
+    static GAVE_UP: RefCell<Option<GaveUp>> = const { RefCell::new(None) };
+}
+
+/// Runs `work`. From when `gave_up` is true, what looks for it on this thread ends soon, and answers `Cancelled`. Within
+/// another one, either ends it.
+pub fn unless<T>(gave_up: GaveUp, work: impl FnOnce() -> T) -> T {
+    struct Before(Option<GaveUp>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            GAVE_UP.set(self.0.take());
+        }
+    }
+    let outer = GAVE_UP.take();
+    let either: GaveUp = match outer.clone() {
+        Some(outer) => Arc::new(move || outer() || gave_up()),
+        None => gave_up,
+    };
+    let _before = Before(outer);
+    GAVE_UP.set(Some(either));
+    work()
+}
+
+/// Errors: `Cancelled` if nobody waits for what this thread does.
+pub fn still_waits() -> Result<()> {
+    let gave_up = GAVE_UP.with_borrow(|gave_up| gave_up.as_ref().is_some_and(|asked| asked()));
+    if gave_up {
+        Err(StoreError::Cancelled)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    use super::*;
+
+    #[test]
+    fn one_thread_is_told_while_it_works() {
+        let flag = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&flag);
+        unless(Arc::new(move || asked.load(SeqCst)), || {
+            assert!(still_waits().is_ok());
+            flag.store(true, SeqCst);
+            assert!(matches!(still_waits(), Err(StoreError::Cancelled)));
+            unless(Arc::new(|| false), || assert!(still_waits().is_err()));
+            flag.store(false, SeqCst);
+            unless(Arc::new(|| true), || assert!(still_waits().is_err()));
+            assert!(still_waits().is_ok());
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| still_waits().is_ok());
+                assert!(other.join().unwrap());
+            });
+        });
+        assert!(still_waits().is_ok());
+    }
+}
