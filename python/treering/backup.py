@@ -63,8 +63,8 @@ class BackupReport:
     sent_bytes: int
     """Bytes that went to a bucket; 0 for a backup in a directory."""
     objects_left: int
-    """Objects of former backups that could not be removed from the bucket, 1 where they could not be listed; the next
-    backup tries again."""
+    """Objects of former backups that are still in the bucket, since one could not be removed, 1 where they could not be listed; the next
+    backup goes on."""
     duration_ms: int
 
 

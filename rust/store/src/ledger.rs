@@ -167,7 +167,11 @@ struct Planned<'a> {
     version: Option<u64>,
 }
 
-fn earlier_receipt(command: Option<&Command>, ledger: &mut dyn Ledger) -> Result<Option<Vec<u8>>> {
+/// What a command was answered, if it was. Errors: `CommandMismatch`; the ledger's.
+pub(crate) fn earlier_receipt(
+    command: Option<&Command>,
+    ledger: &mut dyn Ledger,
+) -> Result<Option<Vec<u8>>> {
     let Some(command) = command else {
         return Ok(None);
     };

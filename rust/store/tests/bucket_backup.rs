@@ -10,13 +10,14 @@ mod bucket;
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bucket::*;
-use treering_block::Cid;
-use treering_store::faults::{Mishap, SimulatedBucket};
+use treering_block::{Block, Cid};
+use treering_store::faults::{Mishap, Request, SimulatedBucket};
 use treering_store::{
-    BackupOptions, EmbeddedStore, GcOptions, OpenOptions, Progress, Store, StoreError, restore,
+    BackupOptions, Commit, EmbeddedStore, GcOptions, OpenOptions, Progress, Store, StoreError,
+    restore,
 };
 
 fn backup(store: &EmbeddedStore, to: &Path) -> Result<treering_store::BackupReport, StoreError> {
@@ -139,4 +140,104 @@ fn a_store_is_restored_into_a_bucket() {
         fs::remove_dir_all(&path).unwrap();
     }
     drop(Arc::clone(&whole));
+}
+
+/// Notes of what is on its way below a store's `blobs/`: how many there are, and how many of them are locked.
+fn notes(path: &Path) -> (usize, usize) {
+    let found = files(path, "sending");
+    let is_locked = |name: &&String| {
+        let opened = fs::File::open(path.join("blobs/sending").join(name));
+        opened.is_ok_and(|file| file.try_lock().is_err())
+    };
+    (found.len(), found.iter().filter(is_locked).count())
+}
+
+#[test]
+fn restoring_keeps_no_file_open_for_each_block_and_sends_parts_once() {
+    let home = directory();
+    let small: Vec<Vec<u8>> = (0..40).map(|seed| bytes(seed, 262_144)).collect();
+    let large: Vec<Vec<u8>> = (50..53).map(|seed| bytes(seed, 9 << 20)).collect();
+    let to = home.path().join("backup");
+    let store = EmbeddedStore::open(home.path().join("store"), &OpenOptions::default()).unwrap();
+    for (number, content) in large.iter().chain(&small).enumerate() {
+        send(&store, &number.to_string(), content).unwrap();
+    }
+    backup(&store, &to).unwrap();
+    let bucket = SimulatedBucket::new(URL);
+    let path = home.path().join("restored");
+    let most = Arc::new(Mutex::new((0, 0)));
+    let (seen, at) = (Arc::clone(&most), path.clone());
+    bucket.before(move |_| {
+        let (here, locked) = notes(&at);
+        let mut most = seen.lock().unwrap();
+        *most = (most.0.max(here), most.1.max(locked));
+    });
+    // The first try is stopped after all that goes in parts.
+    bucket.plan(60, u64::MAX, Mishap::Refused);
+    let answer = restore(&to, &path, &options(&bucket), &Progress::default());
+    assert!(answer.is_err());
+    assert_eq!(bucket.count(Request::Complete), 3);
+    assert_eq!(notes(&path), (3, 0), "what was sent in parts is noted");
+    bucket.go_up();
+    bucket.forget();
+    restore(&to, &path, &options(&bucket), &Progress::default()).unwrap();
+    assert_eq!(
+        (bucket.count(Request::Begin), bucket.count(Request::PutPart)),
+        (0, 0)
+    );
+    assert_eq!(*most.lock().unwrap(), (4, 1));
+    assert_eq!(notes(&path), (0, 0));
+    bucket.before(|_| {});
+    assert_eq!(objects(&bucket).len(), 43);
+    let store = open(&path, &bucket);
+    assert_holds(&store, &large);
+    assert_holds(&store, &small);
+}
+
+#[test]
+fn nodes_are_restored_into_rows() {
+    let home = directory();
+    let to = home.path().join("backup");
+    let store = EmbeddedStore::open(home.path().join("store"), &OpenOptions::default()).unwrap();
+    let mut out = treering_block::Writer::new();
+    out.bytes(&bytes(2, 500_000)).unwrap();
+    let node = Block::from_encoded(out.finish().unwrap()).unwrap();
+    let commit = Commit {
+        scope: "main".into(),
+        moves: vec![set("node", node.cid)],
+        blocks: vec![node.clone()],
+        ..Commit::default()
+    };
+    store.submit(commit).wait().unwrap();
+    send(&store, "file", &bytes(1, 300_000)).unwrap();
+    assert_eq!(store.stats().unwrap().blob_files, 2);
+    backup(&store, &to).unwrap();
+    let bucket = SimulatedBucket::new(URL);
+    let path = home.path().join("restored");
+    restore(&to, &path, &options(&bucket), &Progress::default()).unwrap();
+    assert_eq!(objects(&bucket).len(), 1);
+    let store = open(&path, &bucket);
+    bucket.forget();
+    assert_eq!(&*store.get(&node.cid).unwrap(), &node.bytes[..]);
+    assert_eq!(bucket.asked(), []);
+    assert_eq!(store.stats().unwrap().blob_files, 1);
+    assert_holds(&store, &[bytes(1, 300_000)]);
+    // What is damaged is not taken over.
+    for file in fs::read_dir(to.join("blobs")).unwrap() {
+        for file in fs::read_dir(file.unwrap().path()).unwrap() {
+            let file = file.unwrap().path();
+            if fs::metadata(&file).unwrap().len() > 500_000 {
+                let mut spoiled = fs::read(&file).unwrap();
+                spoiled[9] ^= 1;
+                fs::write(&file, spoiled).unwrap();
+            }
+        }
+    }
+    let other = SimulatedBucket::new(URL);
+    let path = home.path().join("spoiled");
+    let answer = restore(&to, &path, &options(&other), &Progress::default());
+    assert!(
+        matches!(answer, Err(StoreError::Corrupt { .. })),
+        "{answer:?}"
+    );
 }

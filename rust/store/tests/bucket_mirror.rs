@@ -275,6 +275,28 @@ fn what_an_interrupted_one_sent_is_not_sent_again() {
 }
 
 #[test]
+fn what_an_interrupted_one_sent_by_half_is_sent_again() {
+    let scene = scene();
+    let staging = scene.home.path().join("staging");
+    let bucket = SimulatedBucket::with(URL, scene.first.clone());
+    bucket.plan(first_of(&scene, Request::Create), 1, Mishap::Refused);
+    assert!(is_bucket_error(&back_up(&scene.source, &bucket, &staging)));
+    let name = names(&bucket)
+        .into_iter()
+        .find(|name| !scene.first.objects.contains_key(name))
+        .unwrap();
+    bucket.change(|contents| {
+        let half = contents.objects[&name].len() / 2;
+        let half = contents.objects[&name][..half].into();
+        contents.objects.insert(name.clone(), half);
+    });
+    bucket.forget();
+    back_up(&scene.source, &bucket, &staging).unwrap();
+    assert_eq!(bucket.count(Request::Put), 1);
+    assert!(check_whole(&bucket, scene.home.path()));
+}
+
+#[test]
 fn of_two_at_once_one_is_told() {
     let Scene {
         home,
@@ -476,4 +498,68 @@ fn what_is_no_place_for_it_is_refused_and_left() {
     );
     drop(open);
     back_up(&source, &older, &staging).unwrap();
+}
+
+/// Which request is the first of that kind when the scene's second backup is made.
+fn first_of(scene: &Scene, request: Request) -> u64 {
+    let trial = SimulatedBucket::with(URL, scene.first.clone());
+    back_up(&scene.source, &trial, &scene.home.path().join("staging")).unwrap();
+    let asked = trial.asked();
+    let found = asked.iter().find(|asked| asked.request == request);
+    found.unwrap().number
+}
+
+#[test]
+fn a_manifest_that_stays_lacks_no_piece_and_a_bucket_that_is_away_is_asked_once() {
+    let scene = scene();
+    let number = first_of(&scene, Request::Remove);
+    let staging = scene.home.path().join("staging");
+    let trial = SimulatedBucket::with(URL, scene.first.clone());
+    back_up(&scene.source, &trial, &staging).unwrap();
+    let removed = trial.count(Request::Remove) as u64;
+    assert!(removed > 1);
+    // The manifest alone can't be removed; then nothing can.
+    for times in [1, u64::MAX] {
+        let bucket = SimulatedBucket::with(URL, scene.first.clone());
+        bucket.plan(number, times, Mishap::Refused);
+        let report = back_up(&scene.source, &bucket, &staging).unwrap();
+        assert_eq!(report.objects_left, removed);
+        assert_eq!(bucket.count(Request::Remove), 1);
+        let left = bucket.contents().objects;
+        assert!(
+            scene
+                .first
+                .objects
+                .keys()
+                .all(|name| left.contains_key(name))
+        );
+        bucket.go_up();
+        let report = back_up(&scene.source, &bucket, &staging).unwrap();
+        assert_eq!(report.objects_left, 0);
+        assert_eq!(names(&bucket), names(&trial));
+    }
+}
+
+#[test]
+fn what_no_row_names_is_not_sent() {
+    let Scene { home, source, .. } = scene();
+    let staging = home.path().join("staging");
+    // Somebody restores from there, so nothing is removed.
+    let lock = fs::File::open(staging.join("blobs.lock")).unwrap();
+    lock.lock_shared().unwrap();
+    let name = format!("{}-01ARZ3NDEKTSV4RRFFQ69G5FAV", "ab".repeat(32));
+    let erased = bytes(77, MIB);
+    fs::create_dir_all(staging.join("blobs/ab")).unwrap();
+    fs::write(staging.join("blobs/ab").join(&name), &erased).unwrap();
+    fs::create_dir_all(staging.join("journal")).unwrap();
+    fs::write(staging.join("journal").join("old"), b"erased").unwrap();
+    let bucket = SimulatedBucket::new(URL);
+    back_up(&source, &bucket, &staging).unwrap();
+    assert!(staging.join("blobs/ab").join(&name).exists());
+    let piece = blake3::hash(&erased).to_hex().to_string();
+    assert!(!names(&bucket).iter().any(|sent| sent.contains(&piece)));
+    assert!(check_whole(&bucket, home.path()));
+    let fetched = home.path().join("fetched");
+    assert!(!fetched.join("blobs/ab").join(&name).exists());
+    assert!(!fetched.join("journal/old").exists());
 }

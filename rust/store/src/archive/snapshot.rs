@@ -39,25 +39,27 @@ pub fn snapshot(
     wanted: impl Fn(&RefName) -> bool,
 ) -> Result<Snapshot> {
     loop {
-        if store.read_ref(&marker(scope)?)?.is_some() {
-            return Err(StoreError::BeingForked {
-                scope: scope.to_owned(),
-            });
-        }
         if let Some(taken) = once(store, scope, names, &wanted)? {
             return Ok(taken);
         }
     }
 }
 
-/// None: what a commit that came meanwhile did is not known any more.
+/// None: what a commit that came meanwhile did is not known any more, or it began or ended to make the scope.
 fn once(
     store: &dyn Store,
     scope: &str,
     names: Option<&[RefName]>,
     wanted: &impl Fn(&RefName) -> bool,
 ) -> Result<Option<Snapshot>> {
+    // First: that the scope is being made is found there, or told by a commit that comes after.
     let mut cursor = store.head()?.cursor();
+    let marker = marker(scope)?;
+    if store.read_ref(&marker)?.is_some() {
+        return Err(StoreError::BeingForked {
+            scope: scope.to_owned(),
+        });
+    }
     let mut taken = Snapshot {
         refs: read_refs(store, scope, names, wanted)?,
         receipts: read_receipts(store, scope)?,
@@ -75,6 +77,9 @@ fn once(
                 continue;
             }
             for moved in entry.moves {
+                if moved.name == marker {
+                    return Ok(None);
+                }
                 if !wanted(&moved.name) {
                     continue;
                 }
@@ -140,5 +145,72 @@ fn read_receipts(store: &dyn Store, scope: &str) -> Result<BTreeMap<[u8; 32], Jo
         after = Some(last.command.key);
         let left = page.into_iter().map(|left| left.command);
         receipts.extend(left.map(|command| (command.key, command)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use treering_block::Block;
+
+    use super::*;
+    use crate::commit::{Change, Commit, Expect, LeaseToken, RefMove};
+    use crate::memory::MemoryStore;
+
+    fn moved(store: &MemoryStore, name: &RefName, content: Option<&str>) {
+        let block = content.map(|content| Block::raw(content.as_bytes().to_vec()));
+        let change = block.as_ref().map_or(Change::Delete, |block| Change::Set {
+            target: block.cid,
+            record: Vec::new(),
+        });
+        // A scope that is being made takes commits of who makes it alone.
+        let lease = store.lease_acquire(name, "maker").unwrap();
+        let commit = Commit {
+            scope: "main".into(),
+            moves: vec![RefMove {
+                name: name.clone(),
+                expect: Expect::Any,
+                change,
+            }],
+            blocks: block.into_iter().collect(),
+            leases: vec![LeaseToken {
+                name: lease.name.clone(),
+                token: lease.token,
+            }],
+            ..Commit::default()
+        };
+        store.submit(commit).wait().unwrap();
+        store.lease_release(&lease).unwrap();
+    }
+
+    #[test]
+    fn a_scope_that_begins_to_be_made_meanwhile_is_not_taken_by_half() {
+        let store = MemoryStore::new();
+        let thread = |part: &str| RefName::new("main", "thread", [part]).unwrap();
+        let marker = marker("main").unwrap();
+        moved(&store, &thread("a"), Some("a"));
+        for is_made in [false, true] {
+            let begun = Cell::new(false);
+            let taken = snapshot(&store, "main", None, |name| {
+                if name.kind() == "thread" && !begun.replace(true) {
+                    moved(&store, &marker, Some("making"));
+                    if is_made {
+                        moved(&store, &marker, None);
+                    }
+                }
+                true
+            });
+            if is_made {
+                let refs: Vec<RefName> = taken.unwrap().refs.into_keys().collect();
+                assert_eq!(refs, [thread("a")]);
+            } else {
+                assert!(
+                    matches!(taken, Err(StoreError::BeingForked { .. })),
+                    "{taken:?}"
+                );
+                moved(&store, &marker, None);
+            }
+        }
     }
 }

@@ -8,8 +8,8 @@
 //! step at most.
 //! Must never: keep a writer waiting, keep the process alive, report an error to anybody but the log.
 
-use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -96,6 +96,7 @@ impl Automatic {
             automatic: Arc::clone(this),
             shared: Arc::clone(shared),
             queue: Arc::clone(queue),
+            network_ns: AtomicU64::new(0),
         };
         let mut state = this.state();
         if state.stop {
@@ -161,6 +162,14 @@ struct Collector {
     automatic: Arc<Automatic>,
     shared: Arc<Shared>,
     queue: Arc<Queue>,
+    /// How long a bucket was waited for so far: nobody else waited meanwhile.
+    network_ns: AtomicU64,
+}
+
+/// How long a step is followed by nothing. `locks`: it had the write lock, but not while it waited for the network.
+fn pause_after(took: Duration, network: Duration, locks: bool) -> Duration {
+    let factor = if locks { PAUSE_FACTOR } else { 1 };
+    took.saturating_sub(network) * factor
 }
 
 impl Collector {
@@ -259,7 +268,7 @@ impl Collector {
             if locks {
                 self.wait_for_quiet()?;
             }
-            let started = Instant::now();
+            let (started, network) = (Instant::now(), self.network_ns.load(Relaxed));
             collection.step()?;
             let report = collection.report();
             tally
@@ -269,10 +278,23 @@ impl Collector {
                 .automatic_gc_freed_bytes
                 .fetch_add(report.freed_bytes.saturating_sub(freed_bytes), Relaxed);
             (deleted, freed_bytes) = (report.deleted, report.freed_bytes);
-            let factor = if locks { PAUSE_FACTOR } else { 1 };
-            self.automatic.pause(started.elapsed() * factor)?;
+            let network = self.network_ns.load(Relaxed).saturating_sub(network);
+            let network = Duration::from_nanos(network);
+            self.automatic
+                .pause(pause_after(started.elapsed(), network, locks))?;
         }
         Ok(Some(collection.report()))
+    }
+
+    /// Does what may wait for a bucket.
+    fn over_network<T>(&self, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let done = work();
+        if self.shared.blobs.objects().is_some() {
+            let took = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.network_ns.fetch_add(took, Relaxed);
+        }
+        done
     }
 
     /// Waits for a moment in which nobody waits for the writer; a store that is always busy is collected
@@ -303,13 +325,13 @@ impl Ground for Collector {
         self.ask_writer(|reply| change(durability, false, work, reply))
     }
 
-    fn remove_files(&self, names: &[String]) {
-        self.shared.remove_files(names);
+    fn remove_files(&self, names: &[String]) -> bool {
+        self.over_network(|| self.shared.remove_files(names))
     }
 
     fn remove_stray_files(&self) -> Result<Kept> {
-        self.shared
-            .remove_stray_files(&|| self.ask_writer(settling))
+        let settle = || self.ask_writer(settling);
+        self.over_network(|| self.shared.remove_stray_files(&settle))
     }
 
     fn shrink(&self) -> Result<bool> {
@@ -321,6 +343,15 @@ impl Ground for Collector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_spared_what_nobody_waited_for() {
+        let ms = Duration::from_millis;
+        assert_eq!(pause_after(ms(2), ms(0), true), ms(20));
+        assert_eq!(pause_after(ms(120_002), ms(120_000), true), ms(20));
+        assert_eq!(pause_after(ms(3), ms(0), false), ms(3));
+        assert_eq!(pause_after(ms(3), ms(4), true), ms(0));
+    }
 
     #[test]
     fn a_turn_lasts_an_hour_and_one_of_the_future_does_not_count() {

@@ -67,11 +67,15 @@ impl BlobFiles {
         self.objects.get()
     }
 
-    /// Whether a block that a commit brings is stored apart from its row. Nodes go to no bucket: what is read link by link, and
-    /// what is decided under the write lock, must not wait for the network.
+    /// Whether a block that a commit brings is stored apart from its row.
     pub(super) fn is_apart(&self, block: &Block) -> bool {
-        block.bytes.len() >= BLOB_BYTES_MIN
-            && (self.objects().is_none() || block.cid.codec() == Codec::Raw)
+        block.bytes.len() >= BLOB_BYTES_MIN && self.takes(&block.cid)
+    }
+
+    /// Whether a large block is stored here. Nodes go to no bucket: what is read link by link, and what is decided under the
+    /// write lock, must not wait for the network.
+    pub(super) fn takes(&self, cid: &Cid) -> bool {
+        self.objects().is_none() || cid.codec() == Codec::Raw
     }
 
     /// A row names the file, or another one its block. Touches the directory at most.
@@ -279,13 +283,30 @@ impl BlobFiles {
         (bytes.len() <= NODE_BYTES_MAX).then_some(bytes)
     }
 
-    /// The bytes of a file of ours, whoever names it; None if it can't be read. Not checked, and all in memory.
-    pub(super) fn read_named(&self, name: &str) -> Option<Vec<u8>> {
-        digest_and_time(name)?;
-        if let Some(objects) = self.objects() {
-            return objects.read_named(name, u64::MAX);
+    /// The bytes of a file of ours, whoever names it, piece by piece, not checked; false if it can't be read to its end.
+    /// Errors: `Bucket`, those of `each`.
+    pub(super) fn each_piece(
+        &self,
+        name: &str,
+        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<bool> {
+        if digest_and_time(name).is_none() {
+            return Ok(false);
         }
-        fs::read(self.root.join(name)).ok()
+        if let Some(objects) = self.objects() {
+            return objects.read_pieces(name, each);
+        }
+        let Ok(mut file) = self.disk.open_to_read(&self.root.join(name)) else {
+            return Ok(false);
+        };
+        let mut piece = vec![0; GROUP];
+        loop {
+            match fill(&mut file, &mut piece) {
+                Ok(0) => return Ok(true),
+                Ok(length) => each(piece.get(..length).unwrap_or_default())?,
+                Err(_) => return Ok(false),
+            }
+        }
     }
 
     /// Digest and length of a file of ours, whoever names it, read piece by piece; None if it can't be read.

@@ -7,7 +7,7 @@ use treering_block::Cid;
 
 use super::block_rows::{BlockRow, Bytes, broken_bytes};
 use super::core::Shared;
-use super::open_blob::OpenBlob;
+use super::open_blob::{OpenBlob, collected_meanwhile};
 use super::{EmbeddedStore, fork};
 use crate::error::{Result, StoreError};
 use crate::upload::{BlockReader, Held};
@@ -56,11 +56,12 @@ impl EmbeddedStore {
                 {
                     return Err(broken_bytes(cid, "it was collected"));
                 }
-                Ok(opened)
+                Ok((row.clone(), opened))
             })?;
-            let file = opened.ok_or(StoreError::BlockNotFound(*cid))?;
+            let (row, file) = opened.ok_or(StoreError::BlockNotFound(*cid))?;
             shared.tally.blocks_read.fetch_add(1, Relaxed);
             return Ok(Box::new(FileReader {
+                row,
                 file,
                 shared: Arc::clone(shared),
                 generation: fork::generation(),
@@ -94,6 +95,7 @@ impl EmbeddedStore {
 
 /// A large block that is read in pieces.
 struct FileReader {
+    row: BlockRow,
     file: OpenBlob,
     shared: Arc<Shared>,
     generation: u64,
@@ -111,6 +113,24 @@ impl BlockReader for FileReader {
         if self.shared.closed.load(SeqCst) {
             return Err(StoreError::Closed);
         }
-        self.file.read(offset, length)
+        self.file
+            .read(offset, length)
+            .map_err(|error| self.explain(error))
+    }
+}
+
+impl FileReader {
+    /// Damage is told of while the row is there.
+    fn explain(&self, error: StoreError) -> StoreError {
+        let is_gone = || {
+            let connections = &self.shared.connections;
+            let found = connections.reading(|session| session.find_block(&self.row.cid));
+            found.is_ok_and(|found| found.as_ref() != Some(&self.row))
+        };
+        if matches!(error, StoreError::Corrupt { .. }) && self.file.may_be_collected() && is_gone()
+        {
+            return collected_meanwhile(self.shared.root.display().to_string());
+        }
+        error
     }
 }

@@ -299,8 +299,8 @@ impl Ground for EmbeddedStore {
         self.ask_writer(|reply| change(durability, false, work, reply))
     }
 
-    fn remove_files(&self, names: &[String]) {
-        self.core.shared.remove_files(names);
+    fn remove_files(&self, names: &[String]) -> bool {
+        self.core.shared.remove_files(names)
     }
 
     fn remove_stray_files(&self) -> Result<Kept> {

@@ -2,7 +2,7 @@
 
 use super::blob_file::BlobFile;
 use super::objects::ObjectFile;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 
 /// See the top of this file.
 pub(super) enum OpenBlob {
@@ -27,11 +27,29 @@ impl OpenBlob {
         }
     }
 
+    /// Whether it is an object that is not there, and nothing kept a collection from taking it: where nothing may be written.
+    /// One request then.
+    pub(super) fn may_be_collected(&self) -> bool {
+        match self {
+            Self::File(_) => false,
+            Self::Object(object) => object.may_be_collected(),
+        }
+    }
+
     /// Whether all of it is what it should be. Errors: as above.
     pub(super) fn check(&self) -> Result<()> {
         match self {
             Self::File(file) => file.check(),
             Self::Object(object) => object.check(),
         }
+    }
+}
+
+/// What is missing was there when it was looked for, by its row.
+pub(super) fn collected_meanwhile(location: String) -> StoreError {
+    StoreError::Invalid {
+        what: "store directory",
+        value: location,
+        rule: "it is read-only for this process, and a garbage collection of another one removed files meanwhile; run it again".into(),
     }
 }

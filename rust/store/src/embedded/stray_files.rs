@@ -125,20 +125,20 @@ impl Shared {
     }
 
     /// Removes files that no row names any more, unless somebody copies the files of a snapshot: they stay
-    /// for the next collection then.
-    pub(super) fn remove_files(&self, names: &[String]) {
+    /// for the next collection then. False: so does the rest, since the bucket does not answer.
+    pub(super) fn remove_files(&self, names: &[String]) -> bool {
         if let Some(objects) = self.blobs.objects() {
             // Whoever copies from now on has a snapshot in which the rows are gone: nobody waits for the network.
-            if !names.is_empty() && self.may_remove_files().is_some() {
-                objects.remove_named(names, &self.outside());
-            }
-            return;
+            return names.is_empty()
+                || self.may_remove_files().is_none()
+                || objects.remove_named(names, &self.outside());
         }
         if let Some(_alone) = self.may_remove_files() {
             for name in names {
                 self.blobs.remove(name);
             }
         }
+        true
     }
 
     fn outside(&self) -> Outside<'_> {

@@ -66,6 +66,8 @@ pub struct Collection<'g> {
     floor: Option<u64>,
     /// What is to be purged.
     doomed: Bitmap,
+    /// Where the files are did not answer: it is not asked to remove more.
+    away: bool,
     report: GcReport,
 }
 
@@ -96,6 +98,7 @@ impl<'g> Collection<'g> {
             holds_from: 0,
             floor: None,
             doomed: Bitmap::default(),
+            away: false,
             report: GcReport {
                 dry_run: options.dry_run,
                 ..GcReport::default()
@@ -387,7 +390,7 @@ impl<'g> Collection<'g> {
             bytes,
             files,
         } = self.changing(Durability::Relaxed, move |changes| changes.purge(&given))?;
-        self.ground.remove_files(&files);
+        self.away = self.away || !self.ground.remove_files(&files);
         self.report.deleted = self.report.deleted.saturating_add(blocks);
         self.report.freed_bytes = self.report.freed_bytes.saturating_add(bytes);
         let last = done.checked_sub(1).and_then(|index| ordinals.get(index));

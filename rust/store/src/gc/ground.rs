@@ -166,8 +166,9 @@ pub trait Ground: Sync {
     fn note(&self, durability: Durability, work: Change) -> Result<()> {
         self.change(durability, work)
     }
-    /// Removes files whose rows are gone.
-    fn remove_files(&self, names: &[String]);
+    /// Removes files whose rows are gone. False: where they are does not answer, so that asking again would take as long for each;
+    /// what stays is found by the next collection.
+    fn remove_files(&self, names: &[String]) -> bool;
     /// Removes files without a row that no commit can name any more. Where rows are damaged they stay, and are told of.
     fn remove_stray_files(&self) -> Result<Kept>;
     /// Gives a little of the room that deleted rows left back to the system. False: nothing is left to give.

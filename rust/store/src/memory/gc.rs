@@ -25,7 +25,9 @@ impl Ground for MemoryStore {
         work(state)
     }
 
-    fn remove_files(&self, _: &[String]) {}
+    fn remove_files(&self, _: &[String]) -> bool {
+        true
+    }
 
     fn remove_stray_files(&self) -> Result<Kept> {
         Ok(Kept::default())

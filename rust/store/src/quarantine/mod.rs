@@ -12,7 +12,8 @@ pub(crate) mod salvage;
 
 use std::sync::Arc;
 
-use treering_block::{Block, Cid};
+use treering_block::limits::NODE_BYTES_MAX;
+use treering_block::{Block, Cid, Codec};
 
 pub use entry::{Entry, EntryRef, Part};
 
@@ -22,6 +23,7 @@ use crate::gc::GcOptions;
 use crate::name::RefName;
 use crate::reachable::reachable;
 use crate::store::Store;
+use crate::upload::Uploaded;
 use salvage::Salvage;
 
 /// The kind of ref that an entry is under.
@@ -198,8 +200,11 @@ fn put_copies_back(store: &dyn Store, name: &RefName, entry: &Entry) -> Result<(
         let mut blocks = Vec::new();
         let mut bytes = 0;
         for (cid, copy) in &part.copies {
+            // Damaged bytes are kept too; they are nobody's block. Of one without links the copy is the block, or damaged.
+            if cid.codec() == Codec::Raw || store.reader(copy)?.size() > NODE_BYTES_MAX as u64 {
+                continue;
+            }
             let content = store.get(copy)?;
-            // Damaged bytes are kept too; they are nobody's block.
             let Ok(block) = Block::stored(*cid, content) else {
                 continue;
             };
@@ -239,30 +244,44 @@ pub(crate) fn part_of(cid: Cid) -> Result<Block> {
     .encode()
 }
 
+/// Bytes that were copied out of a block's place.
+pub(crate) enum Copied {
+    /// Of a row.
+    Bytes(Arc<[u8]>),
+    /// Of a file, piece by piece.
+    Sent(Arc<Uploaded>),
+}
+
 /// Stores what was salvaged, as blocks that are held for a day, and returns the CIDs of the parts. `load`:
-/// the bytes of a block that hangs.
+/// what stands in the place of a block that hangs or is damaged; None if it is gone. Memory: some MiB.
 pub(crate) fn put_parts(
     store: &dyn Store,
     scope: &str,
     found: &Salvage,
-    load: &dyn Fn(&Cid) -> Result<Arc<[u8]>>,
+    load: &dyn Fn(&Cid) -> Result<Option<Copied>>,
 ) -> Result<Vec<Cid>> {
     let mut copies: Vec<(Cid, Cid)> = Vec::new();
     let mut blocks = Vec::new();
     let mut bytes = 0;
-    let remains = found
-        .remains
-        .iter()
-        .map(|(cid, bytes)| (*cid, Some(Arc::clone(bytes))));
-    let hanging = found.hanging.iter().map(|cid| (*cid, None));
-    for (cid, content) in remains.chain(hanging) {
-        let content = match content {
-            Some(content) => content,
-            None => load(&cid)?,
+    for cid in found.remains.iter().chain(&found.hanging) {
+        let content = match load(cid)? {
+            None => continue,
+            Some(Copied::Bytes(content)) => content,
+            Some(Copied::Sent(upload)) => {
+                copies.push((*cid, upload.cid()));
+                let commit = Commit {
+                    scope: scope.to_owned(),
+                    holds: vec![upload.cid()],
+                    uploads: vec![upload],
+                    ..Commit::default()
+                };
+                store.submit(commit).wait()?;
+                continue;
+            }
         };
         bytes += content.len();
         let copy = Block::raw(content);
-        copies.push((cid, copy.cid));
+        copies.push((*cid, copy.cid));
         blocks.push(copy);
         if bytes >= COPY_BYTES {
             put(store, scope, std::mem::take(&mut blocks))?;

@@ -14,13 +14,20 @@ use crate::error::Result;
 /// A block as it can be had.
 pub(crate) enum Found {
     /// As it was written.
-    Whole(Arc<[u8]>),
+    Whole(Content),
     /// Its bytes are right, what the graph says of its links is not: nobody can rest on it where it stands.
-    Adrift(Arc<[u8]>),
-    /// Its bytes, which are not its own any more; None where not even these can be read.
-    Damaged(Option<Arc<[u8]>>),
+    Adrift(Content),
+    /// Its bytes are not its own any more; whether they can be read.
+    Damaged(bool),
     /// It is not there.
     Missing,
+}
+
+/// What its links are found in.
+pub(crate) enum Content {
+    Bytes(Arc<[u8]>),
+    /// A block without links that was read, and checked, piece by piece.
+    NoLinks,
 }
 
 /// What was found below some roots. More roots may be added; what they share is read once.
@@ -35,8 +42,8 @@ pub(crate) struct Salvage {
     kept: HashSet<Cid>,
     /// Gone or damaged.
     pub(crate) lost: Vec<Cid>,
-    /// Bytes of the damaged.
-    pub(crate) remains: Vec<(Cid, Arc<[u8]>)>,
+    /// The damaged whose bytes can be read.
+    pub(crate) remains: Vec<Cid>,
 }
 
 /// A block whose links are being walked.
@@ -94,34 +101,34 @@ impl Salvage {
     ) -> Result<()> {
         let found = load(&cid)?;
         let adrift = matches!(found, Found::Adrift(_));
-        let block = match found {
-            Found::Whole(bytes) | Found::Adrift(bytes) => {
-                match Block::stored(cid, Arc::clone(&bytes)) {
-                    Ok(block) => Ok(block),
-                    Err(_) => Err(Some(bytes)),
-                }
+        let links = match found {
+            Found::Whole(Content::NoLinks) | Found::Adrift(Content::NoLinks) => Ok(Vec::new()),
+            Found::Whole(Content::Bytes(bytes)) | Found::Adrift(Content::Bytes(bytes)) => {
+                Block::stored(cid, bytes)
+                    .map(|block| block.links)
+                    .map_err(|_| true)
             }
-            Found::Damaged(bytes) => Err(bytes),
-            Found::Missing => Err(None),
+            Found::Damaged(readable) => Err(readable),
+            Found::Missing => Err(false),
         };
-        match block {
-            Ok(block) if block.links.is_empty() && !adrift => {
+        match links {
+            Ok(links) if links.is_empty() && !adrift => {
                 self.seen.insert(cid, true);
             }
-            Ok(block) => {
+            Ok(links) => {
                 // Not whole until all below it is: there are no cycles, so nobody asks before.
                 self.seen.insert(cid, false);
                 open.push(Open {
                     cid,
-                    links: block.links,
+                    links,
                     next: 0,
                     adrift,
                 });
             }
-            Err(remains) => {
+            Err(readable) => {
                 self.seen.insert(cid, false);
                 self.lost.push(cid);
-                self.remains.extend(remains.map(|bytes| (cid, bytes)));
+                self.remains.extend(readable.then_some(cid));
             }
         }
         Ok(())
@@ -154,6 +161,10 @@ mod tests {
         Block::from_encoded(Encoded::from_ipld(&Ipld::List(items)).unwrap()).unwrap()
     }
 
+    fn whole(bytes: &Arc<[u8]>) -> Found {
+        Found::Whole(Content::Bytes(Arc::clone(bytes)))
+    }
+
     #[test]
     fn a_hole_in_the_middle() {
         let leaf = Block::raw(b"leaf".to_vec());
@@ -169,11 +180,7 @@ mod tests {
                 .filter(|block| block.cid != gone)
                 .map(|block| (block.cid, Arc::clone(&block.bytes)))
                 .collect();
-            move |cid: &Cid| {
-                Ok(blocks
-                    .get(cid)
-                    .map_or(Found::Missing, |bytes| Found::Whole(Arc::clone(bytes))))
-            }
+            move |cid: &Cid| Ok(blocks.get(cid).map_or(Found::Missing, |bytes| whole(bytes)))
         };
         let mut found = Salvage::default();
         let nothing = Cid::of_raw(b"nothing");
@@ -205,9 +212,9 @@ mod tests {
         let head = node("head", &[&leaf]);
         let load = |cid: &Cid| {
             Ok(if *cid == head.cid {
-                Found::Adrift(Arc::clone(&head.bytes))
+                Found::Adrift(Content::Bytes(Arc::clone(&head.bytes)))
             } else {
-                Found::Whole(Arc::clone(&leaf.bytes))
+                whole(&leaf.bytes)
             })
         };
         let mut found = Salvage::default();
@@ -223,15 +230,15 @@ mod tests {
         let head = node("head", &[&leaf]);
         let load = |cid: &Cid| {
             Ok(if *cid == head.cid {
-                Found::Whole(Arc::clone(&head.bytes))
+                whole(&head.bytes)
             } else {
-                Found::Damaged(Some(b"leaX".to_vec().into()))
+                Found::Damaged(true)
             })
         };
         let mut found = Salvage::default();
         assert!(!found.walk(head.cid, &load).unwrap());
         assert_eq!(found.lost, [leaf.cid]);
-        assert_eq!(found.remains, [(leaf.cid, b"leaX".to_vec().into())]);
+        assert_eq!(found.remains, [leaf.cid]);
         assert_eq!(found.hanging, [head.cid]);
     }
 }

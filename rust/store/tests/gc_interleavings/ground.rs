@@ -68,8 +68,8 @@ impl Ground for Bites<'_> {
             .piece(|store, _| store.change(durability, Box::new(change)))
     }
 
-    fn remove_files(&self, names: &[String]) {
-        self.world.store().remove_files(names);
+    fn remove_files(&self, names: &[String]) -> bool {
+        self.world.store().remove_files(names)
     }
 
     fn remove_stray_files(&self) -> Result<Kept> {

@@ -16,6 +16,7 @@ use crate::embedded::blob::tree_path;
 use crate::embedded::block_rows::BlockRow;
 use crate::embedded::disk::Disk;
 use crate::embedded::objects::Objects;
+use crate::embedded::open_blob::{OpenBlob, collected_meanwhile};
 use crate::embedded::session::Session;
 use crate::embedded::sqlite_error::io_error;
 use crate::error::{Result, StoreError};
@@ -56,7 +57,11 @@ pub(super) fn copy_new(
             let Some(name) = &row.file else { continue };
             let from = moment.blobs.path_of(&row)?;
             if let Some(objects) = target.blobs().objects() {
-                copied.bytes += send(moment, copy, objects, &row, progress)?;
+                copied.bytes += if target.blobs().takes(&row.cid) {
+                    send(moment, copy, objects, &row, progress)?
+                } else {
+                    take_in(moment, copy, &row, progress)?
+                };
                 copied.files += 1;
                 continue;
             }
@@ -95,7 +100,8 @@ fn send(
 ) -> Result<u64> {
     let file = moment.blobs.open(row)?;
     let read = |offset: u64, length: u64| {
-        let bytes = file.read(offset, length)?;
+        let bytes = file.read(offset, length);
+        let bytes = bytes.map_err(|error| unread(&file, moment, error))?;
         progress.go_on().map(|()| bytes)
     };
     let mut groups = Groups::default();
@@ -122,6 +128,21 @@ fn send(
         (sent, None) => sent?,
     };
     copy.replace_file(row, &name)?;
+    // Nobody else is at the place, and a lock for each of them would be an open file for each.
+    objects.let_go(&name);
+    progress.add(row.size)?;
+    Ok(row.size)
+}
+
+/// Puts the bytes of a file that goes to no bucket into its row. Bytes that are copied.
+fn take_in(
+    moment: &Moment<'_>,
+    copy: Session<'_>,
+    row: &BlockRow,
+    progress: &Progress,
+) -> Result<u64> {
+    let bytes = moment.blobs.read(row)?;
+    copy.replace_file_by_payload(row, &bytes)?;
     progress.add(row.size)?;
     Ok(row.size)
 }
@@ -182,6 +203,7 @@ impl FilePair<'_> {
             let wanted = piece.len().min(GROUP) as u64;
             let read = object
                 .read(groups.length(), wanted)
+                .map_err(|error| unread(&object, moment, error))
                 .and_then(|bytes| progress.add(bytes.len() as u64).map(|()| bytes));
             match read {
                 Ok(bytes) => {
@@ -250,10 +272,15 @@ impl FilePair<'_> {
             let detail = format!("its file {} is missing", path.display());
             return broken_file(&self.row.cid, &detail);
         }
-        StoreError::Invalid {
-            what: "store directory",
-            value: moment.location.clone(),
-            rule: "it is read-only for this process, and a garbage collection of another one removed files meanwhile; run it again".into(),
-        }
+        collected_meanwhile(moment.location.clone())
     }
+}
+
+/// What an error of reading a large block means.
+fn unread(blob: &OpenBlob, moment: &Moment<'_>, error: StoreError) -> StoreError {
+    if matches!(error, StoreError::Corrupt { .. }) && !moment.files_stay && blob.may_be_collected()
+    {
+        return collected_meanwhile(moment.location.clone());
+    }
+    error
 }

@@ -78,8 +78,8 @@ pub struct BackupReport {
     pub checked_blocks: u64,
     /// Bytes that went to a bucket; 0 for a backup in a directory.
     pub sent_bytes: u64,
-    /// Objects of former backups that could not be removed from the bucket, 1 where they could not be listed; the next backup
-    /// removes them.
+    /// Objects of former backups that are still in the bucket, since one could not be removed, 1 where they could not be listed;
+    /// the next backup goes on.
     pub objects_left: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,

@@ -259,11 +259,7 @@ impl Target {
             // A store is being restored from here.
             return Ok(());
         }
-        let named: HashSet<String> = session
-            .prepared("SELECT file FROM block WHERE file IS NOT NULL")?
-            .query_map([], |row| row.get(0))
-            .and_then(Iterator::collect)
-            .map_err(|error| session.unread(error))?;
+        let named = named_files(session)?;
         for (file, _) in listed {
             let name = without_tree_suffix(&file);
             if !named.contains(name) {
@@ -307,6 +303,15 @@ pub(super) fn source_of(backup: &Path) -> Option<PathBuf> {
         .lines()
         .find_map(|line| line.strip_prefix(MARKER_SOURCE));
     line.map(PathBuf::from)
+}
+
+/// Files of large blocks that rows name. O(large blocks), in memory.
+pub(super) fn named_files(session: Session<'_>) -> Result<HashSet<String>> {
+    session
+        .prepared("SELECT file FROM block WHERE file IS NOT NULL")?
+        .query_map([], |row| row.get(0))
+        .and_then(Iterator::collect)
+        .map_err(|error| session.unread(error))
 }
 
 /// Errors: `Invalid` for a directory with anything in it.

@@ -31,7 +31,7 @@ use treering_block::{Block, Cid};
 
 pub(super) use self::above::expect_not_inside;
 pub(super) use self::claim::{Owner, bucket_of, expect_free, expect_same};
-use self::note::Note;
+use self::note::{Note, Taken};
 pub(super) use self::object::ObjectFile;
 use self::removal::Removal;
 pub(super) use self::strays::{Outside, Strays};
@@ -62,6 +62,8 @@ pub(super) struct Objects {
     ours: Mutex<bool>,
     /// Notes of objects that are sent and that no row names yet.
     held: Mutex<HashMap<String, Note>>,
+    /// Those of uploads in parts whose notes are still there, and locked by nobody: see [`Objects::let_go`].
+    let_go: Mutex<Vec<String>>,
     /// Objects that a row names and that were missing, or of another length, when somebody looked.
     broken: Mutex<HashSet<String>>,
     removal: Removal,
@@ -88,6 +90,7 @@ impl Objects {
             clock: clock.clone(),
             ours: Mutex::default(),
             held: Mutex::default(),
+            let_go: Mutex::default(),
             broken: Mutex::default(),
             removal: Removal::default(),
         }
@@ -126,10 +129,33 @@ impl Objects {
         }
     }
 
-    /// The same for all that are held.
+    /// A row names the object, and may be gone again before [`Objects::settle_all`]: of an upload in parts the note stays
+    /// till then, for who sends the same bytes again. Nothing stays open. To be called where nobody collects.
+    pub(in crate::embedded) fn let_go(&self, name: &str) {
+        let Some(note) = locked(&self.held).remove(name) else {
+            return;
+        };
+        if note.is_of_parts() {
+            // Its lock goes with it.
+            drop(note);
+            locked(&self.let_go).push(name.to_owned());
+        } else {
+            note.remove();
+        }
+    }
+
+    /// The rows of all that were let go of stay.
     pub(super) fn settle_all(&self) {
-        let notes = std::mem::take(&mut *locked(&self.held));
-        notes.into_values().for_each(Note::remove);
+        for name in std::mem::take(&mut *locked(&self.let_go)) {
+            let path = self.notes().join(last_segment(&name));
+            match Note::take(&path, &self.disk) {
+                Ok(Taken::Ours(note)) => note.remove(),
+                Ok(Taken::Held | Taken::Absent) => {}
+                Err(error) => {
+                    tracing::warn!(%error, object = name, "its note stays until a collection");
+                }
+            }
+        }
     }
 
     /// Whether the row's object is there, as long as it has to be. One request. A bucket that doesn't answer says
@@ -190,6 +216,29 @@ impl Objects {
         let mut bytes = Vec::new();
         self.each_piece(name, size, &mut |piece| bytes.extend_from_slice(piece))?;
         Some(bytes)
+    }
+
+    /// The content of an object of ours, piece by piece, not checked; false if there is none of that length. Errors: `Bucket`,
+    /// those of `each`.
+    pub(super) fn read_pieces(
+        &self,
+        name: &str,
+        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<bool> {
+        let bucket = self.bucket()?;
+        let Some(size) = bucket.size(name)?.and_then(form::content_bytes) else {
+            return Ok(false);
+        };
+        let mut at = 0;
+        while at < size {
+            let length = PIECE.min(size - at);
+            match bucket.read(name, at, length)? {
+                Some(piece) if piece.len() as u64 == length => each(&piece)?,
+                _ => return Ok(false),
+            }
+            at = at.saturating_add(length);
+        }
+        Ok(true)
     }
 
     fn each_piece(&self, name: &str, size: u64, each: &mut dyn FnMut(&[u8])) -> Option<()> {

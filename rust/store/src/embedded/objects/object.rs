@@ -27,7 +27,7 @@ pub(in crate::embedded) struct ObjectFile {
     name: String,
     state: Mutex<State>,
     /// None where nothing may be written: a collection of another process may take the object then.
-    _mark: Option<Mark>,
+    mark: Option<Mark>,
 }
 
 #[derive(Default)]
@@ -62,8 +62,14 @@ impl ObjectFile {
             size: row.size,
             name,
             state: Mutex::default(),
-            _mark: mark,
+            mark,
         })
+    }
+
+    /// See [`OpenBlob`](crate::embedded::open_blob::OpenBlob).
+    pub(in crate::embedded) fn may_be_collected(&self) -> bool {
+        let size = || self.objects.bucket()?.size(&self.name);
+        self.mark.is_none() && matches!(size(), Ok(None))
     }
 
     /// Bytes of the block, as its row says.

@@ -43,14 +43,21 @@ pub(in crate::embedded) struct Outside<'o> {
 }
 
 impl Objects {
-    /// Removes objects whose rows are gone. What is read or held, or can't be removed, stays for the next collection.
-    pub(in crate::embedded) fn remove_named(&self, names: &[String], outside: &Outside<'_>) {
+    /// Removes objects whose rows are gone. What is read or held, or can't be removed, stays for the next collection. False:
+    /// the bucket failed, as it may for the next one, after as long.
+    pub(in crate::embedded) fn remove_named(
+        &self,
+        names: &[String],
+        outside: &Outside<'_>,
+    ) -> bool {
         let named = names
             .iter()
             .filter_map(|name| digest_and_time(name).map(|(digest, _)| (name.clone(), digest)));
-        if let Err(error) = self.unless_closing(|| self.remove_each(named, outside)) {
+        let removed = self.unless_closing(|| self.remove_each(named, outside));
+        if let Err(error) = &removed {
             tracing::warn!(%error, "objects without a row stay until the next collection");
         }
+        removed.is_ok()
     }
 
     /// What no row names. Errors: `Bucket`, those of the rows; `Cancelled`.

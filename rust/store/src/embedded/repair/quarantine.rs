@@ -12,6 +12,7 @@ use super::refs::{remove, value_of};
 use crate::commit::{Change, Commit, Durability, Expect, RefMove, RefValue};
 use crate::cursor::Head;
 use crate::embedded::EmbeddedStore;
+use crate::embedded::block_rows::BlockRow;
 use crate::embedded::core::Shared;
 use crate::embedded::links_codec;
 use crate::embedded::ref_rows::{shown, unshown};
@@ -23,9 +24,9 @@ use crate::gc::GcOptions;
 use crate::journal::{JournalRow, digest_of_body};
 use crate::ledger::{self, Ledger};
 use crate::name::{RefName, check_scope};
-use crate::quarantine::salvage::{Found, Salvage};
+use crate::quarantine::salvage::{Content, Found, Salvage};
 use crate::quarantine::{
-    Entry, EntryRef, NOTHING_WRONG, Quarantined, REFS_MAX, entry_name, put_parts,
+    Copied, Entry, EntryRef, NOTHING_WRONG, Quarantined, REFS_MAX, entry_name, put_parts,
 };
 use crate::store::Store;
 
@@ -158,8 +159,8 @@ impl EmbeddedStore {
         for cid in self.reading(|session| left_over(session, &lost, &lonely, unfollowed))? {
             found.walk(cid, &load)?;
         }
-        let bytes_of = |cid: &Cid| self.get(cid);
-        entry.parts = put_parts(self, &scope, &found, &bytes_of)?;
+        let copy = |cid: &Cid| copy_of(self, shared, cid);
+        entry.parts = put_parts(self, &scope, &found, &copy)?;
         let name = self.seal(&scope, leaving, &entry)?;
         // The refs are out of the way; what this leaves undone, the next repair does.
         if let Err(error) = self.sweep_after_loss() {
@@ -386,14 +387,25 @@ fn leaving_states(session: Session<'_>, leaving: &[Leaving]) -> Result<Vec<Vec<(
     Ok(states)
 }
 
-/// A block, and whether the graph says of it what its bytes say.
+/// A block, and whether the graph says of it what its bytes say. Large ones without links are read piece by piece.
 fn load(store: &EmbeddedStore, session: Session<'_>, shared: &Shared, cid: &Cid) -> Result<Found> {
+    if let Some(row) = large_row(session, cid) {
+        if !shared.blobs.is_whole(&row) {
+            // Says why: a bucket that is away proves nothing.
+            match shared.blobs.open(&row).and_then(|blob| blob.check()) {
+                Err(StoreError::Corrupt { .. }) => return damaged(session, shared, cid),
+                checked => checked?,
+            }
+        }
+        return Ok(match session.links(row.ordinal) {
+            Ok(links) if links.is_empty() => Found::Whole(Content::NoLinks),
+            _ => Found::Adrift(Content::NoLinks),
+        });
+    }
     let bytes = match store.get(cid) {
         Ok(bytes) => bytes,
         Err(StoreError::BlockNotFound(_)) => return Ok(Found::Missing),
-        Err(StoreError::Corrupt { .. }) => {
-            return Ok(Found::Damaged(bytes_as_they_are(session, shared, cid)?));
-        }
+        Err(StoreError::Corrupt { .. }) => return damaged(session, shared, cid),
         Err(error) => return Err(error),
     };
     let row = session.find_block(cid)?;
@@ -413,30 +425,71 @@ fn load(store: &EmbeddedStore, session: Session<'_>, shared: &Shared, cid: &Cid)
         },
     };
     Ok(if in_place {
-        Found::Whole(bytes)
+        Found::Whole(Content::Bytes(bytes))
     } else {
-        Found::Adrift(bytes)
+        Found::Adrift(Content::Bytes(bytes))
     })
 }
 
-/// The bytes that stand where the block should be.
-fn bytes_as_they_are(
-    session: Session<'_>,
-    shared: &Shared,
-    cid: &Cid,
-) -> Result<Option<Arc<[u8]>>> {
+/// The row of a block without links whose bytes are a file.
+fn large_row(session: Session<'_>, cid: &Cid) -> Option<BlockRow> {
+    if cid.codec() != Codec::Raw {
+        return None;
+    }
+    let row = session.find_block(cid).ok().flatten();
+    row.filter(|row| row.file.is_some())
+}
+
+fn damaged(session: Session<'_>, shared: &Shared, cid: &Cid) -> Result<Found> {
+    Ok(Found::Damaged(place_of(session, shared, cid)?.is_some()))
+}
+
+/// Where the bytes stand that should be the block's.
+enum Place {
+    Payload(Vec<u8>),
+    File(String),
+}
+
+/// The first one that can be read. Errors: `Bucket`, those of the rows.
+fn place_of(session: Session<'_>, shared: &Shared, cid: &Cid) -> Result<Option<Place>> {
     for ordinal in session.ordinals_of(cid)? {
         if let Some(payload) = session.payload(ordinal)? {
-            return Ok(Some(payload.into()));
+            return Ok(Some(Place::Payload(payload)));
         }
         if let Ok(Some(row)) = session.block_at(ordinal)
-            && let Some(file) = &row.file
-            && let Some(bytes) = shared.blobs.read_named(file)
+            && let Some(file) = row.file
+            && shared.blobs.each_piece(&file, &mut |_| Ok(()))?
         {
-            return Ok(Some(bytes.into()));
+            return Ok(Some(Place::File(file)));
         }
     }
     Ok(None)
+}
+
+/// The block's bytes, or else what stands in its place; a file's piece by piece.
+fn copy_of(store: &EmbeddedStore, shared: &Shared, cid: &Cid) -> Result<Option<Copied>> {
+    if store
+        .reading(|session| Ok(large_row(session, cid)))?
+        .is_none()
+    {
+        match store.get(cid) {
+            Ok(bytes) => return Ok(Some(Copied::Bytes(bytes))),
+            Err(StoreError::BlockNotFound(_) | StoreError::Corrupt { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    match store.reading(|session| place_of(session, shared, cid))? {
+        None => Ok(None),
+        Some(Place::Payload(bytes)) => Ok(Some(Copied::Bytes(bytes.into()))),
+        Some(Place::File(file)) => {
+            let mut upload = store.upload()?;
+            let mut take = |piece: &[u8]| upload.write(piece);
+            if !shared.blobs.each_piece(&file, &mut take)? {
+                return Ok(None);
+            }
+            upload.finish().map(|upload| Some(Copied::Sent(upload)))
+        }
+    }
 }
 
 /// Rows of the graph whose block has no row: they say what a lost block linked to.

@@ -14,7 +14,7 @@ use crate::embedded::block_rows::Bytes;
 use crate::error::{Result, StoreError};
 use crate::journal::JournalRow;
 use crate::lease::LeaseState;
-use crate::ledger::{Ledger, Tip};
+use crate::ledger::{Ledger, Tip, earlier_receipt};
 use crate::name::RefName;
 use crate::scope::lineage::{Receipt, Wanted};
 use crate::upload::{Content, Uploaded};
@@ -24,7 +24,7 @@ const LATE_BYTES_MAX: usize = 16 << 20;
 
 impl Transaction<'_> {
     /// What of a commit can't be stored without sending it first: a collection took it since its caller looked. To be asked
-    /// before anything of it is written. Errors: `Bucket`.
+    /// before anything of it is written. A command that was answered needs nothing. Errors: `Bucket`.
     pub(in crate::embedded) fn expect_sent(
         &mut self,
         commit: &Commit,
@@ -47,7 +47,12 @@ impl Transaction<'_> {
             .collect();
         for cid in late {
             if self.ordinal(&cid)?.is_none() {
-                return Err(unsent(&cid));
+                // Who judges the commit says that it was answered, or that it is another one.
+                return match earlier_receipt(commit.command.as_ref(), self) {
+                    Ok(None) => Err(unsent(&cid)),
+                    Ok(Some(_)) | Err(StoreError::CommandMismatch { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                };
             }
         }
         Ok(())

@@ -19,7 +19,7 @@ pub use self::fetch::fetch_backup;
 use self::manifest::Manifest;
 use self::place::Place;
 pub(in crate::embedded) use self::place::lies_in;
-use self::send::Sending;
+use self::send::{Sending, named_paths, with_database};
 use super::{BackupOptions, BackupReport};
 use crate::bucket::Bucket;
 use crate::embedded::EmbeddedStore;
@@ -50,6 +50,7 @@ impl EmbeddedStore {
             self.prove_continues(former, bucket.url())?;
         }
         let (target, mut report) = self.back_up_into(staging.as_ref(), options, progress)?;
+        let named = named_paths(&target)?;
         // Closing a file gives up all locks that this process has on it.
         let bare =
             registry::use_bare_alone(target.directory())?.ok_or_else(|| StoreError::Invalid {
@@ -60,7 +61,8 @@ impl EmbeddedStore {
         let store_id = self.reading(|session| session.store_id_text())?;
         let mut manifest = Manifest::of(store_id, report.head);
         let mut sending = Sending::new(bucket, &place, former.as_ref(), progress);
-        sending.send_all(&target, &mut manifest)?;
+        let paths = with_database(&target, named);
+        sending.send_all(&target, paths, &mut manifest)?;
         drop(bare);
         report.sent_bytes = sending.sent_bytes();
         let generation = match former {

@@ -121,8 +121,8 @@ impl Place {
     }
 }
 
-/// Removes what the newest backup does not name, of generations up to its own. Returns how many objects could not be
-/// removed; the next backup tries again.
+/// Removes what the newest backup does not name, of generations up to its own, up to the first object that can't be: a
+/// bucket that does not answer takes as long for each. Returns how many are left; the next backup goes on.
 pub(super) fn remove_unnamed(bucket: &dyn Bucket, newest: u64, manifest: &Manifest) -> u64 {
     let place = match Place::look(bucket) {
         Ok(place) => place,
@@ -137,21 +137,23 @@ pub(super) fn remove_unnamed(bucket: &dyn Bucket, newest: u64, manifest: &Manife
         .flat_map(|file| &file.pieces)
         .copied()
         .collect();
-    // Manifests first: none that is there lacks a piece.
+    // Manifests first, and pieces once these are gone: none that is there lacks a piece.
     let manifests = place.manifests.iter().filter(|old| **old < newest);
     let pieces = place
         .pieces
         .keys()
         .filter(|piece| piece.generation <= newest && !named.contains(piece));
-    let names = manifests
+    let names: Vec<String> = manifests
         .map(|old| manifest_name(*old))
-        .chain(pieces.map(Piece::name));
-    let mut left = 0;
+        .chain(pieces.map(Piece::name))
+        .collect();
+    let mut left = names.len() as u64;
     for name in names {
         if let Err(error) = bucket.remove(&name) {
-            tracing::warn!(%error, "what a former backup had stays behind");
-            left += 1;
+            tracing::warn!(%error, left, "what former backups had stays behind");
+            break;
         }
+        left -= 1;
     }
     left
 }

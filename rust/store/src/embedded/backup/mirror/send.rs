@@ -9,7 +9,8 @@ use std::io::{self, Read};
 use super::manifest::{Manifest, MirroredFile, Piece, is_inside};
 use super::place::Place;
 use crate::bucket::{Bucket, PART_BYTES};
-use crate::embedded::backup::target::Target;
+use crate::embedded::backup::target::{Target, named_files};
+use crate::embedded::blob::without_tree_suffix;
 use crate::embedded::directory::{BACKUP, DATABASE, LOG};
 use crate::embedded::sealed_rows::FOLDER;
 use crate::embedded::sqlite_error::io_error;
@@ -20,8 +21,9 @@ pub(super) struct Sending<'s> {
     bucket: &'s dyn Bucket,
     progress: &'s Progress,
     generation: u64,
-    /// Where bytes are found that need not be sent: digest → piece.
-    there: BTreeMap<[u8; 32], Piece>,
+    /// Where bytes are found that need not be sent: digest → piece, as long as it is there. What else is wrong with it is
+    /// found by who fetches it: to look would be to read all of it.
+    there: BTreeMap<[u8; 32], (Piece, u64)>,
     sent_bytes: u64,
 }
 
@@ -35,16 +37,16 @@ impl<'s> Sending<'s> {
         let generation = former.map_or(0, |(generation, _)| *generation) + 1;
         let mut there = BTreeMap::new();
         // Sent for this generation by a backup that ended early.
-        for piece in place.pieces.keys() {
+        for (piece, size) in &place.pieces {
             if piece.generation == generation {
-                there.insert(piece.digest, *piece);
+                there.insert(piece.digest, (*piece, *size));
             }
         }
         let named = former.into_iter().flat_map(|(_, former)| &former.files);
         for (piece, size) in named.flat_map(MirroredFile::sized) {
             // One that is not as long as it was is sent again.
             if place.pieces.get(&piece) == Some(&size) {
-                there.insert(piece.digest, piece);
+                there.insert(piece.digest, (piece, size));
             }
         }
         Self {
@@ -60,9 +62,13 @@ impl<'s> Sending<'s> {
         self.sent_bytes
     }
 
-    /// Sends what a backup's directory holds, and notes it. Errors: `Bucket`, `Io`, `Cancelled`.
-    pub(super) fn send_all(&mut self, target: &Target, manifest: &mut Manifest) -> Result<()> {
-        let paths = paths_of(target)?;
+    /// Sends these files of a backup's directory, and notes them. Errors: `Bucket`, `Io`, `Cancelled`.
+    pub(super) fn send_all(
+        &mut self,
+        target: &Target,
+        paths: Vec<String>,
+        manifest: &mut Manifest,
+    ) -> Result<()> {
         self.progress.enter(Stage::Send, 0)?;
         for path in paths {
             manifest.files.push(self.send(target, path)?);
@@ -95,7 +101,10 @@ impl<'s> Sending<'s> {
 
     fn send_piece(&mut self, bytes: &[u8]) -> Result<Piece> {
         let digest = *blake3::hash(bytes).as_bytes();
-        if let Some(piece) = self.there.get(&digest) {
+        let size = bytes.len() as u64;
+        if let Some((piece, there)) = self.there.get(&digest)
+            && *there == size
+        {
             return Ok(*piece);
         }
         let piece = Piece {
@@ -103,22 +112,25 @@ impl<'s> Sending<'s> {
             digest,
         };
         self.bucket.put(&piece.name(), bytes)?;
-        self.sent_bytes = self.sent_bytes.saturating_add(bytes.len() as u64);
-        self.there.insert(digest, piece);
+        self.sent_bytes = self.sent_bytes.saturating_add(size);
+        self.there.insert(digest, (piece, size));
         Ok(piece)
     }
 }
 
-/// The files that make a backup, sorted: not its locks and what SQLite makes anew.
-fn paths_of(target: &Target) -> Result<Vec<String>> {
+/// The files that make a backup, but its database: its marker, and what rows name. What else lies there may be of scopes that
+/// were erased, while somebody restores from there and nothing is removed.
+pub(super) fn named_paths(target: &Target) -> Result<Vec<String>> {
     let root = target.root();
-    let mut paths = vec![DATABASE.to_owned(), BACKUP.to_owned()];
-    // What a reader kept from being moved into the database.
-    if fs::metadata(root.join(LOG)).is_ok_and(|log| log.len() > 0) {
-        paths.push(LOG.to_owned());
-    }
+    // Closed at the end: what it moves into the database is sent with that.
+    let open = target.open_database()?;
+    let session = open.session();
+    let mut paths = vec![BACKUP.to_owned()];
+    let named = named_files(session)?;
     for (name, _) in target.blobs().list()? {
-        paths.push(format!("blobs/{name}"));
+        if named.contains(without_tree_suffix(&name)) {
+            paths.push(format!("blobs/{name}"));
+        }
     }
     let folder = root.join(FOLDER);
     let failed = |error| io_error("list", &folder, error);
@@ -128,12 +140,25 @@ fn paths_of(target: &Target) -> Result<Vec<String>> {
         Ok(files) => {
             for file in files {
                 let name = file.map_err(failed)?.file_name();
-                paths.push(format!("{FOLDER}/{}", name.to_string_lossy()));
+                let name = name.to_string_lossy();
+                if session.names_sealed_file(&name)? {
+                    paths.push(format!("{FOLDER}/{name}"));
+                }
             }
         }
+    }
+    Ok(paths)
+}
+
+/// The same with its database, sorted: not its locks and what SQLite makes anew. To be called once nobody has it open here.
+pub(super) fn with_database(target: &Target, mut paths: Vec<String>) -> Vec<String> {
+    paths.push(DATABASE.to_owned());
+    // What a reader kept from being moved into the database.
+    if fs::metadata(target.root().join(LOG)).is_ok_and(|log| log.len() > 0) {
+        paths.push(LOG.to_owned());
     }
     // Names of others are none of ours.
     paths.retain(|path| is_inside(path));
     paths.sort();
-    Ok(paths)
+    paths
 }
