@@ -330,10 +330,8 @@ impl Ground for Collector {
     }
 
     fn remove_stray_files(&self) -> Result<Kept> {
-        self.over_network(|| {
-            self.shared
-                .remove_stray_files(&|| self.ask_writer(settling))
-        })
+        let settle = || self.ask_writer(settling);
+        self.over_network(|| self.shared.remove_stray_files(&settle))
     }
 
     fn shrink(&self) -> Result<bool> {

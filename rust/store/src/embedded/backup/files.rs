@@ -129,7 +129,7 @@ fn send(
     };
     copy.replace_file(row, &name)?;
     // Nobody else is at the place, and a lock for each of them would be an open file for each.
-    objects.unlock(&name);
+    objects.let_go(&name);
     progress.add(row.size)?;
     Ok(row.size)
 }

@@ -62,8 +62,8 @@ pub(super) struct Objects {
     ours: Mutex<bool>,
     /// Notes of objects that are sent and that no row names yet.
     held: Mutex<HashMap<String, Note>>,
-    /// Those of uploads in parts whose notes are still there, and locked by nobody: see [`Objects::unlock`].
-    unlocked: Mutex<Vec<String>>,
+    /// Those of uploads in parts whose notes are still there, and locked by nobody: see [`Objects::let_go`].
+    let_go: Mutex<Vec<String>>,
     /// Objects that a row names and that were missing, or of another length, when somebody looked.
     broken: Mutex<HashSet<String>>,
     removal: Removal,
@@ -90,7 +90,7 @@ impl Objects {
             clock: clock.clone(),
             ours: Mutex::default(),
             held: Mutex::default(),
-            unlocked: Mutex::default(),
+            let_go: Mutex::default(),
             broken: Mutex::default(),
             removal: Removal::default(),
         }
@@ -131,22 +131,22 @@ impl Objects {
 
     /// A row names the object, and may be gone again before [`Objects::settle_all`]: of an upload in parts the note stays
     /// till then, for who sends the same bytes again. Nothing stays open. To be called where nobody collects.
-    pub(super) fn unlock(&self, name: &str) {
+    pub(in crate::embedded) fn let_go(&self, name: &str) {
         let Some(note) = locked(&self.held).remove(name) else {
             return;
         };
         if note.is_of_parts() {
             // Its lock goes with it.
             drop(note);
-            locked(&self.unlocked).push(name.to_owned());
+            locked(&self.let_go).push(name.to_owned());
         } else {
             note.remove();
         }
     }
 
-    /// The rows of all that were unlocked stay.
+    /// The rows of all that were let go of stay.
     pub(super) fn settle_all(&self) {
-        for name in std::mem::take(&mut *locked(&self.unlocked)) {
+        for name in std::mem::take(&mut *locked(&self.let_go)) {
             let path = self.notes().join(last_segment(&name));
             match Note::take(&path, &self.disk) {
                 Ok(Taken::Ours(note)) => note.remove(),

@@ -43,8 +43,8 @@ pub(in crate::embedded) struct Outside<'o> {
 }
 
 impl Objects {
-    /// Removes objects whose rows are gone. What is read or held, or can't be removed, stays for the next collection. False: the
-    /// bucket failed, as it may for the next one, after as long.
+    /// Removes objects whose rows are gone. What is read or held, or can't be removed, stays for the next collection. False:
+    /// the bucket failed, as it may for the next one, after as long.
     pub(in crate::embedded) fn remove_named(
         &self,
         names: &[String],
