@@ -209,6 +209,8 @@ def test_a_fork_and_its_origin_are_two_models(on_disk: bool, data: st.DataObject
         clock = testing.Clock()
         opened = testing.open(home / "s", clock=clock, durability="relaxed") if on_disk else testing.memory(clock=clock)
         store = stack.enter_context(opened)
+        # What has no ref is no scope, and commands may come to nothing.
+        store.scope("s0").threads.start("w")
         worlds: dict[str, list[Model]] = {"s0": [model() for model in MODELS]}
         for _ in range(data.draw(st.integers(2, 4), label="forks") + 1):
             for _ in range(data.draw(st.integers(10, 30), label="commands")):

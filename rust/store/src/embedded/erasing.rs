@@ -311,7 +311,9 @@ impl EmbeddedStore {
     /// who was killed. One that is being sealed now is of somebody who finds that he came second.
     fn remove_replaced(&self, _alone: &LongFilesLock) -> Result<()> {
         let shared = &self.writable()?.shared;
-        shared.remove_dead_sealed_files(&shared.unnamed_sealed_files()?)
+        shared.remove_dead_sealed_files(&shared.unnamed_sealed_files()?)?;
+        // Of those, too, that went as soon as another one took their place.
+        shared.sync_sealed_files()
     }
 }
 

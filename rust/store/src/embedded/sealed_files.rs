@@ -119,8 +119,16 @@ impl Shared {
                 _ => {}
             }
         }
-        let synced = self.disk.sync_directory(&folder);
-        synced.map_err(|error| io_error("sync", &folder, error))
+        self.sync_sealed_files()
+    }
+
+    /// What was removed does not come back with a power failure: no row would tell of it. Errors: `Io`.
+    pub(super) fn sync_sealed_files(&self) -> Result<()> {
+        let folder = self.root.join(FOLDER);
+        match self.disk.sync_directory(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            synced => synced.map_err(|error| io_error("sync", &folder, error)),
+        }
     }
 }
 
