@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use scan::find;
 use treering_block::{Block, Cid};
-use treering_store::name::NAME_BYTES_MAX;
+use treering_store::name::SCOPE_BYTES_MAX;
 use treering_store::progress::Progress;
 use treering_store::scope::{AsOf, FORKING, ForkOptions, Moment, discard, fork, refs, unfinished};
 use treering_store::{
@@ -325,16 +325,14 @@ fn nobody_writes_to_it(store: &EmbeddedStore, scope: &str) {
 }
 
 /// A name of the ordinary length, and one that leaves no room for that of a mark.
-fn scopes() -> [String; 2] {
-    let long = "x".repeat(NAME_BYTES_MAX - "/a/00".len());
-    assert!(RefName::new(&long, FORKING, [""; 0]).is_err());
-    // Forks are of the short one: a lineage is looked up by a marker, too.
-    ["alice".into(), long]
+/// The longest name that a scope has.
+fn longest() -> String {
+    "x".repeat(SCOPE_BYTES_MAX)
 }
 
 #[test]
 fn nothing_is_seen_of_what_was_cut_short_between_two_refs() {
-    let scope = &scopes()[0];
+    let scope = "alice";
     let home = tempfile::tempdir().unwrap();
     let path = half(home.path(), scope);
     let looked = EmbeddedStore::open(
@@ -416,7 +414,7 @@ fn a_repair_goes_on_for_others() {
 
 #[test]
 fn a_scope_with_a_long_name_is_hidden_as_well() {
-    let scope = &scopes()[1];
+    let scope = &longest();
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("state");
     let log = Arc::new(Log::default());
