@@ -72,7 +72,7 @@ pub fn picture(living: &Living) -> Result<String> {
         actor::<ScriptsKind, _>(living, &[], |state, blocks| state.all::<Script>(blocks))?,
         actor::<ConnectorsKind, _>(living, &[], |state, _| Ok(state.clone()))?,
         actor::<RolesKind, _>(living, &[], |state, _| Ok(state.clone()))?,
-        actor::<RetentionKind, _>(living, &[], |state, _| Ok(state.clone()))?,
+        actor::<RetentionKind, _>(living, &[], |state, _| Ok(*state))?,
         // Their bytes are read: a file that is listed is there.
         actor::<FilesKind, _>(living, &[], |state, blocks| {
             let mut files = Vec::new();
