@@ -163,7 +163,7 @@ class TestWriting:
             "count": 1,
             "warnings": ["r.json: left out, since nobody knows them: $.coder.Colour"],
         }
-        assert done.err == "warning: r.json: left out, since nobody knows them: roles['coder'].Colour\n"
+        assert done.err == "warning: r.json: left out, since nobody knows them: $.coder.Colour\n"
         assert said(cli, "roles", "show", "coder") == "id             coder\nname           coder\nsystem_prompt  x\n"
 
     def test_from_stdin(self, cli: Cli) -> None:

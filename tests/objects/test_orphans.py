@@ -207,6 +207,8 @@ def test_a_name_is_used_once(
         store.gc()
     sent = [request.name for request in proxy.seen.requests if puts_whole(request)]
     removed = [request.name for request in proxy.seen.requests if request.method == "DELETE"]
+    # Not what told that the store was being made.
+    removed = [name for name in removed if "making/" not in name]
     assert len(set(sent)) == len(sent)
     assert len(set(removed)) == len(removed) == 3
 

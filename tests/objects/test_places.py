@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import treering
-from treering import Invalid, testing
+from treering import Invalid
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -68,24 +68,15 @@ def test_a_store_opened_twice_is_one_store(server: Server, place: str, tmp_path:
         assert len(server.objects(place)) == 3
 
 
-def test_a_place_within_a_place_is_left_alone(server: Server, place: str, tmp_path: Path) -> None:
-    """Neither takes the other's objects for its own, and no collection removes them; the outer one has to be first."""
-    clock = testing.Clock()
-    inner_url = server.url(f"{place}/ab")
-    outer = testing.open(tmp_path / "outer", clock=clock, blobs=server.url(place))
-    inner = testing.open(tmp_path / "inner", clock=clock, blobs=inner_url)
-    for store, byte in ((outer, b"o"), (inner, b"i")):
-        store.scope("alice").files.put("kept", byte * MIB)
-        store.scope("alice").files.put("gone", b"g" + byte * MIB)
-        store.scope("alice").files.delete("gone")
-        store.scope("alice").files.trim(keep=0)
-    clock.advance(3 * DAY_MS)
-    for store in (outer, inner, outer, inner):
-        store.gc()
-    assert len(server.objects(f"{place}/ab")) == 2
-    assert len(server.objects(place)) == 4
-    for store in (outer, inner):
-        assert store.verify().ok
+def test_a_place_within_a_place_is_refused(server: Server, place: str, tmp_path: Path) -> None:
+    with treering.open(tmp_path / "outer", blobs=server.url(place)) as outer:
+        outer.scope("alice").files.put("kept", b"o" * MIB)
+        with pytest.raises(Invalid, match=place):
+            treering.open(tmp_path / "inner", blobs=server.url(f"{place}/ab"))
+        assert not (tmp_path / "inner").exists()
+        outer.gc()
+        assert len(server.objects(place)) == 2
+        assert outer.verify().ok
 
 
 def test_a_place_around_a_place_is_refused(server: Server, place: str, tmp_path: Path) -> None:

@@ -292,6 +292,8 @@ def test_of_any_moment_it_is_what_it_was_then(acts: list[tuple[str, bool]], tick
     clock = testing.Clock()
     with testing.memory(clock=clock) as store:
         origin = scope = store.scope("origin")
+        # What has no ref can't be forked.
+        origin.agents.add("coder", "agent-0")
         made: list[tuple[Scope, str, bytes, list[tuple[str, str]]]] = []
         done: list[tuple[str, str]] = []
         for nth, (what, is_command) in enumerate(acts):

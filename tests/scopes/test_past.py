@@ -177,6 +177,8 @@ WRITES: dict[str, Callable[[Scope], object]] = {
     ),
     "RolesStore.delete_draft": lambda past: past.roles.delete_draft(),
     "RolesStore.import_local": lambda past: past.roles.import_local("roles.json"),
+    "RetentionStore.rebuild": lambda past: past.retention.rebuild(),
+    "RetentionStore.set": lambda past: past.retention.set(keep=1),
     "RolesStore.rebuild": lambda past: past.roles.rebuild(),
     "RolesStore.save": lambda past: past.roles.save([]),
     "RolesStore.save_draft": lambda past: past.roles.save_draft(None),
@@ -253,7 +255,8 @@ def test_no_verb_is_forgotten() -> None:
             continue
         for base in owner.__mro__:
             found |= {f"{owner.__name__}.{name}" for name, member in vars(base).items() if changes(member)}
-    assert found == set(WRITES)
+    # It writes to a file, and shows the past.
+    assert found - {"Scope.export"} == set(WRITES)
 
 
 @pytest.mark.parametrize("write", [*WRITES, *AGAIN])
@@ -267,6 +270,7 @@ def test_nothing_is_written(clock: testing.Clock, write: str, tmp_path: Path, mo
         alice.roles.save_draft(Role(id="draft"))
         alice.files.put("a.txt", b"x")
         alice.own(Purse, "p").send(Add(1), command_id="used")
+        alice.retention.set(keep=5)
         alice.memory.add("preference", "x", command_id="used")
         alice.export(tmp_path / "alice.car")
         (tmp_path / "roles.json").write_text('[{"id": "q"}]')

@@ -42,7 +42,7 @@ def test_every_store_is_there(store: Store) -> None:
     names = [
         name for name, member in inspect.getmembers(type(scoped)) if isinstance(member, property) and name[0] != "_"
     ]
-    assert len(names) == 11
+    assert len(names) == 12
     for name in names:
         assert type(getattr(scoped, name)) is type(getattr(scope, name))
     assert scoped.llm_preferences.get() == scope.llm_preferences.get()

@@ -3,9 +3,9 @@
 //! Promises: a caller who waits for a server is heard when he presses Ctrl-C.
 //! Never: a secret is in anything that is shown.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -25,13 +25,20 @@ pub fn bucket_url_options() -> Vec<(&'static str, &'static str)> {
 /// How long a wait goes on before signals are looked at.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Whether this process has opened a bucket: before that, no call waits for a server.
-static OPENED: AtomicBool = AtomicBool::new(false);
+/// The buckets that are in use: without one no call waits for a server, and none has a thread of its own.
+static OPEN: Mutex<Vec<Weak<dyn Bucket>>> = Mutex::new(Vec::new());
+
+fn in_use() -> MutexGuard<'static, Vec<Weak<dyn Bucket>>> {
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    open.retain(|bucket| bucket.strong_count() > 0);
+    open
+}
 
 /// The bucket of a URL. Errors: `Invalid`.
 pub fn open(url: &str) -> treering_store::Result<Arc<dyn Bucket>> {
-    OPENED.store(true, Relaxed);
-    treering_objects::open(url)
+    let bucket = treering_objects::open(url)?;
+    in_use().push(Arc::downgrade(&bucket));
+    Ok(bucket)
 }
 
 /// The same, if one is given.
@@ -43,7 +50,7 @@ pub fn given(url: Option<&str>) -> Result<Option<Arc<dyn Bucket>>> {
 /// GIL and looks at signals. One of them ends the work, and is raised when that has ended: soon, except for a commit that is
 /// queued already, which lands or not.
 pub fn attended<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-    if !OPENED.load(Relaxed) {
+    if in_use().is_empty() {
         return Ok(py.detach(work));
     }
     let left = Arc::new(AtomicBool::new(false));
