@@ -9,7 +9,7 @@ use treering_actor::{ActorError, Envelope, Mixed, MixedAnswer, MixedReady, Reade
 use treering_store::{Durability, Landing, Store};
 use treering_thread::{Batch, BatchAnswer, Draft, ForkArgs, ForkAt, Pending};
 
-use crate::buckets::attended;
+use crate::buckets::attended_by;
 use crate::cid::PyCid;
 use crate::collection::node;
 use crate::convert::{ByteString, Count, Signed, Text};
@@ -322,7 +322,7 @@ impl BatchCore {
     /// What the first commit under its command id did, as `submit`; None if there was none.
     fn first(&self, py: Python<'_>) -> Result<Option<PyPending>> {
         let sealed = self.sealed()?;
-        let first = attended(py, || sealed.ready.first())??;
+        let first = attended_by(py, sealed.store(), || sealed.ready.first())??;
         Ok(first.map(|pending| sealed.shown(pending)))
     }
 
@@ -330,7 +330,7 @@ impl BatchCore {
     /// draft), "steps" (by call), "receipts" (by verb), "position", "new_blocks"}.
     fn submit(&self, py: Python<'_>) -> Result<PyPending> {
         let sealed = self.sealed()?;
-        let pending = attended(py, || sealed.ready.submit())??;
+        let pending = attended_by(py, sealed.store(), || sealed.ready.submit())??;
         Ok(sealed.shown(pending))
     }
 
@@ -355,6 +355,10 @@ impl BatchCore {
 }
 
 impl Submitting {
+    fn store(&self) -> &dyn Store {
+        &**self.shown.reader.store()
+    }
+
     fn shown(&self, pending: Pending<MixedAnswer, ActorError>) -> PyPending {
         let shown = Arc::clone(&self.shown);
         let pending = PyPending::of(pending, move |py, answer: MixedAnswer| {

@@ -9,7 +9,7 @@ use treering_store::{Store, StoreError};
 use treering_thread::content::{read_content_node, read_payload};
 use treering_thread::{Content, ThreadError};
 
-use crate::buckets::attended;
+use crate::buckets::attended_by;
 use crate::cid::PyCid;
 use crate::convert::{bytes_object, value_object};
 use crate::decode::{DecodeError, decode};
@@ -31,7 +31,7 @@ pub fn node_value<'py>(
             rule: "it holds bytes, not a node; use get",
         });
     }
-    let bytes = attended(py, || store.get(&cid))??;
+    let bytes = attended_by(py, &**store, || store.get(&cid))??;
     decode(py, Reader::new(&bytes)).map_err(|error| match error {
         DecodeError::Codec(error) => BlockError::Codec(error).stored_in(cid).into(),
         DecodeError::Python(error) => error.into(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use treering_store::bucket::{Bucket, PART_BYTES};
-use treering_store::caller;
+use treering_store::{Store, caller};
 
 use crate::convert::{ByteString, Count, Text};
 use crate::error::Result;
@@ -44,6 +44,19 @@ pub fn open(url: &str) -> treering_store::Result<Arc<dyn Bucket>> {
 /// The same, if one is given.
 pub fn given(url: Option<&str>) -> Result<Option<Arc<dyn Bucket>>> {
     Ok(url.map(open).transpose()?)
+}
+
+/// As [`attended`], for a call of one store: if its blocks are all in the directory, it waits for no server.
+pub fn attended_by<T: Send>(
+    py: Python<'_>,
+    store: &dyn Store,
+    work: impl FnOnce() -> T + Send,
+) -> PyResult<T> {
+    if store.asks_a_server() {
+        attended(py, work)
+    } else {
+        Ok(py.detach(work))
+    }
 }
 
 /// Runs what may wait for a server: on a thread of its own, which never attaches to Python, while this one waits without the

@@ -20,7 +20,7 @@ use treering_store::{
 use treering_thread::{Threads, verify_threads};
 
 use crate::blocks::{cid_list, content_object, node_value, resolved};
-use crate::buckets::{self, attended};
+use crate::buckets::{self, attended, attended_by};
 use crate::cid::PyCid;
 use crate::collect::{self, collect, interruptible};
 use crate::collection::{MapCore, VectorCore, node};
@@ -71,7 +71,7 @@ impl Core {
         mut blocks: Vec<Block>,
         block: impl FnOnce() -> std::result::Result<Block, BlockError> + Send,
     ) -> Result<PyPending> {
-        let (cid, ticket) = attended(py, || {
+        let (cid, ticket) = attended_by(py, &*self.store, || {
             let block = block()?;
             let cid = block.cid;
             blocks.push(block);
@@ -259,7 +259,7 @@ impl Core {
 
     #[pyo3(signature = (cid))]
     fn get<'py>(&self, py: Python<'py>, cid: OurCid) -> Result<Bound<'py, PyAny>> {
-        let bytes = attended(py, || self.store.get(&cid.0))??;
+        let bytes = attended_by(py, &*self.store, || self.store.get(&cid.0))??;
         Ok(bytes_object(py, &bytes))
     }
 

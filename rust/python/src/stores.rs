@@ -24,7 +24,7 @@ use treering_actor::stores::{Options, Stores};
 use treering_actor::{Envelope, Kind, Loaded};
 
 use crate::batch::BatchCore;
-use crate::buckets::attended;
+use crate::buckets::attended_by;
 use crate::convert::{Count, Signed, Text};
 use crate::error::{CoreError, Result};
 use crate::kinds::{self, by_kind};
@@ -110,7 +110,8 @@ impl StoresCore {
                 principal: principal.map(|Text(name)| name),
             },
         };
-        attended(py, || verb.submit(&self.stores, options))?
+        let reader = self.stores.reader();
+        attended_by(py, &**reader.store(), || verb.submit(&self.stores, options))?
     }
 
     /// What the store's clock says, Unix milliseconds.

@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyString};
 use treering_block::Cid;
 use treering_thread::{ForkArgs, ForkAt, LeaseGuard, Occurrence, Step, Steps, Thread, ThreadInfo};
 
-use crate::buckets::attended;
+use crate::buckets::attended_by;
 use crate::cid::PyCid;
 use crate::convert::{Count, OurCid, Signed, Text, label_object};
 use crate::error::{CoreError, Result};
@@ -72,7 +72,7 @@ impl ThreadCore {
         expected_head: Option<OurCid>,
         command_id: Option<Text>,
     ) -> Result<PyPending> {
-        let (pending, landing) = attended(py, || {
+        let (pending, landing) = attended_by(py, self.thread.store(), || {
             let (mut step, landing) = step.with_blocks(&self.thread.shared_store())?;
             step.expected_head = expected_head.map(|OurCid(cid)| cid);
             step.command_id = command_id.map(|Text(id)| id);
@@ -89,7 +89,7 @@ impl ThreadCore {
         command_id: Option<Text>,
     ) -> Result<PyPending> {
         let (mut steps, carried) = step_args(steps);
-        let (pending, landing) = attended(py, || {
+        let (pending, landing) = attended_by(py, self.thread.store(), || {
             let (blocks, landing) = carried.blocks(&self.thread.shared_store())?;
             if let Some(first) = steps.first_mut() {
                 first.blocks = blocks;
@@ -139,7 +139,7 @@ impl ThreadCore {
         command_id: Option<Text>,
     ) -> Result<PyPending> {
         let summary = NewStep::summary(role, summary)?;
-        let (pending, landing) = attended(py, || {
+        let (pending, landing) = attended_by(py, self.thread.store(), || {
             let (mut summary, landing) = summary.with_blocks(&self.thread.shared_store())?;
             summary.command_id = command_id.map(|Text(id)| id);
             Ok::<_, CoreError>((self.thread.compact(summary)?, landing))

@@ -7,7 +7,7 @@ use pyo3::types::PyDict;
 use treering_store::{Carried, Landing, Store};
 use treering_thread::{Filter, StartArgs, Status, Thread, Threads, pins};
 
-use crate::buckets::attended;
+use crate::buckets::attended_by;
 use crate::cid::PyCid;
 use crate::convert::{Count, OurCid, Text, content, dict, labels, map, named};
 use crate::error::{CoreError, Result};
@@ -38,7 +38,7 @@ impl ThreadsCore {
 
     #[pyo3(signature = (args))]
     fn start(&self, py: Python<'_>, args: NewThread) -> Result<PyPending> {
-        let (pending, landing) = attended(py, || {
+        let (pending, landing) = attended_by(py, &**self.0.store(), || {
             let (args, landing) = args.with_blocks(self.0.store())?;
             Ok::<_, CoreError>((self.0.start(args)?, landing))
         })??;
@@ -48,7 +48,7 @@ impl ThreadsCore {
     /// (thread, whether it was started now).
     #[pyo3(signature = (args))]
     fn get_or_start(&self, py: Python<'_>, args: NewThread) -> Result<PyPending> {
-        let (pending, landing) = attended(py, || {
+        let (pending, landing) = attended_by(py, &**self.0.store(), || {
             let (args, landing) = args.with_blocks(self.0.store())?;
             Ok::<_, CoreError>((self.0.get_or_start(args)?, landing))
         })??;

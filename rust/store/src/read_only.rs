@@ -223,6 +223,10 @@ impl<S: ReadOnly> Store for S {
         Err(REFUSED)
     }
 
+    fn asks_a_server(&self) -> bool {
+        self.behind().is_some_and(Store::asks_a_server)
+    }
+
     fn store_id(&self) -> Result<[u8; 16]> {
         self.behind()
             .map_or_else(|| Ok([0; 16]), |behind| behind.store_id())

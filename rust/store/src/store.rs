@@ -314,6 +314,10 @@ pub trait Store: Send + Sync {
     fn now_ms(&self) -> i64;
     /// A short name for messages: the path, or `memory`; also of a closed store.
     fn location(&self) -> String;
+    /// Whether large blocks lie in a bucket, so that a call may wait for a server.
+    fn asks_a_server(&self) -> bool {
+        false
+    }
     /// Answers what is queued, then refuses everything with `Closed`. A second close does nothing.
     fn close(&self) -> Result<()>;
 }

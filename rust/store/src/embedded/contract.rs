@@ -490,6 +490,10 @@ impl Store for EmbeddedStore {
         self.core.shared.clock.now_ms()
     }
 
+    fn asks_a_server(&self) -> bool {
+        self.core.shared.blobs.objects().is_some()
+    }
+
     fn location(&self) -> String {
         self.core.shared.root.display().to_string()
     }
