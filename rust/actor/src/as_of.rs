@@ -8,7 +8,8 @@
 //!
 //! Promises: nothing is shown that was not so. Where commits and events don't add up, since a fork or an import brought
 //! some of these, a commit is lost, two commits of a millisecond are on both sides of the moment, or what was cut off
-//! reaches to it, the actor stays gone.
+//! reaches to it, the actor stays gone. But for the times of another store's events that coincide with those of commits here
+//! (decision 32).
 //! Must never: write; take damage for an answer, or refuse the rest because of it.
 
 use std::collections::BTreeMap;
