@@ -429,7 +429,8 @@ def travelled(
 ) -> bool:
     """Whether another store, whose clock is behind or ahead, wrote something more that was brought back.
 
-    Never in the very millisecond of a commit here: what was there is told by times, and two that coincide tell a wrong one.
+    Never in the very millisecond of a commit here: what was there is told by times, and two that coincide tell a wrong
+    one.
     """
     elsewhere.advance(clock.now_ms - elsewhere.now_ms + (number - 1) * 3_600_000 + 1_800_000)
     with tempfile.TemporaryDirectory() as folder:
