@@ -157,7 +157,9 @@ def test_all_that_is_answered_meanwhile_is_one_call(core: Core) -> None:
 
 
 def test_a_loop_completes_what_it_committed_itself(core: Core) -> None:
-    thread = started(core)
+    # Whatever the disk is: without a sync a commit is quick, most of the time.
+    thread = core.threads("main", "relaxed").start({"workflow": "w"}).wait()
+    itself = 0
     for number in range(200):
         loop, futures = Loop(), [Future() for _ in range(8)]
         pendings = [append(thread, str(n)) for n in range(8)]
@@ -166,14 +168,13 @@ def test_a_loop_completes_what_it_committed_itself(core: Core) -> None:
         before = core.counters()["batches"]
         assert not any(future.is_done for future in futures)
         loop.turn()
-        itself = all(future.is_done for future in futures)
-        assert not itself or (loop.calls, core.counters()["batches"] - before) == ([], 1)
+        # Where another thread committed, that one calls the loop: before it is looked at here, or after.
+        if all(future.is_done for future in futures) and not loop.calls:
+            itself += 1
+            assert core.counters()["batches"] - before == 1
         answers: list[Any] = [pending.resolve()[1] for pending in pendings]
         assert [step.number for step in answers] == list(range(8 * number + 1, 8 * number + 9))
-        if itself:
-            return
-    # It leaves a commit to others only after one that took more than 2 ms.
-    pytest.fail("no commit of 200 was quick")
+    assert itself > 0
 
 
 def test_each_loop_gets_its_own_futures_and_done_ones_are_left(core: Core) -> None:

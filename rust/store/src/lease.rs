@@ -61,9 +61,9 @@ pub struct LeaseState {
 
 impl LeaseState {
     /// This stored state as it is to be answered: `held` says whether somebody has it now.
-    pub fn observed(mut self, now_ms: i64, alive: impl FnOnce(&Identity) -> Liveness) -> Self {
+    pub fn observed(mut self, now_ms: i64, alive: impl FnOnce(&Self) -> Liveness) -> Self {
         self.held = self.held
-            && match alive(&self.identity) {
+            && match alive(&self) {
                 Liveness::Alive => true,
                 Liveness::Dead => false,
                 Liveness::Unknown => now_ms < self.expires_at_ms,
@@ -99,7 +99,7 @@ pub fn grant(
     owner: &str,
     identity: &Identity,
     now_ms: i64,
-    alive: impl FnOnce(&Identity) -> Liveness,
+    alive: impl FnOnce(&LeaseState) -> Liveness,
 ) -> Result<LeaseState> {
     if owner.len() > OWNER_BYTES_MAX {
         return Err(StoreError::LimitExceeded {

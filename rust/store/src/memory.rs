@@ -415,7 +415,7 @@ impl Store for MemoryStore {
             owner,
             &Identity::current(),
             self.clock.now_ms(),
-            is_alive,
+            |stored| is_alive(&stored.identity),
         )?;
         let token = granted.token;
         inner.state.leases.insert(name.clone(), granted);
@@ -440,7 +440,8 @@ impl Store for MemoryStore {
 
     fn lease_state(&self, name: &RefName) -> Result<Option<LeaseState>> {
         let stored = self.open()?.state.leases.get(name).cloned();
-        Ok(stored.map(|state| state.observed(self.clock.now_ms(), is_alive)))
+        Ok(stored
+            .map(|state| state.observed(self.clock.now_ms(), |stored| is_alive(&stored.identity))))
     }
 
     fn holds(&self, scope: &str, after: u64, limit: usize) -> Result<Vec<Hold>> {

@@ -4,7 +4,10 @@
 //! such a parameter, wherever one stands; the errors name the field and the rule. Must never: put a refused value into an
 //! error.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use percent_encoding::percent_decode_str;
 
 use crate::error::{ActorError, Result, within};
 use crate::messages::{Secret, TextOrSecret};
@@ -111,18 +114,38 @@ pub(super) fn check_lists(lists: &[(String, &[String])]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a URL with a password, or with a parameter whose name tells that it is a secret.
+/// Refuses a URL with a password, for http(s) with a user as well (who has a token writes it there), or with a parameter
+/// whose name tells that it is a secret: as it is written, and with its `%xx` read.
 pub(super) fn check_url(field: &str, url: &str) -> Result<()> {
+    check_written(field, url)?;
+    match percent_decode_str(url).decode_utf8_lossy() {
+        Cow::Borrowed(_) => Ok(()),
+        Cow::Owned(read) => check_written(field, &read),
+    }
+}
+
+fn check_written(field: &str, url: &str) -> Result<()> {
     // One in a parameter of another is a URL as well.
-    let hosts = if url.contains("://") { 1 } else { 0 };
-    for rest in url.split("://").skip(hosts) {
+    let mut parts = url.split("://");
+    let mut scheme = if url.contains("://") {
+        parts.next()
+    } else {
+        None
+    }
+    .unwrap_or_default();
+    for rest in parts {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let password = authority
+        let scheme = std::mem::replace(&mut scheme, rest).to_ascii_lowercase();
+        let is_web = scheme.ends_with("http") || scheme.ends_with("https");
+        let is_secret = |user: &str| match user.split_once(':') {
+            Some((_, password)) if !password.is_empty() => true,
+            _ => is_web && !user.is_empty(),
+        };
+        if authority
             .rsplit_once('@')
-            .and_then(|(user, _)| user.split_once(':'))
-            .is_some_and(|(_, password)| !password.is_empty());
-        if password {
-            let rule = "a URL holds no password: it would be kept in clear; name it in a header or in auth";
+            .is_some_and(|(user, _)| is_secret(user))
+        {
+            let rule = "a URL holds no user and no password: they would be kept in clear; name them in a header or in auth";
             return Err(ActorError::invalid(field.to_owned(), HIDDEN, rule));
         }
     }
@@ -225,6 +248,12 @@ mod tests {
             "https://host/?a=1#b=2&token=pw",
             "https://host/?next=https://user:pw@other",
             "https://proxy/https://user:pw@host",
+            "https://pw@host/",
+            "HTTP://pw:@host",
+            "https://host/?tok%65n=pw",
+            "https://host/?next=https%3A%2F%2Fuser:pw@other",
+            "ssh://user:pw@host",
+            "https://us%C3%A9r:pw@host?a=%FF",
         ] {
             for checked in [
                 check_url("f", url),
@@ -243,8 +272,10 @@ mod tests {
             assert!(!error.contains("pw"), "{error}");
         }
         for url in [
-            "https://user@host",
-            "https://user:@host",
+            "ssh://git@host/x.git",
+            "postgres://user:@host",
+            "https://@host",
+            "https://host/%40%",
             "https://host:8080/a:b@c",
             "https://host?token=",
             "https://host?q=a",

@@ -264,12 +264,10 @@ fn whole_scopes_survive_a_power_failure_at_every_sync() {
 
 /// Opens the store, after a failure once more.
 fn open(home: &Home) -> Living {
-    let living = home.open().unwrap_or_else(|error| {
+    home.open().unwrap_or_else(|error| {
         store_error(&error.into(), "open");
         home.open().unwrap()
-    });
-    living.let_go();
-    living
+    })
 }
 
 /// Lives the whole life with the `n`-th operation failing. False: there are not so many.

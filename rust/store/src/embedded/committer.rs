@@ -23,6 +23,7 @@ use super::connections::{Known, MOVED, Writer};
 use super::core::Shared;
 use super::fork::{self, Inside};
 use super::lock::WriteLock;
+use super::orphaned_leases;
 use super::queue::{Queue, Request, Work};
 use super::session::Session;
 use super::staging::StagedFile;
@@ -33,7 +34,6 @@ use crate::error::{Result, StoreError};
 use crate::lease::{self, Identity, Lease};
 use crate::ledger::{self, Ledger};
 use crate::name::RefName;
-use crate::process::is_alive;
 use crate::ticket::Helper;
 use crate::upload::{Content, Uploaded};
 
@@ -193,14 +193,24 @@ impl Committer {
                 self.committed.fetch_or(done.advanced, Relaxed);
                 tally.blocks_written.fetch_add(done.added.0, Relaxed);
                 tally.block_bytes_written.fetch_add(done.added.1, Relaxed);
-                answers.into_iter().for_each(Answer::give);
+                for answer in answers {
+                    if let Some(lease) = answer.granted() {
+                        orphaned_leases::granted(&inside, self.shared.database, &lease.name);
+                    }
+                    answer.give();
+                }
                 if done.advanced {
                     self.shared.bell.ring(done.position);
                 }
             }
-            Err(error) => answers
-                .into_iter()
-                .for_each(|answer| answer.failed(&error).give()),
+            Err(error) => {
+                for answer in answers {
+                    if let Some(lease) = answer.granted() {
+                        orphaned_leases::note(&inside, self.shared.database, lease.clone());
+                    }
+                    answer.failed(&error).give();
+                }
+            }
         }
     }
 
@@ -231,7 +241,7 @@ impl Committer {
         };
         let session = shared.connections.session(&writer.conn);
         shared.tally.enter(Phase::Commit);
-        let booked = self.book(&writer, session, batch, answers, unused_files);
+        let booked = self.book(inside, &writer, session, batch, answers, unused_files);
         let ended = match booked {
             Ok((done, known)) => match self.timed(|| session.run_prepared("COMMIT", "commit to")) {
                 Ok(()) => {
@@ -300,6 +310,7 @@ impl Committer {
     /// BEGIN and every request, up to COMMIT.
     fn book(
         &self,
+        inside: &Inside,
         writer: &Writer,
         session: Session<'_>,
         batch: Vec<Request>,
@@ -321,7 +332,7 @@ impl Committer {
             let now_ms = self.shared.clock.now_ms();
             let before = transaction.position();
             for request in rest.by_ref() {
-                answers.push(self.judge(&mut transaction, request, now_ms, unused_files));
+                answers.push(self.judge(inside, &mut transaction, request, now_ms, unused_files));
                 if let Some(fault) = transaction.fault() {
                     unused_files.extend_from_slice(transaction.late_files());
                     each_file(transaction.taken(), StagedFile::give_back);
@@ -349,6 +360,7 @@ impl Committer {
 
     fn judge(
         &self,
+        inside: &Inside,
         transaction: &mut Transaction<'_>,
         request: Request,
         now_ms: i64,
@@ -371,8 +383,9 @@ impl Committer {
                 Answer::Commit(ticket, answer)
             }
             Work::Acquire { name, owner, reply } => {
-                let acquire =
-                    |ledger: &mut Transaction<'_>| self.acquire(ledger, name, &owner, now_ms);
+                let acquire = |ledger: &mut Transaction<'_>| {
+                    self.acquire(inside, ledger, name, &owner, now_ms)
+                };
                 Answer::Acquire(reply, transaction.request(no_files(), acquire).0)
             }
             Work::Release { lease, reply, .. } => {
@@ -388,6 +401,7 @@ impl Committer {
 
     fn acquire(
         &self,
+        inside: &Inside,
         ledger: &mut Transaction<'_>,
         name: RefName,
         owner: &str,
@@ -406,7 +420,7 @@ impl Committer {
             owner,
             &self.identity,
             now_ms,
-            is_alive,
+            |state| orphaned_leases::holder_is_alive(inside, self.shared.database, &name, state),
         )?;
         ledger.write_lease(&name, &state)?;
         Ok(Lease {

@@ -14,7 +14,9 @@ use super::queue::Work;
 use super::ref_rows::Seen;
 use super::staging::Staging;
 use super::unread::Unread;
-use super::{EmbeddedStore, blob, directory, fork, ref_rows, registry, sqlite_error};
+use super::{
+    EmbeddedStore, blob, directory, fork, orphaned_leases, ref_rows, registry, sqlite_error,
+};
 use crate::commit::{Address, Commit, Durability, RefValue};
 use crate::cursor::{Cursor, Head};
 use crate::erasure::{EraseOptions, Erased, Erasures};
@@ -26,7 +28,6 @@ use crate::lease::{Lease, LeaseState};
 use crate::ledger::Ledger;
 use crate::listening::{Listening, Wake};
 use crate::name::{RefName, check_kind, check_scope, listing_prefix};
-use crate::process::is_alive;
 use crate::progress::Progress;
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
@@ -320,11 +321,15 @@ impl Store for EmbeddedStore {
                 reply,
             })
         };
-        match release(false) {
+        let released = match release(false) {
             // Together with what takes room, perhaps.
             Err(StoreError::DiskFull) => release(true),
             released => released,
+        };
+        if released.is_err() {
+            orphaned_leases::note(&fork::enter(), self.core.shared.database, lease.clone());
         }
+        released
     }
 
     fn lease_state(&self, name: &RefName) -> Result<Option<LeaseState>> {
@@ -335,7 +340,11 @@ impl Store for EmbeddedStore {
                 stored => stored,
             })
         })?;
-        Ok(stored.map(|state| state.observed(self.now_ms(), is_alive)))
+        let database = self.usable()?.shared.database;
+        let holder = |state: &LeaseState| {
+            orphaned_leases::holder_is_alive(&fork::enter(), database, name, state)
+        };
+        Ok(stored.map(|state| state.observed(self.now_ms(), holder)))
     }
 
     fn holds(&self, scope: &str, after: u64, limit: usize) -> Result<Vec<Hold>> {

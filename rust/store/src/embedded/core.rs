@@ -13,7 +13,7 @@ use super::bell::Bell;
 use super::blob::BlobFiles;
 use super::committer::Committer;
 use super::connections::{BUSY_WAIT, Connections, Mode};
-use super::directory::{Directory, FILES_LOCK, LOG};
+use super::directory::{self, Directory, FILES_LOCK, LOG};
 use super::disk::Disk;
 use super::fork::{self, Inside};
 use super::lock::WriteLock;
@@ -36,6 +36,7 @@ use crate::upload::Content;
 /// What the writer thread and the readers use.
 pub(super) struct Shared {
     pub(super) root: PathBuf,
+    pub(super) database: directory::Identity,
     pub(super) connections: Connections,
     pub(super) blobs: BlobFiles,
     pub(super) bell: Bell,
@@ -267,6 +268,7 @@ impl Core {
         tally.set_reserve(&reserve);
         let shared = Arc::new(Shared {
             root: directory.root().to_owned(),
+            database: directory::identity(&database)?,
             connections: Connections::new(database, directory.log(), mode, shim)?,
             blobs: BlobFiles::new(directory.blobs(), Arc::clone(&tally), options.disk.clone()),
             bell: Bell::new(&directory.bell(), mode == Mode::Write, &options.disk),

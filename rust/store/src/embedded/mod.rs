@@ -40,6 +40,7 @@ mod manifest_rows;
 mod objects;
 mod open_blob;
 mod options;
+mod orphaned_leases;
 mod page_gaps;
 mod queue;
 mod recent_blocks;

@@ -14,6 +14,14 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// The lease that it grants, if the transaction ends well.
+    pub(super) fn granted(&self) -> Option<&Lease> {
+        match self {
+            Self::Acquire(_, Ok(lease)) => Some(lease),
+            _ => None,
+        }
+    }
+
     pub(super) fn give(self) {
         match self {
             Self::Commit(ticket, answer) => ticket.0.answer(answer),
