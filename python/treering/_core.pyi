@@ -432,7 +432,7 @@ class Watch:
 
 @final
 class VerbCore:
-    def under_policy(self, stores: StoresCore, version: int) -> None: ...
+    def under_policy(self, stores: StoresCore, version: int, keep: int | None, younger_than_ms: int | None) -> None: ...
 
 _Receipt: TypeAlias = tuple[int, bool, Any, int, tuple[str, ...], tuple[str, ...], bool]
 

@@ -44,7 +44,7 @@ class Erased:
     replayed: bool
     """The same command id was here before: this is what it did, and nothing was done now."""
     warnings: tuple[str, ...] = ()
-    """Which mirrors of its drafts are in the workspace yet, and why."""
+    """Which mirrors of its drafts are in the workspace yet, and why; that there was nothing of a scope of that name."""
 
     def __str__(self) -> str:
         held = f"; {self.held_blocks} of {self.blocks} blocks stay, held by {len(self.held_by)} scopes"
@@ -105,8 +105,10 @@ class Vacuumed:
 def erase(home: Home, command_id: str | None, dry_run: bool) -> Erased:
     """Erases a scope, and the mirrors of its drafts; from the core's terms."""
     row = _core.erase_scope(home.session.core, home.scope, command_id, dry_run)
-    left = () if dry_run else tuple(why for one in (CONNECTORS, ROLES) if (why := one.forgotten(home)) is not None)
-    return Erased(**{**row, "held_by": tuple(row["held_by"])}, warnings=left)
+    told = [] if dry_run else [why for one in (CONNECTORS, ROLES) if (why := one.forgotten(home)) is not None]
+    if not row["replayed"] and not any(row[name] for name in ("refs", "receipts", "holds", "leases", "commits")):
+        told.append(f"there was nothing of a scope {home.scope!r}: is this its name, to the letter?")
+    return Erased(**{**row, "held_by": tuple(row["held_by"])}, warnings=tuple(told))
 
 
 def notes(core: Core, scope: str | None) -> tuple[Erasure, ...]:

@@ -60,13 +60,27 @@ def test_what_is_no_policy(cli: Cli) -> None:
         ("--keep", "-1"),
         ("--younger-than", "soon"),
         ("--younger-than", "2026-01-01"),
+        ("--younger-than", "0d"),
+        ("--younger-than", "0h"),
+        ("--younger-than", "36501d"),
+        ("--younger-than", "999999d"),
     ):
-        assert cli("scope", "retention", "alice", *wrong).code == 2
-    for wrong in (("--keep", "10001"), ("--younger-than", "0d"), ("--younger-than", "36501d")):
         refused = cli("scope", "retention", "alice", *wrong)
-        assert (refused.code, refused.out) == (1, "")
+        assert (refused.code, refused.out) == (2, "")
+        assert "younger_than_ms" not in refused.err
+    refused = cli("scope", "retention", "alice", "--keep", "10001")
+    assert (refused.code, refused.out) == (1, "")
     assert "no scope nobody" in cli("scope", "retention", "nobody", "--keep", "1").err
     assert cli("scope", "retention", "alice").out == "alice: keeps all\n"
+
+
+def test_a_name_gives_a_terminal_no_orders(cli: Cli, store: Path) -> None:
+    name = "evil\x1b[31m\nx"
+    with treering.open(store) as opened:
+        opened.scope(name).memory.add("context", "x")
+    shown = cli("scope", "retention", name).out
+    assert "\x1b" not in shown
+    assert shown.count("\n") == 1
 
 
 def test_a_scope_is_trimmed_by_its_policy(cli: Cli) -> None:

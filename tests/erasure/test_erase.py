@@ -120,6 +120,17 @@ def test_bad_input(store: treering.Store) -> None:
     assert store.scope("alice").erase(command_id="x" * 256).refs == 0
 
 
+def test_a_name_that_nobody_used_is_told(store: treering.Store) -> None:
+    store.scope("alice").memory.add("preference", "answers in French")
+    for dry_run in (True, False):
+        (warning,) = store.scope("alcie").erase(dry_run=dry_run).warnings
+        assert "nothing" in warning
+        assert "'alcie'" in warning
+    erased = store.scope("alice").erase(command_id="once")
+    again = store.scope("alice").erase(command_id="once")
+    assert (erased.refs, erased.warnings, again.replayed, again.warnings) == (1, (), True, ())
+
+
 def test_who_follows_states_and_projections_of_an_erased_scope_goes_on(store: treering.Store) -> None:
     alice, bob = store.scope("alice"), store.scope("bob")
     alice.memory.add("preference", "answers in French")

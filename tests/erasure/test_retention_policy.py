@@ -338,6 +338,30 @@ def test_an_erase_meanwhile_takes_the_policy(store: treering.Store, monkeypatch:
     assert kept(alice) == [1, 2, 3, 4, 5]
 
 
+def test_a_policy_of_another_life_with_the_same_version_is_another(
+    store: treering.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = store.scope("alice")
+    facts(alice, 5)
+    alice.retention.set(keep=1)
+    begin, times = trimming._begin, 0
+
+    def beaten(*arguments: Any) -> int:
+        nonlocal times
+        times += 1
+        if times == 1:
+            alice.erase()
+            facts(alice, 5)
+            alice.retention.set(keep=1_000)
+            assert alice.retention.get().version == 1
+        return begin(*arguments)
+
+    monkeypatch.setattr(trimming, "_begin", beaten)
+    done = alice.trim()
+    assert (done.dropped, done.policy) == (0, RetentionPolicy(keep=1_000))
+    assert kept(alice) == [1, 2, 3, 4, 5]
+
+
 # All scopes
 
 

@@ -5,6 +5,7 @@ import copy
 import pickle
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_erasing_one_of_two_leaves_the_other_whole_and_says_so(tmp_path: Path) -
 
 
 def test_all_stores_fit_into_the_longest_scope(store: Store) -> None:
-    """What has no part fits under the longest name of a scope; a longer one is refused wherever it is said."""
+    """What has no part fits under the longest name of a scope; a longer one is not written to."""
     longest = "z" * 896
     alice = store.scope("alice")
     fill(alice, chats=1)
@@ -145,10 +146,15 @@ def test_all_stores_fit_into_the_longest_scope(store: Store) -> None:
     fork.threads.start("review").append("coder", "x")
     assert fork.verify().ok
     for wrong in ("z" * 897, "é" * 150):
-        for say in (store.scope, alice.fork):
+        long = store.scope(wrong)
+        for write in (partial(long.memory.add, "k", "v"), partial(alice.fork, wrong)):
             with pytest.raises(LimitExceeded) as caught:
-                say(wrong)
+                write()
             assert (caught.value.limit, caught.value.what) == (896, "bytes of a scope's encoded name")
+        assert long.memory.get() == ()
+    with pytest.raises(LimitExceeded) as caught:
+        store.scope("z" * 1025)
+    assert (caught.value.limit, caught.value.what) == (1024, "bytes of a scope's encoded name")
     assert store.scopes() == ["alice", longest]
 
 

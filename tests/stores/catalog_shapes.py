@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from treering import Secret
 from treering.messages import CliConnector, Connector, ConnectorAuth, HttpConnector, McpConnector, Role
+from treering.stores.catalog_json import Unknown, rows_of
 
 AUTH = ConnectorAuth(
     type="client_credentials",
@@ -252,3 +253,9 @@ def normal_role(given: Role) -> Role:
         model=given.model,
         connectors=normal_names(given.connectors),
     )
+
+
+def items_of(data: bytes, cls: type[Any], *, plural: str, key: str, source: str) -> tuple[list[Any], Unknown]:
+    """Returns the items of a catalog's file, and the keys in it that nobody knows."""
+    rows, unknown = rows_of(data, cls, plural=plural, key=key, source=source)
+    return [row.item for row in rows], unknown

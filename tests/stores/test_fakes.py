@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 
 import pytest
+from catalog_shapes import items_of
 
 from treering import Cid, InvalidCommand, Listing, Receipt, Scope, VersionConflict
 from treering.messages import CliConnector, Connector, ConnectorDraft, FileInfo, Role, RoleDraft
 from treering.stores import Catalog, FileData, GrepMatch
-from treering.stores.catalog_json import items_of
 from treering.stores.protocols import Connectors, Files, Roles
 
 T = TypeVar("T", Connector, Role)

@@ -558,3 +558,14 @@ def test_views_of_memory_in_any_order(alice: Scope) -> None:
         alice.files.put(path, data)
     assert [file.size for file in alice.files.list()] == [5, 5, 12]
     assert alice.files.open("a").read() == alice.files.open("b").read() == bytes(range(0, 10, 2))
+
+
+def test_a_file_in_a_commit_of_several_is_small(alice: Scope) -> None:
+    with alice.commit() as c:
+        c.files.put("most", b"x" * 262_143)
+    for large in (b"x" * 262_144, memoryview(bytes(262_144)).cast("I")):
+        with pytest.raises(treering.LimitExceeded, match=r"scope\.files\.put") as caught, alice.commit() as c:
+            c.files.put("more", large)
+        assert (caught.value.limit, caught.value.actual) == (262_143, 262_144)
+        assert caught.value.what == "bytes of a file in a commit of several"
+    assert [file.path for file in alice.files.list()] == ["most"]

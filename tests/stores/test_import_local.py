@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalog_shapes import CLI, HTTP, ROLE, SHAPES, connectors, roles
+from catalog_shapes import CLI, HTTP, ROLE, SHAPES, connectors, items_of, roles
 from hypothesis import given
 from hypothesis import strategies as st
 
 import treering
 from treering import Invalid, InvalidCommand, LimitExceeded, LocalWorkspace, NotFound, Scope, Secret, Unavailable, aio
 from treering.messages import Connector, Role
-from treering.stores.catalog_json import FILE_BYTES_MAX, items_of, json_of, rows_of
+from treering.stores.catalog_json import FILE_BYTES_MAX, json_of, rows_of
 
 ALL = list(SHAPES.values())
 ARRAY = [json_of(connector) for connector in ALL]
@@ -391,6 +391,22 @@ def test_an_error_says_where_in_the_file(alice: Scope, file: Path, shaped: Calla
     file.write_text(json.dumps(shaped({"name": "s", "type": "cli", "cli": {**cli, "zzz": 1}, "foo bar": 1})))
     (warning,) = alice.connectors.import_local(file).warnings
     assert warning.endswith(f'nobody knows them: {place}.cli.zzz, {place}["foo bar"]')
+
+
+def test_an_item_that_stands_under_its_name_has_no_other(alice: Scope, file: Path) -> None:
+    one = without("name", json_of(CLI))
+    file.write_text(json.dumps({"a": one, "A": one}))
+    with pytest.raises(InvalidCommand) as caught:
+        alice.connectors.import_local(file)
+    assert caught.value.field == "$.A"
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**40])
+def test_a_number_that_is_too_large_is_found_in_the_file(alice: Scope, file: Path, number: int) -> None:
+    file.write_text(json.dumps([{**json_of(CLI), "timeoutMs": number}]))
+    with pytest.raises(InvalidCommand, match="2⁶³") as caught:
+        alice.connectors.import_local(file)
+    assert caught.value.field == "$[0].timeoutMs"
 
 
 def test_a_path_that_can_be_none(alice: Scope) -> None:

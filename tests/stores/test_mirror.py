@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalog_shapes import CLI, HTTP, ROLE, SHAPES
+from catalog_shapes import CLI, HTTP, ROLE, SHAPES, items_of
 
 import treering
 from treering import Invalid, LocalWorkspace, Scope, Store, Unavailable, Workspace, aio
 from treering.messages import Connector, Role
-from treering.stores.catalog_json import items_of
 from treering.testing import Clock
 
 FILE = "connectors_draft.json"
@@ -548,7 +547,7 @@ def test_stores_in_memory_have_mirrors_of_their_own(spy: Spy) -> None:
 def test_a_store_that_was_moved_says_that_its_mirror_stays(tmp_path: Path, spy: Spy) -> None:
     with treering.open(tmp_path / "before") as store:
         store.scope("alice").with_workspace(spy).connectors.save_draft(HTTP)
-        store.scope("bob").with_workspace(spy)
+        store.scope("bob").with_workspace(spy).memory.add("context", "x")
     (tmp_path / "before").rename(tmp_path / "after")
     with treering.open(tmp_path / "after") as store:
         assert store.scope("bob").with_workspace(spy).erase().warnings == ()

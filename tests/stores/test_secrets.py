@@ -101,7 +101,8 @@ def told(item: Any, path: str, text: str) -> Iterator[tuple[str, Any]]:
 WHOLE = replace(HTTP, cli=CLI.cli, mcp=replace(MCP_URL.mcp, command="npx", environment={}))
 #: What is asked of each text: a URL on its own, and what a command line or a path may hold.
 SAID = [*URLS, f"curl -s 'https://user:{PLANTED}@a.example/x' -o out", f"/find?q=1&api_key={PLANTED}",
-        f"--url=https://a.example/?next=https://user:{PLANTED}@b.example"]  # fmt: skip
+        f"--url=https://a.example/?next=https://user:{PLANTED}@b.example", f"postgres://ann:o'{PLANTED}@db/x",
+        f"/find?q=o'x&token={PLANTED}"]  # fmt: skip
 
 
 def test_each_text_of_an_item_is_there() -> None:

@@ -46,8 +46,8 @@ def import_json(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be taken, and write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Import what a system of JSON files left: config.json, actors.json, user-memory.json, chat histories, and thread
-    logs (*.data.jsonl).
+    """Import what a system of JSON files left: config.json, connectors.json, roles.json, actors.json, user-memory.json,
+    chat histories, and thread logs (*.data.jsonl).
 
     What is in the scope is never overwritten, and the same again writes nothing. What was changed or left out is
     listed; what can't be taken is named on stderr while the rest goes in, and the exit code is 1 then.

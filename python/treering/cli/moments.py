@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 _AGE: Final = re.compile(r"(\d{1,6})([dh])")
+_AGE_MAX: Final = timedelta(days=36_500)
 
 
 def moment(text: str, forms: str) -> datetime:
@@ -23,9 +24,13 @@ def moment(text: str, forms: str) -> datetime:
 
 def age(text: str, option: str) -> timedelta:
     """Returns an age (90d, 12h). Raises a usage error for anything else."""
-    if (span := _span(text)) is not None:
-        return span
-    raise typer.BadParameter(f"{text!r} is no age: 90d, 12h", param_hint=option)
+    if (span := _span(text)) is None:
+        raise typer.BadParameter(f"{text!r} is no age: 90d, 12h", param_hint=option)
+    if not timedelta(0) < span <= _AGE_MAX:
+        raise typer.BadParameter(
+            f"{text!r}: an age is 1h to {_AGE_MAX.days}d; --keep 0 keeps only what is", param_hint=option
+        )
+    return span
 
 
 def _span(text: str) -> timedelta | None:

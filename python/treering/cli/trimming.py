@@ -118,9 +118,10 @@ def retention(
     policy = scope.retention.get()
     from treering.cli.render.console import say
     from treering.cli.render.records import message_record
+    from treering.cli.render.text import one_line
     from treering.cli.render.trimming import policy_text
 
-    say(f"{name}: {policy_text(policy)}", message_record(policy), as_json)
+    say(f"{one_line(name)}: {policy_text(policy)}", message_record(policy), as_json)
 
 
 def _span(text: str | None) -> timedelta | None:

@@ -69,7 +69,7 @@ def import_catalog(
         except VersionConflict as error:
             raise _taken(kind, error.attributes["actual"]) from None
         except InvalidCommand as error:
-            raise _refused(in_file(error, rows, kind, catalog.file)) from None
+            raise _refused(in_file(error, rows, kind, catalog.key, catalog.file)) from None
         if receipt.replayed:
             return Done("there", 0)
         for place in unknown:

@@ -9,6 +9,7 @@ from treering._calls import Look, Op
 from treering._core import VerbCore
 from treering.errors import Invalid, Overtaken
 from treering.journal import moment_ms
+from treering.messages import RetentionPolicy
 from treering.own.folding import Folder
 from treering.own.sending import TRIES
 from treering.stores._dispatch import DISPATCHER
@@ -22,7 +23,7 @@ def trim(
     expected_version: int | None,
     command_id: str | None,
     *,
-    under_policy: int | None = None,
+    under_policy: RetentionPolicy | None = None,
 ) -> Op[Receipt[Any]]:
     """The body of `OwnActor.trim`."""
     if isinstance(keep, bool) or isinstance(before, bool):
@@ -33,7 +34,8 @@ def trim(
         due = folder.core.trim(version, since_ms, keep)
         verb = due.verb(folder.at_start(due.start))
         if under_policy is not None:
-            verb.under_policy(folder.home.stores, under_policy)
+            policy = under_policy
+            verb.under_policy(folder.home.stores, policy.version, policy.keep, policy.younger_than_ms)
         return verb
 
     for left in reversed(range(TRIES)):

@@ -15,6 +15,7 @@ from treering._family import SYNC, Family
 from treering._session import Address, Home
 from treering.errors import Closed, HistoryTrimmed, Invalid
 from treering.journal import moment_ms
+from treering.messages import RetentionPolicy
 from treering.stores.history import ActorEvent, event
 from treering.stores.info import ActorInfo, info_of
 from treering.stores.receipt import Receipt
@@ -55,7 +56,7 @@ class CommandDispatcher:
         expected_version: int | None,
         command_id: str | None,
         *,
-        under_policy: int | None = None,
+        under_policy: RetentionPolicy | None = None,
     ) -> Op[Receipt[None]]:
         if isinstance(keep, bool) or isinstance(before, bool):
             raise Invalid("trim: keep and before are numbers, not True or False; what is cut off is gone for good")
@@ -65,7 +66,7 @@ class CommandDispatcher:
         def read() -> Pending[Any]:
             verb = core.trim(kind, parts, before, since_ms, keep)
             if under_policy is not None:
-                verb.under_policy(core, under_policy)
+                verb.under_policy(core, under_policy.version, under_policy.keep, under_policy.younger_than_ms)
             return self.queue(home, verb, expected_version, command_id)
 
         # What is kept is read first, which may take long.

@@ -107,15 +107,9 @@ def rows_of(
     return rows, unknown
 
 
-def items_of(data: bytes, cls: type[T], *, plural: str, key: str, source: str) -> tuple[list[T], Unknown]:
-    """Returns what `rows_of` does without the places."""
-    rows, unknown = rows_of(data, cls, plural=plural, key=key, source=source)
-    return [row.item for row in rows], unknown
-
-
-def in_file(error: InvalidCommand, rows: Sequence[Row], plural: str, source: str) -> InvalidCommand:
+def in_file(error: InvalidCommand, rows: Sequence[Row], plural: str, key: str, source: str) -> InvalidCommand:
     """Returns what the decider refused as an error of the file: it knows the fields of the items, and not where in
-    which file they stand, nor how they are spelt there."""
+    which file they stand, nor how they are spelt there. An item that stands under its name has no `key` of its own."""
     field, value, rule = (error.attributes[name] for name in ("field", "value", "rule"))
     found = re.match(rf"{plural}\[(\d+)\]", field)
     if found is None or int(found[1]) >= len(rows):
@@ -126,9 +120,11 @@ def in_file(error: InvalidCommand, rows: Sequence[Row], plural: str, source: str
         if place:
             at, given = join_path(at, int(place)), None
             continue
-        members = {_folded(key): (key, value) for key, value in given} if isinstance(given, Members) else {}
-        key, given = members.get(_folded(name), (_camel(name), None))
-        at = _member(at, key)
+        members = {_folded(spelt): (spelt, value) for spelt, value in given} if isinstance(given, Members) else {}
+        if given is row.given and name == key and name not in members:
+            break
+        spelt, given = members.get(_folded(name), (_camel(name), None))
+        at = _member(at, spelt)
     return InvalidCommand(f"{source}: {at} {value!r} is not valid: {rule}", field=at, value=value, rule=rule)
 
 
@@ -204,6 +200,8 @@ def _of(cls: type[T], given: Any, at: str, source: str, unknown: Unknown) -> T:
 
 
 _DEFAULT: Final = object()
+_INTEGER_MIN: Final = -(2**63)
+_INTEGER_MAX: Final = 2**63 - 1
 
 
 def _value(hint: Any, given: Any, at: str, source: str, unknown: Unknown) -> Any:
@@ -240,6 +238,8 @@ def _plain(hint: type[T], given: Any, at: str, source: str) -> T:
         raise _wrong(at, needed, given, source)
     if isinstance(given, str) and not is_text(given):
         raise _refused(at, "a lone surrogate is no text", source)
+    if isinstance(given, int) and not _INTEGER_MIN <= given <= _INTEGER_MAX:
+        raise _refused(at, "it is from −2⁶³ to 2⁶³−1", source)
     return given
 
 

@@ -97,7 +97,7 @@ class CatalogKind:
         try:
             verb = self.saving(home.stores, [row.item for row in rows])
         except InvalidCommand as error:
-            raise in_file(error, rows, self.plural, source) from None
+            raise in_file(error, rows, self.plural, self.key, source) from None
         receipt = yield from DISPATCHER.dispatch(home, verb, expected_version, command_id)
         return warned(receipt, unknown_keys(source, unknown))
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from treering._core import StoresCore, VerbCore, files_begin, files_delete, files_put
+from treering.errors import LimitExceeded
 from treering.messages import (
     Connector,
     ConnectorDraft,
@@ -237,6 +238,14 @@ class FilesDraft(StoreDraft):
     ) -> ReceiptDraft[FileInfo]:
         """Returns the draft of `FilesStore.put`, of at most 262,143 bytes: `LimitExceeded` (`limit-exceeded`) for more.
         Put those by themselves."""
+        if (size := memoryview(data).nbytes) > FILE_BYTES:
+            what = "bytes of a file in a commit of several"
+            raise LimitExceeded(
+                f"{what}: {size} exceeds the limit of {FILE_BYTES}; put a larger one by itself: scope.files.put",
+                what=what,
+                limit=FILE_BYTES,
+                actual=size,
+            )
         incoming = files_begin(self._core, path, content_type, FILE_BYTES)
         incoming.write(data)
         verb = files_put(self._core, path, incoming.finish(), content_type)

@@ -198,14 +198,13 @@ def _cut(home: Home, info: ActorInfo, rule: _Rule, dry_run: bool) -> Op[TrimmedA
             )
         if dry_run or not due:
             return result(due)
-        under = None if rule.policy is None else rule.policy.version
         if own is None:
             receipt = yield from DISPATCHER.trim(
-                home, info.kind, info.parts, rule.before, rule.keep, None, None, under_policy=under
+                home, info.kind, info.parts, rule.before, rule.keep, None, None, under_policy=rule.policy
             )
         else:
             folder = folder_of(home, own, info.parts)
-            receipt = yield from trim_own(folder, rule.before, rule.keep, None, None, under_policy=under)
+            receipt = yield from trim_own(folder, rule.before, rule.keep, None, None, under_policy=rule.policy)
     except (Corrupt, NewerSchema, LimitExceeded, Invalid, Overtaken) as error:
         return result(refused=str(error))
     except TreeringError:

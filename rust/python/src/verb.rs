@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+use treering_actor::messages::RetentionPolicy;
 use treering_actor::stores::{Options, Stores, Verb};
 use treering_actor::{Address, Answer, Kind, Loaded, Ran, Reader, Receipt};
 use treering_store::Landing;
@@ -23,8 +24,13 @@ pub type Value<K> =
 pub trait AnyVerb: Send {
     /// Queues it.
     fn submit(self: Box<Self>, stores: &Stores, options: Options) -> Result<PyPending>;
-    /// The same, done only under that version of the scope's retention policy.
-    fn under_policy(self: Box<Self>, stores: &Stores, version: u64) -> Result<Box<dyn AnyVerb>>;
+    /// The same, done only under that retention policy of the scope, of that version.
+    fn under_policy(
+        self: Box<Self>,
+        stores: &Stores,
+        version: u64,
+        policy: RetentionPolicy,
+    ) -> Result<Box<dyn AnyVerb>>;
     /// The verb, to go with others, and how its answer is shown.
     fn draft(self: Box<Self>) -> (Verb, Box<dyn Show>);
 }
@@ -86,8 +92,13 @@ impl<K: Kind> AnyVerb for Typed<K> {
         })
     }
 
-    fn under_policy(self: Box<Self>, stores: &Stores, version: u64) -> Result<Box<dyn AnyVerb>> {
-        let verb = self.verb.under_policy(stores, version)?;
+    fn under_policy(
+        self: Box<Self>,
+        stores: &Stores,
+        version: u64,
+        policy: RetentionPolicy,
+    ) -> Result<Box<dyn AnyVerb>> {
+        let verb = self.verb.under_policy(stores, version, policy)?;
         Ok(Box::new(Self { verb, ..*self }))
     }
 
@@ -168,10 +179,21 @@ impl VerbCore {
 
 #[pymethods]
 impl VerbCore {
-    /// From now on it is done only under that version of the scope's retention policy.
-    #[pyo3(signature = (stores, version))]
-    fn under_policy(&self, stores: &StoresCore, version: Count) -> Result<()> {
-        let verb = self.take()?.under_policy(stores.stores(), version.0)?;
+    /// From now on it is done only under that retention policy of the scope, of that version.
+    #[pyo3(signature = (stores, version, keep, younger_than_ms))]
+    fn under_policy(
+        &self,
+        stores: &StoresCore,
+        version: Count,
+        keep: Option<Count>,
+        younger_than_ms: Option<Count>,
+    ) -> Result<()> {
+        let policy = RetentionPolicy {
+            keep: keep.map(|Count(keep)| keep),
+            younger_than_ms: younger_than_ms.map(|Count(ms)| ms),
+        };
+        let verb = self.take()?;
+        let verb = verb.under_policy(stores.stores(), version.0, policy)?;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(verb);
         Ok(())
     }

@@ -8,7 +8,7 @@ use treering_block::{Block, Cid};
 use crate::decide::Decide;
 use crate::error::{Result, StoreError};
 use crate::journal::JournalCommand;
-use crate::name::{RefName, check_scope};
+use crate::name::{RefName, check_scope, check_written_scope};
 use crate::upload::Uploaded;
 
 /// At most this many bytes of blocks in one commit (64 MiB); files of their own do not count.
@@ -212,10 +212,14 @@ impl Commit {
     /// Checks what can be checked without a store: limits, and that all names are of the commit's scope.
     /// O(blocks + moves).
     ///
-    /// Errors: `LimitExceeded`; `Invalid` for a blank scope, a name of another scope, an empty command id
+    /// Errors: `LimitExceeded`, of the scope's name unless it only deletes; `Invalid` for a blank scope, a name of another scope, an empty command id
     /// or a ref that is moved twice.
     pub fn check(&self) -> Result<()> {
-        check_scope(&self.scope)?;
+        if self.is_deletion() {
+            check_scope(&self.scope)?;
+        } else {
+            check_written_scope(&self.scope)?;
+        }
         let bytes: u64 = self
             .blocks
             .iter()

@@ -15,7 +15,7 @@ use treering_block::{Block, Cid, Codec};
 use crate::blob_tree::GROUP;
 use crate::commit::{BLOB_BYTES_MIN, Change, Commit, Durability, Expect, RefMove, RefValue};
 use crate::error::{Result, StoreError};
-use crate::name::{READ_MODEL, RefName, check_scope};
+use crate::name::{READ_MODEL, RefName, check_written_scope};
 use crate::progress::{Progress, Stage};
 use crate::store::Store;
 use crate::upload::Uploaded;
@@ -184,7 +184,7 @@ fn new_names(scopes: &[String], options: &CopyOptions) -> Result<Vec<String>> {
         rule,
     };
     for (from, to) in &options.rename {
-        check_scope(to)?;
+        check_written_scope(to)?;
         if !scopes.contains(from) {
             return Err(invalid(
                 from,

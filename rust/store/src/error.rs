@@ -146,7 +146,7 @@ pub enum StoreError {
     #[error("the command was refused; nothing was written")]
     Refused,
     /// A write through a handle that only reads.
-    #[error("the store is open for reading only")]
+    #[error("this is for reading only: a store that was opened so, or a scope as it was")]
     ReadOnly,
     /// No room for the commit.
     #[error("the disk is full; nothing of this commit was written: make room and repeat it")]

@@ -16,8 +16,9 @@ use crate::error::{Result, StoreError};
 /// At most this many bytes of encoded text for one name.
 pub const NAME_BYTES_MAX: usize = 1024;
 
-/// At most this many of them for the scope: whatever a scope has once, fits into the rest, and so do a thread's id and the
-/// names that a store needs itself. So no verb finds out later that the scope's name has no room for it.
+/// At most this many of them for a scope that is written to: whatever a scope has once, fits into the rest, and so do a
+/// thread's id and the names that a store needs itself. So no verb finds out later that the scope's name has no room for it.
+/// Longer ones, which there were once, can be read, forked from and erased.
 pub const SCOPE_BYTES_MAX: usize = 896;
 
 /// What the kind of a ref ends with that only says again what the ref of the kind before it leads to, so that it is read
@@ -41,8 +42,7 @@ impl RefName {
     /// A name of `kind` in `scope`. No part is fine: a ref that a scope has once.
     ///
     /// Errors: `Invalid` when the scope or a part is blank (empty or white space only) or the kind is
-    /// not one or more of `a-z 0-9 . -`; `LimitExceeded` over [`NAME_BYTES_MAX`] bytes of encoded text, or
-    /// [`SCOPE_BYTES_MAX`] of the scope's.
+    /// not one or more of `a-z 0-9 . -`; `LimitExceeded` over [`NAME_BYTES_MAX`] bytes of encoded text.
     pub fn new<P>(scope: &str, kind: &str, parts: P) -> Result<Self>
     where
         P: IntoIterator,
@@ -164,8 +164,17 @@ pub fn listing_prefix(scope: &str, kind: &str) -> String {
     text
 }
 
-/// Refuses a blank scope or one over [`SCOPE_BYTES_MAX`] bytes of escaped text.
+/// Refuses a blank scope or one that no ref can have: over [`NAME_BYTES_MAX`] bytes of escaped text.
 pub fn check_scope(scope: &str) -> Result<()> {
+    check_scope_within(scope, NAME_BYTES_MAX)
+}
+
+/// Refuses what can't be written to: a blank scope or one over [`SCOPE_BYTES_MAX`] bytes of escaped text.
+pub fn check_written_scope(scope: &str) -> Result<()> {
+    check_scope_within(scope, SCOPE_BYTES_MAX)
+}
+
+fn check_scope_within(scope: &str, limit: usize) -> Result<()> {
     if scope.trim().is_empty() {
         return Err(StoreError::Invalid {
             what: "scope",
@@ -175,10 +184,10 @@ pub fn check_scope(scope: &str) -> Result<()> {
     }
     let mut text = String::new();
     escape(scope, &mut text);
-    if text.len() > SCOPE_BYTES_MAX {
+    if text.len() > limit {
         return Err(StoreError::LimitExceeded {
             what: "bytes of a scope's encoded name",
-            limit: SCOPE_BYTES_MAX as u64,
+            limit: limit as u64,
             actual: text.len() as u64,
         });
     }
@@ -369,18 +378,25 @@ mod tests {
         let name = RefName::new(&longest, "thread", [room]).unwrap();
         assert_eq!(name.encoded().len(), NAME_BYTES_MAX);
         assert_eq!(RefName::parse(name.encoded()).unwrap(), name);
+        check_written_scope(&longest).unwrap();
         for scope in ["x".repeat(SCOPE_BYTES_MAX + 1), "é".repeat(150)] {
-            let text = format!(
-                "{}/thread/y",
-                listing_prefix(&scope, "thread").split('/').next().unwrap()
+            let refused = check_written_scope(&scope);
+            assert!(
+                matches!(refused, Err(StoreError::LimitExceeded { limit: 896, .. })),
+                "{refused:?}"
             );
+            // It can be read.
+            check_scope(&scope).unwrap();
+            let there = RefName::new(&scope, "thread", ["y"]).unwrap();
+            assert_eq!(RefName::parse(there.encoded()).unwrap(), there);
+        }
+        for scope in ["x".repeat(NAME_BYTES_MAX + 1), "é".repeat(200)] {
             for refused in [
                 RefName::new(&scope, "thread", ["y"]),
-                RefName::parse(&text),
                 check_scope(&scope).map(|()| name.clone()),
             ] {
                 assert!(
-                    matches!(refused, Err(StoreError::LimitExceeded { limit: 896, .. })),
+                    matches!(refused, Err(StoreError::LimitExceeded { limit: 1024, .. })),
                     "{refused:?}"
                 );
             }

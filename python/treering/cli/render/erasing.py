@@ -37,6 +37,8 @@ def print_erased(console: Console, name: str, erased: Erased, dry_run: bool) -> 
         stay += f", held by {shown}" + (f" and {more} more" if more > 0 else "")
     if erased.held_blocks:
         console.print(stay, markup=False, highlight=False, soft_wrap=True)
+    for warning in erased.warnings:
+        console.print(one_line(warning), markup=False, highlight=False, soft_wrap=True)
 
 
 def note_record(note: Erasure) -> dict[str, Any]:

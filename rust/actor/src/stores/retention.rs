@@ -133,21 +133,27 @@ pub fn in_force(stores: &Stores) -> Result<std::sync::Arc<Loaded<RetentionKind>>
 }
 
 impl Verb {
-    /// The same, done only while the scope's policy is the one of that version, which is looked at in its turn.
+    /// The same, done only while the scope's policy is that one, of that version: it is looked at in its turn. The
+    /// policy is said too, since versions begin anew after an erase.
     ///
     /// # Errors
     /// `Invalid` for a blank scope. Of the answer: `VersionConflict`, of the policy.
-    pub fn under_policy(mut self, stores: &Stores, version: u64) -> Result<Self> {
-        let policy = stores.address::<RetentionKind>(&[])?;
+    pub fn under_policy(
+        mut self,
+        stores: &Stores,
+        version: u64,
+        policy: RetentionPolicy,
+    ) -> Result<Self> {
+        let address = stores.address::<RetentionKind>(&[])?;
         self.operation = self.operation.provided(move |turn| {
-            let actual = turn.load::<RetentionKind>(&policy)?.place.version;
-            if actual == version {
+            let now = turn.load::<RetentionKind>(&address)?;
+            if now.place.version == version && now.state == policy {
                 return Ok(());
             }
             Err(ActorError::VersionConflict {
-                actor: policy.log().encoded().to_owned(),
+                actor: address.log().encoded().to_owned(),
                 expected: version,
-                actual,
+                actual: now.place.version,
             })
         });
         Ok(self)

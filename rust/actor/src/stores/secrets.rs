@@ -14,6 +14,8 @@ use crate::messages::{Secret, TextOrSecret};
 
 /// UTF-8 bytes of a reference.
 pub const REFERENCE_BYTES_MAX: usize = 1024;
+/// They may stand around a URL, and in one.
+const QUOTES: [char; 3] = ['"', '\'', '`'];
 /// What stands in an error for what is not shown.
 const HIDDEN: &str = "…";
 /// Words of which one in a name tells; `api key`, with at most one character between its parts, does too.
@@ -95,8 +97,7 @@ pub(super) fn check_values(field: &str, values: &BTreeMap<String, TextOrSecret>)
 /// Refuses a text that may be many things - a command line, a path, an argument, a value - where a word of it is a URL
 /// with a secret. A word is looked into where it has `://` or `?`: all else with `=` or `@` in it is no URL.
 pub(super) fn check_urls(field: &str, text: &str) -> Result<()> {
-    let between = |char: char| char.is_whitespace() || matches!(char, '"' | '\'' | '`');
-    for word in text.split(between) {
+    for word in text.split_whitespace() {
         if word.contains("://") || word.contains('?') {
             check_url(field, word)?;
         }
@@ -141,10 +142,15 @@ fn check_written(field: &str, url: &str) -> Result<()> {
             Some((_, password)) if !password.is_empty() => true,
             _ => is_web && !user.is_empty(),
         };
-        if authority
-            .rsplit_once('@')
-            .is_some_and(|(user, _)| is_secret(user))
-        {
+        let told = match authority.rsplit_once('@') {
+            Some((user, _)) => is_secret(user),
+            // What stands where a port does and is none, with an @ later on, is a password that has a / or such in it.
+            None => authority.split_once(':').is_some_and(|(host, port)| {
+                let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+                rest.contains('@') && !is_port && !host.starts_with('[')
+            }),
+        };
+        if told {
             let rule = "a URL holds no user and no password: they would be kept in clear; name them in a header or in auth";
             return Err(ActorError::invalid(field.to_owned(), HIDDEN, rule));
         }
@@ -152,7 +158,7 @@ fn check_written(field: &str, url: &str) -> Result<()> {
     // Some put parameters behind a #, too.
     for parameter in url.split(['?', '#', '&', ';']).skip(1) {
         if let Some((name, value)) = parameter.split_once('=')
-            && !value.is_empty()
+            && !value.trim_matches(QUOTES).is_empty()
         {
             check_clear(field, name)?;
         }
@@ -254,6 +260,11 @@ mod tests {
             "https://host/?next=https%3A%2F%2Fuser:pw@other",
             "ssh://user:pw@host",
             "https://us%C3%A9r:pw@host?a=%FF",
+            "postgres://ann:o'pw@db/x",
+            "postgres://ann:a/pw@db/x",
+            "postgres://ann:a?pw#@db/x",
+            "/find?q=o'x&token=pw",
+            "/find?q=`x`&token=\"pw\"",
         ] {
             for checked in [
                 check_url("f", url),
@@ -277,6 +288,8 @@ mod tests {
             "https://@host",
             "https://host/%40%",
             "https://host:8080/a:b@c",
+            "http://[::1]:80/a@b",
+            "https://host?token=''",
             "https://host?token=",
             "https://host?q=a",
         ] {

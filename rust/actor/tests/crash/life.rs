@@ -408,7 +408,7 @@ impl Living {
                 let policy = retention::in_force(stores)?;
                 let keep = Keep::Last(policy.state.keep.unwrap_or(u64::MAX));
                 let verb = stores.trim::<WorkflowsKind>(&[], keep)?;
-                let verb = verb.under_policy(stores, policy.place.version)?;
+                let verb = verb.under_policy(stores, policy.place.version, policy.state)?;
                 self.run::<WorkflowsKind>(verb, id)
             }
             Act::Together(number) => self.together(number, id),

@@ -21,7 +21,7 @@ use crate::commit::{Address, Change, Command, Commit, Durability, Expect, RefMov
 use crate::cursor::Cursor;
 use crate::erasure::digest_of_scope;
 use crate::error::{Result, StoreError};
-use crate::name::{RefName, check_scope};
+use crate::name::{RefName, check_scope, check_written_scope};
 use crate::progress::{Progress, Stage};
 use crate::store::Store;
 
@@ -82,7 +82,7 @@ pub fn fork(
     progress: &Progress,
 ) -> Result<Forked> {
     check_scope(from)?;
-    check_scope(to)?;
+    check_written_scope(to)?;
     if from == to {
         return Err(StoreError::Invalid {
             what: "scope to fork to",
