@@ -16,8 +16,8 @@ use bucket::*;
 use treering_block::{Block, Cid};
 use treering_store::faults::{Mishap, Request, SimulatedBucket};
 use treering_store::{
-    BackupOptions, Commit, EmbeddedStore, GcOptions, OpenOptions, Progress, Store, StoreError,
-    restore,
+    BackupOptions, Commit, EmbeddedStore, EraseOptions, GcOptions, OpenOptions, Progress, Store,
+    StoreError, restore, restore_erased,
 };
 
 fn backup(store: &EmbeddedStore, to: &Path) -> Result<treering_store::BackupReport, StoreError> {
@@ -140,6 +140,42 @@ fn a_store_is_restored_into_a_bucket() {
         fs::remove_dir_all(&path).unwrap();
     }
     drop(Arc::clone(&whole));
+}
+
+/// A restore that leaves a scope out, into a bucket that removes nothing for a while.
+#[test]
+fn what_was_left_out_and_can_not_be_removed_is_told_of_and_goes_later() {
+    let home = directory();
+    let path = home.path().join("restored");
+    let to = home.path().join("backup");
+    let store = EmbeddedStore::open(home.path().join("store"), &OpenOptions::default()).unwrap();
+    send(&store, "0", &bytes(1, 300_000)).unwrap();
+    backup(&store, &to).unwrap();
+    let gone = store.erase("main", &EraseOptions::default()).unwrap();
+    assert_eq!(gone.figures.blocks, 1);
+    let notes = store.erasures().unwrap();
+    let bucket = SimulatedBucket::new(URL);
+    let options = options(&bucket);
+    let marker = path.join("treering-restore");
+    // Of the erased block; what claims the place is not removed either.
+    let blocks = |bucket: &Arc<SimulatedBucket>| {
+        let found = bucket.contents().objects.into_values();
+        found.filter(|bytes| bytes.len() == 300_000).count()
+    };
+    bucket.fail(Request::Remove, Mishap::Refused);
+    let report = restore_erased(&to, &path, &options, Some(&notes), &Progress::default()).unwrap();
+    assert_eq!((report.erased_scopes, report.objects_left), (1, 1));
+    assert_eq!(blocks(&bucket), 1);
+    // Who opens it next tries again.
+    drop(EmbeddedStore::open(&path, &options).unwrap());
+    assert!(marker.exists());
+    bucket.fail(Request::List, Mishap::Refused);
+    drop(EmbeddedStore::open(&path, &options).unwrap());
+    assert!(marker.exists());
+    bucket.go_up();
+    drop(EmbeddedStore::open(&path, &options).unwrap());
+    assert_eq!(blocks(&bucket), 0);
+    assert!(!marker.exists());
 }
 
 /// Notes of what is on its way below a store's `blobs/`: how many there are, and how many of them are locked.

@@ -79,7 +79,8 @@ pub struct BackupReport {
     /// Bytes that went to a bucket; 0 for a backup in a directory.
     pub sent_bytes: u64,
     /// Objects of former backups that are still in the bucket, since one could not be removed, 1 where they could not be listed;
-    /// the next backup goes on.
+    /// the next backup goes on. Of a restore: files and objects of erased scopes that are still there; whoever opens the
+    /// store for writing next goes on.
     pub objects_left: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
@@ -118,19 +119,16 @@ impl EmbeddedStore {
             Found::Store => self.at_one_moment(|moment| {
                 increment::bring_up_to_date(moment, &target, options, progress)
             }),
-            Found::Nothing => {
-                self.at_one_moment(|moment| first_copy(moment, &target, &[], progress))
-            }
+            Found::Nothing => self
+                .at_one_moment(|moment| first_copy(moment, &target, None, progress))
+                .map(|copied| copied.report),
         }?;
         report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok((target, report))
     }
 
     /// Runs `work` on one moment of the store whose files stay until it ends.
-    fn at_one_moment(
-        &self,
-        work: impl FnOnce(&Moment<'_>) -> Result<BackupReport>,
-    ) -> Result<BackupReport> {
+    fn at_one_moment<T>(&self, work: impl FnOnce(&Moment<'_>) -> Result<T>) -> Result<T> {
         let shared = &self.usable()?.shared;
         let lock = shared.root.join(FILES_LOCK);
         // Before the snapshot: a collection that ends after it finds the lock taken.
@@ -171,7 +169,8 @@ pub fn restore(
 
 /// The same without the scopes that were erased in the store since the backup was made: `erased` is what the store
 /// says, or a file of its notes; None for what the backup has. They are gone before there is a store to be
-/// opened, and their notes are in it; what only they reached is collected before this answers.
+/// opened, and their notes are in it; what only they reached, or scopes that were erased before, is collected before this
+/// answers. What a bucket did not remove is in the report, and goes with the next opening for writing.
 ///
 /// Errors: as for [`restore`]; `Diverged` for notes of another store.
 pub fn restore_erased(
@@ -205,11 +204,13 @@ pub fn restore_erased(
         target.put_large_blocks_in(bucket, store_id)?;
     }
     let notes = erased.map_or(&[][..], |erased| &erased.notes);
-    let mut report = source.at_one_moment(|moment| first_copy(moment, &target, notes, progress))?;
+    let copied =
+        source.at_one_moment(|moment| first_copy(moment, &target, Some(notes), progress))?;
+    let mut report = copied.report;
     if let Some(objects) = target.blobs().objects() {
         objects.settle_all();
     }
-    if report.erased_scopes == 0 {
+    if copied.is_clear {
         target.drop_marker()?;
     } else {
         // Its lock goes with it.
@@ -218,7 +219,7 @@ pub fn restore_erased(
             create: false,
             ..given.clone()
         };
-        EmbeddedStore::open(path, &restored)?.clear_restored()?;
+        report.objects_left = EmbeddedStore::open(path, &restored)?.clear_restored()?;
     }
     report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
@@ -285,13 +286,21 @@ impl<'c> Moment<'c> {
     }
 }
 
-/// Copies everything into a directory that has no database yet; its last act is to name that.
+/// What a first copy is.
+struct FirstCopy {
+    report: BackupReport,
+    /// Nothing was ever erased from it, for all that it knows.
+    is_clear: bool,
+}
+
+/// Copies everything into a directory that has no database yet; its last act is to name that. `erased`: a store is made, without
+/// what these notes mean.
 fn first_copy(
     moment: &Moment<'_>,
     target: &Target,
-    erased: &[Erasure],
+    erased: Option<&[Erasure]>,
     progress: &Progress,
-) -> Result<BackupReport> {
+) -> Result<FirstCopy> {
     target.clear()?;
     let mut report = BackupReport {
         head: moment.head,
@@ -322,15 +331,21 @@ fn first_copy(
             detail: format!("its copy is not sound, so there is no new backup: {why}"),
         });
     }
-    report.erased_scopes = without(new.session(), target, erased)?;
-    if report.erased_scopes > 0 {
-        target.note_left_out()?;
+    let mut is_clear = true;
+    if let Some(erased) = erased {
+        report.erased_scopes = without(new.session(), target, erased)?;
+        // One that the backup knows of may have blocks that were not collected, or rows that were not taken away, when it was
+        // made; and pages that were not given back.
+        is_clear = new.session().erasures()?.is_empty();
+        if !is_clear {
+            target.note_left_out()?;
+        }
     }
     target.remove_unnamed_files(new.session());
     sealed::remove_unnamed(new.session(), target);
     new.finish()?;
     target.name_database()?;
-    Ok(report)
+    Ok(FirstCopy { report, is_clear })
 }
 
 /// Takes out what these notes mean, and keeps them. How many scopes went.
