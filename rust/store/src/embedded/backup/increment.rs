@@ -307,7 +307,7 @@ impl Update<'_> {
         let mut previous = self.before.head;
         let mut moved = BTreeSet::new();
         loop {
-            let page = self.moment.session.journal_rows(previous.position, PAGE)?;
+            let page = self.moment.session.journal_page(previous.position)?;
             let Some(last) = page.last() else { break };
             let last = last.head();
             let range = [
@@ -316,7 +316,7 @@ impl Update<'_> {
             ];
             self.rows("journal", "WHERE position > ?1 AND position <= ?2", &range)?;
             self.report.commits += page.len() as u64;
-            for row in self.copy.journal_rows(previous.position, PAGE)? {
+            for row in self.copy.journal_rows(previous.position, page.len())? {
                 if let Some(fault) = row.faults(&previous).into_iter().next() {
                     return Err(StoreError::Corrupt {
                         what: "journal row",
