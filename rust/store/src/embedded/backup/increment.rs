@@ -17,7 +17,7 @@ use super::files;
 use super::rows::{Copied, copy_rows};
 use super::sealed;
 use super::target::Target;
-use super::{BackupOptions, BackupReport, Moment, read_again, what_is_wrong};
+use super::{BackupOptions, BackupReport, Moment, first_finding, is_of_another, read_again};
 use crate::cursor::Head;
 use crate::embedded::block_rows::to_sql;
 use crate::embedded::housekeeping_rows::behind_key;
@@ -417,10 +417,11 @@ impl Update<'_> {
         for name in touched {
             self.check_ref(name)?;
         }
-        match what_is_wrong(&checked, self.copy, self.moment)? {
-            None => Ok(()),
-            Some(why) => Err(self.not_updated(&why)),
-        }
+        let why = match first_finding(&checked) {
+            Some(why) => Some(why),
+            None => is_of_another(self.copy, self.moment)?.map(str::to_owned),
+        };
+        why.map_or(Ok(()), |why| Err(self.not_updated(&why)))
     }
 
     fn check_ref(&self, name: &str) -> Result<()> {

@@ -8,6 +8,7 @@
 //! is something else.
 
 mod clearing;
+mod collecting;
 mod database;
 mod erasures;
 mod files;
@@ -203,9 +204,12 @@ pub fn restore_erased(
         let store_id = source.reading(|session| session.store_id_text())?;
         target.put_large_blocks_in(bucket, store_id)?;
     }
-    let notes = erased.map_or(&[][..], |erased| &erased.notes);
+    let left_out = LeftOut {
+        notes: erased.map_or(&[][..], |erased| &erased.notes),
+        now_ms: source.now_ms(),
+    };
     let copied =
-        source.at_one_moment(|moment| first_copy(moment, &target, Some(notes), progress))?;
+        source.at_one_moment(|moment| first_copy(moment, &target, Some(&left_out), progress))?;
     let mut report = copied.report;
     if let Some(objects) = target.blobs().objects() {
         objects.settle_all();
@@ -293,12 +297,18 @@ struct FirstCopy {
     is_clear: bool,
 }
 
-/// Copies everything into a directory that has no database yet; its last act is to name that. `erased`: a store is made, without
-/// what these notes mean.
+/// What a store is made without.
+struct LeftOut<'e> {
+    notes: &'e [Erasure],
+    /// By the clock of whoever restores it.
+    now_ms: i64,
+}
+
+/// Copies everything into a directory that has no database yet; its last act is to name that. `left_out`: it is to be a store.
 fn first_copy(
     moment: &Moment<'_>,
     target: &Target,
-    erased: Option<&[Erasure]>,
+    left_out: Option<&LeftOut<'_>>,
     progress: &Progress,
 ) -> Result<FirstCopy> {
     target.clear()?;
@@ -308,7 +318,6 @@ fn first_copy(
             .head
             .position
             .saturating_sub(moment.session.journal_start()?.head.position),
-        blocks: moment.totals.blocks,
         ..BackupReport::default()
     };
     let new = database::copy_pages(moment, target, progress)?;
@@ -317,29 +326,37 @@ fn first_copy(
     if let Some(objects) = target.blobs().objects() {
         new.keep_large_blocks_in(&objects.marked_owner())?;
     }
-    let copied = files::copy_new(moment, new.session(), target, 0, progress)?;
-    report.files = copied.files;
-    report.copied_bytes += copied.bytes;
     report.copied_bytes += sealed::copy(moment, target, &[], progress)?;
-    progress.enter(Stage::Check, moment.totals.blocks)?;
-    let checked = read_again(new.session(), target, 0, true, progress)?;
-    report.checked_blocks = checked.blocks;
-    if let Some(why) = what_is_wrong(&checked, new.session(), moment)? {
-        return Err(StoreError::Corrupt {
-            what: "store",
-            which: moment.location.clone(),
-            detail: format!("its copy is not sound, so there is no new backup: {why}"),
-        });
+    let unsound = |why: String| StoreError::Corrupt {
+        what: "store",
+        which: moment.location.clone(),
+        detail: format!("its copy is not sound, so there is no new backup: {why}"),
+    };
+    if let Some(why) = is_of_another(new.session(), moment)? {
+        return Err(unsound(why.into()));
     }
     let mut is_clear = true;
-    if let Some(erased) = erased {
-        report.erased_scopes = without(new.session(), target, erased)?;
+    if let Some(left_out) = left_out {
+        report.erased_scopes = without(new.session(), target, left_out.notes)?;
         // One that the backup knows of may have blocks that were not collected, or rows that were not taken away, when it was
         // made; and pages that were not given back.
         is_clear = new.session().erasures()?.is_empty();
         if !is_clear {
-            target.note_left_out()?;
+            collecting::collect(new.session(), left_out.now_ms)?;
         }
+    }
+    let copied = files::copy_new(moment, new.session(), target, 0, progress)?;
+    report.files = copied.files;
+    report.copied_bytes += copied.bytes;
+    report.blocks = new.session().totals()?.blocks;
+    progress.enter(Stage::Check, report.blocks)?;
+    let checked = read_again(new.session(), target, 0, true, progress)?;
+    report.checked_blocks = checked.blocks;
+    if let Some(why) = first_finding(&checked) {
+        return Err(unsound(why));
+    }
+    if !is_clear {
+        target.note_left_out()?;
     }
     target.remove_unnamed_files(new.session());
     sealed::remove_unnamed(new.session(), target);
@@ -397,29 +414,26 @@ fn read_again(
     Ok(report)
 }
 
-/// Why a copy is not what it should be; None if it is.
-fn what_is_wrong(
-    checked: &VerifyReport,
-    copy: Session<'_>,
-    moment: &Moment<'_>,
-) -> Result<Option<String>> {
-    if let Some(first) = checked.findings.first() {
-        return Ok(Some(format!(
-            "{} findings, the first: {}: {}",
-            checked.findings.len(),
-            first.which,
-            first.detail
-        )));
-    }
-    if copy.tip_row()?.head != moment.head {
-        return Ok(Some(
-            "its journal does not end where the store's does".into(),
-        ));
-    }
-    if copy.totals()? != moment.totals {
-        return Ok(Some("its totals are not the store's".into()));
-    }
-    Ok(None)
+/// What was found wrong with a copy; None if it is sound.
+fn first_finding(checked: &VerifyReport) -> Option<String> {
+    let first = checked.findings.first()?;
+    Some(format!(
+        "{} findings, the first: {}: {}",
+        checked.findings.len(),
+        first.which,
+        first.detail
+    ))
+}
+
+/// Why a copy is not of that moment; None if it is.
+fn is_of_another(copy: Session<'_>, moment: &Moment<'_>) -> Result<Option<&'static str>> {
+    Ok(if copy.tip_row()?.head != moment.head {
+        Some("its journal does not end where the store's does")
+    } else if copy.totals()? != moment.totals {
+        Some("its totals are not the store's")
+    } else {
+        None
+    })
 }
 
 /// `Corrupt` for a block whose file can't be copied.
