@@ -86,7 +86,8 @@ def print_restored(console: Console, report: "BackupReport") -> None:
     console.print(f"restored: {_copied(report)}; {count(report.checked_blocks, 'block')} checked{left_out}")
     if report.objects_left:
         console.print(
-            f"{count(report.objects_left, 'file')} with what was erased could not be removed: the next opening for writing tries again"
+            f"{count(report.objects_left, 'file')} with what was erased could not be removed: "
+            "the next opening for writing tries again"
         )
     _print_head(console, report)
 
