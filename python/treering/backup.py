@@ -64,7 +64,8 @@ class BackupReport:
     """Bytes that went to a bucket; 0 for a backup in a directory."""
     objects_left: int
     """Objects of former backups that are still in the bucket, since one could not be removed, 1 where they could not be
-    listed; the next backup goes on."""
+    listed; the next backup goes on. Of a restore: files and objects of erased scopes that are still in the new
+    store; each opening of it for writing goes on."""
     duration_ms: int
 
 
@@ -106,10 +107,12 @@ def restore(
     not restored. `backup` may be a store's directory, too, or the URL of a backup in a bucket: it is fetched into a
     temporary directory beside `path`, where there has to be room for it, and each piece is checked. O(backup).
 
-    Scopes that were erased since the backup was made are left out, before there is a store. Who says so is the store
-    that it is of, which is looked for where it was, or `erasures`: that store's directory, a newer backup or copy of
-    it, or a file that `Store.export_erasures` wrote. `as_it_is` restores what the backup has, whatever was erased
-    since. `blobs` is the URL of an empty place in a bucket where the large blocks go, as for `treering.open`.
+    Scopes that were erased since the backup was made are left out, before there is a store. Who says so is the
+    store that it is of, which is looked for where it was, or `erasures`: that store's directory, a newer backup or
+    copy of it, or a file that `Store.export_erasures` wrote. What only they reached, or scopes that were erased
+    before, is collected before this answers; what a bucket did not remove is in `objects_left`. `as_it_is` restores
+    what the backup has, whatever was erased since. `blobs` is the URL of an empty place in a bucket where the large
+    blocks go, as for `treering.open`.
 
     Errors:
         Invalid (`invalid`): `backup` is no store, no backup is at the URL, or there is something in `path`; the store

@@ -11,13 +11,14 @@ mod bucket;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bucket::*;
 use treering_block::{Block, Cid};
 use treering_store::faults::{Mishap, Request, SimulatedBucket};
 use treering_store::{
-    BackupOptions, Commit, EmbeddedStore, GcOptions, OpenOptions, Progress, Store, StoreError,
-    restore,
+    BackupOptions, Commit, EmbeddedStore, EraseOptions, GcOptions, OpenOptions, Progress, RefName,
+    Store, StoreError, restore, restore_erased,
 };
 
 fn backup(store: &EmbeddedStore, to: &Path) -> Result<treering_store::BackupReport, StoreError> {
@@ -140,6 +141,96 @@ fn a_store_is_restored_into_a_bucket() {
         fs::remove_dir_all(&path).unwrap();
     }
     drop(Arc::clone(&whole));
+}
+
+/// Of a scope that was erased since the backup was made, and of one that was erased before and not collected.
+#[test]
+fn what_is_left_out_never_goes_to_the_bucket() {
+    for before in [false, true] {
+        let home = directory();
+        let to = home.path().join("backup");
+        let store =
+            EmbeddedStore::open(home.path().join("store"), &OpenOptions::default()).unwrap();
+        let (gone, kept) = (bytes(1, 300_000), bytes(2, 300_000));
+        send(&store, "0", &gone).unwrap();
+        let mut other = put("1", kept.clone());
+        other.scope = "other".into();
+        other.moves[0].name = RefName::new("other", "thread", ["1"]).unwrap();
+        store.submit(other).wait().unwrap();
+        if !before {
+            backup(&store, &to).unwrap();
+        }
+        store.erase("main", &EraseOptions::default()).unwrap();
+        if before {
+            backup(&store, &to).unwrap();
+        }
+        let notes = store.erasures().unwrap();
+        let bucket = SimulatedBucket::new(URL);
+        let path = home.path().join("restored");
+        let options = options(&bucket);
+        let report =
+            restore_erased(&to, &path, &options, Some(&notes), &Progress::default()).unwrap();
+        assert_eq!(report.erased_scopes, u64::from(!before));
+        assert_eq!(
+            (report.blocks, report.files, report.objects_left),
+            (1, 1, 0)
+        );
+        let hex = |content: &[u8]| blake3::hash(content).to_hex().to_string();
+        let asked = |content: &[u8]| {
+            let hex = hex(content);
+            let asked = bucket.asked();
+            asked.iter().any(|asked| asked.name.contains(&hex))
+        };
+        assert!(asked(&kept) && !asked(&gone), "{before}");
+        assert_holds(&open(&path, &bucket), &[kept]);
+        assert!(!path.join("treering-restore").exists());
+    }
+}
+
+/// A scope that is being erased when the backup is made is taken away once there is a store; the bucket removes nothing for
+/// a while.
+#[test]
+fn what_can_not_be_removed_is_told_of_and_goes_later() {
+    let home = directory();
+    let path = home.path().join("restored");
+    let to = home.path().join("backup");
+    let at_once = OpenOptions {
+        lock_wait: Duration::ZERO,
+        ..OpenOptions::default()
+    };
+    let store = EmbeddedStore::open(home.path().join("store"), &at_once).unwrap();
+    send(&store, "0", &bytes(1, 300_000)).unwrap();
+    let copying = fs::File::open(home.path().join("store/blobs.lock")).unwrap();
+    copying.lock_shared().unwrap();
+    let begun = store.erase("main", &EraseOptions::default());
+    assert!(
+        matches!(begun, Err(StoreError::EraseUnfinished { .. })),
+        "{begun:?}"
+    );
+    backup(&store, &to).unwrap();
+    let notes = store.erasures().unwrap();
+    let bucket = SimulatedBucket::new(URL);
+    let options = options(&bucket);
+    let marker = path.join("treering-restore");
+    // Of the erased block; what claims the place is not removed either.
+    let blocks = |bucket: &Arc<SimulatedBucket>| {
+        let found = bucket.contents().objects.into_values();
+        found.filter(|bytes| bytes.len() == 300_000).count()
+    };
+    bucket.fail(Request::Remove, Mishap::Refused);
+    let report = restore_erased(&to, &path, &options, Some(&notes), &Progress::default()).unwrap();
+    assert_eq!((report.erased_scopes, report.objects_left), (0, 1));
+    assert_eq!(blocks(&bucket), 1);
+    // Who opens it next tries again.
+    drop(EmbeddedStore::open(&path, &options).unwrap());
+    assert!(marker.exists());
+    bucket.fail(Request::List, Mishap::Refused);
+    drop(EmbeddedStore::open(&path, &options).unwrap());
+    assert!(marker.exists());
+    bucket.go_up();
+    drop(EmbeddedStore::open(&path, &options).unwrap());
+    assert_eq!(blocks(&bucket), 0);
+    assert!(!marker.exists());
 }
 
 /// Notes of what is on its way below a store's `blobs/`: how many there are, and how many of them are locked.

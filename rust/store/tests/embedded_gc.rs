@@ -308,6 +308,29 @@ fn files_without_a_row_go_when_they_are_old() {
     assert_whole(&store, &filled.top);
 }
 
+/// A file goes with its row while others erase, vacuum or collect; not while the files of a snapshot are copied.
+#[test]
+fn files_go_with_their_rows_whoever_else_removes_files() {
+    for (exclusive, left) in [(true, 0), (false, 1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        fill(&store);
+        let lock = directory.path().join("blobs.lock");
+        let mut how = std::fs::File::options();
+        let other = how.write(true).create(true).truncate(false).open(lock);
+        let other = other.unwrap();
+        if exclusive {
+            other.lock().unwrap();
+        } else {
+            other.lock_shared().unwrap();
+        }
+        assert_eq!(store.gc(&REAL).unwrap().deleted, 4);
+        drop(other);
+        assert_eq!(blob_files(directory.path()), 1 + left, "{exclusive}");
+        assert_eq!(store.vacuum().unwrap().files_left, left as u64);
+    }
+}
+
 /// A live row beside a dead one of the same digest keeps its own file.
 #[test]
 fn a_duplicate_digest_keeps_its_file() {

@@ -10,8 +10,10 @@
 mod embedded;
 mod scan;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use embedded::{bytes, node};
 use scan::find_any;
@@ -20,7 +22,7 @@ use treering_store::faults::{Event, Image, Loss, Recorder};
 use treering_store::progress::Progress;
 use treering_store::{
     BackupOptions, Change, Clock, Commit, Disk, EmbeddedStore, EraseOptions, Erasures, Expect,
-    OpenOptions, RefMove, RefName, Result, Store, restore_erased,
+    GcOptions, OpenOptions, RefMove, RefName, Result, Store, StoreError, restore_erased,
 };
 
 const MARKS: [&str; 3] = ["MARKrecord", "MARKblock", "MARKlarge"];
@@ -119,6 +121,60 @@ fn what_was_erased_is_in_no_file_of_a_restored_store() {
         }
     }
     assert!(refused > 5 && opened > 5, "{refused}, {opened}");
+}
+
+fn backed_up(store: &EmbeddedStore, root: &Path) {
+    let progress = Progress::default();
+    let report = store.backup(root.join("backup"), &BackupOptions::default(), &progress);
+    report.unwrap();
+}
+
+/// No block of the scope was collected when the backup was made, which knows of the erase.
+#[test]
+fn what_a_backup_still_has_of_a_scope_erased_before_is_in_no_file() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().canonicalize().unwrap();
+    let options = options(&recorder(&root));
+    let store = EmbeddedStore::open(root.join("store"), &options).unwrap();
+    write(&store, "alice", "MARK", 0);
+    write(&store, "bob", "stay", 0);
+    store.erase("alice", &EraseOptions::default()).unwrap();
+    backed_up(&store, &root);
+    store.gc(&GcOptions::default()).unwrap();
+    assert!(store.vacuum().unwrap().is_complete());
+    assert_eq!(find_any(&root.join("store"), &MARKS), Vec::<String>::new());
+    let notes = store.erasures().unwrap();
+    assert_eq!(restored(&root, &options, &notes).unwrap(), 0);
+    expect_clear(&root.join("restored"), &options);
+}
+
+/// All of the scope is there when the backup is made, and hidden.
+#[test]
+fn what_a_backup_has_of_a_scope_that_is_being_erased_is_in_no_file() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().canonicalize().unwrap();
+    let options = OpenOptions {
+        lock_wait: Duration::ZERO,
+        ..options(&recorder(&root))
+    };
+    let store = EmbeddedStore::open(root.join("store"), &options).unwrap();
+    write(&store, "alice", "MARK", 0);
+    write(&store, "bob", "stay", 0);
+    let copying = File::open(root.join("store/blobs.lock")).unwrap();
+    copying.lock_shared().unwrap();
+    let begun = store.erase("alice", &EraseOptions::default());
+    assert!(
+        matches!(begun, Err(StoreError::EraseUnfinished { .. })),
+        "{begun:?}"
+    );
+    backed_up(&store, &root);
+    let notes = store.erasures().unwrap();
+    restored(&root, &options, &notes).unwrap();
+    let path = root.join("restored");
+    expect_clear(&path, &options);
+    let store = EmbeddedStore::open(&path, &options).unwrap();
+    assert_eq!(store.erasures().unwrap().notes[0].figures.commits, 1);
+    assert!(store.vacuum().unwrap().is_complete());
 }
 
 /// Whether there is a store after the power failed.

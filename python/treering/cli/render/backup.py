@@ -84,6 +84,11 @@ def print_restored(console: Console, report: "BackupReport") -> None:
     """One line of what was restored, one of what proves it."""
     left_out = f"; {count(report.erased_scopes, 'erased scope')} left out" if report.erased_scopes else ""
     console.print(f"restored: {_copied(report)}; {count(report.checked_blocks, 'block')} checked{left_out}")
+    if report.objects_left:
+        console.print(
+            f"{count(report.objects_left, 'file')} with what was erased could not be removed: "
+            "the next opening for writing tries again"
+        )
     _print_head(console, report)
 
 

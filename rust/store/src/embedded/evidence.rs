@@ -274,7 +274,7 @@ impl Snapshot<'_> {
             }
         }
         loop {
-            let page = self.session.unsealed_rows(after, PAGE)?;
+            let page = self.session.unsealed_page(after)?;
             let Some(last) = page.last() else {
                 return Ok(());
             };

@@ -105,6 +105,30 @@ pub(super) fn may_remove_files(path: &Path, disk: &Disk) -> io::Result<Option<Fi
     }
 }
 
+/// Whether nobody copies the files of a snapshot that was taken before this call: rows that went before it are gone for
+/// whoever copies from now on, and their files may be removed without the lock. Waits for who copies, no longer than `wait`; not
+/// for who removes files: as long as he is at it, nobody copies. Errors: the system's.
+pub(super) fn nobody_copies_older(path: &Path, disk: &Disk, wait: Duration) -> io::Result<bool> {
+    let started = Instant::now();
+    loop {
+        if may_remove_files(path, disk)?.is_some() {
+            return Ok(true);
+        }
+        let inside = fork::enter();
+        let mut how = File::options();
+        how.read(true).write(true);
+        let shared = disk.open(path, &how)?.try_lock_shared();
+        drop(inside);
+        match shared {
+            Err(TryLockError::WouldBlock) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) if started.elapsed() >= wait => return Ok(false),
+            // Perhaps an upload that begins: it has the lock for a moment.
+            Ok(()) => std::thread::sleep(RETRY),
+        }
+    }
+}
+
 fn open(path: &Path, disk: &Disk) -> Result<Option<File>> {
     let mut how = File::options();
     how.read(true).write(true).create(true).truncate(false);
@@ -142,5 +166,24 @@ mod tests {
         assert!(may_remove_files(&path, &disk).unwrap().is_none());
         drop(removing);
         assert!(keep().unwrap().is_some());
+    }
+
+    #[test]
+    fn who_removes_files_copies_none_and_who_copies_is_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, disk) = (home.path().join("blobs.lock"), Disk::system());
+        let none_copies = |wait| nobody_copies_older(&path, &disk, wait).unwrap();
+        assert!(none_copies(Duration::ZERO));
+        let removing = may_remove_files(&path, &disk).unwrap().unwrap();
+        assert!(none_copies(Duration::ZERO));
+        drop(removing);
+        let copying = File::open(&path).unwrap();
+        copying.lock_shared().unwrap();
+        assert!(!none_copies(Duration::ZERO));
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| none_copies(Duration::from_secs(600)));
+            copying.unlock().unwrap();
+            assert!(waits.join().unwrap());
+        });
     }
 }

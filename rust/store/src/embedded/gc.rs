@@ -25,7 +25,7 @@ use crate::tier::Tier;
 
 /// A small transaction deletes rows for no longer than this, so that no writer waits for it.
 const PURGE_TIME_MAX: Duration = Duration::from_millis(2);
-/// Rows of the journal and blocks of a tier read at a time.
+/// Blocks of a tier that are read at a time.
 const PAGE: usize = 1024;
 
 /// One moment of the store.
@@ -99,7 +99,7 @@ impl View for Moment<'_> {
         }
         let mut previous = crate::cursor::Head { position, chain };
         loop {
-            let rows = self.session.journal_rows(previous.position, PAGE)?;
+            let rows = self.session.journal_page(previous.position)?;
             if rows.is_empty() {
                 return Ok(());
             }

@@ -1,5 +1,8 @@
 //! The table `journal`: one row per commit. Its check is the chain. What was sealed stands in files, and is
 //! read through the same methods.
+//!
+//! Promises: who reads on by pages has one of them in memory, however large the commits are: a body has megabytes where
+//! thousands of refs moved at once.
 
 use rusqlite::{Row, params};
 
@@ -10,6 +13,11 @@ use crate::cursor::Head;
 use crate::error::{Result, StoreError};
 use crate::journal::{JournalRow, chain};
 use crate::ledger::Tip;
+
+/// A page ends with the commit that it has so many bytes of bodies with …
+const PAGE_BYTES_MAX: usize = 1 << 20;
+/// … or so many commits.
+const PAGE_ROWS_MAX: usize = 256;
 
 fn broken(position: i64, detail: &str) -> StoreError {
     StoreError::Corrupt {
@@ -97,17 +105,41 @@ impl Session<'_> {
         Ok(found)
     }
 
-    /// Those that are not sealed.
+    /// The same for who reads on until there is no more: as many as fit into the memory of a page, one at least.
+    pub(super) fn journal_page(self, after: u64) -> Result<Vec<JournalRow>> {
+        let rows = self.unsealed_page(after)?;
+        if rows.first().map(|row| row.position) == after.checked_add(1) {
+            return Ok(rows);
+        }
+        let sealed = self.next_sealed_rows(after)?;
+        Ok(if sealed.is_empty() { rows } else { sealed })
+    }
+
+    /// Of those that are not sealed.
+    pub(super) fn unsealed_page(self, after: u64) -> Result<Vec<JournalRow>> {
+        self.rows_of_table(after, PAGE_ROWS_MAX, PAGE_BYTES_MAX)
+    }
+
+    /// Those that are not sealed. All of `limit` are in memory.
     pub(super) fn unsealed_rows(self, after: u64, limit: usize) -> Result<Vec<JournalRow>> {
+        self.rows_of_table(after, limit, usize::MAX)
+    }
+
+    /// None after those that have so many bytes together.
+    fn rows_of_table(self, after: u64, limit: usize, bytes_max: usize) -> Result<Vec<JournalRow>> {
         let mut statement = self.prepared(
             "SELECT position, at_ms, digest, chain, body FROM journal WHERE position > ?1 ORDER BY position LIMIT ?2",
         )?;
         let mut rows = statement
             .query([to_sql(after), limit_sql(limit)])
             .map_err(|error| self.unread(error))?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
-            found.push(read_row(self, row)?);
+        let (mut found, mut bytes) = (Vec::new(), 0usize);
+        while bytes < bytes_max
+            && let Some(row) = rows.next().map_err(|error| self.unread(error))?
+        {
+            let row = read_row(self, row)?;
+            bytes = bytes.saturating_add(row.body.len());
+            found.push(row);
         }
         going_on(
             found,
@@ -168,5 +200,80 @@ impl Session<'_> {
         self.prepared("DELETE FROM journal WHERE position BETWEEN ?1 AND ?2")?
             .execute([to_sql(first), to_sql(last)])
             .map_err(|error| self.unwritten(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use treering_block::Block;
+
+    use crate::commit::{Change, Commit, Expect, RefMove};
+    use crate::embedded::remains::{Page, Place};
+    use crate::embedded::{EmbeddedStore, OpenOptions};
+    use crate::journal::JournalRow;
+    use crate::name::RefName;
+    use crate::store::Store;
+
+    /// A commit whose body has some 400 kB.
+    fn move_many(store: &EmbeddedStore, number: u64) {
+        let block = Block::raw(number.to_le_bytes().to_vec());
+        let long = "n".repeat(900);
+        let moves = (0..450).map(|part| RefMove {
+            name: RefName::new("main", "thread", [format!("{part}{long}")]).unwrap(),
+            expect: Expect::Any,
+            change: Change::Set {
+                target: block.cid,
+                record: Vec::new(),
+            },
+        });
+        let commit = Commit {
+            scope: "main".into(),
+            moves: moves.collect(),
+            blocks: vec![block.clone()],
+            ..Commit::default()
+        };
+        store.submit(commit).wait().unwrap();
+    }
+
+    #[test]
+    fn a_page_has_no_more_bytes_than_it_may_and_one_commit() {
+        let home = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(home.path(), &OpenOptions::default()).unwrap();
+        (0..24).for_each(|number| move_many(&store, number));
+        let pages = |store: &EmbeddedStore| {
+            store
+                .reading(|session| {
+                    let mut pages = Vec::new();
+                    let mut after = 0;
+                    loop {
+                        let page = session.journal_page(after)?;
+                        let Some(last) = page.last() else {
+                            return Ok(pages);
+                        };
+                        after = last.position;
+                        pages.push(page);
+                    }
+                })
+                .unwrap()
+        };
+        let positions = |pages: &[Vec<JournalRow>]| -> Vec<u64> {
+            pages.iter().flatten().map(|row| row.position).collect()
+        };
+        let read = pages(&store);
+        assert_eq!(positions(&read), Vec::from_iter(1..=24));
+        let body = read[0][0].body.len();
+        assert!(body > 300_000 && body < 512 << 10, "{body}");
+        assert!(read.iter().all(|page| page.len() == 3), "{read:?}");
+        // What an erase reads of them, and what goes into a sealed file.
+        let (page, place) = store
+            .reading(|session| session.remains("main", Place::Commits(3), u64::MAX))
+            .unwrap();
+        assert!(matches!(page, Page::Commits(positions) if positions == [4, 5, 6]));
+        assert!(matches!(place, Place::Commits(6)));
+        let sealed = store.seal_journal(4).unwrap();
+        assert_eq!((sealed.files, sealed.commits), (3, 20));
+        let read = pages(&store);
+        assert_eq!(positions(&read), Vec::from_iter(1..=24));
+        assert_eq!(Vec::from_iter(read.iter().map(Vec::len)), [9, 9, 2, 3, 1]);
     }
 }

@@ -9,6 +9,7 @@ use super::schema::{FORMAT, FORMAT_BUCKET};
 use super::session::Session;
 use crate::cursor::Head;
 use crate::error::{Result, StoreError};
+use crate::gc::Figures;
 
 /// The number of the format, u64 little-endian.
 pub(super) const KEY_FORMAT: &str = "format";
@@ -117,6 +118,17 @@ impl Totals {
 }
 
 impl Totals {
+    /// Without blocks that went.
+    pub(super) fn without(self, gone: Figures) -> Self {
+        Self {
+            blocks: self.blocks.saturating_sub(gone.blocks),
+            nodes: self.nodes.saturating_sub(gone.nodes),
+            block_bytes: self.block_bytes.saturating_sub(gone.bytes),
+            links: self.links.saturating_sub(gone.links),
+            ..self
+        }
+    }
+
     /// Why these totals are not of a journal that ends with `head`, unless that lost its end; None if they are.
     pub(super) fn head_fault(&self, head: &Head) -> Option<StoreError> {
         let told = self.head.filter(|told| told != head)?;

@@ -8,7 +8,7 @@ use crate::error::{Result, StoreError};
 use crate::journal::{JournalRow, digest_of_body};
 use crate::sealed::SealedFile;
 
-/// Rows that are read at a time.
+/// Receipts and holds that are read at a time.
 const PAGE: usize = 256;
 
 /// Some of it, to be taken away before the next page is read, or not.
@@ -62,7 +62,7 @@ impl Session<'_> {
                 Ok((Page::Holds(ordinals), next))
             }
             Place::Commits(after) => {
-                let page = self.unsealed_rows(after, PAGE)?;
+                let page = self.unsealed_page(after)?;
                 let next = match page.last() {
                     Some(last) if last.position < until => Place::Commits(last.position),
                     _ => Place::End,

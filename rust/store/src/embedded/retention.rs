@@ -126,9 +126,8 @@ pub(super) fn next_piece(session: Session<'_>, keep: u64) -> Result<Piece> {
     let newest = session.position()?.saturating_sub(keep);
     let mut rows = Vec::new();
     let (mut bytes, mut after) = (0, 0);
-    // One commit may be large: few are read at a time.
     'full: while rows.len() < SEALED_COMMITS_MAX {
-        let page = session.unsealed_rows(after, 256)?;
+        let page = session.unsealed_page(after)?;
         if page.is_empty() {
             break;
         }

@@ -168,6 +168,17 @@ impl Session<'_> {
         Ok(found)
     }
 
+    /// The same of the next file alone, which is in memory as a whole when it is read.
+    pub(super) fn next_sealed_rows(self, after: u64) -> Result<Vec<JournalRow>> {
+        let after = after.max(self.journal_start()?.head.position);
+        let Some(file) = self.sealed_file_with(after.saturating_add(1))? else {
+            return Ok(Vec::new());
+        };
+        let mut rows = self.sealed_commits(&file)?;
+        rows.retain(|row| row.position > after);
+        Ok(rows)
+    }
+
     /// The chain after a sealed commit, or after the newest that was expired.
     pub(super) fn sealed_chain_at(self, position: u64) -> Result<Option<[u8; 32]>> {
         if let Some(file) = self.sealed_file_with(position)? {

@@ -9,9 +9,12 @@
 //! Must never: wait for the writer while it holds the lock of who removes files.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::blob::{digest_and_time, without_tree_suffix};
 use super::core::Shared;
+use super::directory::FILES_LOCK;
+use super::files_lock::nobody_copies_older;
 use super::objects::{Objects, Outside, Strays};
 use super::queue::{Reply, Work};
 use super::session::Session;
@@ -21,6 +24,9 @@ use crate::commit::Durability;
 use crate::error::{Result, StoreError};
 use crate::gc::Kept;
 use crate::store::HOLD_MS;
+
+/// Who begins an upload has the lock of who copies files for less than this.
+const COPY_WAIT: Duration = Duration::from_millis(100);
 
 /// Commits something, so that what was committed before, and never answered, is known to all.
 pub(super) type Settle<'s> = &'s dyn Fn() -> Result<()>;
@@ -124,19 +130,18 @@ impl Shared {
         objects.remove_strays(strays, &outside)
     }
 
-    /// Removes files that no row names any more, unless somebody copies the files of a snapshot: they stay
-    /// for the next collection then. False: so does the rest, since the bucket does not answer.
+    /// Removes files that no row names any more, unless somebody copies the files of a snapshot that names them, for longer than
+    /// a moment: they stay for a later collection then. False: so does the rest, since the bucket does not answer.
     pub(super) fn remove_files(&self, names: &[String]) -> bool {
-        if let Some(objects) = self.blobs.objects() {
-            // Whoever copies from now on has a snapshot in which the rows are gone: nobody waits for the network.
-            return names.is_empty()
-                || self.may_remove_files().is_none()
-                || objects.remove_named(names, &self.outside());
+        // Whoever copies from now on has a snapshot in which the rows are gone: nobody waits for the network.
+        if names.is_empty() || !self.nobody_copies_older(COPY_WAIT) {
+            return true;
         }
-        if let Some(_alone) = self.may_remove_files() {
-            for name in names {
-                self.blobs.remove(name);
-            }
+        if let Some(objects) = self.blobs.objects() {
+            return objects.remove_named(names, &self.outside());
+        }
+        for name in names {
+            self.blobs.remove(name);
         }
         true
     }
@@ -144,8 +149,17 @@ impl Shared {
     fn outside(&self) -> Outside<'_> {
         Outside {
             is_named: Box::new(|digest, name| self.is_named(digest, name)),
-            may_remove: Box::new(|| self.may_remove_files().is_some()),
+            may_remove: Box::new(|| self.nobody_copies_older(Duration::ZERO)),
         }
+    }
+
+    /// False where that can't be told, too.
+    fn nobody_copies_older(&self, wait: Duration) -> bool {
+        let path = self.root.join(FILES_LOCK);
+        nobody_copies_older(&path, &self.disk, wait).unwrap_or_else(|error| {
+            tracing::warn!(%error, path = %path.display(), "files without a row stay behind");
+            false
+        })
     }
 
     fn is_named(&self, digest: &[u8; 32], name: &str) -> Result<bool> {

@@ -278,11 +278,7 @@ impl<'c> Transaction<'c> {
 
     /// Blocks have become absent.
     pub(super) fn subtract(&mut self, gone: Figures) {
-        let totals = &mut self.totals;
-        totals.blocks = totals.blocks.saturating_sub(gone.blocks);
-        totals.nodes = totals.nodes.saturating_sub(gone.nodes);
-        totals.block_bytes = totals.block_bytes.saturating_sub(gone.bytes);
-        totals.links = totals.links.saturating_sub(gone.links);
+        self.totals = self.totals.without(gone);
     }
 
     fn is_erasing(&self, scope: &str) -> bool {

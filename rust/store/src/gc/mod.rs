@@ -16,6 +16,7 @@ pub use collection::{Collection, Phase};
 pub use ground::{Change, Changes, Figures, Ground, Kept, Purged, View};
 pub use learned::{Figured, Learned, SHARE_PERCENT, is_much};
 pub use mark::{GraphPage, mark, missing};
+pub use trace::garbage;
 
 /// How to collect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -296,6 +296,21 @@ impl Trace {
     }
 }
 
+/// What nothing reaches in a store that nobody else reads or writes, and the figures of that. Holds that last longer than
+/// `now_ms` count. Errors: `Corrupt`, those of reads.
+pub fn garbage(view: &mut dyn View, now_ms: i64) -> Result<(Bitmap, Figures)> {
+    let mut trace = Trace::begin(view, now_ms)?;
+    let mut next = Some(trace.top());
+    while let Some(below) = next {
+        next = trace.walk(view, below)?;
+    }
+    let mut next = Some(0);
+    while let Some(from) = next {
+        next = trace.size(view, from)?;
+    }
+    Ok(trace.take_piece(0))
+}
+
 fn missing_block(ordinal: u64) -> StoreError {
     StoreError::Corrupt {
         what: "block row",

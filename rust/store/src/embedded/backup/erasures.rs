@@ -86,7 +86,7 @@ fn scopes_of(copy: Session<'_>) -> Result<BTreeSet<String>> {
     }
     let mut after = 0;
     loop {
-        let page = copy.unsealed_rows(after, PAGE)?;
+        let page = copy.unsealed_page(after)?;
         let Some(last) = page.last() else {
             return Ok(scopes);
         };

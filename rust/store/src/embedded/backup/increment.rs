@@ -17,7 +17,7 @@ use super::files;
 use super::rows::{Copied, copy_rows};
 use super::sealed;
 use super::target::Target;
-use super::{BackupOptions, BackupReport, Moment, read_again, what_is_wrong};
+use super::{BackupOptions, BackupReport, Moment, first_finding, is_of_another, read_again};
 use crate::cursor::Head;
 use crate::embedded::block_rows::to_sql;
 use crate::embedded::housekeeping_rows::behind_key;
@@ -307,7 +307,7 @@ impl Update<'_> {
         let mut previous = self.before.head;
         let mut moved = BTreeSet::new();
         loop {
-            let page = self.moment.session.journal_rows(previous.position, PAGE)?;
+            let page = self.moment.session.journal_page(previous.position)?;
             let Some(last) = page.last() else { break };
             let last = last.head();
             let range = [
@@ -316,7 +316,7 @@ impl Update<'_> {
             ];
             self.rows("journal", "WHERE position > ?1 AND position <= ?2", &range)?;
             self.report.commits += page.len() as u64;
-            for row in self.copy.journal_rows(previous.position, PAGE)? {
+            for row in self.copy.journal_rows(previous.position, page.len())? {
                 if let Some(fault) = row.faults(&previous).into_iter().next() {
                     return Err(StoreError::Corrupt {
                         what: "journal row",
@@ -417,10 +417,11 @@ impl Update<'_> {
         for name in touched {
             self.check_ref(name)?;
         }
-        match what_is_wrong(&checked, self.copy, self.moment)? {
-            None => Ok(()),
-            Some(why) => Err(self.not_updated(&why)),
-        }
+        let why = match first_finding(&checked) {
+            Some(why) => Some(why),
+            None => is_of_another(self.copy, self.moment)?.map(str::to_owned),
+        };
+        why.map_or(Ok(()), |why| Err(self.not_updated(&why)))
     }
 
     fn check_ref(&self, name: &str) -> Result<()> {

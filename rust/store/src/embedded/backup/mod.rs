@@ -8,6 +8,7 @@
 //! is something else.
 
 mod clearing;
+mod collecting;
 mod database;
 mod erasures;
 mod files;
@@ -79,7 +80,8 @@ pub struct BackupReport {
     /// Bytes that went to a bucket; 0 for a backup in a directory.
     pub sent_bytes: u64,
     /// Objects of former backups that are still in the bucket, since one could not be removed, 1 where they could not be listed;
-    /// the next backup goes on.
+    /// the next backup goes on. Of a restore: files and objects of erased scopes that are still there; whoever opens the
+    /// store for writing next goes on.
     pub objects_left: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
@@ -118,19 +120,16 @@ impl EmbeddedStore {
             Found::Store => self.at_one_moment(|moment| {
                 increment::bring_up_to_date(moment, &target, options, progress)
             }),
-            Found::Nothing => {
-                self.at_one_moment(|moment| first_copy(moment, &target, &[], progress))
-            }
+            Found::Nothing => self
+                .at_one_moment(|moment| first_copy(moment, &target, None, progress))
+                .map(|copied| copied.report),
         }?;
         report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok((target, report))
     }
 
     /// Runs `work` on one moment of the store whose files stay until it ends.
-    fn at_one_moment(
-        &self,
-        work: impl FnOnce(&Moment<'_>) -> Result<BackupReport>,
-    ) -> Result<BackupReport> {
+    fn at_one_moment<T>(&self, work: impl FnOnce(&Moment<'_>) -> Result<T>) -> Result<T> {
         let shared = &self.usable()?.shared;
         let lock = shared.root.join(FILES_LOCK);
         // Before the snapshot: a collection that ends after it finds the lock taken.
@@ -171,7 +170,8 @@ pub fn restore(
 
 /// The same without the scopes that were erased in the store since the backup was made: `erased` is what the store
 /// says, or a file of its notes; None for what the backup has. They are gone before there is a store to be
-/// opened, and their notes are in it; what only they reached is collected before this answers.
+/// opened, and their notes are in it; what only they reached, or scopes that were erased before, is collected before this
+/// answers. What a bucket did not remove is in the report, and goes with the next opening for writing.
 ///
 /// Errors: as for [`restore`]; `Diverged` for notes of another store.
 pub fn restore_erased(
@@ -204,12 +204,17 @@ pub fn restore_erased(
         let store_id = source.reading(|session| session.store_id_text())?;
         target.put_large_blocks_in(bucket, store_id)?;
     }
-    let notes = erased.map_or(&[][..], |erased| &erased.notes);
-    let mut report = source.at_one_moment(|moment| first_copy(moment, &target, notes, progress))?;
+    let left_out = LeftOut {
+        notes: erased.map_or(&[][..], |erased| &erased.notes),
+        now_ms: source.now_ms(),
+    };
+    let copied =
+        source.at_one_moment(|moment| first_copy(moment, &target, Some(&left_out), progress))?;
+    let mut report = copied.report;
     if let Some(objects) = target.blobs().objects() {
         objects.settle_all();
     }
-    if report.erased_scopes == 0 {
+    if copied.is_clear {
         target.drop_marker()?;
     } else {
         // Its lock goes with it.
@@ -218,7 +223,7 @@ pub fn restore_erased(
             create: false,
             ..given.clone()
         };
-        EmbeddedStore::open(path, &restored)?.clear_restored()?;
+        report.objects_left = EmbeddedStore::open(path, &restored)?.clear_restored()?;
     }
     report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
@@ -285,13 +290,27 @@ impl<'c> Moment<'c> {
     }
 }
 
-/// Copies everything into a directory that has no database yet; its last act is to name that.
+/// What a first copy is.
+struct FirstCopy {
+    report: BackupReport,
+    /// Nothing was ever erased from it, for all that it knows.
+    is_clear: bool,
+}
+
+/// What a store is made without.
+struct LeftOut<'e> {
+    notes: &'e [Erasure],
+    /// By the clock of whoever restores it.
+    now_ms: i64,
+}
+
+/// Copies everything into a directory that has no database yet; its last act is to name that. `left_out`: it is to be a store.
 fn first_copy(
     moment: &Moment<'_>,
     target: &Target,
-    erased: &[Erasure],
+    left_out: Option<&LeftOut<'_>>,
     progress: &Progress,
-) -> Result<BackupReport> {
+) -> Result<FirstCopy> {
     target.clear()?;
     let mut report = BackupReport {
         head: moment.head,
@@ -299,7 +318,6 @@ fn first_copy(
             .head
             .position
             .saturating_sub(moment.session.journal_start()?.head.position),
-        blocks: moment.totals.blocks,
         ..BackupReport::default()
     };
     let new = database::copy_pages(moment, target, progress)?;
@@ -308,29 +326,43 @@ fn first_copy(
     if let Some(objects) = target.blobs().objects() {
         new.keep_large_blocks_in(&objects.marked_owner())?;
     }
+    report.copied_bytes += sealed::copy(moment, target, &[], progress)?;
+    let unsound = |why: String| StoreError::Corrupt {
+        what: "store",
+        which: moment.location.clone(),
+        detail: format!("its copy is not sound, so there is no new backup: {why}"),
+    };
+    if let Some(why) = is_of_another(new.session(), moment)? {
+        return Err(unsound(why.into()));
+    }
+    let mut is_clear = true;
+    if let Some(left_out) = left_out {
+        report.erased_scopes = without(new.session(), target, left_out.notes)?;
+        // One that the backup knows of may have blocks that were not collected, or rows that were not taken away, when it was
+        // made; and pages that were not given back.
+        is_clear = new.session().erasures()?.is_empty();
+        if !is_clear {
+            collecting::collect(new.session(), left_out.now_ms)?;
+        }
+    }
     let copied = files::copy_new(moment, new.session(), target, 0, progress)?;
     report.files = copied.files;
     report.copied_bytes += copied.bytes;
-    report.copied_bytes += sealed::copy(moment, target, &[], progress)?;
-    progress.enter(Stage::Check, moment.totals.blocks)?;
+    report.blocks = new.session().totals()?.blocks;
+    progress.enter(Stage::Check, report.blocks)?;
     let checked = read_again(new.session(), target, 0, true, progress)?;
     report.checked_blocks = checked.blocks;
-    if let Some(why) = what_is_wrong(&checked, new.session(), moment)? {
-        return Err(StoreError::Corrupt {
-            what: "store",
-            which: moment.location.clone(),
-            detail: format!("its copy is not sound, so there is no new backup: {why}"),
-        });
+    if let Some(why) = first_finding(&checked) {
+        return Err(unsound(why));
     }
-    report.erased_scopes = without(new.session(), target, erased)?;
-    if report.erased_scopes > 0 {
+    if !is_clear {
         target.note_left_out()?;
     }
     target.remove_unnamed_files(new.session());
     sealed::remove_unnamed(new.session(), target);
     new.finish()?;
     target.name_database()?;
-    Ok(report)
+    Ok(FirstCopy { report, is_clear })
 }
 
 /// Takes out what these notes mean, and keeps them. How many scopes went.
@@ -382,29 +414,26 @@ fn read_again(
     Ok(report)
 }
 
-/// Why a copy is not what it should be; None if it is.
-fn what_is_wrong(
-    checked: &VerifyReport,
-    copy: Session<'_>,
-    moment: &Moment<'_>,
-) -> Result<Option<String>> {
-    if let Some(first) = checked.findings.first() {
-        return Ok(Some(format!(
-            "{} findings, the first: {}: {}",
-            checked.findings.len(),
-            first.which,
-            first.detail
-        )));
-    }
-    if copy.tip_row()?.head != moment.head {
-        return Ok(Some(
-            "its journal does not end where the store's does".into(),
-        ));
-    }
-    if copy.totals()? != moment.totals {
-        return Ok(Some("its totals are not the store's".into()));
-    }
-    Ok(None)
+/// What was found wrong with a copy; None if it is sound.
+fn first_finding(checked: &VerifyReport) -> Option<String> {
+    let first = checked.findings.first()?;
+    Some(format!(
+        "{} findings, the first: {}: {}",
+        checked.findings.len(),
+        first.which,
+        first.detail
+    ))
+}
+
+/// Why a copy is not of that moment; None if it is.
+fn is_of_another(copy: Session<'_>, moment: &Moment<'_>) -> Result<Option<&'static str>> {
+    Ok(if copy.tip_row()?.head != moment.head {
+        Some("its journal does not end where the store's does")
+    } else if copy.totals()? != moment.totals {
+        Some("its totals are not the store's")
+    } else {
+        None
+    })
 }
 
 /// `Corrupt` for a block whose file can't be copied.

@@ -318,7 +318,7 @@ fn moved_since(session: Session<'_>, position: u64) -> Result<HashSet<String>> {
     let mut moved = HashSet::new();
     let mut after = position;
     loop {
-        let rows = session.journal_rows(after, 256)?;
+        let rows = session.journal_page(after)?;
         let Some(last) = rows.last() else {
             return Ok(moved);
         };
