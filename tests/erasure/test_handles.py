@@ -64,10 +64,11 @@ def test_of_a_thread(store: treering.Store, tmp_path: Path, erased: bool, unopen
         alice.erase()
     else:
         alice.threads.get("k").rm()
+    answers = {}
     for name, verb in of_thread(alice, listed if unopened else thread, tmp_path).items():
-        with pytest.raises(treering.NotFound):
-            verb()
-            pytest.fail(name)
+        with contextlib.suppress(treering.NotFound):
+            answers[name] = verb()
+    assert answers == {}
     assert store.scopes() == []
     assert not list(tmp_path.glob("*.car"))
     store.gc()
@@ -106,7 +107,7 @@ def test_of_actors(store: treering.Store) -> None:
         lambda: files.delete("notes.txt"),
         files.rebuild,
         *(handle.verify for handle in kept),
-        lambda: then.memory.get(),
+        then.memory.get,
         # What is new begins anew.
         lambda: memory.add("context", "new"),
         lambda: chats.append("c", [Message(role="user", content="new")]),
