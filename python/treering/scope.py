@@ -278,12 +278,13 @@ class Scope(ScopeStores):
         """Returns what was erased: the whole scope, for good, durable. With `dry_run` what would be.
 
         Every thread, actor, pin and projection of the scope goes, with its keys, holds, leases and command receipts,
-        and what its commits say in the journal: their digests stay, so `verify` proves the journal as before. Readers
-        see the scope whole or not at all. The name may be used again, and old command ids are new then. Blocks go
-        with the next `Store.gc`, but for those that other scopes reach: `held_by` names them. `Store.vacuum` then
-        gives back what is left in free room. Through a scope `with_workspace`, mirrors of its drafts there go too; one
-        that can't be removed is in `warnings`. What was copied elsewhere (another store, an exported file) is not
-        touched; a backup follows when it is brought up to date. A note stays, without the name: `Store.erasures`.
+        and what its commits say in the journal: their digests stay, so `verify` proves the journal as before. A read
+        sees the scope whole or not at all; a listing that is under way has what it read before. The name may be used
+        again, and old command ids are new then. Blocks go with the next `Store.gc`, but for those that other scopes
+        reach: `held_by` names them. `Store.vacuum` then gives back what is left in free room. Through a scope
+        `with_workspace`, mirrors of its drafts there go too; one that can't be removed is in `warnings`. What was
+        copied elsewhere (another store, an exported file) is not touched; a backup follows when it is brought up to
+        date. A note stays, without the name: `Store.erasures`.
 
         The same `command_id` again erases nothing and answers as the first did, also where the name is used again. One
         that is interrupted is finished by the next erase, vacuum or opening; until then the scope takes no commit

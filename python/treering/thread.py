@@ -378,7 +378,8 @@ class Thread:
         1. Else it ends at the newest step; `__end__` is never kept. This thread stays as it is.
 
         Errors:
-            NotFound (`not-found`): no such step or role; the message names the roles there are.
+            NotFound (`not-found`): no such step or role (the message names the roles there are), or the thread was
+                removed.
             Invalid (`invalid`): no such occurrence, or `at` and `before` together.
             AlreadyExists (`already-exists`): the key is taken.
         """

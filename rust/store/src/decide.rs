@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::journal::{JournalCommand, JournalEntry, JournalRow};
 use crate::ledger::Ledger;
 use crate::name::RefName;
-use crate::scope::lineage::{Lineage, read_lineage};
+use crate::scope::lineage::{Lineage, Wanted, read_lineage};
 
 /// The store as a decision sees it: with all that earlier requests of its batch did.
 pub trait View {
@@ -27,10 +27,13 @@ pub trait View {
     fn block(&mut self, cid: &Cid) -> Result<Arc<[u8]>>;
     /// Bytes of the blocks that the commit brings beside what is decided.
     fn brought(&self) -> u64;
-    /// Commits after a position; None if they are more than `limit`, or not all known.
+    /// Commits after a position; None if they are more than `limit`, or not all known. One whose scope was erased is: it
+    /// moved no ref of any other.
     fn commits_since(&mut self, position: u64, limit: usize) -> Result<Option<Vec<JournalEntry>>>;
     /// What a scope was forked of.
     fn lineage(&mut self, scope: &str) -> Result<Option<Lineage>>;
+    /// The commit with which the scope of that digest said its name to its forks; None if it did not since it was erased.
+    fn name_left(&mut self, digest: &[u8; 32]) -> Result<Option<u64>>;
 }
 
 /// What is to be done, beside what the commit itself says.
@@ -109,11 +112,16 @@ impl View for Looking<'_> {
         }
         let entries = rows.iter().map(JournalRow::entry);
         let entries: Vec<JournalEntry> = entries.collect::<Result<_>>()?;
-        let known = entries.iter().all(|entry| !entry.blank);
+        let known = entries.iter().all(|entry| !entry.blank || entry.erased);
         Ok(known.then_some(entries))
     }
 
     fn lineage(&mut self, scope: &str) -> Result<Option<Lineage>> {
         read_lineage(scope, &mut |wanted| self.ledger.receipt(wanted))
+    }
+
+    fn name_left(&mut self, digest: &[u8; 32]) -> Result<Option<u64>> {
+        let left = self.ledger.receipt(Wanted::Name(digest))?;
+        Ok(left.map(|left| left.position))
     }
 }

@@ -210,7 +210,7 @@ pub trait Store: Send + Sync {
     /// does not prove.
     fn give_up_commit(&self, position: u64) -> Result<()>;
     /// Erases a whole scope: its refs, leases, holds, the receipts of its commands, and what its commits say in the
-    /// journal; digest and chain of each stay. Readers see the scope whole or not at all; commits to it are refused
+    /// journal; digest and chain of each stay. A read sees the scope whole or not at all, one that is paged by page; commits to it are refused
     /// (`BeingErased`) until all is gone, and may begin it anew then, with old command ids as new ones. Blocks go with the
     /// next collection, but for those that others hold. A note of it stays (see [`crate::erasure`]). Durable; the write
     /// lock is held for small pieces, however many refs there are (in memory once, for all). O(journal + blocks + links).

@@ -481,7 +481,7 @@ impl Ready {
     /// Submits it.
     ///
     /// # Errors
-    /// `HeadMoved`, `WrongStatus`, `AlreadyExists` for whichever thread it is, `LimitExceeded` over what one
+    /// `HeadMoved`, `WrongStatus`, `NotFound`, `AlreadyExists` for whichever thread it is, `LimitExceeded` over what one
     /// commit holds (64 MiB of blocks, 20,000 moves; with a command id, a receipt of about 45 threads);
     /// in the store's words `LeaseLost`, `LinkMissing`, `CommandMismatch`.
     pub fn submit(&self) -> Result<Pending<BatchAnswer>> {

@@ -22,6 +22,7 @@ use crate::receipt::{self, Receipt};
 use crate::record::Record;
 use crate::start::{birth, digest_labels, refused};
 use crate::step::Step;
+use crate::still_there::StillThere;
 use crate::thread::Thread;
 use crate::threads::Threads;
 use crate::verbs::Planned;
@@ -216,7 +217,8 @@ impl Thread {
     /// whatever the length. `__end__` never counts, so a finished thread is forked at its last step.
     ///
     /// # Errors
-    /// `NoSuchStep`, `UnknownRole`, `AlreadyExists` for a taken key, `Invalid`, `LimitExceeded`.
+    /// `NotFound` when it was removed; `NoSuchStep`, `UnknownRole`, `AlreadyExists` for a taken key, `Invalid`,
+    /// `LimitExceeded`.
     pub fn fork(&self, at: ForkAt, args: ForkArgs) -> Result<Pending<Thread>> {
         check_fork(&args)?;
         let mut payload = Payload::new("fork");
@@ -236,8 +238,9 @@ impl Thread {
         {
             return Ok(Pending::done(threads.replayed(&receipt)));
         }
-        let start = self.start_cid()?;
-        let (head, record) = self.seen(|head| (head.target, head.record.clone()));
+        let start = self.start_cid().map_err(|error| self.or_gone(error))?;
+        let (version, head, record) =
+            self.seen(|head| (head.version, head.target, head.record.clone()));
         let label = self.label();
         let source = Source {
             store: self.store(),
@@ -248,7 +251,7 @@ impl Thread {
             fresh: &[],
             ended: record.status == Status::Completed,
         };
-        let (step, cid) = source.resolve(&at)?;
+        let (step, cid) = source.resolve(&at).map_err(|error| self.or_gone(error))?;
         let Forked { id, head, start } = forked(
             (self.id(), &record),
             step,
@@ -262,6 +265,10 @@ impl Thread {
             scope: self.scope().to_owned(),
             moves: birth(self.scope(), &id, &head, start)?,
             command: command.map(|command| command.with_receipt(receipt)),
+            decide: Some(Arc::new(StillThere {
+                threads: vec![(self.name().clone(), version)],
+                then: None,
+            })),
             durability: self.durability(),
             ..Commit::default()
         });
@@ -272,17 +279,30 @@ impl Thread {
                     Some(receipt) => threads.replayed(&receipt),
                     None => threads.handle(&id, head, None),
                 },
-                // Its nodes were collected: so it was removed before.
-                Err(StoreError::LinkMissing { .. })
-                    if matches!(source.store().read_ref(source.name()), Ok(None)) =>
-                {
-                    Err(ThreadError::NotFound {
-                        id: source.id().to_owned(),
-                    })
+                Err(StoreError::RefNotFound(name)) if name == *source.name() => {
+                    Err(source.not_found())
                 }
                 Err(error) => Err(refused(error)),
             })
         }))
+    }
+
+    fn not_found(&self) -> ThreadError {
+        ThreadError::NotFound {
+            id: self.id().to_owned(),
+        }
+    }
+
+    /// What can't be read since it was collected: so the thread was removed before.
+    fn or_gone(&self, error: ThreadError) -> ThreadError {
+        match error {
+            ThreadError::Store(StoreError::BlockNotFound(_))
+                if matches!(self.store().read_ref(self.name()), Ok(None)) =>
+            {
+                self.not_found()
+            }
+            error => error,
+        }
     }
 
     /// Removes the thread, its key and its failure in one commit; its nodes stay until garbage

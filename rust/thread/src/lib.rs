@@ -36,6 +36,7 @@ mod receipt;
 mod record;
 mod start;
 pub mod step;
+mod still_there;
 pub mod thread;
 pub mod threads;
 mod tip;

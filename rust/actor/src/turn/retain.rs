@@ -247,6 +247,10 @@ mod tests {
         fn lineage(&mut self, scope: &str) -> Result<Option<Lineage>, StoreError> {
             self.0.lineage(scope)
         }
+
+        fn name_left(&mut self, _: &[u8; 32]) -> Result<Option<u64>, StoreError> {
+            Ok(None)
+        }
     }
 
     /// One more event: how many blocks are read under the lock.

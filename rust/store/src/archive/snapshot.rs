@@ -45,7 +45,7 @@ pub fn snapshot(
     }
 }
 
-/// None: what a commit that came meanwhile did is not known any more, or it began or ended to make the scope.
+/// None: what a commit that came meanwhile did is not known any more, or it began or ended to make the scope, or erased it.
 fn once(
     store: &dyn Store,
     scope: &str,
@@ -54,6 +54,7 @@ fn once(
 ) -> Result<Option<Snapshot>> {
     // First: that the scope is being made is found there, or told by a commit that comes after.
     let mut cursor = store.head()?.cursor();
+    let (since, mut erased) = (cursor.position, false);
     let marker = marker(scope)?;
     if store.read_ref(&marker)?.is_some() {
         return Err(StoreError::BeingForked {
@@ -70,9 +71,10 @@ fn once(
         let Some(last) = page.last() else { break };
         cursor = last.cursor();
         for entry in page {
-            if entry.blank {
+            if entry.blank && !entry.erased {
                 return Ok(None);
             }
+            erased |= entry.erased;
             if entry.scope != scope {
                 continue;
             }
@@ -103,6 +105,15 @@ fn once(
                 .receipts
                 .extend(left.map(|command| (command.key, command)));
         }
+    }
+    // A commit of an erased scope moved no ref of any other. Which scope that was, the notes say.
+    if erased
+        && store
+            .erasures()?
+            .of(scope)
+            .any(|note| note.position > since)
+    {
+        return Ok(None);
     }
     taken.receipts.remove(&lineage_key(scope));
     Ok(Some(taken))
@@ -156,6 +167,7 @@ mod tests {
 
     use super::*;
     use crate::commit::{Change, Commit, Expect, LeaseToken, RefMove};
+    use crate::erasure::EraseOptions;
     use crate::memory::MemoryStore;
 
     fn moved(store: &MemoryStore, name: &RefName, content: Option<&str>) {
@@ -167,7 +179,7 @@ mod tests {
         // A scope that is being made takes commits of who makes it alone.
         let lease = store.lease_acquire(name, "maker").unwrap();
         let commit = Commit {
-            scope: "main".into(),
+            scope: name.scope().to_owned(),
             moves: vec![RefMove {
                 name: name.clone(),
                 expect: Expect::Any,
@@ -182,6 +194,59 @@ mod tests {
         };
         store.submit(commit).wait().unwrap();
         store.lease_release(&lease).unwrap();
+    }
+
+    /// The parts of what is taken of `main`, and the tries that it takes. `meanwhile` is done in each.
+    fn taken_while(store: &MemoryStore, meanwhile: impl Fn(u32)) -> (Vec<String>, u32) {
+        let tries = Cell::new(0);
+        let first = RefName::new("main", "thread", ["a"]).unwrap();
+        let taken = snapshot(store, "main", None, |name| {
+            if *name == first {
+                tries.set(tries.get() + 1);
+                assert!(tries.get() < 10, "it begins anew for ever");
+                meanwhile(tries.get());
+            }
+            true
+        });
+        let refs = taken.unwrap().refs.into_keys();
+        (
+            refs.map(|name| name.parts().join("/")).collect(),
+            tries.get(),
+        )
+    }
+
+    #[test]
+    fn erases_of_others_are_no_reason_to_begin_anew() {
+        let store = MemoryStore::new();
+        let thread = |scope: &str, part: &str| RefName::new(scope, "thread", [part]).unwrap();
+        moved(&store, &thread("main", "a"), Some("a"));
+        let others = |_| {
+            moved(&store, &thread("other", "x"), Some("x"));
+            moved(&store, &thread("main", "b"), Some("b"));
+            store.erase("other", &EraseOptions::default()).unwrap();
+        };
+        let (parts, tries) = taken_while(&store, others);
+        assert_eq!((parts, tries), (vec!["a".into(), "b".into()], 1));
+    }
+
+    #[test]
+    fn a_scope_that_is_erased_meanwhile_is_not_taken_by_half() {
+        let store = MemoryStore::new();
+        let thread = |part: &str| RefName::new("main", "thread", [part]).unwrap();
+        for anew in [false, true] {
+            moved(&store, &thread("a"), Some("a"));
+            moved(&store, &thread("b"), Some("b"));
+            let (parts, _) = taken_while(&store, |tries| {
+                if tries == 1 {
+                    store.erase("main", &EraseOptions::default()).unwrap();
+                    if anew {
+                        moved(&store, &thread("c"), Some("c"));
+                    }
+                }
+            });
+            let after: &[&str] = if anew { &["c"] } else { &[] };
+            assert_eq!(parts, after);
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What is decided when a commit's turn comes: the first one of a scope that is being made hides it, if it still is nobody's;
-//! the last one of a fork makes it what the origin is then.
+//! the one with which an origin says its name says none that is gone; the last one of a fork makes it what the origin is then.
 //!
 //! Promises: what others did since it was looked at is met in the journal; where that does not tell, the commit is refused.
+//! An erase takes the name: as long as it is there, none of the origin came since. So what erases of others left is passed over.
 //! Must never: look at more than [`LATE_COMMITS_MAX`] commits, since all others wait.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use super::refs::{renamed, step};
 use crate::commit::{COMMIT_MOVES_MAX, RefMove, RefValue};
 use crate::decide::{Decide, Decided, View};
 use crate::error::{Result, StoreError};
+use crate::journal::JournalCommand;
 use crate::name::RefName;
 use crate::quarantine::QUARANTINE;
 
@@ -33,6 +35,8 @@ struct Late {
     own: BTreeSet<RefName>,
     /// They left receipts there.
     own_receipts: bool,
+    /// The first of them whose scope is erased, whichever that was.
+    erased: Option<u64>,
 }
 
 /// What commits after `since` did to the two scopes.
@@ -42,6 +46,10 @@ fn late(view: &mut dyn View, since: u64, from: &str, to: &str) -> Result<Late> {
     let mut late = Late::default();
     let entries = view.commits_since(since, LATE_COMMITS_MAX)?;
     for entry in entries.ok_or(StoreError::Refused)? {
+        if entry.erased {
+            late.erased = late.erased.or(Some(entry.position));
+            continue;
+        }
         let names = entry.moves.into_iter().map(|step| step.name);
         if entry.scope == from {
             late.origin.extend(names.filter(goes_along));
@@ -80,6 +88,42 @@ impl Decide for Begin {
     }
 }
 
+/// The origin says its name to its forks, if it is there still: an erase that came meanwhile would not find it any more.
+#[derive(Debug)]
+pub(super) struct SayName {
+    pub digest: [u8; 32],
+    /// Refs that it has, of every kind one.
+    pub refs: Vec<RefName>,
+    pub receipt: JournalCommand,
+    /// The commit with which it did before.
+    pub said: Mutex<Option<u64>>,
+}
+
+impl SayName {
+    pub fn said(&self) -> Option<u64> {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Decide for SayName {
+    fn decide(&self, view: &mut dyn View, _: i64) -> Result<Decided> {
+        let said = view.name_left(&self.digest)?;
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        if said.is_some() {
+            return Ok(Decided::default());
+        }
+        for name in &self.refs {
+            if view.read_ref(name)?.is_some() {
+                return Ok(Decided {
+                    receipts: vec![self.receipt.clone()],
+                    ..Decided::default()
+                });
+            }
+        }
+        Err(StoreError::Refused)
+    }
+}
+
 /// Why a scope is not forked to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Taken {
@@ -100,6 +144,8 @@ pub(super) struct Finish {
     pub from: String,
     pub digest: [u8; 32],
     pub to: String,
+    /// The commit with which the origin said its name.
+    pub name: u64,
     /// Commits up to there are in `refs`.
     pub since: u64,
     /// By the names in the fork.
@@ -132,7 +178,14 @@ impl Decide for Finish {
         if view.read_ref(&forking::marker(&self.from)?)?.is_some() {
             return Err(StoreError::Refused);
         }
+        // It was erased since, or may have been before it said its name, when its refs were read.
+        if view.name_left(&self.digest)? != Some(self.name) {
+            return Err(StoreError::Refused);
+        }
         let late = late(view, self.since, &self.from, &self.to)?;
+        if late.erased.is_some_and(|position| position <= self.name) {
+            return Err(StoreError::Refused);
+        }
         if late.own_receipts && !self.copied {
             return self.taken(Taken::HasReceipts);
         }

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use super::deciding::{Begin, Finish, LATE_COMMITS_MAX, Outcome, Taken, goes_along};
+use super::deciding::{Begin, Finish, LATE_COMMITS_MAX, Outcome, SayName, Taken, goes_along};
 use super::forking::{self, AT_A_TIME, Making, Source};
 use super::lineage::{Origin, name_receipt};
 use super::refs::{self, difference, renamed, step};
@@ -279,14 +279,8 @@ impl Fork<'_> {
         let since = self.store.head()?.position;
         self.expect_free()?;
         // The marker points at what the scope will keep anyway.
-        let mut first = None;
-        for kind in self.store.kinds(self.from)? {
-            let page = self.store.list_refs(self.from, &kind, None, 1)?;
-            if let Some((_, value)) = page.into_iter().next() {
-                first = Some(value?);
-                break;
-            }
-        }
+        let first = self.firsts()?.into_iter().next();
+        let (_, first) = first.ok_or(StoreError::Refused)?;
         let ticket = self.store.submit(Commit {
             scope: self.to.to_owned(),
             leases: vec![making.token()],
@@ -297,7 +291,7 @@ impl Fork<'_> {
                     name: marker,
                     expect: Expect::Absent,
                     change: Change::Set {
-                        target: first.ok_or(StoreError::Refused)?.target,
+                        target: first?.target,
                         record: forking::record(&Source::Scope(Origin::Digest(self.digest)))?,
                     },
                 },
@@ -316,7 +310,7 @@ impl Fork<'_> {
         mut since: Cursor,
         making: Option<&Making<'_>>,
     ) -> Result<Forked> {
-        self.leave_name()?;
+        let name = self.leave_name()?;
         // Writers who are faster than these rounds are met by the last commit, which is refused then.
         for _ in 0..TRIES {
             let late = self.store.head()?.position.saturating_sub(since.position);
@@ -324,9 +318,9 @@ impl Fork<'_> {
                 break;
             }
             let mut steps = Vec::new();
-            for name in self.moved_since(&mut since)? {
-                let value = self.store.read_ref(&name)?;
-                let step = adjusted(renamed(&name, self.to)?, value, &mut refs);
+            for moved in self.moved_since(&mut since, name)? {
+                let value = self.store.read_ref(&moved)?;
+                let step = adjusted(renamed(&moved, self.to)?, value, &mut refs);
                 steps.extend(step);
             }
             if let Some(making) = making {
@@ -337,6 +331,7 @@ impl Fork<'_> {
             from: self.from.to_owned(),
             digest: self.digest,
             to: self.to.to_owned(),
+            name,
             since: since.position,
             refs,
             copied: making.is_some(),
@@ -377,23 +372,43 @@ impl Fork<'_> {
         })
     }
 
-    /// Sees to it that the origin says its name to its forks: once, in a commit of its own, that goes with it. An erase that
-    /// comes between this and the last commit is met there: what it wrote over is not known any more.
-    fn leave_name(&self) -> Result<()> {
+    /// Sees to it that the origin says its name to its forks: once, in a commit of its own, that goes with it. Which one that
+    /// was. An erase that comes between this and the last commit is met there: it takes the name.
+    ///
+    /// Errors: `Refused` if the origin is gone since it was read.
+    fn leave_name(&self) -> Result<u64> {
+        let firsts = self.firsts()?.into_iter();
+        let say = Arc::new(SayName {
+            digest: self.digest,
+            refs: firsts.map(|(name, _)| name).collect(),
+            receipt: name_receipt(&self.digest, self.from)?,
+            said: Mutex::default(),
+        });
         let ticket = self.store.submit(Commit {
             scope: self.from.to_owned(),
-            receipts: vec![name_receipt(&self.digest, self.from)?],
+            decide: Some(say.clone()),
             // The last commit is synced, and that syncs what it rests on.
             durability: Durability::Relaxed,
             ..Commit::default()
         });
-        ticket.wait().map(drop)
+        let committed = ticket.wait()?;
+        Ok(say.said().unwrap_or(committed.position))
     }
 
-    /// Refs of the origin that later commits moved; `since` is where the journal ends then.
+    /// The origin's first ref of every kind.
+    fn firsts(&self) -> Result<Vec<(RefName, Result<RefValue>)>> {
+        let mut firsts = Vec::new();
+        for kind in self.store.kinds(self.from)? {
+            firsts.extend(self.store.list_refs(self.from, &kind, None, 1)?);
+        }
+        Ok(firsts)
+    }
+
+    /// Refs of the origin that later commits moved; `since` is where the journal ends then. `name`: the commit with which
+    /// the origin said its name.
     ///
-    /// Errors: `Refused` where not all commits are known.
-    fn moved_since(&self, since: &mut Cursor) -> Result<BTreeSet<RefName>> {
+    /// Errors: `Refused` where not all commits are known, or the origin may have been erased before it said its name.
+    fn moved_since(&self, since: &mut Cursor, name: u64) -> Result<BTreeSet<RefName>> {
         let mut moved = BTreeSet::new();
         loop {
             let page = self.store.journal(Some(since), PAGE)?;
@@ -402,7 +417,7 @@ impl Fork<'_> {
             };
             *since = last.cursor();
             for entry in page {
-                if entry.blank {
+                if entry.blank && !(entry.erased && entry.position > name) {
                     return Err(StoreError::Refused);
                 }
                 if entry.scope == self.from {
@@ -432,3 +447,6 @@ fn adjusted(
     };
     (!same).then_some(step)
 }
+
+#[cfg(test)]
+mod tests;

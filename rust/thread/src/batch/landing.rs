@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use treering_block::Cid;
-use treering_store::{Commit, Committed, Durability, LeaseToken, RefMove, RefName, StoreError};
+use treering_store::{
+    Commit, Committed, Decide, Durability, LeaseToken, RefMove, RefName, StoreError,
+};
 
 use super::{Batch, BatchAnswer, Line};
 use crate::command::CommandKey;
@@ -15,7 +17,9 @@ use crate::ident::THREAD_KEY;
 use crate::pending::{Outcome, Pending};
 use crate::receipt::{self, Receipt};
 use crate::start::{birth, refused};
+use crate::still_there::StillThere;
 use crate::thread::Thread;
+use crate::threads::id_of;
 use crate::tip::{Slot, Verdict, open};
 use crate::verbs::{lease_token, moves, replayed_steps};
 
@@ -75,7 +79,12 @@ pub(super) fn submit(
     let receipts: Vec<Receipt> = batch.lines.iter().map(Line::receipt).collect();
     let receipt = receipt::encode(&receipts)?;
     let companion = batch.companion.as_ref();
-    let decide = companion.map(|companion| companion.decide(receipt.clone()));
+    let then = companion.map(|companion| companion.decide(receipt.clone()));
+    let threads = only_forked(&batch);
+    let decide: Option<Arc<dyn Decide>> = match threads.is_empty() {
+        true => then,
+        false => Some(Arc::new(StillThere { threads, then })),
+    };
     let ticket = batch.threads.store().submit(Commit {
         scope: batch.threads.scope().to_owned(),
         blocks: batch.blocks.clone(),
@@ -97,6 +106,19 @@ pub(super) fn submit(
     Ok(Pending::new(ticket, move |answer| {
         conclude(batch, command, durability, attempt, answer, &slots, fresh)
     }))
+}
+
+/// The refs of threads that are forked and not changed, with the versions that were seen.
+fn only_forked(batch: &Batch) -> Vec<(RefName, u64)> {
+    let new = batch.lines.iter().filter(|line| line.thread.is_none());
+    let forked: BTreeSet<&str> = new
+        .filter_map(|line| Some(line.base.record.forked_from.as_ref()?.0.as_str()))
+        .collect();
+    let there = batch.lines.iter().filter(|line| !line.is_changed());
+    there
+        .filter(|line| forked.contains(line.id.as_str()))
+        .filter_map(|line| Some((line.thread.as_ref()?.name().clone(), line.base.version)))
+        .collect()
 }
 
 /// The blocks that were put and that no other block of the commit links to.
@@ -137,6 +159,11 @@ fn conclude(
     if matches!(&error, StoreError::RefMoved { name, .. } if name.kind() == THREAD_KEY || along(name))
     {
         return Outcome::Done(Err(refused(error)));
+    }
+    if let StoreError::RefNotFound(name) = &error
+        && let Some(id) = id_of(name)
+    {
+        return Outcome::Done(Err(ThreadError::NotFound { id: id.to_owned() }));
     }
     let verdicts: Vec<Verdict> = slots.iter().filter_map(|slot| open(slot).take()).collect();
     if let Some(Verdict::Failed(error)) = verdicts

@@ -1,8 +1,12 @@
 //! Forks: three forms, one record, no node.
 
-use treering_store::Store;
+use std::ops::ControlFlow;
+
+use treering_store::{Durability, EraseOptions, GcOptions, Store};
+use treering_thread::car::{OnConflict, export, import};
 use treering_thread::{
-    ForkArgs, ForkAt, Label, Occurrence, StartArgs, Thread, ThreadError, common_ancestor, diff,
+    Filter, ForkArgs, ForkAt, Label, Occurrence, StartArgs, Thread, ThreadError, Threads,
+    common_ancestor, diff,
 };
 
 use crate::{begun, fresh, grown, read, texts, timeless, written};
@@ -229,4 +233,128 @@ fn a_shared_prefix_outlives_one_of_its_threads() {
             .number,
         4
     );
+}
+
+/// Forks of what a handle saw: of its head, of a step before, of its start; alone and in a batch, there of a fork too.
+fn forks_of(threads: &Threads, thread: &Thread) -> Vec<Result<(), ThreadError>> {
+    let mut all = Vec::new();
+    for at in [
+        ForkAt::Head,
+        ForkAt::Step(1),
+        ForkAt::Step(0),
+        before("coder", Occurrence::Last),
+    ] {
+        all.push(fork(thread, at.clone()).map(drop));
+        let mut batch = threads.batch();
+        let old = batch.thread(thread).unwrap();
+        let first = batch.fork(old, at, ForkArgs::default()).unwrap();
+        let second = batch.fork(first, ForkAt::Head, ForkArgs::default());
+        batch
+            .append(second.unwrap(), timeless("coder", "on"))
+            .unwrap();
+        let pending = batch.commit(None, Durability::Durable);
+        all.push(pending.and_then(|pending| pending.wait().map(drop)));
+    }
+    all
+}
+
+#[test]
+fn what_is_gone_is_forked_by_no_handle_that_saw_it() {
+    for erased in [false, true] {
+        let (store, thread) = loops();
+        let threads = Threads::new(store.clone(), "main", Durability::Durable).unwrap();
+        let other = threads.get(thread.id()).unwrap();
+        if erased {
+            store.erase("main", &EraseOptions::default()).unwrap();
+        } else {
+            other.rm(false, None).unwrap().wait().unwrap();
+        }
+        // The nodes are there until they are collected, and what was seen says where.
+        assert_eq!(texts(&thread).len(), 5);
+        for answer in forks_of(&threads, &thread) {
+            match answer {
+                Err(ThreadError::NotFound { id }) => assert_eq!(id, thread.id()),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(store.scopes().unwrap(), [""; 0]);
+        // Nor when they are collected.
+        store.gc(&GcOptions::default()).unwrap();
+        for at in [ForkAt::Head, ForkAt::Step(1)] {
+            let answer = fork(&threads.get(thread.id()).unwrap_or(thread.clone()), at);
+            assert!(
+                matches!(answer, Err(ThreadError::NotFound { .. })),
+                "{answer:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_later_life_of_a_thread_is_not_forked_as_an_earlier_one_was_seen() {
+    let (store, thread) = loops();
+    let threads = Threads::new(store.clone(), "main", Durability::Durable).unwrap();
+    let mut older = Vec::new();
+    export(&threads, None, &mut older, &mut |_, _| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    thread
+        .append(timeless("coder", "what is to go"))
+        .unwrap()
+        .wait()
+        .unwrap();
+    store.erase("main", &EraseOptions::default()).unwrap();
+    let file = std::io::Cursor::new(older);
+    import(&threads, file, OnConflict::Refuse, &mut |_, _| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    for answer in forks_of(&threads, &thread) {
+        assert!(
+            matches!(answer, Err(ThreadError::NotFound { .. })),
+            "{answer:?}"
+        );
+    }
+    for answer in forks_of(&threads, &threads.get(thread.id()).unwrap()) {
+        answer.unwrap();
+    }
+}
+
+#[test]
+fn a_thread_that_others_moved_on_is_forked_as_it_was_seen() {
+    let (store, thread) = loops();
+    let threads = Threads::new(store.clone(), "main", Durability::Durable).unwrap();
+    let other = threads.get(thread.id()).unwrap();
+    other
+        .append(timeless("coder", "6"))
+        .unwrap()
+        .wait()
+        .unwrap();
+    for answer in forks_of(&threads, &thread) {
+        answer.unwrap();
+    }
+}
+
+#[test]
+fn a_batch_that_forks_what_is_gone_writes_nothing_and_those_behind_it_go_on() {
+    let (store, thread) = loops();
+    let threads = Threads::new(store.clone(), "main", Durability::Durable).unwrap();
+    let kept = begun(&threads);
+    thread.rm(false, None).unwrap().wait().unwrap();
+    let mut batch = threads.batch();
+    let old = batch.thread(&thread).unwrap();
+    batch.fork(old, ForkAt::Head, ForkArgs::default()).unwrap();
+    let draft = batch.thread(&kept).unwrap();
+    batch.append(draft, timeless("coder", "no")).unwrap();
+    let refused = batch.commit(Some("c"), Durability::Durable).unwrap();
+    let behind = kept.append(timeless("coder", "yes")).unwrap();
+    let answer = refused.wait();
+    assert!(
+        matches!(answer, Err(ThreadError::NotFound { .. })),
+        "{answer:?}"
+    );
+    behind.wait().unwrap();
+    assert_eq!(texts(&kept), ["yes"]);
+    assert_eq!(threads.list(&Filter::default()).unwrap().len(), 1);
 }

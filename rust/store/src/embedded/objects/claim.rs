@@ -140,13 +140,21 @@ pub(in crate::embedded) fn expect_same(
     match (owner, given) {
         (None, None) => Ok(()),
         (Some(owner), Some(given)) if given.is_at(&owner.url) => Ok(()),
-        (Some(owner), given) => Err(refused(
-            given.map(|given| given.url()).unwrap_or_default(),
-            format!(
-                "the store {root} keeps its large blocks in {}: open it with that",
-                owner.url
-            ),
-        )),
+        (Some(owner), given) => {
+            let anew = match owner.marked {
+                true => "",
+                false => {
+                    "; where it was refused there, and nothing was stored yet, remove the store's directory, and make it anew"
+                }
+            };
+            Err(refused(
+                given.map(|given| given.url()).unwrap_or_default(),
+                format!(
+                    "the store {root} keeps its large blocks in {}: open it with that{anew}",
+                    owner.url
+                ),
+            ))
+        }
         (None, Some(given)) => Err(refused(
             given.url(),
             format!(
@@ -230,7 +238,8 @@ impl Objects {
         }
         match marker_of(&*self.bucket)? {
             Some(found) => {
-                self.expect_ours(&found)?;
+                self.expect_ours(&found)
+                    .map_err(|error| self.or_anew(error))?;
                 if !self.owner.marked {
                     // It came after all, or somebody stopped behind it.
                     let mut made = Vec::new();
@@ -242,7 +251,7 @@ impl Objects {
                 }
             }
             None if self.owner.marked => return Err(self.unmarked()),
-            None => self.take()?,
+            None => self.take().map_err(|error| self.or_anew(error))?,
         }
         *locked(&self.ours) = true;
         Ok(())
@@ -260,6 +269,20 @@ impl Objects {
             return Ok(());
         }
         Err(taken(self.url(), marker))
+    }
+
+    /// The directory is made for the place, before it is known whether the store gets that. So where it does not, another place
+    /// alone is no remedy.
+    fn or_anew(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Invalid { what, value, rule } if !self.owner.marked => {
+                let rule = format!(
+                    "{rule}; its directory is made for this place: where nothing was stored yet, remove the store's directory first"
+                );
+                StoreError::Invalid { what, value, rule }
+            }
+            error => error,
+        }
     }
 
     /// Makes the marker in a place that has none. See the top of this file.
