@@ -38,6 +38,25 @@ const PAGE: usize = 256;
 /// Who waits for the files looks this often.
 const RETRY: Duration = Duration::from_millis(5);
 
+/// What came of beginning.
+struct Begun {
+    /// The note's.
+    id: Ulid,
+    held_by: Vec<String>,
+    /// It was the same command that began, before.
+    replayed: bool,
+}
+
+impl Begun {
+    fn before(note: &Erasure) -> Self {
+        Self {
+            id: note.id,
+            held_by: Vec::new(),
+            replayed: true,
+        }
+    }
+}
+
 impl EmbeddedStore {
     /// See [`crate::store::Store::erase`].
     pub(super) fn erase_scope(&self, scope: &str, options: &EraseOptions) -> Result<Erased> {
@@ -58,12 +77,8 @@ impl EmbeddedStore {
             .command_id
             .as_deref()
             .map(|id| digest_of_command(&digest, id));
-        let id = command.map_or_else(Ulid::generate, |command| erasure::id_of(&command));
-        let mut replayed = self.reading(|session| session.erasure(id))?.is_some();
-        let mut held_by = Vec::new();
-        if !replayed {
-            (held_by, replayed) = self.begin(scope, id, digest, command)?;
-        }
+        let begun = self.begin(scope, digest, command)?;
+        let id = begun.id;
         // One that somebody else is at says what it did when it is finished.
         self.finish_in_pieces(self.lock_wait, rows)
             .map_err(|error| match error {
@@ -79,21 +94,36 @@ impl EmbeddedStore {
             why: "the note of the erasure is gone".into(),
         })?;
         Ok(Erased {
-            held_by,
-            replayed,
+            held_by: begun.held_by,
+            replayed: begun.replayed,
             ..note.replayed()
         })
     }
 
-    /// Looks and begins. Who else reaches the scope's blocks, and whether somebody else came first with the same command.
-    fn begin(
+    /// Looks and begins, unless the same command was done before.
+    fn begin(&self, scope: &str, digest: [u8; 32], command: Option<[u8; 32]>) -> Result<Begun> {
+        self.begin_after(scope, digest, command, &|| ())
+    }
+
+    /// The same; `meanwhile` happens between the two.
+    fn begin_after(
         &self,
         scope: &str,
-        id: Ulid,
         digest: [u8; 32],
         command: Option<[u8; 32]>,
-    ) -> Result<(Vec<String>, bool)> {
+        meanwhile: &dyn Fn(),
+    ) -> Result<Begun> {
+        let done = |session: Session<'_>| match &command {
+            Some(command) => session.erasure_by(&digest, command),
+            None => Ok(None),
+        };
+        let (before, generation) =
+            self.in_one_read(|session| Ok((done(session)?, session.gc_generation()?)))?;
+        if let Some(note) = before {
+            return Ok(Begun::before(&note));
+        }
         let (figures, held_by) = self.look_at_scope(scope)?;
+        let id = command.map_or_else(Ulid::generate, |command| erasure::id_of(&command));
         let note = Erasure {
             id,
             position: 0,
@@ -107,16 +137,24 @@ impl EmbeddedStore {
                 ..ErasedFigures::default()
             },
         };
+        meanwhile();
         let (name, now_ms) = (scope.to_owned(), self.now_ms());
-        let begun = self.in_freeing_transaction(Durability::Durable, move |transaction| {
-            if transaction.session().erasure(id)?.is_some() {
-                return Ok(false);
+        self.in_freeing_transaction(Durability::Durable, move |transaction| {
+            // Whoever began since then, and ended: all notes need not be read under the lock.
+            let session = transaction.session();
+            if session.gc_generation()? != generation
+                && let Some(command) = &command
+                && let Some(note) = session.erasure_by(&digest, command)?
+            {
+                return Ok(Begun::before(&note));
             }
             transaction.begin_erasing(&name, note, now_ms)?;
-            Ok(true)
-        })?;
-        let held_by = if begun { held_by } else { Vec::new() };
-        Ok((held_by, !begun))
+            Ok(Begun {
+                id,
+                held_by,
+                replayed: false,
+            })
+        })
     }
 
     /// What would go, and who else reaches it. Errors: `Corrupt` for what can't be read, and might be the scope's.
@@ -336,5 +374,76 @@ impl Session<'_> {
             figures.commits += self.count_commits_of(scope, &file?)?;
         }
         Ok(figures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::OpenOptions;
+    use crate::embedded::retention::tests::act;
+
+    /// As versions began it that gave notes any id.
+    fn begin_as_before(store: &EmbeddedStore, scope: &str, command: Option<&str>) {
+        let digest = store.reading(|session| session.digest_of(scope)).unwrap();
+        let note = Erasure {
+            id: Ulid::generate(),
+            position: 0,
+            at_ms: 0,
+            scope: digest,
+            command: command.map_or([0; 32], |id| digest_of_command(&digest, id)),
+            figures: ErasedFigures::default(),
+        };
+        let name = scope.to_owned();
+        store
+            .in_transaction(Durability::Durable, move |transaction| {
+                transaction.begin_erasing(&name, note, 1)
+            })
+            .unwrap();
+        store.finish_erasing(Duration::from_secs(60)).unwrap();
+    }
+
+    fn by(command: &str) -> EraseOptions {
+        EraseOptions {
+            command_id: Some(command.into()),
+            ..EraseOptions::default()
+        }
+    }
+
+    #[test]
+    fn a_repeat_of_what_an_earlier_version_did_erases_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(home.path(), &OpenOptions::default()).unwrap();
+        act(&store, "alice", 1);
+        begin_as_before(&store, "alice", Some("request"));
+        act(&store, "alice", 2);
+        act(&store, "bob", 3);
+        let repeated = store.erase("alice", &by("request")).unwrap();
+        assert!(repeated.replayed);
+        assert_eq!(repeated.position, 2);
+        assert_eq!(store.scopes().unwrap(), ["alice", "bob"]);
+        // Another command, and the same one of another scope.
+        assert!(!store.erase("bob", &by("request")).unwrap().replayed);
+        assert!(!store.erase("alice", &by("another")).unwrap().replayed);
+        assert!(store.scopes().unwrap().is_empty());
+        assert_eq!(store.erasures().unwrap().notes.len(), 3);
+    }
+
+    #[test]
+    fn one_that_an_earlier_version_began_meanwhile_is_found_under_the_lock() {
+        let home = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(home.path(), &OpenOptions::default()).unwrap();
+        act(&store, "alice", 1);
+        let digest = store.reading(|session| session.digest_of("alice")).unwrap();
+        let command = digest_of_command(&digest, "request");
+        let begun = store
+            .begin_after("alice", digest, Some(command), &|| {
+                begin_as_before(&store, "alice", Some("request"));
+                act(&store, "alice", 2);
+            })
+            .unwrap();
+        assert!(begun.replayed);
+        assert_eq!(store.scopes().unwrap(), ["alice"]);
+        assert_eq!(store.erasures().unwrap().notes.len(), 1);
     }
 }
