@@ -228,3 +228,81 @@ impl EmbeddedStore {
         shared.sync_sealed_files()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+    use super::*;
+    use crate::embedded::OpenOptions;
+    use crate::embedded::disk::{Disk, DiskLayer, FileOp, Verdict};
+    use crate::embedded::retention::tests::act;
+    use crate::erasure::EraseOptions;
+    use crate::store::Store;
+
+    /// At each write and each removal of a file: whether an upload could begin.
+    struct Uploader {
+        lock: PathBuf,
+        free: AtomicU64,
+        locked: AtomicU64,
+        locked_at_removals: AtomicU64,
+    }
+
+    impl DiskLayer for Uploader {
+        fn before(&self, op: &FileOp<'_>) -> Verdict {
+            let Ok(file) = File::open(&self.lock) else {
+                return Verdict::Do;
+            };
+            let is_free = file.try_lock_shared().is_ok();
+            match op {
+                FileOp::Write { .. } if is_free => self.free.fetch_add(1, SeqCst),
+                FileOp::Write { .. } => self.locked.fetch_add(1, SeqCst),
+                FileOp::Remove { .. } if !is_free => self.locked_at_removals.fetch_add(1, SeqCst),
+                _ => 0,
+            };
+            Verdict::Do
+        }
+
+        fn after(&self, _: &FileOp<'_>, _: bool) {}
+    }
+
+    #[test]
+    fn uploads_go_on_but_for_the_moment_of_a_removal() {
+        let home = tempfile::tempdir().unwrap();
+        let uploader = Arc::new(Uploader {
+            lock: home.path().join(FILES_LOCK),
+            free: AtomicU64::new(0),
+            locked: AtomicU64::new(0),
+            locked_at_removals: AtomicU64::new(0),
+        });
+        let options = OpenOptions {
+            disk: Disk::behind(Arc::clone(&uploader) as _),
+            automatic_gc: false,
+            ..OpenOptions::default()
+        };
+        let store = EmbeddedStore::open(home.path(), &options).unwrap();
+        for number in 0..30 {
+            act(&store, "alice", number);
+        }
+        store.seal_journal(10).unwrap();
+        for counter in [
+            &uploader.free,
+            &uploader.locked,
+            &uploader.locked_at_removals,
+        ] {
+            counter.store(0, SeqCst);
+        }
+        let options = EraseOptions {
+            rows_at_a_time: 1,
+            ..EraseOptions::default()
+        };
+        assert_eq!(store.erase("alice", &options).unwrap().figures.commits, 30);
+        // The writer may write something of its own in the moment of the removal.
+        let (free, locked) = (uploader.free.load(SeqCst), uploader.locked.load(SeqCst));
+        assert!(free > 10 && locked < free / 4, "{locked} of {free}");
+        assert_eq!(uploader.locked_at_removals.load(SeqCst), 1);
+    }
+}
