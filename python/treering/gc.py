@@ -35,7 +35,8 @@ class GcReport:
     """How long it took, milliseconds."""
     kept_files: int = 0
     """Files and objects that no row names, and that stay since rows are damaged: one of these may be theirs.
-    `verify(repair=True)` settles it. Or the bucket did not answer: at least so many. The next collection removes what is left."""
+    `verify(repair=True)` settles it. Or the bucket did not answer: at least so many. The next collection removes what
+    is left."""
     kept_because: str | None = None
     """That damage, or what the bucket said; None where there is none."""
 
