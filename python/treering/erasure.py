@@ -95,6 +95,8 @@ class Vacuumed:
     A collection removes them, those of blocks when they are a day old."""
     dead_blocks: int
     """Collected blocks whose rows are there yet, because a collection was stopped: collect again."""
+    unfinished_erases: int
+    """Erases that can't end, since something that may be the scope's can't be read: `verify(repair=True)` first."""
     complete: bool
     """Nothing that was deleted before is left in the store's files."""
 

@@ -35,9 +35,10 @@ class GcReport:
     """How long it took, milliseconds."""
     kept_files: int = 0
     """Files and objects that no row names, and that stay since rows are damaged: one of these may be theirs.
-    `verify(repair=True)` settles it, and the next collection removes what is left."""
+    `verify(repair=True)` settles it. Or the bucket did not answer: at least so many. The next collection removes what
+    is left."""
     kept_because: str | None = None
-    """That damage; None where there is none."""
+    """That damage, or what the bucket said; None where there is none."""
 
     def __str__(self) -> str:
         verb = "would go" if self.dry_run else "went"

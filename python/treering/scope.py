@@ -291,9 +291,12 @@ class Scope(ScopeStores):
         (`Conflict`). O(journal + blocks); others wait for a moment at a time, however many refs the scope has.
 
         Errors:
-            Corrupt (`corrupt`): a ref, receipt, hold, commit or link can't be read, so that nobody knows whether it is
-                the scope's: nothing was changed.
-            LockTimeout (`lock-timeout`): a backup copies files. The scope may be gone, and the rest waits for the next.
+            Corrupt (`corrupt`): a ref, receipt, hold, commit or link can't be read, or a sealed file of the journal
+                has lost its row, so that nobody knows whether it is the scope's: nothing was changed. Or it was damaged
+                after the erase began: the scope is gone, and the rest goes once it is mended.
+            LockTimeout (`lock-timeout`): a backup copies files, or another erase or a seal is at work. The message
+                says whether the scope is gone, and the rest waits for the next.
+            Conflict (`conflict`): another erase of the scope, without this command id, began in the same moment.
             LimitExceeded (`limit-exceeded`), Invalid (`invalid`): of the command id.
 
         Example:

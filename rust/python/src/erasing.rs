@@ -85,6 +85,7 @@ pub fn vacuum<'py>(py: Python<'py>, core: &Core) -> Result<Bound<'py, PyDict>> {
         log_bytes,
         files_left,
         dead_blocks,
+        unfinished_erases,
     } = done;
     let object = PyDict::new(py);
     for (name, figure) in [
@@ -94,6 +95,7 @@ pub fn vacuum<'py>(py: Python<'py>, core: &Core) -> Result<Bound<'py, PyDict>> {
         ("log_bytes", log_bytes),
         ("files_left", files_left),
         ("dead_blocks", dead_blocks),
+        ("unfinished_erases", unfinished_erases),
     ] {
         object.set_item(name, figure)?;
     }

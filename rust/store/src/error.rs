@@ -151,9 +151,9 @@ pub enum StoreError {
     /// No room for the commit.
     #[error("the disk is full; nothing of this commit was written: make room and repeat it")]
     DiskFull,
-    /// Another process kept the write lock for too long.
+    /// Somebody kept the write lock, or that of files or erases, for too long.
     #[error(
-        "waited {waited_ms} ms for the write lock, held by {holder}; nothing was written: repeat it later"
+        "waited {waited_ms} ms for a lock, held by {holder}; nothing was written: repeat it later"
     )]
     LockTimeout {
         /// How long, in milliseconds.
@@ -237,14 +237,14 @@ pub enum StoreError {
     },
     /// A scope is gone for every reader, and what its commits said could not be stripped yet.
     #[error(
-        "scope {scope:?} is erased and gone, but after {waited_ms} ms what it said still stands in files kept by {holder}; do not erase it again: vacuum, the next erase of any scope, or opening the store finishes it"
+        "scope {scope:?} is erased and gone, but what it said still stands in files: waited {waited_ms} ms for a lock, held by {holder}; do not erase it again: vacuum, the next erase of any scope, or opening the store finishes it"
     )]
     EraseUnfinished {
         /// The scope.
         scope: String,
-        /// How long the files were waited for, in milliseconds.
+        /// How long they were waited for, in milliseconds.
         waited_ms: u64,
-        /// Who keeps them.
+        /// Who keeps files in place, or is at another erase.
         holder: String,
     },
     /// The caller did not want it any more.

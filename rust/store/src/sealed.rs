@@ -171,6 +171,30 @@ impl SealedFile {
         Ok(Some((file, bytes)))
     }
 
+    /// What a file says of itself whose row is lost, and its commits; None for bytes that are no sealed file, whole. That they
+    /// are the journal's is for the chain to prove, before and after.
+    pub fn found(id: Ulid, bytes: &[u8]) -> Option<(Self, Vec<JournalRow>)> {
+        let (_, digest) = bytes.split_last_chunk::<DIGEST_BYTES>()?;
+        let mut input = Input(bytes);
+        input.take(MAGIC.len() + FORM.to_le_bytes().len())?;
+        let mut file = Self {
+            first: input.u64()?,
+            last: input.u64()?,
+            before: input.array()?,
+            after: input.array()?,
+            first_at_ms: 0,
+            last_at_ms: 0,
+            row_bytes: input.u64()?,
+            bytes: bytes.len() as u64,
+            digest: *digest,
+            id,
+        };
+        let rows = file.read(bytes).ok()?;
+        file.first_at_ms = rows.first()?.at_ms;
+        file.last_at_ms = rows.last()?.at_ms;
+        Some((file, rows))
+    }
+
     /// The commits in the file's bytes, every one checked. O(bytes).
     ///
     /// Errors: `Corrupt`, saying how these are not the bytes of this file.
@@ -319,6 +343,20 @@ mod tests {
         assert_eq!(later.head_after(), all[19].head());
         assert_eq!(SealedFile::from_record(&later.to_record()), Some(later));
         assert!(SealedFile::seal(&Head::default(), &[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_file_without_its_row_says_the_same_of_itself() {
+        let all = rows(20);
+        let (file, bytes) = sealed(&all[6].head(), &all[7..]);
+        let found = SealedFile::found(file.id, &bytes);
+        assert_eq!(found, Some((file.clone(), all[7..].to_vec())));
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(SealedFile::found(file.id, &changed), None, "byte {at}");
+            assert_eq!(SealedFile::found(file.id, &bytes[..at]), None, "cut {at}");
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Vacuumed {
     pub files_left: u64,
     /// Blocks that were collected, and whose rows are not deleted yet: a collection was stopped. The next one does.
     pub dead_blocks: u64,
+    /// Erases that can't end: something that may be the scope's can't be read. `verify` says what, and a repair comes first.
+    pub unfinished_erases: u64,
 }
 
 impl Vacuumed {
@@ -29,6 +31,7 @@ impl Vacuumed {
             && self.log_bytes == 0
             && self.files_left == 0
             && self.dead_blocks == 0
+            && self.unfinished_erases == 0
             && self.database_bytes < CLEAN_DATABASE_BYTES_MAX
     }
 }

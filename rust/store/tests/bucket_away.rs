@@ -34,7 +34,9 @@ fn a_collection_asks_once_for_the_dead_and_once_for_strays() {
     bucket.forget();
     bucket.go_down();
     let report = store.gc(&GcOptions::default()).unwrap();
-    assert_eq!(report.deleted, 100);
+    assert_eq!((report.deleted, report.kept_files), (100, 100));
+    let why = report.kept_because.unwrap();
+    assert!(why.contains("bucket"), "{why}");
     // Each of them is waited for until it is given up.
     assert_eq!(
         (bucket.count(Request::Remove), bucket.asked().len()),
@@ -44,7 +46,8 @@ fn a_collection_asks_once_for_the_dead_and_once_for_strays() {
     );
     assert_eq!(objects(&bucket).len(), 100);
     bucket.go_up();
-    store.gc(&GcOptions::default()).unwrap();
+    let report = store.gc(&GcOptions::default()).unwrap();
+    assert_eq!((report.kept_files, report.kept_because), (0, None));
     assert!(objects(&bucket).is_empty());
     assert_sound(&store);
 }

@@ -262,15 +262,21 @@ fn rows_that_moved_leave_nothing() {
     sound(&store);
 }
 
+/// As a process that is at another erase.
+fn at_another(path: &Path) -> std::fs::File {
+    let lock = std::fs::File::create(path.join("erase.lock")).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
 /// Makes a backup of a moment at which an erase has begun and nothing is stripped, and a store of that.
 fn cut_short(home: &Path) -> (std::path::PathBuf, u64) {
     let path = home.join("state");
     let store = EmbeddedStore::open(&path, &quiet()).unwrap();
     live(&store, 0..60);
     store.seal_journal(30).unwrap();
-    // Who copies files keeps the erase from going on: the scope is gone, its commits still say what they said.
-    let lock = std::fs::File::open(path.join("blobs.lock")).unwrap();
-    lock.lock_shared().unwrap();
+    // Who is at another erase keeps this one from going on: the scope is gone, its commits still say what they said.
+    let _lock = at_another(&path);
     drop(store);
     let options = OpenOptions {
         lock_wait: Duration::from_millis(30),
@@ -292,8 +298,7 @@ fn what_was_cut_short_is_unseen_refuses_commits_and_is_finished_by_the_next() {
     for finisher in ["open", "erase", "vacuum", "seal"] {
         let home = tempfile::tempdir().unwrap();
         let (path, position) = cut_short(home.path());
-        let blocked = std::fs::File::open(path.join("blobs.lock")).unwrap();
-        blocked.lock_shared().unwrap();
+        let blocked = at_another(&path);
         let options = OpenOptions {
             lock_wait: Duration::from_millis(30),
             ..quiet()
@@ -749,12 +754,11 @@ fn a_backup_made_before_it_was_stripped_is_brought_up_to_date() {
     let home = tempfile::tempdir().unwrap();
     let (path, _) = cut_short(home.path());
     let backup = home.path().join("backup");
-    let copying = std::fs::File::open(path.join("blobs.lock")).unwrap();
-    copying.lock_shared().unwrap();
+    let blocked = at_another(&path);
     let store = EmbeddedStore::open(&path, &quiet()).unwrap();
     back_up(&store, &backup);
     assert!(!find(&backup, "MARKpart").is_empty());
-    copying.unlock().unwrap();
+    blocked.unlock().unwrap();
     store.vacuum().unwrap();
     clean(&store);
     act(&store, SCOPE, "new-", 1);

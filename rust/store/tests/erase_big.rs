@@ -236,11 +236,11 @@ fn half(home: &Path, scope: &str) -> PathBuf {
     path
 }
 
-/// Opened for writing while somebody copies files, so that nobody goes on.
+/// Opened for writing while somebody is at another erase, so that nobody goes on.
 fn kept_so(path: &Path) -> (EmbeddedStore, File) {
-    let copying = File::open(path.join("blobs.lock")).unwrap();
-    copying.lock_shared().unwrap();
-    (open(path), copying)
+    let other = File::create(path.join("erase.lock")).unwrap();
+    other.lock().unwrap();
+    (open(path), other)
 }
 
 fn is_gone(store: &Arc<EmbeddedStore>, scope: &str) {
@@ -577,13 +577,21 @@ fn each_transaction_is_small_however_many_refs_there_are() {
 /// 256 rows of refs stand on about 20 pages; beside them a transaction writes those of the note, the totals, free pages.
 const PAGES_MAX: u64 = 64;
 
-/// Notes of other erasures are not read, however many there are: these here can't be.
+/// Notes of other erasures are not read, however many there are: these here can't be. Only where a command has no note of
+/// its own an earlier version may have left it as one of them.
 #[test]
 fn an_erase_and_a_fork_read_no_note_but_their_own() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path());
     write(&store, "alice", 0..20);
     write(&store, "bob", 0..20);
+    let once = |id: &str| EraseOptions {
+        command_id: Some(id.into()),
+        ..EraseOptions::default()
+    };
+    let erased = store.erase("alice", &once("once")).unwrap();
+    assert_eq!((erased.figures.refs, erased.replayed), (20, false));
+    write(&store, "alice", 0..20);
     drop(store);
     let db = rusqlite::Connection::open(home.path().join("store.db")).unwrap();
     for number in 0..100 {
@@ -597,13 +605,10 @@ fn an_erase_and_a_fork_read_no_note_but_their_own() {
     let store = open(home.path());
     assert!(matches!(store.erasures(), Err(StoreError::Corrupt { .. })));
     forked(&store, "bob", "trial").unwrap();
-    let once = EraseOptions {
-        command_id: Some("once".into()),
-        ..EraseOptions::default()
-    };
-    for again in [false, true] {
-        let erased = store.erase("alice", &once).unwrap();
-        assert_eq!((erased.figures.refs, erased.replayed), (20, again));
-    }
+    assert!(store.erase("alice", &once("once")).unwrap().replayed);
+    let refused = store.erase("alice", &once("another"));
+    assert!(matches!(refused, Err(StoreError::Corrupt { .. })));
+    assert_eq!(store.scopes().unwrap(), ["alice", "bob", "trial"]);
+    assert_eq!(store.erase("alice", &in_tens()).unwrap().figures.refs, 20);
     assert_eq!(store.erase("bob", &in_tens()).unwrap().figures.refs, 20);
 }

@@ -18,7 +18,7 @@ use treering_store::progress::Progress;
 use treering_store::scope::{FORKING, ForkOptions, discard, fork, unfinished};
 use treering_store::{
     Address, BackupOptions, Change, Command, Commit, EmbeddedStore, EraseOptions, Expect,
-    GcOptions, LeaseToken, OpenOptions, RefMove, RefName, Store,
+    GcOptions, LeaseToken, OpenOptions, RefMove, RefName, Store, StoreError,
 };
 
 /// Of the scope; in nothing that it says.
@@ -199,4 +199,54 @@ fn a_fork_that_an_earlier_version_left_unfinished_is_finished() {
         20
     );
     clean(&store);
+}
+
+#[test]
+fn a_fork_that_is_being_erased_has_no_lineage_and_is_in_the_way_as_such() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("state");
+    let store = open(&path);
+    fill(&store, NAME, 3);
+    let store: Arc<dyn Store> = Arc::new(store);
+    forked(&*store, NAME, "fork", 100);
+    drop(store);
+    let options = OpenOptions {
+        lock_wait: std::time::Duration::from_millis(30),
+        automatic_gc: false,
+        reserve_bytes: 0,
+        ..OpenOptions::default()
+    };
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&path, &options).unwrap());
+    assert!(store.lineage("fork").unwrap().is_some());
+    // Somebody is at another erase, so that this one begins and does not end.
+    let other = std::fs::File::create(path.join("erase.lock")).unwrap();
+    other.lock().unwrap();
+    for _ in 0..2 {
+        let unfinished = store.erase("fork", &EraseOptions::default()).unwrap_err();
+        let told = unfinished.to_string();
+        assert!(
+            matches!(unfinished, StoreError::EraseUnfinished { .. }),
+            "{told}"
+        );
+        assert!(told.contains("is erased and gone"), "{told}");
+        assert!(!told.contains("write lock"), "{told}");
+    }
+    assert_eq!(store.lineage("fork").unwrap(), None);
+    let fork_there = || {
+        fork(
+            &*store,
+            NAME,
+            "fork",
+            &ForkOptions::default(),
+            &Progress::default(),
+        )
+    };
+    let refused = fork_there().unwrap_err();
+    assert!(
+        matches!(refused, StoreError::BeingErased { .. }),
+        "{refused}"
+    );
+    other.unlock().unwrap();
+    store.vacuum().unwrap();
+    assert!(!fork_there().unwrap().replayed);
 }

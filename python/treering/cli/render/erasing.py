@@ -68,6 +68,7 @@ def print_vacuumed(console: Console, errors: Console, done: Vacuumed) -> None:
         (done.log_bytes, f"{size(done.log_bytes)} of the log stay: somebody reads from it; again later"),
         (done.free_bytes, f"{size(done.free_bytes)} are free again: others wrote meanwhile"),
         (done.dead_blocks, f"{count(done.dead_blocks, 'collected block')} not deleted yet: run treering gc"),
+        (done.unfinished_erases, f"{count(done.unfinished_erases, 'erase')} can't end: run treering verify --repair"),
         (done.files_left, f"{count(done.files_left, 'file')} without a row: gc removes them when a day old"),
     ):
         if left:

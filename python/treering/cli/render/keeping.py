@@ -33,7 +33,7 @@ def print_report(console: Console, report: "GcReport") -> None:
     roots = f"{count(report.roots - report.held, 'ref')}, {count(report.held, 'hold')}"
     if report.kept_because is not None:
         files = count(report.kept_files, "file")
-        console.print(f"{files} without a row stay until verify --repair: {one_line(report.kept_because)}")
+        console.print(f"{files} without a row stay: {one_line(report.kept_because)}")
     if report.deleted == 0:
         console.print(f"nothing to collect: {kept} ({roots})")
         return

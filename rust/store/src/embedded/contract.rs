@@ -209,7 +209,12 @@ impl Store for EmbeddedStore {
 
     fn lineage(&self, scope: &str) -> Result<Option<Lineage>> {
         check_scope(scope)?;
-        self.reading(|session| read_lineage(scope, &mut |wanted| session.receipt_row(wanted)))
+        self.in_one_read(|session| {
+            if session.is_erasing(scope)? {
+                return Ok(None);
+            }
+            read_lineage(scope, &mut |wanted| session.receipt_row(wanted))
+        })
     }
 
     fn receipts(

@@ -27,6 +27,8 @@ pub(super) const LOG: &str = "store.db-wal";
 pub(super) const DATABASE_NEW: &str = "store.db.new";
 /// See [`super::files_lock`].
 pub(super) const FILES_LOCK: &str = "blobs.lock";
+/// See [`super::stripping`].
+pub(super) const ERASE_LOCK: &str = "erase.lock";
 /// Marks a directory as a backup: it is opened for reading only.
 pub(super) const BACKUP: &str = "treering-backup";
 /// Marks one into which a backup is being restored.

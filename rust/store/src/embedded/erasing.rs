@@ -2,8 +2,8 @@
 //!
 //! *Look*, on a snapshot: everything that is to go can be read, or nothing is changed. *Begin*, one durable commit, however
 //! many refs there are: a mark hides all of them (that of a fork in the making, which every read looks for), its note and
-//! its name stand in `manifest`. *Take away*, in small commits: refs, then leases, the mark with the last of them. *Strip*,
-//! in small commits, while nobody copies or removes files: receipts, holds, bodies in the table `journal`, then sealed
+//! its name stand in `manifest`. What is behind it is in `stripping.rs`: *Take away*, in small commits: refs, then leases, the mark
+//! with the last of them. *Strip*, in small commits: receipts, holds, bodies in the table `journal`, then sealed
 //! files, each written anew without what the scope's commits said. *End*, one durable commit: the name is gone.
 //! Promises: whatever stops it behind Begin, the scope stays gone, takes no commit, and the next one goes on. The note counts
 //! what went in the commit with which it went. A sealed file is on disk before the row that names it, and the old one is
@@ -11,32 +11,41 @@
 //! Must never: touch a row or a body of another scope, hold the write lock for longer than a moment, or keep a fork waiting
 //! while it waits for the writer.
 
-use std::time::{Duration, Instant};
-
 use ulid::Ulid;
 
 use super::EmbeddedStore;
-use super::directory::FILES_LOCK;
-use super::erasure_rows::Erasing;
-use super::files_lock::{LongFilesLock, may_remove_files};
 use super::gc::Moment;
-use super::remains::{Page, Place, without_scope};
-use super::sealed_files::{remove_sealed, write_sealed};
+use super::remains::{Page, Place};
+use super::sealed_gaps::place;
 use super::session::Session;
-use super::sqlite_error::io_error;
+use super::staging::is_in_use;
 use crate::commit::Durability;
 use crate::erasure::held::held;
-use crate::erasure::{
-    self, ERASE_ROWS_MAX, EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command,
-};
+use crate::erasure::{self, EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command};
 use crate::error::{Result, StoreError};
-use crate::sealed::SealedFile;
 use crate::store::Store;
 
 /// Holds that are read at a time.
 const PAGE: usize = 256;
-/// Who waits for the files looks this often.
-const RETRY: Duration = Duration::from_millis(5);
+
+/// What came of beginning.
+struct Begun {
+    /// The note's.
+    id: Ulid,
+    held_by: Vec<String>,
+    /// It was the same command that began, before.
+    replayed: bool,
+}
+
+impl Begun {
+    fn before(note: &Erasure) -> Self {
+        Self {
+            id: note.id,
+            held_by: Vec::new(),
+            replayed: true,
+        }
+    }
+}
 
 impl EmbeddedStore {
     /// See [`crate::store::Store::erase`].
@@ -51,49 +60,73 @@ impl EmbeddedStore {
         }
         self.writable()?;
         let rows = options.rows_at_a_time;
+        let unfinished = |error| match error {
+            StoreError::LockTimeout { waited_ms, holder } => StoreError::EraseUnfinished {
+                scope: scope.to_owned(),
+                waited_ms,
+                holder,
+            },
+            error => error,
+        };
         // What was left is finished first: it may be this very command.
-        self.finish_erasing(self.lock_wait)?;
+        let left = self.finish_erasing(self.lock_wait);
+        let left = match left {
+            Err(error) if self.reading(|session| session.is_erasing(scope))? => {
+                return Err(unfinished(error));
+            }
+            left => left?,
+        };
+        if let Some(stuck) = left.into_iter().find(|stuck| stuck.scope == scope) {
+            return Err(stuck.error);
+        }
         let digest = self.reading(|session| session.digest_of(scope))?;
         let command = options
             .command_id
             .as_deref()
             .map(|id| digest_of_command(&digest, id));
-        let id = command.map_or_else(Ulid::generate, |command| erasure::id_of(&command));
-        let mut replayed = self.reading(|session| session.erasure(id))?.is_some();
-        let mut held_by = Vec::new();
-        if !replayed {
-            (held_by, replayed) = self.begin(scope, id, digest, command)?;
-        }
+        let begun = self.begin(scope, digest, command)?;
+        let id = begun.id;
         // One that somebody else is at says what it did when it is finished.
-        self.finish_in_pieces(self.lock_wait, rows)
-            .map_err(|error| match error {
-                StoreError::LockTimeout { waited_ms, holder } => StoreError::EraseUnfinished {
-                    scope: scope.to_owned(),
-                    waited_ms,
-                    holder,
-                },
-                error => error,
-            })?;
+        let left = self.finish_in_pieces(self.lock_wait, rows);
+        let mut left = left.map_err(unfinished)?.into_iter();
+        if let Some(stuck) = left.find(|stuck| stuck.id == id) {
+            return Err(stuck.error);
+        }
         let note = self.reading(|session| session.erasure(id))?;
         let note = note.ok_or_else(|| StoreError::CommitUnknown {
             why: "the note of the erasure is gone".into(),
         })?;
         Ok(Erased {
-            held_by,
-            replayed,
+            held_by: begun.held_by,
+            replayed: begun.replayed,
             ..note.replayed()
         })
     }
 
-    /// Looks and begins. Who else reaches the scope's blocks, and whether somebody else came first with the same command.
-    fn begin(
+    /// Looks and begins, unless the same command was done before.
+    fn begin(&self, scope: &str, digest: [u8; 32], command: Option<[u8; 32]>) -> Result<Begun> {
+        self.begin_after(scope, digest, command, &|| ())
+    }
+
+    /// The same; `meanwhile` happens between the two.
+    fn begin_after(
         &self,
         scope: &str,
-        id: Ulid,
         digest: [u8; 32],
         command: Option<[u8; 32]>,
-    ) -> Result<(Vec<String>, bool)> {
+        meanwhile: &dyn Fn(),
+    ) -> Result<Begun> {
+        let done = |session: Session<'_>| match &command {
+            Some(command) => session.erasure_by(&digest, command),
+            None => Ok(None),
+        };
+        let (before, generation) =
+            self.in_one_read(|session| Ok((done(session)?, session.gc_generation()?)))?;
+        if let Some(note) = before {
+            return Ok(Begun::before(&note));
+        }
         let (figures, held_by) = self.look_at_scope(scope)?;
+        let id = command.map_or_else(Ulid::generate, |command| erasure::id_of(&command));
         let note = Erasure {
             id,
             position: 0,
@@ -107,22 +140,34 @@ impl EmbeddedStore {
                 ..ErasedFigures::default()
             },
         };
+        meanwhile();
         let (name, now_ms) = (scope.to_owned(), self.now_ms());
-        let begun = self.in_freeing_transaction(Durability::Durable, move |transaction| {
-            if transaction.session().erasure(id)?.is_some() {
-                return Ok(false);
+        self.in_freeing_transaction(Durability::Durable, move |transaction| {
+            // Whoever began since then, and ended: all notes need not be read under the lock.
+            let session = transaction.session();
+            if session.gc_generation()? != generation
+                && let Some(command) = &command
+                && let Some(note) = session.erasure_by(&digest, command)?
+            {
+                return Ok(Begun::before(&note));
             }
             transaction.begin_erasing(&name, note, now_ms)?;
-            Ok(true)
-        })?;
-        let held_by = if begun { held_by } else { Vec::new() };
-        Ok((held_by, !begun))
+            Ok(Begun {
+                id,
+                held_by,
+                replayed: false,
+            })
+        })
     }
 
     /// What would go, and who else reaches it. Errors: `Corrupt` for what can't be read, and might be the scope's.
     fn look_at_scope(&self, scope: &str) -> Result<(ErasedFigures, Vec<String>)> {
         let shared = &self.usable()?.shared;
+        // Those that nobody is at.
+        let mut unnamed = shared.unnamed_sealed_files()?;
+        unnamed.retain(|name| !is_in_use(&place(&shared.root, name)));
         let look = |session: Session<'_>| {
+            session.expect_none_is_missing(&unnamed)?;
             let mut figures = session.count_remains(scope)?;
             let going = session.going()?;
             let mut holds = Vec::new();
@@ -163,158 +208,6 @@ impl EmbeddedStore {
             Ok((looked, sound))
         })?
     }
-
-    /// Takes away what erases have begun on, this handle's or others'. Errors: `LockTimeout` while somebody copies files;
-    /// those of a commit. What is left then is not seen by anybody, and the next one goes on.
-    pub(super) fn finish_erasing(&self, wait: Duration) -> Result<()> {
-        self.finish_in_pieces(wait, ERASE_ROWS_MAX)
-    }
-
-    /// The same; `rows`: so many at most are taken away by a transaction.
-    fn finish_in_pieces(&self, wait: Duration, rows: usize) -> Result<()> {
-        let left = self.reading(|session| session.erasing())?;
-        if left.is_empty() {
-            return Ok(());
-        }
-        let alone = match self.alone_with_files(Duration::ZERO) {
-            // Refs stand in no file of their own: they need not wait for who copies files.
-            Err(StoreError::LockTimeout { .. }) if wait > Duration::ZERO => {
-                for erasing in &left {
-                    self.take_refs(erasing, rows)?;
-                }
-                self.alone_with_files(wait)?
-            }
-            alone => alone?,
-        };
-        for erasing in self.reading(|session| session.erasing())? {
-            self.take_refs(&erasing, rows)?;
-            self.strip(&erasing, &alone, rows)?;
-        }
-        Ok(())
-    }
-
-    /// When the store is opened: what a process that died has left, unless somebody is at it.
-    pub(super) fn finish_left(&self) {
-        let finished = match self.reading(|session| session.erasing()) {
-            Ok(left) if left.is_empty() => return,
-            Ok(_) => self.finish_erasing(Duration::ZERO),
-            Err(error) => Err(error),
-        };
-        match finished {
-            Ok(()) | Err(StoreError::LockTimeout { .. }) => {}
-            Err(error) => {
-                tracing::warn!(%error, "an erased scope is not stripped yet; erase or vacuum goes on");
-            }
-        }
-    }
-
-    /// Nobody copies files, or removes them. Errors: `LockTimeout`, `Io`.
-    fn alone_with_files(&self, wait: Duration) -> Result<LongFilesLock> {
-        let shared = &self.writable()?.shared;
-        let path = shared.root.join(FILES_LOCK);
-        let started = Instant::now();
-        loop {
-            let alone = may_remove_files(&path, &shared.disk);
-            if let Some(alone) = alone.map_err(|error| io_error("lock", &path, error))? {
-                return Ok(alone.for_long());
-            }
-            if started.elapsed() >= wait {
-                return Err(StoreError::LockTimeout {
-                    waited_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                    holder: "a backup that copies the store's files, or another erase".into(),
-                });
-            }
-            std::thread::sleep(RETRY);
-        }
-    }
-
-    fn strip(&self, erasing: &Erasing, alone: &LongFilesLock, rows: usize) -> Result<()> {
-        let (id, scope) = (erasing.id, erasing.scope.as_str());
-        let note = self.reading(|session| session.erasure(id))?;
-        // Without its note nothing says where the scope's new life would begin; it has none as long as this is here.
-        let until = note.map_or(u64::MAX, |note| note.position);
-        let mut place = Place::FIRST;
-        while !matches!(place, Place::End) {
-            let (page, next) = self.reading(|session| session.remains(scope, place, until))?;
-            place = next;
-            match page {
-                Page::Receipts(keys) => {
-                    self.in_pieces(erasing, rows, keys, |session, scope, key, figures| {
-                        figures.receipts += session.delete_receipt_row(key, scope)?;
-                        Ok(1)
-                    })?;
-                }
-                Page::Holds(ordinals) => {
-                    self.in_pieces(
-                        erasing,
-                        rows,
-                        ordinals,
-                        |session, scope, ordinal, figures| {
-                            figures.holds += u64::from(session.delete_hold(*ordinal, scope)?);
-                            Ok(1)
-                        },
-                    )?;
-                }
-                Page::Commits(positions) => {
-                    self.in_pieces(erasing, rows, positions, |session, scope, at, figures| {
-                        let (commits, room) = session.strip_body(*at, scope)?;
-                        figures.commits += commits;
-                        Ok(room)
-                    })?;
-                }
-            }
-        }
-        for file in self.reading(|session| session.sealed_files())? {
-            self.strip_sealed(erasing, &file?)?;
-        }
-        self.remove_replaced(alone)?;
-        self.in_freeing_transaction(Durability::Durable, move |transaction| {
-            transaction.end_erasing(id)
-        })
-    }
-
-    /// Writes a sealed file anew without what the scope's commits said, and removes the old one. Nothing happens if they said
-    /// nothing.
-    fn strip_sealed(&self, erasing: &Erasing, file: &SealedFile) -> Result<()> {
-        let (id, scope) = (erasing.id, erasing.scope.as_str());
-        let core = self.writable()?;
-        let rows = self.reading(|session| session.sealed_commits(file))?;
-        let (rows, count) = without_scope(rows, scope)?;
-        if count == 0 {
-            return Ok(());
-        }
-        let Some((new, bytes)) = SealedFile::seal(&file.head_before(), &rows)? else {
-            return Ok(());
-        };
-        let held = write_sealed(&core.shared.root, &core.shared.disk, &new, &bytes)?;
-        let (before, after) = (file.clone(), new.clone());
-        let replaced = self.in_freeing_transaction(Durability::Durable, move |transaction| {
-            transaction.replace_stripped(id, &before, &after, count)
-        });
-        drop(held);
-        match replaced {
-            Ok(true) => remove_sealed(core, file),
-            // Expired meanwhile.
-            Ok(false) => remove_sealed(core, &new),
-            Err(StoreError::CommitUnknown { why }) => {
-                return Err(StoreError::CommitUnknown { why });
-            }
-            Err(error) => {
-                remove_sealed(core, &new);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes sealed files that no row names: in whose place there is another one, or none any more, or that somebody left
-    /// who was killed. One that is being sealed now is of somebody who finds that he came second.
-    fn remove_replaced(&self, _alone: &LongFilesLock) -> Result<()> {
-        let shared = &self.writable()?.shared;
-        shared.remove_dead_sealed_files(&shared.unnamed_sealed_files()?)?;
-        // Of those, too, that went as soon as another one took their place.
-        shared.sync_sealed_files()
-    }
 }
 
 impl Session<'_> {
@@ -336,5 +229,78 @@ impl Session<'_> {
             figures.commits += self.count_commits_of(scope, &file?)?;
         }
         Ok(figures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::embedded::OpenOptions;
+    use crate::embedded::retention::tests::act;
+
+    /// As versions began it that gave notes any id.
+    fn begin_as_before(store: &EmbeddedStore, scope: &str, command: Option<&str>) {
+        let digest = store.reading(|session| session.digest_of(scope)).unwrap();
+        let note = Erasure {
+            id: Ulid::generate(),
+            position: 0,
+            at_ms: 0,
+            scope: digest,
+            command: command.map_or([0; 32], |id| digest_of_command(&digest, id)),
+            figures: ErasedFigures::default(),
+        };
+        let name = scope.to_owned();
+        store
+            .in_transaction(Durability::Durable, move |transaction| {
+                transaction.begin_erasing(&name, note, 1)
+            })
+            .unwrap();
+        store.finish_erasing(Duration::from_secs(60)).unwrap();
+    }
+
+    fn by(command: &str) -> EraseOptions {
+        EraseOptions {
+            command_id: Some(command.into()),
+            ..EraseOptions::default()
+        }
+    }
+
+    #[test]
+    fn a_repeat_of_what_an_earlier_version_did_erases_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(home.path(), &OpenOptions::default()).unwrap();
+        act(&store, "alice", 1);
+        begin_as_before(&store, "alice", Some("request"));
+        act(&store, "alice", 2);
+        act(&store, "bob", 3);
+        let repeated = store.erase("alice", &by("request")).unwrap();
+        assert!(repeated.replayed);
+        assert_eq!(repeated.position, 2);
+        assert_eq!(store.scopes().unwrap(), ["alice", "bob"]);
+        // Another command, and the same one of another scope.
+        assert!(!store.erase("bob", &by("request")).unwrap().replayed);
+        assert!(!store.erase("alice", &by("another")).unwrap().replayed);
+        assert!(store.scopes().unwrap().is_empty());
+        assert_eq!(store.erasures().unwrap().notes.len(), 3);
+    }
+
+    #[test]
+    fn one_that_an_earlier_version_began_meanwhile_is_found_under_the_lock() {
+        let home = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(home.path(), &OpenOptions::default()).unwrap();
+        act(&store, "alice", 1);
+        let digest = store.reading(|session| session.digest_of("alice")).unwrap();
+        let command = digest_of_command(&digest, "request");
+        let begun = store
+            .begin_after("alice", digest, Some(command), &|| {
+                begin_as_before(&store, "alice", Some("request"));
+                act(&store, "alice", 2);
+            })
+            .unwrap();
+        assert!(begun.replayed);
+        assert_eq!(store.scopes().unwrap(), ["alice"]);
+        assert_eq!(store.erasures().unwrap().notes.len(), 1);
     }
 }

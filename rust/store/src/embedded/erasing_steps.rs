@@ -194,7 +194,7 @@ impl Transaction<'_> {
         Ok(more)
     }
 
-    /// Another file takes the place of one. False: that one is not named any more.
+    /// Another file takes the place of one. False: that one is not named any more, or the erase has ended.
     pub(super) fn replace_stripped(
         &mut self,
         id: Ulid,
@@ -203,7 +203,9 @@ impl Transaction<'_> {
         commits: u64,
     ) -> Result<bool> {
         let session = self.session();
-        if session.sealed_file_with(before.first)?.as_ref() != Some(before) {
+        if !session.has_erasing(id)?
+            || session.sealed_file_with(before.first)?.as_ref() != Some(before)
+        {
             return Ok(false);
         }
         let generation = session.gc_generation()?.saturating_add(1);

@@ -13,7 +13,7 @@ use super::manifest_rows::{STORE_ID, check};
 use super::ref_rows::{ref_sum, shown};
 use super::row_check::{Table, corrupt, out_of_order};
 use super::session::Session;
-use crate::erasure::{Erasure, Erasures, digest_of_scope, names_of};
+use crate::erasure::{Erasure, Erasures, digest_of_scope, id_of, names_of};
 use crate::error::Result;
 use crate::journal::JournalRow;
 use crate::name::{RefName, listing_prefix};
@@ -104,6 +104,20 @@ impl Session<'_> {
         let key = format!("{KEY_ERASED}{id}");
         let value = self.read_optional_manifest(&key)?;
         value.map(|value| read_note(&key, &value)).transpose()
+    }
+
+    /// The note of the erase with that command: by its id, or, as earlier versions gave it any, among all of them. O(notes) if
+    /// there is none. Errors: `Corrupt` for one that is broken: it may be this one.
+    pub(super) fn erasure_by(
+        self,
+        scope: &[u8; 32],
+        command: &[u8; 32],
+    ) -> Result<Option<Erasure>> {
+        if let Some(note) = self.erasure(id_of(command))? {
+            return Ok(Some(note));
+        }
+        let is_it = |note: &Erasure| note.scope == *scope && note.command == *command;
+        Ok(self.erasures()?.into_iter().find(is_it))
     }
 
     /// All notes, the oldest first. Errors: `Corrupt` for one that is broken.

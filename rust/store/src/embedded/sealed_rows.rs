@@ -29,7 +29,7 @@ const KEY_START: &str = "journal_start";
 /// The folder of sealed files, beside the database.
 pub(super) const FOLDER: &str = "journal";
 
-fn key(first: u64) -> String {
+pub(super) fn key(first: u64) -> String {
     format!("{KEY_FILE}{first:020}")
 }
 
@@ -191,28 +191,6 @@ impl Session<'_> {
         }
         let start = self.journal_start()?.head;
         Ok((start.position == position).then_some(start.chain))
-    }
-
-    /// Errors: `Corrupt` unless the rows of sealed files are sound, and one begins where the other ends, from where the journal
-    /// starts to the oldest commit of the table: a row that is missing would show.
-    pub(super) fn expect_whole_journal(self) -> Result<()> {
-        let mut end = self.journal_start()?.head;
-        for file in self.sealed_files()? {
-            let file = file?;
-            if file.head_before() != end {
-                return Err(file.corrupt("it does not begin where the one before it ends"));
-            }
-            end = file.head_after();
-        }
-        let oldest = self.unsealed_rows(end.position, 1)?.into_iter().next();
-        if oldest.is_some_and(|row| row.position == end.position.saturating_add(1)) {
-            return Ok(());
-        }
-        Err(corrupt(
-            Table::Manifest,
-            key(end.position.saturating_add(1)),
-            "the row of a sealed file is missing, or the commits behind it",
-        ))
     }
 
     /// Whether a file of this name has a row.

@@ -119,6 +119,7 @@ impl EmbeddedStore {
                 .saturating_mul(PAGE_BYTES),
             log_bytes,
             files_left: self.unnamed_files()?,
+            unfinished_erases: self.reading(|session| session.erasing())?.len() as u64,
             dead_blocks: self.reading(|session| {
                 let rows = session
                     .number("SELECT count(*) FROM graph")?

@@ -44,6 +44,19 @@ pub(super) fn settling(reply: Reply<()>) -> Work {
     }
 }
 
+/// The bucket's failure is not the collection's: what stays is found by the next one.
+fn until_the_next(error: StoreError, count: u64) -> Result<Kept> {
+    match error {
+        StoreError::Bucket { .. } => {
+            tracing::warn!(%error, "objects without a row stay until the next collection");
+            Ok(Kept::because(count, &error))
+        }
+        // The store is being closed.
+        StoreError::Cancelled => Ok(Kept::default()),
+        error => Err(error),
+    }
+}
+
 impl Shared {
     /// Files once nobody can be at them any more, by the machine's clock, since their names are; objects and sealed files
     /// whatever their age. Errors: `Io`, those of a commit.
@@ -66,15 +79,7 @@ impl Shared {
         }
         match self.blobs.objects() {
             Some(objects) => {
-                let mut doubt = Kept::default();
-                match self.remove_stray_objects(objects, settle, &mut doubt) {
-                    // The bucket's failure is not the collection's: what stays is found by the next one.
-                    Err(error @ (StoreError::Bucket { .. } | StoreError::Cancelled)) => {
-                        tracing::warn!(%error, "objects without a row stay until the next collection");
-                    }
-                    removed => removed?,
-                }
-                kept.add(doubt);
+                kept.add(self.remove_stray_objects(objects, settle)?);
             }
             None => kept.add(self.remove_stray_blobs(moment_ms, settle)?),
         }
@@ -110,24 +115,23 @@ impl Shared {
         Ok(Kept::default())
     }
 
-    fn remove_stray_objects(
-        &self,
-        objects: &Objects,
-        settle: Settle<'_>,
-        kept: &mut Kept,
-    ) -> Result<()> {
+    fn remove_stray_objects(&self, objects: &Objects, settle: Settle<'_>) -> Result<Kept> {
         let outside = self.outside();
-        let strays = objects.strays(&outside)?;
-        let names = strays.objects.iter().map(|(name, _)| &**name);
-        let strays = match self.in_doubt(names, settle)? {
-            None => strays,
-            // Notes go all the same: they are of what is stored, or of what never was.
-            Some(doubt) => {
-                kept.add(doubt);
-                Strays::default()
-            }
+        let strays = match objects.strays(&outside) {
+            Ok(strays) => strays,
+            Err(error) => return until_the_next(error, 0),
         };
-        objects.remove_strays(strays, &outside)
+        let names = strays.objects.iter().map(|(name, _)| &**name);
+        let (strays, mut kept) = match self.in_doubt(names, settle)? {
+            None => (strays, Kept::default()),
+            // Notes go all the same: they are of what is stored, or of what never was.
+            Some(doubt) => (Strays::default(), doubt),
+        };
+        let count = strays.objects.len() as u64;
+        if let Err(error) = objects.remove_strays(strays, &outside) {
+            kept.add(until_the_next(error, count)?);
+        }
+        Ok(kept)
     }
 
     /// Removes files that no row names any more, unless somebody copies the files of a snapshot that names them, for longer than

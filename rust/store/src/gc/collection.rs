@@ -68,6 +68,8 @@ pub struct Collection<'g> {
     doomed: Bitmap,
     /// Where the files are did not answer: it is not asked to remove more.
     away: bool,
+    /// What was not removed because of that.
+    left_files: u64,
     report: GcReport,
 }
 
@@ -99,6 +101,7 @@ impl<'g> Collection<'g> {
             floor: None,
             doomed: Bitmap::default(),
             away: false,
+            left_files: 0,
             report: GcReport {
                 dry_run: options.dry_run,
                 ..GcReport::default()
@@ -378,7 +381,11 @@ impl<'g> Collection<'g> {
         }
         let Some(first) = ordinals.first().copied() else {
             let kept = self.ground.remove_stray_files()?;
-            self.report.kept_files = kept.files;
+            // If it answered by now, what this one left went with the strays.
+            self.report.kept_files = match kept.why {
+                Some(_) => kept.files.max(self.left_files),
+                None => kept.files,
+            };
             self.report.kept_because = kept.why;
             return Ok(Phase::Shrink);
         };
@@ -391,6 +398,9 @@ impl<'g> Collection<'g> {
             files,
         } = self.changing(Durability::Relaxed, move |changes| changes.purge(&given))?;
         self.away = self.away || !self.ground.remove_files(&files);
+        if self.away {
+            self.left_files = self.left_files.saturating_add(files.len() as u64);
+        }
         self.report.deleted = self.report.deleted.saturating_add(blocks);
         self.report.freed_bytes = self.report.freed_bytes.saturating_add(bytes);
         let last = done.checked_sub(1).and_then(|index| ordinals.get(index));

@@ -116,16 +116,16 @@ pub struct Purged {
 pub struct Kept {
     /// How many.
     pub files: u64,
-    /// The damage that leaves it open whether they are needed.
+    /// The damage that leaves it open whether they are needed, or what the bucket said where they are.
     pub why: Option<String>,
 }
 
 impl Kept {
     /// So many stay because of this.
-    pub fn because(files: u64, damage: &StoreError) -> Self {
+    pub fn because(files: u64, why: &StoreError) -> Self {
         Self {
             files,
-            why: Some(damage.to_string()),
+            why: Some(why.to_string()),
         }
     }
 

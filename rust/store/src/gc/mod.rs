@@ -51,10 +51,10 @@ pub struct GcReport {
     pub generation: u64,
     /// How long it took.
     pub duration_ms: u64,
-    /// Files and objects that no row names, and that stay: rows are damaged, and one of them may be theirs. A repair settles
-    /// it; the next collection removes what is left.
+    /// Files and objects that no row names, and that stay: rows are damaged, and one of them may be theirs, which a repair
+    /// settles; or the bucket does not answer: then at least so many. The next collection removes what is left.
     pub kept_files: u64,
-    /// That damage; None where there is none.
+    /// That damage, or what the bucket said; None where there is none.
     pub kept_because: Option<String>,
     /// Nothing was changed; the figures say what would have gone.
     pub dry_run: bool,

@@ -17,6 +17,7 @@ mod one_byte;
 mod quarantine;
 mod raw;
 mod refs;
+mod sealed;
 mod totals;
 
 use std::collections::HashSet;
@@ -80,6 +81,10 @@ impl EmbeddedStore {
     /// One round: what was mended, nothing if nothing could be proved; None if others came in between and
     /// everything is to be looked at anew.
     fn mend_once(&self, report: &VerifyReport) -> Result<Option<Vec<Repair>>> {
+        let taken = self.take_back_sealed()?;
+        if !taken.is_empty() {
+            return Ok(Some(taken));
+        }
         let shared = &self.usable()?.shared;
         let now_ms = self.now_ms();
         let suspects = Suspects::of(report);
