@@ -109,6 +109,27 @@ def test_reads(store: treering.Store, proxy: Proxy) -> None:
     assert store.verify().ok
 
 
+def test_what_was_said(store: treering.Store, proxy: Proxy) -> None:
+    alice = store.scope("alice")
+    thread = alice.threads.start("t", prompt="p" * MIB)
+    step = thread.append("coder", "s" * MIB)
+    thread.compact("c" * MIB)
+    past = alice.at(list(store.journal())[-1].cursor).threads.get(thread.id)
+    reads: list[Callable[[], object]] = [
+        lambda: step.text,
+        lambda: step.content,
+        lambda: thread.prompt,
+        lambda: thread.context(),
+        lambda: [step.text for step in thread],
+        lambda: past.at(1).text,
+    ]
+    for read in reads:
+        with interrupted(proxy, lambda request: request.method == "GET"):
+            read()
+    assert step.text == "s" * MIB
+    assert thread.prompt == "p" * MIB
+
+
 def test_commits(store: treering.Store, proxy: Proxy) -> None:
     thread = store.threads.start("t")
     with interrupted(proxy, lambda request: request.method == "PUT"):
