@@ -102,6 +102,8 @@ def test_reads(store: treering.Store, proxy: Proxy) -> None:
         list(alice.files.grep("y"))
     with interrupted(proxy, lambda request: request.method == "HEAD"):
         store.verify()
+    with interrupted(proxy, lambda request: request.method == "HEAD"):
+        store.verify(repair=True)
     with interrupted(proxy, lambda request: request.method == "GET"):
         alice.verify()
     with alice.files.open("f.txt") as file:
@@ -119,7 +121,7 @@ def test_what_was_said(store: treering.Store, proxy: Proxy) -> None:
         lambda: step.text,
         lambda: step.content,
         lambda: thread.prompt,
-        lambda: thread.context(),
+        thread.context,
         lambda: [step.text for step in thread],
         lambda: past.at(1).text,
     ]
@@ -152,6 +154,26 @@ def test_gc(server: Server, proxy: Proxy, place: str, tmp_path: Path) -> None:
         store.gc()
     store.gc()
     assert store.verify().ok
+
+
+def test_archives(store: treering.Store, server: Server, proxy: Proxy, place: str, tmp_path: Path) -> None:
+    alice = store.scope("alice")
+    for n in range(4):
+        alice.files.put(str(n), bytes([n]) * MIB)
+    with interrupted(proxy, lambda request: request.method == "GET") as held:
+        alice.export(tmp_path / "all.car")
+    assert held.happened == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    alice.export(tmp_path / "all.car")
+    other = treering.open(tmp_path / "other", blobs=server.url(f"{place}-other", proxy.endpoint))
+    bob = other.scope("bob")
+    with interrupted(proxy, lambda request: request.method == "PUT") as held:
+        bob.import_car(tmp_path / "all.car")
+    assert held.happened == 1
+    assert len(bob.files.list()) == 0
+    bob.import_car(tmp_path / "all.car")
+    assert len(bob.files.list()) == 4
+    assert other.verify().ok
 
 
 @pytest.mark.long
