@@ -21,7 +21,7 @@ fn open(root: &Path, recorder: &Arc<Recorder>) -> EmbeddedStore {
         disk: Disk::behind(Arc::clone(recorder) as _),
         ..OpenOptions::default()
     };
-    EmbeddedStore::open(&root.join("store"), &options).unwrap()
+    EmbeddedStore::open(root.join("store"), &options).unwrap()
 }
 
 /// Does it, on a disk of which an operation fails, until it is done; opens the store anew where that is the way out.
