@@ -528,8 +528,9 @@ class Scope(ScopeStores):
         out. What is here and went on otherwise is never changed.
 
         A repeated command id answers as it did before the export, if the scope and the thread's id are the same.
-        `progress` is called with bytes read, of twice the file's. Only import files that you trust: what they say
-        happened, happened.
+        `progress` is called with bytes read, of twice the file's; with all of them before the first ref is written, and
+        not again: what it raises ends the import, and nothing of it is seen. Only import files that you trust: what
+        they say happened, happened.
 
         Errors:
             Invalid (`invalid`): it is no such file, or not whole, or it says what its blocks don't.

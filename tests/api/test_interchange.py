@@ -340,6 +340,36 @@ def test_progress(empty: treering.Scope, tmp_path: Path) -> None:
     assert into[-1] == (2 * made.bytes, 2 * made.bytes)
 
 
+def test_progress_by_bytes(empty: treering.Scope, tmp_path: Path) -> None:
+    scope = treering.memory().scope("main")
+    for n in range(4):
+        scope.files.put(str(n), bytes([n]) * (4 << 20))
+    out: list[int] = []
+    made = scope.export(tmp_path / "all.car", progress=lambda done, total: out.append(done))
+    assert made.blocks < 256
+    # After each file, and at the end.
+    assert len(out) == 5
+    into: list[int] = []
+    empty.import_car(tmp_path / "all.car", progress=lambda done, total: into.append(done))
+    assert len(into) == 9
+
+
+def test_what_is_raised_at_the_last_call_ends_an_import(empty: treering.Scope, tmp_path: Path) -> None:
+    there = treering.memory().scope("main")
+    there.threads.start("w", key="k")
+
+    def stop(done: int, total: int | None) -> None:
+        if done == total:
+            raise Boom
+
+    for number, exported in enumerate([there.export, there.threads.get("k").export]):
+        file = tmp_path / f"{number}.car"
+        exported(file)
+        with pytest.raises(Boom):
+            empty.import_car(file, progress=stop)
+        assert not empty.threads.list()
+
+
 async def test_the_same_awaited(tmp_path: Path) -> None:
     async with treering.aio.open(tmp_path / "a") as there, treering.aio.open(tmp_path / "b") as here:
         thread = await there.threads.start("w", key="k")

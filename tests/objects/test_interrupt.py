@@ -102,11 +102,34 @@ def test_reads(store: treering.Store, proxy: Proxy) -> None:
         list(alice.files.grep("y"))
     with interrupted(proxy, lambda request: request.method == "HEAD"):
         store.verify()
+    with interrupted(proxy, lambda request: request.method == "HEAD"):
+        store.verify(repair=True)
     with interrupted(proxy, lambda request: request.method == "GET"):
         alice.verify()
     with alice.files.open("f.txt") as file:
         assert file.read() == b"x" * MIB
     assert store.verify().ok
+
+
+def test_what_was_said(store: treering.Store, proxy: Proxy) -> None:
+    alice = store.scope("alice")
+    thread = alice.threads.start("t", prompt="p" * MIB)
+    step = thread.append("coder", "s" * MIB)
+    thread.compact("c" * MIB)
+    past = alice.at(list(store.journal())[-1].cursor).threads.get(thread.id)
+    reads: list[Callable[[], object]] = [
+        lambda: step.text,
+        lambda: step.content,
+        lambda: thread.prompt,
+        thread.context,
+        lambda: [step.text for step in thread],
+        lambda: past.at(1).text,
+    ]
+    for read in reads:
+        with interrupted(proxy, lambda request: request.method == "GET"):
+            read()
+    assert step.text == "s" * MIB
+    assert thread.prompt == "p" * MIB
 
 
 def test_commits(store: treering.Store, proxy: Proxy) -> None:
@@ -131,6 +154,26 @@ def test_gc(server: Server, proxy: Proxy, place: str, tmp_path: Path) -> None:
         store.gc()
     store.gc()
     assert store.verify().ok
+
+
+def test_archives(store: treering.Store, server: Server, proxy: Proxy, place: str, tmp_path: Path) -> None:
+    alice = store.scope("alice")
+    for n in range(4):
+        alice.files.put(str(n), bytes([n]) * MIB)
+    with interrupted(proxy, lambda request: request.method == "GET") as held:
+        alice.export(tmp_path / "all.car")
+    assert held.happened == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    alice.export(tmp_path / "all.car")
+    other = treering.open(tmp_path / "other", blobs=server.url(f"{place}-other", proxy.endpoint))
+    bob = other.scope("bob")
+    with interrupted(proxy, lambda request: request.method == "PUT") as held:
+        bob.import_car(tmp_path / "all.car")
+    assert held.happened == 1
+    assert len(bob.files.list()) == 0
+    bob.import_car(tmp_path / "all.car")
+    assert len(bob.files.list()) == 4
+    assert other.verify().ok
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,88 @@ def test_ctrl_c_while_another_process_holds_the_lock(tmp_path: Path, start: Star
     assert holder.join() == ["1"]
     # The interrupted one landed once; its command id says so.
     assert other.join() == ["1 1", "2"]
+
+
+@dataclass(frozen=True)
+class Add:
+    n: int = 1
+
+
+@dataclass(frozen=True)
+class Sum:
+    n: int = 0
+
+
+class Tally(treering.Actor[Sum, Add, Add]):
+    kind = "tally"
+
+    def decide(self, state: Sum, command: Add, context: treering.ActorContext) -> Add:
+        return command
+
+    def evolve(self, state: Sum, event: Add) -> Sum:
+        return Sum(state.n + event.n)
+
+
+def test_ctrl_c_in_every_other_call_that_waits_for_the_lock(tmp_path: Path, start: Start) -> None:
+    """What they have begun is given back or gone on with, and holds nobody up."""
+    with treering.open(tmp_path / "s") as store:
+        alice = store.scope("alice")
+        alice.memory.add("context", "x")
+        alice.threads.start("w", key="k")
+        alice.export(tmp_path / "a.car")
+        alice.own(Tally, "x").send(Add(1))
+        store.seal_journal(keep=1)
+    code = """
+        from datetime import datetime, UTC
+        sys.path.insert(0, sys.argv[2])
+        from test_signals import Add, Tally
+        store = treering.open(sys.argv[1])
+        alice = store.scope("alice")
+        thread = alice.threads.get("k")
+        archive = sys.argv[1] + "/../a.car"
+        calls = {
+            "lease": lambda: thread.lease("me").__enter__(),
+            "fork": lambda: alice.fork("fork"),
+            "import": lambda: store.scope("import").import_car(archive),
+            "expire": lambda: store.expire_journal(datetime.now(UTC)),
+            "give up": lambda: store.give_up_commit(1),
+            "rebuild": lambda: alice.memory.rebuild(),
+            "own rebuild": lambda: alice.own(Tally, "x").rebuild(),
+            "close": lambda: store.close(),
+        }
+        say("ready")
+        for name, call in calls.items():
+            sys.stdin.readline()
+            say(name)
+            try:
+                call()
+            except KeyboardInterrupt:
+                say("interrupted")
+        sys.stdin.readline()
+        with treering.open(sys.argv[1]) as store:
+            alice = store.scope("alice")
+            with alice.threads.get("k").lease("me"):
+                if not store.scope("fork").threads.list():
+                    alice.fork("fork")
+                store.scope("import").import_car(archive)
+                alice.memory.rebuild()
+            say(*(len(store.scope(name).threads.list()) for name in ("fork", "import")))
+            say(store.verify().ok)
+    """
+    other = start(code, tmp_path / "s", str(Path(__file__).parent))
+    assert other.hear() == "ready"
+    holder = start(HOLD_LOCK, tmp_path / "s")
+    assert holder.hear() == "held"
+    for _ in range(8):
+        other.tell()
+        name = other.hear()
+        time.sleep(0.3)
+        other.send(signal.SIGINT)
+        assert other.hear() == "interrupted", name
+    holder.tell()
+    assert holder.join() == ["1"]
+    other.tell()
+    assert other.join() == ["1 1", "True"]
 
 
 def test_ctrl_c_in_a_walk_over_a_long_thread(tmp_path: Path, start: Start) -> None:

@@ -69,11 +69,11 @@ pub fn content_object<'py>(
     store: &Arc<dyn Store>,
     cid: &Cid,
 ) -> Result<Bound<'py, PyDict>> {
-    let (node, said) = py.detach(|| {
+    let (node, said) = attended_by(py, &**store, || {
         let node = read_content_node(&**store, cid)?;
         let said = read_payload(&**store, &node.payload)?;
         Ok::<_, ThreadError>((node, said))
-    })?;
+    })??;
     let payload = match &said {
         Content::Text(text) => PyString::new(py, text).into_any(),
         Content::Bytes(bytes) => bytes_object(py, bytes),

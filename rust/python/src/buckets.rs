@@ -3,27 +3,21 @@
 //! Promises: a caller who waits for a server is heard when he presses Ctrl-C.
 //! Never: a secret is in anything that is shown.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use treering_store::Store;
 use treering_store::bucket::{Bucket, PART_BYTES};
-use treering_store::{Store, caller};
 
 use crate::convert::{ByteString, Count, Text};
 use crate::error::Result;
+use crate::hearing::heard;
 
 /// The options of a bucket's URL, with what each means.
 #[pyfunction]
 pub fn bucket_url_options() -> Vec<(&'static str, &'static str)> {
     treering_objects::OPTIONS.to_vec()
 }
-
-/// How long a wait goes on before signals are looked at.
-const SLICE: Duration = Duration::from_millis(50);
 
 /// The buckets that are in use: without one no call waits for a server, and none has a thread of its own.
 static OPEN: Mutex<Vec<Weak<dyn Bucket>>> = Mutex::new(Vec::new());
@@ -59,42 +53,13 @@ pub fn attended_by<T: Send>(
     }
 }
 
-/// Runs what may wait for a server: on a thread of its own, which never attaches to Python, while this one waits without the
-/// GIL and looks at signals. One of them ends the work, and is raised when that has ended: soon, except for a commit that is
-/// queued already, which lands or not.
+/// Runs what may wait for a server as [`heard`] does, where there is any.
 pub fn attended<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
     if in_use().is_empty() {
-        return Ok(py.detach(work));
+        Ok(py.detach(work))
+    } else {
+        heard(py, work)
     }
-    let left = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&left);
-    let (sender, mut receiver) = sync_channel(1);
-    std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("treering-call".into())
-            .spawn_scoped(scope, move || {
-                let gave_up = Arc::new(move || asked.load(Relaxed));
-                // The caller listens until it is there.
-                drop(sender.send(caller::unless(gave_up, work)));
-            })?;
-        loop {
-            let answer = &mut receiver;
-            match py.detach(move || answer.recv_timeout(SLICE)) {
-                Ok(answer) => return Ok(answer),
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Err(interrupted) = py.check_signals() {
-                        left.store(true, Relaxed);
-                        let answer = &mut receiver;
-                        drop(py.detach(move || answer.recv()));
-                        return Err(interrupted);
-                    }
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(PyRuntimeError::new_err("the thread of the call stopped"));
-                }
-            }
-        }
-    })
 }
 
 /// A place in a bucket, as tests see it.

@@ -1,7 +1,7 @@
 //! `export_car`, `export_scope`, `import_car`: threads or a whole scope into a CAR file, and what there is in one out of it.
 //!
-//! Promises: the work runs without the GIL, which is taken for a moment now and then to tell how far it is and
-//! to look for signals; an exception of the caller's file or callback ends the work and is raised as it is.
+//! Promises: the work runs without the GIL, on a thread that asks the caller's to tell how far it is and to write to his file;
+//! Ctrl-C, or an exception of his file or callback, ends the work and is raised as it is.
 //! Never: a rule of what may be exported or imported.
 
 use std::io::{self, BufWriter, Write};
@@ -20,6 +20,7 @@ use treering_thread::car::{CarError, Exported, OnConflict, Watcher, export, expo
 use crate::cid::PyCid;
 use crate::convert::Text;
 use crate::error::{CoreError, Result};
+use crate::hearing::{Asked, heard_asking};
 use crate::stores::StoresCore;
 use crate::threads::ThreadsCore;
 
@@ -80,29 +81,25 @@ fn written<T: Send>(
         Ok(path) => Some(path.to_str()?.to_owned()),
         Err(_) => None,
     };
-    let file = target.clone().unbind();
-    let mut listener = Listener::new(progress);
-    py.detach(|| match path {
-        Some(path) => listener.raise(|listener| {
-            write(Target::Path(Path::new(&path)), &mut |done, total| {
-                listener.tell(done, total)
-            })
-        }),
-        None => {
-            let mut output = BufWriter::with_capacity(BUFFER, PyFile { file, raised: None });
-            let answer = listener.raise(|listener| {
-                let exported = write(Target::Output(&mut output), &mut |done, total| {
-                    listener.tell(done, total)
-                })?;
-                output.flush().map_err(ArchiveError::writing)?;
-                Ok(exported)
-            });
-            let raised = output.get_mut().raised.take();
-            // What is left in the buffer is not to be written any more.
-            drop(output.into_parts());
-            raised.map_or(answer, |raised| Err(raised.into()))
+    let file = Arc::new(target.clone().unbind());
+    let listener = Listener::new(progress);
+    let written = heard_asking(py, |asked| {
+        let watcher: Watcher<'_> = &mut |done, total| listener.tell(asked, done, total);
+        match path {
+            Some(path) => write(Target::Path(Path::new(&path)), watcher),
+            None => {
+                let mut output = BufWriter::with_capacity(BUFFER, PyFile { file, asked });
+                let answer = write(Target::Output(&mut output), watcher).and_then(|exported| {
+                    output.flush().map_err(ArchiveError::writing)?;
+                    Ok(exported)
+                });
+                // What is left in the buffer is not to be written any more.
+                drop(output.into_parts());
+                answer
+            }
         }
-    })
+    })?;
+    Ok(written?)
 }
 
 /// Makes what a CAR file holds.
@@ -127,31 +124,29 @@ pub fn import_car<'py>(
             });
         }
     };
-    let mut listener = Listener::new(progress);
+    let listener = Listener::new(progress);
     let stores = stores.stores();
     let options = ImportOptions {
         on_conflict,
         durability: stores.durability(),
         land: LandOptions::default(),
     };
-    let imported = py.detach(|| {
-        listener.raise(|listener| {
-            let here = stores.reader();
-            let threads = Threads::new(
-                Arc::clone(here.store()),
-                stores.scope(),
-                stores.durability(),
-            )?;
-            archive::import_any_from(
-                &threads,
-                &here,
-                Path::new(&*path),
-                &options,
-                &mut |done, total| listener.tell(done, total),
-            )
-        })
+    let imported = heard_asking(py, |asked| {
+        let here = stores.reader();
+        let threads = Threads::new(
+            Arc::clone(here.store()),
+            stores.scope(),
+            stores.durability(),
+        )?;
+        archive::import_any_from(
+            &threads,
+            &here,
+            Path::new(&*path),
+            &options,
+            &mut |done, total| listener.tell(asked, done, total),
+        )
     })?;
-    imported_object(py, imported)
+    imported_object(py, imported?)
 }
 
 fn exported_object(py: Python<'_>, exported: Exported) -> Result<Bound<'_, PyDict>> {
@@ -204,71 +199,42 @@ fn imported_object(py: Python<'_>, did: ScopeImported) -> Result<Bound<'_, PyDic
     Ok(object)
 }
 
-/// Who is told how far the work is: the caller's function, and Python about signals.
-struct Listener {
-    callback: Option<Py<PyAny>>,
-    raised: Option<PyErr>,
-}
+/// Who is told how far the work is: the caller's function, if there is one.
+struct Listener(Option<Arc<Py<PyAny>>>);
 
 impl Listener {
     fn new(callback: Option<Py<PyAny>>) -> Self {
-        Self {
-            callback,
-            raised: None,
-        }
+        Self(callback.map(Arc::new))
     }
 
-    fn tell(&mut self, done: u64, total: Option<u64>) -> ControlFlow<()> {
-        let told = Python::attach(|py| {
-            py.check_signals()?;
-            if let Some(callback) = &self.callback {
-                callback.call1(py, (done, total))?;
-            }
-            Ok(())
-        });
-        match told {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(raised) => {
-                self.raised = Some(raised);
-                ControlFlow::Break(())
-            }
-        }
-    }
-
-    /// Does the work; what was raised meanwhile is its error.
-    fn raise<T>(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> std::result::Result<T, CarError>,
-    ) -> Result<T> {
-        match (work(self), self.raised.take()) {
-            (Ok(done), None) => Ok(done),
-            (_, Some(raised)) => Err(raised.into()),
-            (Err(error), None) => Err(error.into()),
+    fn tell(&self, asked: &Asked<'_>, done: u64, total: Option<u64>) -> ControlFlow<()> {
+        let Some(callback) = self.0.clone() else {
+            return ControlFlow::Continue(());
+        };
+        match asked.ask(move |py| callback.call1(py, (done, total)).map(drop)) {
+            Some(()) => ControlFlow::Continue(()),
+            None => ControlFlow::Break(()),
         }
     }
 }
 
 /// A Python object with `write`.
-struct PyFile {
-    file: Py<PyAny>,
-    raised: Option<PyErr>,
+struct PyFile<'a> {
+    file: Arc<Py<PyAny>>,
+    asked: &'a Asked<'a>,
 }
 
-impl Write for PyFile {
+impl Write for PyFile<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = Python::attach(|py| {
-            let taken = self
-                .file
-                .call_method1(py, "write", (PyBytes::new(py, bytes),))?;
+        let (file, some) = (Arc::clone(&self.file), bytes.to_vec());
+        let written = self.asked.ask(move |py| {
+            let taken = file.call_method1(py, "write", (PyBytes::new(py, &some),))?;
             // An unbuffered file may take a part; one that says nothing took all.
             Ok(taken
                 .extract::<Option<usize>>(py)?
-                .map_or(bytes.len(), |taken| taken.min(bytes.len())))
+                .map_or(some.len(), |taken| taken.min(some.len())))
         });
-        written.map_err(|raised: PyErr| {
-            self.raised = Some(raised);
-            io::Error::other("the file raised an exception")
-        })
+        written.ok_or_else(|| io::Error::other("the file raised an exception"))
     }
 
     fn flush(&mut self) -> io::Result<()> {

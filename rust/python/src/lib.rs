@@ -25,6 +25,7 @@ mod error;
 mod files;
 mod gate;
 mod head;
+mod hearing;
 mod journal;
 mod keys;
 mod kinds;

@@ -20,6 +20,7 @@ use crate::convert::{Count, OurCid, Signed, Text};
 use crate::decode::decode;
 use crate::encode::encode_with;
 use crate::error::{CoreError, Result};
+use crate::hearing::heard;
 use crate::reading::steadily;
 use crate::states::StatesCore;
 use crate::stores::StoresCore;
@@ -161,7 +162,7 @@ impl OwnCore {
     ) -> Result<bool> {
         let mut carried = Carried::default();
         let (fold, typed) = folded_of(&folded, &mut carried)?;
-        py.detach(|| {
+        heard(py, || {
             let (blocks, landing) = carried.blocks(self.stores.reader().store())?;
             let put = self.stores.dispatcher().put_own_model(
                 &self.address,
@@ -172,7 +173,7 @@ impl OwnCore {
             )?;
             landing.landed();
             Ok(put)
-        })
+        })?
     }
 
     /// The actor as it is, then after each commit; after a version, if one is given.

@@ -10,6 +10,7 @@ use treering_actor::{Blocks, Kind, Loaded};
 
 use crate::convert::Count;
 use crate::error::{CoreError, Result};
+use crate::hearing::heard;
 use crate::messages::PyMessage;
 use crate::stores::StoresCore;
 use crate::views::View;
@@ -76,10 +77,17 @@ impl StoresCore {
 
 /// A read of a few refs and blocks, without the GIL.
 pub fn steadily<T: Send>(py: Python<'_>, read: impl Fn() -> Result<T> + Send) -> Result<T> {
-    py.detach(move || {
-        treering_actor::steadily(read, |error| match error {
-            CoreError::Actor(error) => Some(error),
-            _ => None,
-        })
+    py.detach(move || once_more(read))
+}
+
+/// The same of what commits, too, and so may wait for another process.
+pub fn steadily_heard<T: Send>(py: Python<'_>, read: impl Fn() -> Result<T> + Send) -> Result<T> {
+    heard(py, move || once_more(read))?
+}
+
+fn once_more<T>(read: impl Fn() -> Result<T>) -> Result<T> {
+    treering_actor::steadily(read, |error| match error {
+        CoreError::Actor(error) => Some(error),
+        _ => None,
     })
 }

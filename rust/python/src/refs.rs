@@ -2,17 +2,21 @@
 //!
 //! Never: a rule of its own; what may be mended or moved away, the store says.
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use treering_store::quarantine::{Entry, EntryRef, To};
 use treering_store::repair::advice;
-use treering_store::{RefName, RefValue, Repair, Result as StoreResult, StoreError};
+use treering_store::{RefName, RefValue, Repair, Result as StoreResult};
 use treering_thread::verify_threads;
 
 use crate::cid::PyCid;
+use crate::collect::interruptible;
 use crate::convert::Text;
 use crate::error::Result;
 use crate::head::check_name;
+use crate::hearing::heard;
 use crate::reports::report_object;
 use crate::store::Core;
 
@@ -23,10 +27,11 @@ type RefRow = (String, Option<u64>, Option<PyCid>, Option<String>);
 #[pyfunction]
 #[pyo3(signature = (core, /))]
 pub fn repair<'py>(py: Python<'py>, core: &Core) -> Result<Bound<'py, PyDict>> {
-    let (repairs, report) = py.detach(|| {
-        let mut report = core.store().repair()?;
-        verify_threads(&**core.store(), &mut report.left);
-        Ok::<_, StoreError>((report.repairs, report.left))
+    let store = Arc::clone(core.store());
+    let (repairs, report) = interruptible(py, move |_| {
+        let mut report = store.repair()?;
+        verify_threads(&*store, &mut report.left);
+        Ok((report.repairs, report.left))
     })?;
     let object = report_object(py, &report)?;
     for (finding, found) in report.findings.iter().zip(
@@ -72,7 +77,9 @@ pub fn all_refs(py: Python<'_>, core: &Core, after: Text, limit: usize) -> Resul
 #[pyfunction]
 #[pyo3(signature = (core, name, /))]
 pub fn quarantine<'py>(py: Python<'py>, core: &Core, name: Text) -> Result<Bound<'py, PyDict>> {
-    let moved = py.detach(|| treering_thread::quarantine::quarantine(&**core.store(), &name))?;
+    let moved = heard(py, || {
+        treering_thread::quarantine::quarantine(&**core.store(), &name)
+    })??;
     Ok(entry_object(py, &moved.name, Ok(moved.entry))?)
 }
 
@@ -96,10 +103,10 @@ pub fn quarantined<'py>(
 #[pyo3(signature = (core, entry, whole, /))]
 pub fn restore_refs(py: Python<'_>, core: &Core, entry: Text, whole: bool) -> Result<Vec<String>> {
     let to = if whole { To::Whole } else { To::Last };
-    let names = py.detach(|| {
+    let names = heard(py, || {
         let name = RefName::parse(&entry)?;
         treering_store::quarantine::restore(&**core.store(), &name, to)
-    })?;
+    })??;
     Ok(names
         .into_iter()
         .map(|name| name.encoded().to_owned())
@@ -110,10 +117,10 @@ pub fn restore_refs(py: Python<'_>, core: &Core, entry: Text, whole: bool) -> Re
 #[pyfunction]
 #[pyo3(signature = (core, entry, /))]
 pub fn discard_refs(py: Python<'_>, core: &Core, entry: Text) -> Result<()> {
-    py.detach(|| {
+    heard(py, || {
         let name = RefName::parse(&entry)?;
         treering_store::quarantine::discard(&**core.store(), &name)
-    })?;
+    })??;
     Ok(())
 }
 

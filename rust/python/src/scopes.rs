@@ -16,6 +16,7 @@ use treering_thread::verify_threads_of;
 use crate::buckets::attended;
 use crate::convert::{Signed, Text};
 use crate::error::Result;
+use crate::hearing::heard;
 use crate::reports::report_object;
 use crate::store::Core;
 use crate::stores::StoresCore;
@@ -91,7 +92,9 @@ pub fn unfinished_forks<'py>(py: Python<'py>, stores: &StoresCore) -> Result<Bou
 #[pyo3(signature = (stores))]
 pub fn discard_fork(py: Python<'_>, stores: &StoresCore) -> Result<u64> {
     let stores = stores.stores();
-    Ok(py.detach(|| discard(&**stores.reader().store(), stores.scope()))?)
+    Ok(heard(py, || {
+        discard(&**stores.reader().store(), stores.scope())
+    })??)
 }
 
 /// (kind, parts).

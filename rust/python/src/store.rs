@@ -20,7 +20,7 @@ use treering_store::{
 use treering_thread::{Threads, verify_threads};
 
 use crate::blocks::{cid_list, content_object, node_value, resolved};
-use crate::buckets::{self, attended, attended_by};
+use crate::buckets::{self, attended_by};
 use crate::cid::PyCid;
 use crate::collect::{self, collect, interruptible};
 use crate::collection::{MapCore, VectorCore, node};
@@ -28,6 +28,7 @@ use crate::convert::{ByteString, Count, DurabilityName, OurCid, Text, bytes_obje
 use crate::error::{CoreError, Result};
 use crate::gate::Gate;
 use crate::head;
+use crate::hearing::heard;
 use crate::journal::{Before, entry_object, extent_object};
 use crate::pending::PyPending;
 use crate::reports::{counters_object, report_object, stats_object};
@@ -141,7 +142,7 @@ impl Core {
             connect: Some(buckets::open),
             ..OpenOptions::default()
         };
-        let store = Arc::new(attended(py, || EmbeddedStore::open(&*path, &options))??);
+        let store = Arc::new(heard(py, || EmbeddedStore::open(&*path, &options))??);
         Ok(Self::of(Arc::clone(&store) as Arc<dyn Store>, Some(store)))
     }
 
@@ -174,7 +175,8 @@ impl Core {
         }
         // A test that holds an fsync must not hang at its end.
         self.gate.open();
-        Ok(py.detach(|| self.store.close())?)
+        let store = Arc::clone(&self.store);
+        interruptible(py, move |_| store.close())
     }
 
     /// The threads of a scope.
@@ -344,7 +346,8 @@ impl Core {
     /// Moves all but the newest commits out of the tables: (files, commits, bytes) written.
     #[pyo3(signature = (keep))]
     fn seal_journal(&self, py: Python<'_>, keep: Count) -> Result<(u64, u64, u64)> {
-        let done = py.detach(|| self.store.seal_journal(keep.0))?;
+        let store = Arc::clone(&self.store);
+        let done = interruptible(py, move |_| store.seal_journal(keep.0))?;
         Ok((done.files, done.commits, done.bytes))
     }
 
@@ -352,14 +355,16 @@ impl Core {
     #[pyo3(signature = (before))]
     fn expire_journal(&self, py: Python<'_>, before: Before) -> Result<(u64, u64, u64)> {
         let before = before.parse()?;
-        let done = py.detach(|| self.store.expire_journal(&before))?;
+        let store = Arc::clone(&self.store);
+        let done = interruptible(py, move |_| store.expire_journal(&before))?;
         Ok((done.files, done.commits, done.bytes))
     }
 
     /// Gives up the lost body of a commit.
     #[pyo3(signature = (position))]
     fn give_up_commit(&self, py: Python<'_>, position: Count) -> Result<()> {
-        Ok(py.detach(|| self.store.give_up_commit(position.0))?)
+        let store = Arc::clone(&self.store);
+        interruptible(py, move |_| store.give_up_commit(position.0))
     }
 
     /// What of the journal is kept: `first`, `last`, `start`, `start_at_ms`, `sealed`.

@@ -30,7 +30,7 @@ use crate::error::{CoreError, Result};
 use crate::kinds::{self, by_kind};
 use crate::messages::{PyEnum, PyMessage};
 use crate::pending::PyPending;
-use crate::reading::steadily;
+use crate::reading::{steadily, steadily_heard};
 use crate::states::StatesCore;
 use crate::taking::{kept, messages_of, needs_no_class, taken};
 use crate::threads::ThreadsCore;
@@ -562,7 +562,7 @@ impl StoresCore {
     #[pyo3(signature = (kind, parts))]
     fn rebuild(&self, py: Python<'_>, kind: Text, parts: Vec<Text>) -> Result<u64> {
         needs_no_class(&kind)?;
-        steadily(py, || {
+        steadily_heard(py, || {
             by_kind!(&*kind, kinds::rebuild(&self.stores, &kind, &parts))
         })
     }

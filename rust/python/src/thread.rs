@@ -11,6 +11,7 @@ use crate::buckets::attended_by;
 use crate::cid::PyCid;
 use crate::convert::{Count, OurCid, Signed, Text, label_object};
 use crate::error::{CoreError, Result};
+use crate::hearing::heard;
 use crate::pending::PyPending;
 use crate::step::{NewStep, StepCore, step_args};
 use crate::store::Core;
@@ -236,7 +237,7 @@ impl ThreadCore {
 
     #[pyo3(signature = (owner))]
     fn lease(&self, py: Python<'_>, owner: Text) -> Result<LeaseCore> {
-        let guard = py.detach(|| self.thread.lease(&owner))?;
+        let guard = heard(py, || self.thread.lease(&owner))??;
         Ok(LeaseCore {
             token: guard.token(),
             guard: Mutex::new(Some(guard)),
@@ -346,7 +347,7 @@ impl LeaseCore {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        Ok(py.detach(|| guard.map_or(Ok(()), LeaseGuard::release))?)
+        Ok(heard(py, || guard.map_or(Ok(()), LeaseGuard::release))??)
     }
 }
 

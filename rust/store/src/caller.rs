@@ -1,17 +1,24 @@
 //! Whether whoever asked still waits.
 //!
-//! What may take long looks between two pieces, and while it waits for a server: a caller who pressed Ctrl-C, or cancelled,
-//! is not worked for.
+//! What may take long looks between two pieces, and while it waits for a server, for another process's lock or for a commit:
+//! a caller who pressed Ctrl-C, or cancelled, is not worked for.
 //! Promises: it is of one thread, from the beginning of [`unless`] to its end, whatever happens in between.
-//! Never: it is asked where a commit is under way. That lands, or fails, by itself.
+//! Never: it is asked where a commit is made, which may be others' too. What is queued lands, or fails, by itself; only who
+//! waits for it goes.
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Result, StoreError};
 
 /// Says whether nobody waits any more.
 pub type GaveUp = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Who waits for something else than a server looks this often.
+const LOOK: Duration = Duration::from_millis(10);
+/// Where nobody can go: as good as no end.
+const FOR_LONG: Duration = Duration::from_secs(3600);
 
 thread_local! {
     static GAVE_UP: RefCell<Option<GaveUp>> = const { RefCell::new(None) };
@@ -44,6 +51,11 @@ pub fn still_waits() -> Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// How long a wait goes on before it looks.
+pub(crate) fn look_after() -> Duration {
+    GAVE_UP.with_borrow(|gave_up| gave_up.as_ref().map_or(FOR_LONG, |_| LOOK))
 }
 
 #[cfg(test)]

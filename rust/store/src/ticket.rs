@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
+use crate::caller;
 use crate::commit::Committed;
 use crate::error::Result;
 
@@ -105,11 +106,15 @@ impl Ticket {
     }
 
     /// Waits for the answer. The calling thread may commit what is queued meanwhile, others' commits too.
+    ///
+    /// Errors: the commit's; `Cancelled` where this thread works for a caller who has gone (see [`caller::unless`]): the
+    /// commit lands or not.
     pub fn wait(&self) -> Result<Committed> {
         loop {
-            if let Some(answer) = self.wait_for(Duration::from_secs(3600)) {
+            if let Some(answer) = self.wait_for(caller::look_after()) {
                 return answer;
             }
+            caller::still_waits()?;
         }
     }
 

@@ -12,8 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use embedded::name;
+use treering_block::Block;
 use treering_store::faults::{Among, Failure, Recorder};
-use treering_store::{Disk, EmbeddedStore, Lease, OpenOptions, Store, StoreError};
+use treering_store::{Commit, Disk, EmbeddedStore, Lease, OpenOptions, Store, StoreError, caller};
 
 fn open(root: &Path, recorder: &Arc<Recorder>) -> EmbeddedStore {
     let options = OpenOptions {
@@ -91,6 +92,41 @@ fn any_write_or_sync_may_fail() {
         let failed = (0..).take_while(|n| live(*n, among, failure)).count();
         assert!(failed > 0, "{among:?}");
     }
+}
+
+/// Holds the lock between processes, as another one does.
+fn held_lock(root: &Path) -> std::fs::File {
+    let path = root.join("store").join("lock");
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.lock().unwrap();
+    file
+}
+
+#[test]
+fn who_went_while_he_waited_has_none_and_lost_none() {
+    let root = tempfile::tempdir().unwrap();
+    let recorder = Arc::new(Recorder::without_trace());
+    let store = open(root.path(), &recorder);
+    let had = store.lease_acquire(&name("x"), "me").unwrap();
+    let other = held_lock(root.path());
+    let gone = Arc::new(|| true);
+    let left = caller::unless(gone.clone(), || store.lease_acquire(&name("y"), "me"));
+    assert!(matches!(left, Err(StoreError::Cancelled)));
+    let left = caller::unless(gone.clone(), || store.lease_release(&had));
+    assert!(matches!(left, Err(StoreError::Cancelled)));
+    let ticket = store.submit(Commit {
+        scope: "main".into(),
+        blocks: vec![Block::raw(b"x".as_slice())],
+        ..Commit::default()
+    });
+    let left = caller::unless(gone, || ticket.wait());
+    assert!(matches!(left, Err(StoreError::Cancelled)));
+    drop(other);
+    // What was queued is done in its order: the one was never granted, the other was given back, the commit landed.
+    ticket.wait().unwrap();
+    assert!(store.lease_state(&name("y")).unwrap().is_none());
+    assert!(!store.lease_state(&name("x")).unwrap().unwrap().held);
+    store.lease_acquire(&name("x"), "me").unwrap();
 }
 
 #[test]

@@ -204,11 +204,11 @@ impl<'i, R: Read + Seek + Send + 'static> Importing<'i, R> {
             loading.load(&mut file, &order, &mut watcher)?;
             file.size.saturating_mul(2)
         };
+        // The last moment to stop it: what is done is done, whatever the watcher says.
+        tell(&mut watcher, size, Some(size))?;
         let new_receipts = lands
             .land(&root, receipts, self.options.durability)
             .map_err(moved)?;
-        // It is done: too late to stop.
-        let _ = tell(&mut watcher, size, Some(size));
         done.all.new_blocks = loading.new_blocks;
         done.all.new_bytes = loading.new_bytes;
         done.all.new_receipts = new_receipts;

@@ -11,7 +11,8 @@ use treering_block::{AnyCid, Block, Cid, Codec};
 
 use super::error::ArchiveError;
 use super::scan::{Scan, shrunk};
-use super::{WATCHED_BLOCKS, Watcher, tell};
+use super::{Pace, Watcher, tell};
+use crate::caller;
 use crate::commit::BLOB_BYTES_MIN;
 use crate::store::Store;
 use crate::upload::Uploaded;
@@ -54,15 +55,14 @@ impl<R: Read + Seek> Index<R> {
         let roots = scan.header()?;
         let mut places = HashMap::new();
         let mut bytes = Vec::new();
-        let mut sections: u64 = 0;
+        let mut pace = Pace::default();
         while let Some(found) = scan.next(&mut bytes)? {
             let place = Place {
                 offset: found.offset,
                 size: found.size,
             };
             places.entry(found.cid).or_insert(place);
-            sections += 1;
-            if sections.is_multiple_of(WATCHED_BLOCKS) {
+            if pace.block(found.size)? {
                 let (done, size) = scan.progress();
                 tell(watcher, done, Some(size.saturating_mul(2)))?;
             }
@@ -82,8 +82,11 @@ impl<R: Read + Seek> Index<R> {
         self.places.contains_key(cid)
     }
 
-    /// The bytes of a block that is in the file; None if it is not.
+    /// The bytes of a block that is in the file; None if it is not. All that is checked of a file comes through here.
+    ///
+    /// Errors: `Io`; `Cancelled`.
     pub fn read(&mut self, cid: &Cid) -> Result<Option<Vec<u8>>, ArchiveError> {
+        caller::still_waits()?;
         let Some(place) = self.places.get(cid) else {
             return Ok(None);
         };
@@ -133,6 +136,7 @@ impl<R: Read + Seek> Index<R> {
         let mut piece = Vec::new();
         let mut left = place.size;
         while left > 0 {
+            caller::still_waits()?;
             piece.clear();
             let wanted = (&mut self.input).take(left.min(PIECE));
             let read = { wanted }.read_to_end(&mut piece);

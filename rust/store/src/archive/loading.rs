@@ -11,7 +11,7 @@ use treering_block::{Block, Cid};
 
 use super::error::ArchiveError;
 use super::index::Index;
-use super::{WATCHED_BLOCKS, Watcher, tell};
+use super::{Pace, Watcher, tell};
 use crate::commit::{Commit, Committed, Durability, LeaseToken};
 use crate::error::Result;
 use crate::store::Store;
@@ -68,8 +68,9 @@ impl<'a> Loading<'a> {
         order: &[Cid],
         watcher: &mut Watcher<'_>,
     ) -> Result<(), ArchiveError> {
-        let mut read: u64 = 0;
-        for (number, cid) in (1..).zip(order) {
+        let (mut read, mut pace): (u64, _) = (0, Pace::default());
+        for cid in order {
+            let before = read;
             if file.is_large(cid) {
                 let upload = file.upload(cid, self.store)?;
                 read += upload.size() + HEAD_BYTES;
@@ -79,7 +80,7 @@ impl<'a> Loading<'a> {
                 read += block.bytes.len() as u64 + HEAD_BYTES;
                 self.block(block)?;
             }
-            if number % WATCHED_BLOCKS == 0 {
+            if pace.block(read - before)? {
                 let size = file.size;
                 tell(watcher, size + read.min(size), Some(size.saturating_mul(2)))?;
             }

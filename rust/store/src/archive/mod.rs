@@ -33,12 +33,37 @@ pub use writing::Output;
 
 use std::ops::ControlFlow;
 
+use crate::caller;
+
 /// Is told now and then how far the work is: what is done, and of how much if that is known; blocks of an
 /// export, bytes of an import. Breaking ends the work with [`ArchiveError::Stopped`].
 pub type Watcher<'a> = &'a mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>;
 
-/// Blocks between two calls of the watcher.
-pub const WATCHED_BLOCKS: u64 = 256;
+/// Blocks between two calls of the watcher …
+const WATCHED_BLOCKS: u64 = 256;
+/// … or their bytes, whichever come first.
+const WATCHED_BYTES: u64 = 4 << 20;
+
+/// When the watcher is told.
+#[derive(Default)]
+struct Pace {
+    blocks: u64,
+    bytes: u64,
+}
+
+impl Pace {
+    /// A block of that size is done. Whether it is time to tell. Errors: `Cancelled`.
+    fn block(&mut self, bytes: u64) -> Result<bool, ArchiveError> {
+        caller::still_waits()?;
+        self.blocks += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        let is_due = self.blocks >= WATCHED_BLOCKS || self.bytes >= WATCHED_BYTES;
+        if is_due {
+            *self = Self::default();
+        }
+        Ok(is_due)
+    }
+}
 
 /// Tells the watcher.
 ///

@@ -3,12 +3,13 @@
 //! Promises: no memory is taken for a length before the file was seen to be that long and the length to be
 //! allowed; every block is hashed.
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use treering_block::car::{self, CarFault, PEEK_BYTES, Section, Varint};
 use treering_block::{AnyCid, Cid, Codec, check_node};
 
 use super::error::ArchiveError;
+use crate::caller;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
@@ -166,7 +167,20 @@ impl<R: Read + Seek> Scan<R> {
         self.is_there("a block", length)?;
         let mut hasher = blake3::Hasher::new();
         let mut input = (&mut self.input).take(length);
-        let read = io::copy(&mut input, &mut hasher).map_err(ArchiveError::reading)?;
+        let mut read = 0;
+        loop {
+            caller::still_waits()?;
+            let some = match input.fill_buf() {
+                Ok([]) => break,
+                Ok(some) => some,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(ArchiveError::reading(error)),
+            };
+            hasher.update(some);
+            let taken = some.len();
+            input.consume(taken);
+            read += taken as u64;
+        }
         if read != length {
             return Err(shrunk());
         }

@@ -11,7 +11,8 @@ use treering_block::{Block, Cid, Codec, check_node};
 
 use super::error::ArchiveError;
 use super::walk::post_order;
-use super::{WATCHED_BLOCKS, Watcher, tell};
+use super::{Pace, Watcher, tell};
+use crate::caller;
 use crate::commit::BLOB_BYTES_MIN;
 use crate::error::StoreError;
 use crate::store::Store;
@@ -48,11 +49,12 @@ pub fn write(
     for block in manifest {
         out.block(block)?;
     }
-    let mut blocks = 0;
+    let (mut blocks, mut pace) = (0, Pace::default());
     write_reached(store, roots, |cid, bytes| {
+        let before = out.bytes;
         out.stored(store, cid, bytes)?;
         blocks += 1;
-        if blocks % WATCHED_BLOCKS == 0 {
+        if pace.block(out.bytes - before)? {
             tell(&mut watcher, blocks, None)?;
         }
         Ok(())
@@ -78,6 +80,7 @@ fn write_reached(
             if cid.codec() == Codec::Raw {
                 return Ok((Vec::new(), None));
             }
+            caller::still_waits()?;
             let bytes = store.get(cid)?;
             let links =
                 check_node(&bytes).map_err(|error| StoreError::Block(error.stored_in(*cid)))?;
@@ -137,6 +140,7 @@ impl Output<'_> {
                 self.head(cid, size)?;
                 let mut at = 0;
                 while at < size {
+                    caller::still_waits()?;
                     let part = store.range(cid, at, RANGE.min(size - at))?;
                     if part.is_empty() {
                         return Err(StoreError::Corrupt {

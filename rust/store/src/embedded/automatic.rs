@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use super::core::Shared;
 use super::gc::{TransactionWork, change, freeing};
-use super::queue::{Queue, Reply, Request, Work};
+use super::queue::{Queue, Request, Work};
+use super::reply::Reply;
 use super::stray_files::settling;
 use crate::commit::Durability;
 use crate::error::{Result, StoreError};
@@ -241,7 +242,7 @@ impl Collector {
         if self.queue.push(request, true).is_err() {
             return Err(StoreError::Closed);
         }
-        answer.recv().unwrap_or(Err(StoreError::Closed))
+        answer.wait().unwrap_or(Err(StoreError::Closed))
     }
 
     /// None: there was not much, and nothing was changed.

@@ -25,6 +25,7 @@ use super::fork::{self, Inside};
 use super::lock::WriteLock;
 use super::orphaned_leases;
 use super::queue::{Queue, Request, Work};
+use super::reply::Reply;
 use super::session::Session;
 use super::staging::StagedFile;
 use super::tally::Phase;
@@ -197,7 +198,9 @@ impl Committer {
                     if let Some(lease) = answer.granted() {
                         orphaned_leases::granted(&inside, self.shared.database, &lease.name);
                     }
-                    answer.give();
+                    if let Some(lease) = answer.give() {
+                        self.take_back(&inside, lease);
+                    }
                 }
                 if done.advanced {
                     self.shared.bell.ring(done.position);
@@ -208,10 +211,22 @@ impl Committer {
                     if let Some(lease) = answer.granted() {
                         orphaned_leases::note(&inside, self.shared.database, lease.clone());
                     }
-                    answer.failed(&error).give();
+                    drop(answer.failed(&error).give());
                 }
             }
         }
+    }
+
+    /// A lease that was granted just when who asked for it went.
+    fn take_back(&self, inside: &Inside, lease: Lease) {
+        orphaned_leases::note(inside, self.shared.database, lease.clone());
+        let release = Work::Release {
+            lease,
+            alone: false,
+            reply: Reply::new().0,
+        };
+        // Of a store that is being closed the process's own note has to do.
+        drop(self.queue.push(Request::new(release, Duration::MAX), true));
     }
 
     /// Once a sync of ours failed, others must not commit behind what it left out: they are told before
@@ -381,6 +396,9 @@ impl Committer {
                     transaction.request(files, |ledger| ledger::apply(commit, ledger, now_ms));
                 unused_files.extend(unused.into_values());
                 Answer::Commit(ticket, answer)
+            }
+            Work::Acquire { reply, .. } if reply.is_left() => {
+                Answer::Acquire(reply, Err(StoreError::Cancelled))
             }
             Work::Acquire { name, owner, reply } => {
                 let acquire = |ledger: &mut Transaction<'_>| {

@@ -314,13 +314,13 @@ impl Store for EmbeddedStore {
 
     fn lease_acquire(&self, name: &RefName, owner: &str) -> Result<Lease> {
         let (name, owner) = (name.clone(), owner.to_owned());
-        self.ask_writer(|reply| Work::Acquire { name, owner, reply })
+        self.ask_for_lease(|reply| Work::Acquire { name, owner, reply })
     }
 
     fn lease_release(&self, lease: &Lease) -> Result<()> {
         let release = |alone| {
             let lease = lease.clone();
-            self.ask_writer(move |reply| Work::Release {
+            self.ask_for_lease(move |reply| Work::Release {
                 lease,
                 alone,
                 reply,

@@ -17,6 +17,7 @@ use super::disk::Disk;
 use super::fork::{self, Inside, LockFilePlace};
 use super::lock::descriptor;
 use super::sqlite_error::io_error;
+use crate::caller;
 use crate::error::{Result, StoreError};
 
 /// Removing a few files takes no longer than a few of these.
@@ -30,7 +31,7 @@ pub(super) struct FilesLock {
 }
 
 /// No file that a snapshot taken from now on names is removed while this is kept. None: this process may
-/// not write to the directory and nobody has made the lock yet. Errors: `LockTimeout`, `Io`.
+/// not write to the directory and nobody has made the lock yet. Errors: `LockTimeout`, `Cancelled`, `Io`.
 pub(super) fn keep_files(path: &Path, disk: &Disk, wait: Duration) -> Result<Option<FilesLock>> {
     let started = Instant::now();
     loop {
@@ -56,6 +57,7 @@ pub(super) fn keep_files(path: &Path, disk: &Disk, wait: Duration) -> Result<Opt
                 holder: "a garbage collection that removes files".into(),
             });
         }
+        caller::still_waits()?;
         std::thread::sleep(RETRY);
     }
 }

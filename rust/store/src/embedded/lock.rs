@@ -19,6 +19,7 @@ use super::disk::Disk;
 use super::fork::{self, LockFilePlace};
 use super::sqlite_error::io_error;
 use super::turn::Turns;
+use crate::caller;
 use crate::error::{Result, StoreError};
 
 /// The text of a lock file, filled up with line ends.
@@ -95,7 +96,7 @@ impl WriteLock {
         self.try_lock()
     }
 
-    /// Waits for the lock at most so long. Errors: `LockTimeout`, which names its holder; the system's.
+    /// Waits for the lock at most so long. Errors: `LockTimeout`, which names its holder; `Cancelled`; the system's.
     pub(super) fn lock_within(&self, wait: Duration) -> Result<()> {
         let started = Instant::now();
         let failed = |error| io_error("lock", &self.path, error);
@@ -106,6 +107,7 @@ impl WriteLock {
                     holder: self.holder(),
                 });
             }
+            caller::still_waits()?;
             std::thread::sleep(RETRY);
         }
         Ok(())

@@ -48,6 +48,7 @@ mod ref_rows;
 mod registry;
 mod remains;
 mod repair;
+mod reply;
 mod reserve;
 mod retention;
 mod row_check;

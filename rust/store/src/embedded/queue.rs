@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use crate::name::RefName;
 use crate::ticket::Ticket;
 
 use super::gc::TransactionWork;
+use super::reply::Reply;
 
 /// At most so many requests in one transaction …
 const BATCH_REQUESTS_MAX: usize = 1024;
@@ -80,21 +80,6 @@ impl Drop for OwedTicket {
                 why: "the writer stopped".into(),
             }));
         }
-    }
-}
-
-/// The way back to a caller that waits.
-pub(super) struct Reply<T>(SyncSender<Result<T>>);
-
-impl<T> Reply<T> {
-    pub(super) fn new() -> (Self, Receiver<Result<T>>) {
-        let (sender, receiver) = sync_channel(1);
-        (Self(sender), receiver)
-    }
-
-    pub(super) fn answer(self, answer: Result<T>) {
-        // A caller that went away wants no answer.
-        drop(self.0.send(answer));
     }
 }
 
@@ -160,8 +145,12 @@ impl Request {
     pub(super) fn refuse(self, error: StoreError) {
         match self.work {
             Work::Commit { ticket, .. } => ticket.0.answer(Err(error)),
-            Work::Acquire { reply, .. } => reply.answer(Err(error)),
-            Work::Release { reply, .. } | Work::Change { reply, .. } => reply.answer(Err(error)),
+            Work::Acquire { reply, .. } => {
+                let _ = reply.answer(Err(error));
+            }
+            Work::Release { reply, .. } | Work::Change { reply, .. } => {
+                let _ = reply.answer(Err(error));
+            }
         }
     }
 

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use treering_block::Cid;
 
 use super::core::Core;
-use super::queue::{OwedTicket, Reply, Request, Work};
+use super::queue::{OwedTicket, Request, Work};
+use super::reply::{Awaited, Reply};
 use super::{EmbeddedStore, staging};
 use crate::commit::Commit;
 use crate::error::{Result, StoreError};
@@ -84,8 +85,21 @@ impl EmbeddedStore {
         }
     }
 
-    /// Queues work on leases and waits for it.
+    /// Queues work and waits for it, whether its caller does or not: it may rest on what he holds.
     pub(super) fn ask_writer<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<T> {
+        self.queue_work(work, Awaited::wait)
+    }
+
+    /// The same for work on leases. Errors: `Cancelled` as well.
+    pub(super) fn ask_for_lease<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<T> {
+        self.queue_work(work, Awaited::wait_while_wanted)
+    }
+
+    fn queue_work<T>(
+        &self,
+        work: impl FnOnce(Reply<T>) -> Work,
+        wait: impl FnOnce(Awaited<T>) -> Option<Result<T>>,
+    ) -> Result<T> {
         let core = self.writable()?;
         let (reply, answer) = Reply::new();
         if core
@@ -100,7 +114,7 @@ impl EmbeddedStore {
             None => core.queue.announce(),
         }
         // The writer answers everything that it took; gone without an answer, it panicked.
-        answer.recv().unwrap_or_else(|_| {
+        wait(answer).unwrap_or_else(|| {
             Err(StoreError::CommitUnknown {
                 why: "the writer stopped".into(),
             })

@@ -119,10 +119,10 @@ pub fn import_indexed<R: Read + Seek>(
 
     let mut loading = Loading::new(store, threads.scope(), Vec::new());
     loading.load(file, &order, &mut watcher)?;
-    make(threads, &mut loading, &new, receipts.of)?;
     let size = file.size.saturating_mul(2);
-    // It is done: too late to stop.
-    let _ = tell(&mut watcher, size, Some(size));
+    // The last moment to stop it: what is done is done, whatever the watcher says.
+    tell(&mut watcher, size, Some(size))?;
+    make(threads, &mut loading, &new, receipts.of)?;
     imported.new_blocks = loading.new_blocks;
     imported.new_bytes = loading.new_bytes;
     imported.new_receipts = loading.new_receipts;

@@ -1,7 +1,8 @@
 //! What a request is answered, kept until its transaction has ended: only then is it known.
 
 use crate::commit::Committed;
-use crate::embedded::queue::{OwedTicket, Reply, Request, Work};
+use crate::embedded::queue::{OwedTicket, Request, Work};
+use crate::embedded::reply::Reply;
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 
@@ -22,12 +23,20 @@ impl Answer {
         }
     }
 
-    pub(super) fn give(self) {
+    /// The lease that it grants to somebody who has gone, if it does.
+    pub(super) fn give(self) -> Option<Lease> {
         match self {
             Self::Commit(ticket, answer) => ticket.0.answer(answer),
-            Self::Acquire(reply, answer) => reply.answer(answer),
-            Self::Done(reply, answer) => reply.answer(answer),
+            Self::Acquire(reply, answer) => {
+                let lease = answer.as_ref().ok().cloned();
+                let is_taken = reply.answer(answer);
+                return lease.filter(|_| !is_taken);
+            }
+            Self::Done(reply, answer) => {
+                let _ = reply.answer(answer);
+            }
         }
+        None
     }
 
     /// The transaction failed: whatever was judged in it does not count.

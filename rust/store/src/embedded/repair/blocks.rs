@@ -7,6 +7,7 @@ use treering_block::{Block, Cid, Codec};
 use super::mends::{Mend, Step};
 use super::one_byte::{is_near, mend_bytes};
 use super::raw::{Cell, RawRow, each_row};
+use crate::caller;
 use crate::embedded::blob::{BlobFiles, digest_and_time, without_tree_suffix};
 use crate::embedded::block_rows::{BlockRow, key8, to_sql};
 use crate::embedded::row_check::Table;
@@ -46,6 +47,7 @@ pub(super) fn mend_rows(
         Ok(())
     })?;
     for row in broken {
+        caller::still_waits()?;
         let ordinal = row.cell(0).int().unwrap_or(0).cast_unsigned();
         let proved = match session.payload(ordinal)? {
             Some(payload) => prove(session, &row, &Found::of(payload), None)?,
@@ -186,6 +188,7 @@ pub(super) fn mend_bytes_of(
     mends: &mut Vec<Mend>,
 ) -> Result<()> {
     for cid in damaged {
+        caller::still_waits()?;
         for row in session.block_rows_of(cid)? {
             if row.file.is_some() {
                 mend_file(blobs, &row, mends)?;
