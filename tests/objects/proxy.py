@@ -215,7 +215,9 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in self.headers.items():
                 if name.lower() not in ("connection", "proxy-connection"):
                     server.putheader(name, value)
-            server.endheaders(body or None)
+            # It may answer before it has seen all of a body that it does not want.
+            with suppress(ConnectionError):
+                server.endheaders(body or None)
             answer = server.getresponse()
             return answer, answer.read()
         finally:

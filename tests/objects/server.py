@@ -51,11 +51,12 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
-    def start(self) -> Self:
+    def start(self, *, port: int | None = None) -> Self:
+        """On a port that nobody has, unless it is said on which."""
         program = Path(sys.executable).parent / "rclone"
         # Another process may take the port in between: then another one is tried.
         for _ in range(3):
-            self.port = free_port()
+            self.port = port or free_port()
             command = [str(program), "serve", "s3", "--addr", f"127.0.0.1:{self.port}"]
             command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", *self._options, str(self.folder)]
             # Nothing of the user's own: no configuration, no credentials.
@@ -83,6 +84,11 @@ class Server:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def restart(self) -> None:
+        """Kills it and starts it where it was. Uploads that are under way are forgotten: it has them in its memory."""
+        self.stop()
+        self.start(port=self.port)
 
     def __enter__(self) -> Self:
         return self.start()

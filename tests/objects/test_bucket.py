@@ -23,6 +23,12 @@ def bucket(server: Server, proxy: Proxy, place: str) -> BucketCore:
     return BucketCore(server.url(place, proxy.endpoint))
 
 
+def sent(bucket: BucketCore, name: str, upload: str, number: int, data: bytes) -> str:
+    part = bucket.put_part(name, upload, number, data)
+    assert part is not None
+    return part
+
+
 def test_round_trip(bucket: BucketCore, server: Server, place: str) -> None:
     assert bucket.size("a/b") is None
     assert bucket.read("a/b", 0, 10) is None
@@ -71,9 +77,9 @@ def test_an_upload_in_parts(bucket: BucketCore, proxy: Proxy) -> None:
     upload = bucket.begin("big")
     assert bucket.uploads("big") == [upload]
     assert bucket.uploads("bi") == []
-    parts = [bucket.put_part("big", upload, n, data[n * PART : (n + 1) * PART]) for n in range(3)]
+    parts = [sent(bucket, "big", upload, n, data[n * PART : (n + 1) * PART]) for n in range(3)]
     # A part may be sent again.
-    parts[1] = bucket.put_part("big", upload, 1, data[PART : 2 * PART])
+    parts[1] = sent(bucket, "big", upload, 1, data[PART : 2 * PART])
     assert bucket.size("big") is None
     bucket.complete("big", upload, parts)
     assert bucket.size("big") == len(data)
@@ -106,11 +112,22 @@ def test_an_upload_that_is_given_up_leaves_nothing(bucket: BucketCore, server: S
     assert server.objects(place) == {}
 
 
+def test_an_upload_that_the_server_does_not_know(tmp_path: Path) -> None:
+    with Server(tmp_path / "served") as server:
+        bucket = BucketCore(server.url("x"))
+        upload = bucket.begin("x")
+        part = bucket.put_part("x", upload, 0, b"abc")
+        assert part is not None
+        server.restart()
+        assert bucket.put_part("x", upload, 0, b"abc") is None
+        assert bucket.complete("x", upload, [part]) is False
+
+
 def test_a_connection_that_ends_within_a_part(bucket: BucketCore, proxy: Proxy) -> None:
     data = os.urandom(2 * PART)
     upload = bucket.begin("cut")
     cut = proxy.fail("cut", lambda request: request.part == 2)
-    parts = [bucket.put_part("cut", upload, n, data[n * PART : (n + 1) * PART]) for n in range(2)]
+    parts = [sent(bucket, "cut", upload, n, data[n * PART : (n + 1) * PART]) for n in range(2)]
     assert cut.happened == 1
     bucket.complete("cut", upload, parts)
     assert bucket.read("cut", 0, len(data)) == data
@@ -125,9 +142,9 @@ def test_a_begin_whose_answer_is_lost_leaves_no_other_upload(bucket: BucketCore,
 
 def test_a_completion_whose_answer_is_lost_has_happened(bucket: BucketCore, proxy: Proxy) -> None:
     upload = bucket.begin("done")
-    part = bucket.put_part("done", upload, 0, b"x" * 100)
+    part = sent(bucket, "done", upload, 0, b"x" * 100)
     lost = proxy.fail("lost", lambda request: request.method == "POST" and "uploadId" in request.query)
-    bucket.complete("done", upload, [part])
+    assert bucket.complete("done", upload, [part])
     assert lost.happened == 1
     assert bucket.size("done") == 100
 

@@ -110,6 +110,34 @@ def test_an_upload_outlives_a_bad_network(store: treering.Store, proxy: Proxy, h
         assert file.read() == b"".join(data)
 
 
+@pytest.mark.parametrize("before", ["part", "completion"])
+def test_a_server_that_is_killed_in_the_middle_of_an_upload(place: str, tmp_path: Path, before: str) -> None:
+    """It has forgotten the upload when it is there again: that is begun anew, and who puts does not notice."""
+    data = [bytes([n]) * MIB for n in range(20)]
+
+    def fits(request: Request) -> bool:
+        completes = request.method == "POST" and "uploadId" in request.query
+        if request.part != 2 if before == "part" else not completes:
+            return False
+        server.restart()
+        return True
+
+    with Server(tmp_path / "served") as server:
+        proxy = Proxy(server.port)
+        with treering.open(tmp_path / "state", blobs=server.url(place, proxy.endpoint)) as store:
+            files = store.scope("alice").files
+            killed = proxy.fail("cut", fits)
+            files.put("film", iter(data))
+            assert killed.happened == 1
+            assert proxy.count("POST", lambda request: "uploads" in request.query) == 2
+            with files.open("film") as file:
+                assert file.read() == b"".join(data)
+            # What this server left of the upload that it forgot is its own.
+            assert len([name for name in blobs(server, place) if ".rclone_temp" not in name]) == 1
+            assert store.verify().ok
+        proxy.close()
+
+
 def test_a_server_that_stays_away(server: Server, proxy: Proxy, place: str, tmp_path: Path) -> None:
     store = treering.open(tmp_path / "state", blobs=server.url(place, proxy.endpoint, give_up=0))
     alice = store.scope("alice")

@@ -230,7 +230,13 @@ impl Bucket for S3 {
         })
     }
 
-    fn put_part(&self, name: &str, upload: &str, number: u32, bytes: &[u8]) -> Result<String> {
+    fn put_part(
+        &self,
+        name: &str,
+        upload: &str,
+        number: u32,
+        bytes: &[u8],
+    ) -> Result<Option<String>> {
         self.here()?;
         let (key, bytes) = (self.key(name), Bytes::copy_from_slice(bytes));
         let (upload, number) = (
@@ -241,14 +247,19 @@ impl Bucket for S3 {
             action: "upload a part of",
             object: name,
         };
-        self.tries.must(call, async || {
+        let answer = self.tries.run(call, async || {
             let payload = PutPayload::from(bytes.clone());
             let part = self.client.put_part(&key, &upload, number, payload).await?;
             Ok(part.content_id)
-        })
+        })?;
+        match answer {
+            Ok(part) => Ok(Some(part)),
+            Err(failure) if failure.is_unknown_upload() => Ok(None),
+            Err(failure) => Err(self.tries.refused(call, failure)),
+        }
     }
 
-    fn complete(&self, name: &str, upload: &str, parts: &[String]) -> Result<()> {
+    fn complete(&self, name: &str, upload: &str, parts: &[String]) -> Result<bool> {
         self.here()?;
         let (key, upload) = (self.key(name), upload.to_owned());
         let call = Call {
@@ -265,15 +276,16 @@ impl Bucket for S3 {
             self.client.complete_multipart(&key, &upload, parts).await?;
             Ok(())
         })?;
-        let Err(failure) = answer else { return Ok(()) };
-        // Completed before, and the answer was lost: names are used once, so what is there is this.
+        match answer {
+            Ok(()) => return Ok(true),
+            Err(failure) if failure.is_unknown_upload() => {}
+            Err(failure) => return Err(self.tries.refused(call, failure)),
+        }
+        // Perhaps completed before, and the answer was lost: names are used once, so what is there is this.
         let last = parts.len() as u64;
         let fits =
             |size: u64| size <= last * PART_BYTES && size > last.saturating_sub(1) * PART_BYTES;
-        if failure.is_unknown_upload() && self.size(name)?.is_some_and(fits) {
-            return Ok(());
-        }
-        Err(self.tries.refused(call, failure))
+        Ok(self.size(name)?.is_some_and(fits))
     }
 
     fn abort(&self, name: &str, upload: &str) -> Result<()> {

@@ -106,14 +106,20 @@ impl BucketCore {
         upload: Text,
         number: u32,
         data: ByteString,
-    ) -> Result<String> {
+    ) -> Result<Option<String>> {
         Ok(attended(py, || {
             self.0.put_part(&name, &upload, number, &data)
         })??)
     }
 
     #[pyo3(signature = (name, upload, parts))]
-    fn complete(&self, py: Python<'_>, name: Text, upload: Text, parts: Vec<String>) -> Result<()> {
+    fn complete(
+        &self,
+        py: Python<'_>,
+        name: Text,
+        upload: Text,
+        parts: Vec<String>,
+    ) -> Result<bool> {
         Ok(attended(py, || self.0.complete(&name, &upload, &parts))??)
     }
 

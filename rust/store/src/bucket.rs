@@ -59,11 +59,18 @@ pub trait Bucket: fmt::Debug + Send + Sync {
     fn begin(&self, name: &str) -> Result<String>;
 
     /// Sends part `number` (from 0): [`PART_BYTES`] each, the last one less. Returns what the server calls the part. A part may be
-    /// sent again, and by another process.
-    fn put_part(&self, name: &str, upload: &str, number: u32, bytes: &[u8]) -> Result<String>;
+    /// sent again, and by another process. None: the server knows no such upload, or no more: one that is started anew may
+    /// forget what is under way.
+    fn put_part(
+        &self,
+        name: &str,
+        upload: &str,
+        number: u32,
+        bytes: &[u8],
+    ) -> Result<Option<String>>;
 
-    /// Makes the parts, in order, an object.
-    fn complete(&self, name: &str, upload: &str, parts: &[String]) -> Result<()>;
+    /// Makes the parts, in order, an object. False: the server knows no such upload, as above.
+    fn complete(&self, name: &str, upload: &str, parts: &[String]) -> Result<bool>;
 
     /// Gives an upload up; its parts go. One that is unknown to the server is no error.
     fn abort(&self, name: &str, upload: &str) -> Result<()>;

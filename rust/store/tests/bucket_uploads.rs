@@ -103,6 +103,60 @@ fn an_upload_that_the_server_forgot_is_begun_anew() {
     }
 }
 
+/// Lets the server forget all uploads before so many requests of a kind.
+fn forgetting(bucket: &Arc<SimulatedBucket>, before: Request, numbers: &'static [usize]) {
+    let (server, seen) = (Arc::downgrade(bucket), Mutex::new(0));
+    bucket.before(move |asked| {
+        if asked.request == before {
+            let mut seen = seen.lock().unwrap();
+            *seen += 1;
+            if numbers.contains(&seen) {
+                let server = server.upgrade().unwrap();
+                server.change(|contents| contents.uploads.clear());
+            }
+        }
+    });
+}
+
+#[test]
+fn an_upload_that_the_server_forgets_in_the_middle_is_begun_anew() {
+    let content = bytes(1, LARGE);
+    // Before the first part, the last one, and the completion.
+    for (before, number, parts) in [
+        (Request::PutPart, &[1][..], 4),
+        (Request::PutPart, &[3], 6),
+        (Request::Complete, &[1], 6),
+    ] {
+        let (home, bucket, store) = new();
+        forgetting(&bucket, before, number);
+        let cid = send(&store, "one", &content).unwrap();
+        let asked = (bucket.count(Request::Begin), bucket.count(Request::PutPart));
+        assert_eq!(asked, (2, parts), "{before:?} {number:?}");
+        assert_eq!(&*store.get(&cid).unwrap(), &content[..]);
+        assert_eq!(files(home.path(), "sending").len(), 0);
+        assert_eq!(objects(&bucket).len(), 1);
+        assert_sound(&store);
+    }
+}
+
+#[test]
+fn a_server_that_forgets_each_upload_is_told_of() {
+    let content = bytes(1, LARGE);
+    let (home, bucket, store) = new();
+    forgetting(&bucket, Request::PutPart, &[2, 4]);
+    let error = send(&store, "one", &content).unwrap_err();
+    assert!(matches!(error, StoreError::Bucket { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("forgot the upload") && text.contains("nothing is lost"),
+        "{text}"
+    );
+    assert_eq!(bucket.count(Request::Begin), 2);
+    assert_eq!(files(home.path(), "sending").len(), 0);
+    let cid = send(&store, "one", &content).unwrap();
+    assert_eq!(&*store.get(&cid).unwrap(), &content[..]);
+}
+
 #[test]
 fn what_nobody_goes_on_with_is_given_up_after_a_day() {
     for number in 0..=4 {

@@ -377,29 +377,34 @@ impl Bucket for SimulatedBucket {
         self.ask((Request::Begin, name, 0), begin, as_it_is)
     }
 
-    fn put_part(&self, name: &str, upload: &str, number: u32, bytes: &[u8]) -> Result<String> {
+    fn put_part(
+        &self,
+        name: &str,
+        upload: &str,
+        number: u32,
+        bytes: &[u8],
+    ) -> Result<Option<String>> {
         let asked = (Request::PutPart, name, bytes.len() as u64);
-        let refused = self.refused(name);
         let (upload, name) = (upload.to_owned(), name.to_owned());
         let bytes: Arc<[u8]> = bytes.into();
         let put = move |contents: &mut Contents| match contents.uploads.get_mut(&upload) {
             Some((of, parts)) if *of == name => {
                 let tag = tag(&bytes);
                 parts.insert(number, bytes);
-                Ok(tag)
+                Ok(Some(tag))
             }
-            _ => Err(refused("no such upload")),
+            _ => Ok(None),
         };
         self.ask(asked, put, as_it_is)
     }
 
-    fn complete(&self, name: &str, upload: &str, parts: &[String]) -> Result<()> {
+    fn complete(&self, name: &str, upload: &str, parts: &[String]) -> Result<bool> {
         let refused = self.refused(name);
         let (of, upload, parts) = (name.to_owned(), upload.to_owned(), parts.to_vec());
         let complete = move |contents: &mut Contents| {
             let found = contents.uploads.get(&upload);
             let Some((_, sent)) = found.filter(|(name, _)| *name == of) else {
-                return Err(refused("no such upload"));
+                return Ok(false);
             };
             let known: Vec<String> = sent.values().map(|bytes| tag(bytes)).collect();
             if known != parts {
@@ -411,7 +416,7 @@ impl Bucket for SimulatedBucket {
                 .collect();
             contents.objects.insert(of, whole.into());
             contents.uploads.remove(&upload);
-            Ok(())
+            Ok(true)
         };
         self.ask((Request::Complete, name, 0), complete, as_it_is)
     }

@@ -1,7 +1,8 @@
 //! Sends objects: small ones in one request, others in parts, which the next one who sends the same bytes goes on with.
 //!
 //! Promises: one part is in memory at a time; what is sent was compared with what arrived; an upload is noted on disk before
-//! it is begun, each part after it is there.
+//! it is begun, each part after it is there. A server that forgets an upload in the middle, since it was started anew, is given
+//! the whole once more.
 //! Must never: take a part, or an object, for one of these bytes that no note says so of.
 
 use std::io;
@@ -17,6 +18,9 @@ use crate::bucket::PART_BYTES;
 use crate::embedded::blob::named;
 use crate::embedded::sqlite_error::io_error;
 use crate::error::{Result, StoreError};
+
+/// How often an upload is begun for one call: a server that forgets each is not waited for without end.
+const BEGINS: usize = 2;
 
 /// Fills the buffer with the content from an offset on.
 type Read<'r> = &'r mut dyn FnMut(u64, &mut [u8]) -> io::Result<()>;
@@ -51,17 +55,42 @@ impl Objects {
         if let Some(name) = self.go_on(cid, &mut cargo)? {
             return Ok(name);
         }
+        for _ in 0..BEGINS {
+            if let Some(name) = self.send_in_parts(cid, &mut cargo)? {
+                return Ok(name);
+            }
+        }
+        Err(StoreError::Bucket {
+            action: "upload",
+            object: cargo.which,
+            bucket: self.bucket.url().to_owned(),
+            why: format!(
+                "the server forgot the upload before it was whole, {BEGINS} times in this call; nothing is lost: see that it goes on running, and repeat it later"
+            ),
+        })
+    }
+
+    /// None: the server does not know the upload any more; nothing is left of it.
+    fn send_in_parts(&self, cid: &Cid, cargo: &mut Cargo<'_>) -> Result<Option<String>> {
         let (name, mut note) = self.new_note(cid)?;
         note.intend().map_err(|error| self.not_noted(error))?;
-        let begun = self
-            .bucket
-            .begin(&name)
-            .and_then(|upload| note.begun(&upload).map_err(|error| self.not_noted(error)));
-        begun
-            .and_then(|()| self.send_parts(&name, &mut note, &mut cargo))
-            .and_then(|()| self.complete(&name, &note, &cargo))?;
-        self.hold(&name, note);
-        Ok(name)
+        let upload = self.bucket.begin(&name)?;
+        note.begun(&upload).map_err(|error| self.not_noted(error))?;
+        if self.send_parts(&name, &mut note, cargo)? && self.complete(&name, &note, cargo)? {
+            self.hold(&name, note);
+            return Ok(Some(name));
+        }
+        tracing::info!(object = name, "the server forgot an upload");
+        self.abandon(&name, note)?;
+        Ok(None)
+    }
+
+    /// Nothing is left of an upload. Errors: `Bucket`; its note is kept then.
+    fn abandon(&self, name: &str, note: Note) -> Result<()> {
+        self.bucket
+            .abort(name, note.upload.as_deref().unwrap_or_default())?;
+        note.remove();
+        Ok(())
     }
 
     fn send_whole(&self, cid: &Cid, cargo: &mut Cargo<'_>) -> Result<String> {
@@ -92,30 +121,33 @@ impl Objects {
         io_error("write a note in", &self.notes(), error)
     }
 
-    /// Sends the parts that the server has not. Errors: as for [`Objects::send`].
-    fn send_parts(&self, name: &str, note: &mut Note, cargo: &mut Cargo<'_>) -> Result<()> {
+    /// Sends the parts that the server has not; false: it does not know the upload. Errors: as for [`Objects::send`].
+    fn send_parts(&self, name: &str, note: &mut Note, cargo: &mut Cargo<'_>) -> Result<bool> {
         let upload = note.upload.clone().unwrap_or_default();
         for number in 0..cargo.parts() {
             if note.parts.get(number as usize).is_some_and(Option::is_some) {
                 continue;
             }
             let bytes = cargo.part(number)?;
-            let part = self.bucket.put_part(name, &upload, number, &bytes)?;
+            let Some(part) = self.bucket.put_part(name, &upload, number, &bytes)? else {
+                return Ok(false);
+            };
             note.has(number, part)
                 .map_err(|error| self.not_noted(error))?;
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn complete(&self, name: &str, note: &Note, cargo: &Cargo<'_>) -> Result<()> {
+    /// False: the server does not know the upload.
+    fn complete(&self, name: &str, note: &Note, cargo: &Cargo<'_>) -> Result<bool> {
         let upload = note.upload.clone().unwrap_or_default();
         let parts: Vec<String> = note.parts.iter().flatten().cloned().collect();
         match self.bucket.complete(name, &upload, &parts) {
-            Ok(()) => Ok(()),
+            Ok(true) => Ok(true),
             // The answer may have been lost, and not what was asked.
-            Err(error) => match self.bucket.size(name) {
-                Ok(Some(size)) if size == form::object_bytes(cargo.groups.length()) => Ok(()),
-                _ => Err(error),
+            other => match self.bucket.size(name) {
+                Ok(Some(size)) if size == form::object_bytes(cargo.groups.length()) => Ok(true),
+                _ => other,
             },
         }
     }
@@ -145,22 +177,15 @@ impl Objects {
             self.hold(&name, *note);
             return Ok(Some(name));
         }
-        if let Err(error) = self.send_parts(&name, &mut note, cargo) {
-            let upload = note.upload.clone().unwrap_or_default();
-            // The bucket's failure is not the upload's: it is kept for the next one.
-            if !matches!(error, StoreError::Bucket { .. })
-                || self.bucket.uploads(&name)?.contains(&upload)
-            {
-                return Err(error);
-            }
-        } else if self.complete(&name, &note, cargo).is_ok() {
+        // The bucket's failure is not the upload's: it is kept for the next one.
+        if self.send_parts(&name, &mut note, cargo)?
+            && matches!(self.complete(&name, &note, cargo), Ok(true))
+        {
             self.hold(&name, *note);
             return Ok(Some(name));
         }
         // The server does not know it any more, or does not take its parts for whole.
-        self.bucket
-            .abort(&name, note.upload.as_deref().unwrap_or_default())?;
-        note.remove();
+        self.abandon(&name, *note)?;
         Ok(None)
     }
 
