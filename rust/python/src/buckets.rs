@@ -68,12 +68,12 @@ pub fn attended<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyR
     }
     let left = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&left);
+    let gave_up = caller::or_here(Arc::new(move || asked.load(Relaxed)));
     let (sender, mut receiver) = sync_channel(1);
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("treering-call".into())
             .spawn_scoped(scope, move || {
-                let gave_up = Arc::new(move || asked.load(Relaxed));
                 // The caller listens until it is there.
                 drop(sender.send(caller::unless(gave_up, work)));
             })?;

@@ -48,6 +48,7 @@ mod threads;
 mod values;
 mod verb;
 mod views;
+mod waiting;
 mod watch;
 mod work;
 
@@ -115,6 +116,8 @@ mod _core {
     use crate::threads::ThreadsCore;
     #[pymodule_export]
     use crate::verb::VerbCore;
+    #[pymodule_export]
+    use crate::waiting::PyWaiting;
     #[pymodule_export]
     use crate::watch::PyWatch;
     #[pymodule_export]
