@@ -2,89 +2,59 @@
 
 A verb becomes a coroutine: its body runs on the loop up to the commit that it queues, then waits for a
 future that the core resolves, many at a time by one call into the loop. A read becomes a coroutine that
-runs in one of a few threads of our own, since the loop's default executor may be full of other work; what a
+runs in a thread of our own (`_lanes`), since the loop's default executor may be full of other work; what a
 function of the caller's waits for is waited for there. A stream becomes an async iterator that fetches
 chunks in such a thread; a pump becomes one whose body runs on the loop, as a verb's does. Everything else,
 what touches no disk, stays as it is.
 
-A cancelled await does not undo a commit: it lands or not, and its command id tells.
+A cancelled await does not undo a commit: it lands or not, and its command id tells. What else was under way ends soon.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Generator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import partial, wraps
 from inspect import signature
 from types import MemberDescriptorType
 from typing import Any, Final, TypeVar, cast
 
 from treering import backup, store
-from treering._calls import Feed, Kind, Look, Op, Pump, Queued, call_of, outer_type
-from treering._core import Pending, Watch
+from treering._calls import WAITS, Feed, Kind, Look, Op, Pump, Queued, call_of, outer_type
+from treering._core import Pending, Waiting, Watch
 from treering._family import ASYNC, ASYNC_MODULE
-from treering._session import may_wait_for_buckets
+from treering._lanes import in_reader, lanes, run, settled, start
 from treering.store import Store
 
 T = TypeVar("T")
 
-_THREADS: Final = 4
 _AWAITED_NAMES: Final = {"__enter__": "__aenter__", "__exit__": "__aexit__", "__iter__": "__aiter__"}
 
 
-class _Readers:
-    """The threads that read for event loops; a child of fork() gets its own."""
-
-    def __init__(self) -> None:
-        self._pid = 0
-        self._executor: Executor | None = None
-
-    def executor(self) -> Executor:
-        if self._executor is None or self._pid != os.getpid():
-            self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="treering-read")
-            self._pid = os.getpid()
-        return self._executor
-
-    def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        # A resolver may ask a context variable which scope is meant.
-        return asyncio.get_running_loop().run_in_executor(self.executor(), copy_context().run, function)
-
-
-_readers: Final = _Readers()
-
-
-async def in_reader(read: Callable[[], T]) -> T:
-    """Runs what reads in one of the threads for that."""
-    return await _readers.run(read)
-
-
-async def drive(op: Op[T]) -> T:
-    """Runs a verb's body to its end on the running loop."""
+async def drive(op: Op[T], owner: object) -> T:
+    """Runs a verb's body to its end on the running loop; `owner` is whose verb it is."""
     resume: Callable[[], Queued] = partial(next, op)
     while True:
-        ended, value = await _stepped(resume)
+        ended, value = await _stepped(resume, owner)
         if ended:
             return cast("T", value)
-        resume = await _answered(op, value)
+        resume = await _answered(op, value, owner)
 
 
-async def _answered(steps: Generator[Any, Any, Any], queued: Queued) -> Callable[[], Any]:
+async def _answered(steps: Generator[Any, Any, Any], queued: Queued, owner: object) -> Callable[[], Any]:
     """Returns how a body goes on: with the answer to what it queued, or with what that failed with."""
     try:
-        answer = await _answer(queued)
+        answer = await _answer(queued, owner)
     except BaseException as error:
         return partial(steps.throw, error)
     return partial(steps.send, answer)
 
 
-async def _stepped(resume: Callable[[], Any]) -> tuple[bool, Any]:
+async def _stepped(resume: Callable[[], Any], owner: object) -> tuple[bool, Any]:
     """Runs a body up to what it yields next, (False, that), or to its end, (True, result); where it may send large
     blocks to a bucket before it queues their commit, not on the loop."""
-    if may_wait_for_buckets():
-        return await _readers.run(partial(_step, resume))
+    if (lane := lanes.of_bucket(owner)) is not None:
+        return await run(lane, partial(_step, resume))
     return _step(resume)
 
 
@@ -96,13 +66,15 @@ def _step(resume: Callable[[], Any]) -> tuple[bool, Any]:
         return True, stop.value
 
 
-async def _answer(queued: Queued) -> Any:
+async def _answer(queued: Queued, owner: object) -> Any:
     if isinstance(queued, Look):
-        return await (asyncio.to_thread(queued.read) if queued.theirs else _readers.run(queued.read))
+        if queued.theirs:
+            return await asyncio.to_thread(settled, queued.read)
+        return await in_reader(owner, queued.read)
     if isinstance(queued, Pending):
         pending = queued
     elif callable(queued):
-        pending = await _readers.run(queued)
+        pending = await in_reader(owner, queued)
     else:
         return await queued
     loop = asyncio.get_running_loop()
@@ -120,28 +92,73 @@ async def _answer(queued: Queued) -> Any:
 _ENDED: Final = object()
 
 
-async def _items(chunks: Feed[T], executor: Executor) -> AsyncIterator[T]:
-    loop = asyncio.get_running_loop()
-    while True:
-        chunk: Any = await loop.run_in_executor(executor, next, chunks, _ENDED)
-        if chunk is _ENDED:
-            return
-        if isinstance(chunk, Watch):
-            # Waiting takes no thread.
-            rung = loop.create_future()
-            chunk.notify(loop, rung)
-            await rung
-            continue
-        for item in chunk:
-            yield item
+class _Items(AsyncIterator[T]):
+    """The items of a stream or a feed. No generator: that would be over after a cancelled await, and say so with an end
+    that is none. What was under way then is what the next one gets."""
+
+    __slots__ = ("_chunks", "_coming", "_endless", "_owner", "_ready", "_waiting")
+
+    def __init__(self, chunks: Feed[T], owner: object, *, endless: bool) -> None:
+        self._chunks = chunks
+        self._owner = owner
+        self._endless = endless
+        self._ready: Iterator[T] = iter(())
+        # A chunk, or None for more than there is to see.
+        self._coming: asyncio.Future[Any] | None = None
+        self._waiting: Waiting | None = None
+
+    async def __anext__(self) -> T:
+        while True:
+            for item in self._ready:
+                return item
+            chunk = await self._chunk()
+            if chunk is _ENDED:
+                await self.aclose()
+                raise StopAsyncIteration
+            if isinstance(chunk, Watch):
+                # Waiting takes no thread.
+                loop = asyncio.get_running_loop()
+                self._coming = loop.create_future()
+                chunk.notify(loop, self._coming)
+            elif chunk is not None:
+                self._ready = iter(chunk)
+
+    async def _chunk(self) -> Any:
+        coming = self._coming
+        if coming is None:
+            fetch: Callable[[], Any] = partial(next, self._chunks, _ENDED)
+            coming, self._waiting = start(lanes.of(self._owner), fetch)
+            self._coming = coming
+        try:
+            return await asyncio.shield(coming)
+        except asyncio.CancelledError:
+            # A feed is asked again: by whoever looks at a clock between two events.
+            if not self._endless:
+                self._leave()
+            raise
+        finally:
+            if coming.done() and self._coming is coming:
+                self._coming = None
+
+    def _leave(self) -> None:
+        if self._waiting is not None:
+            self._waiting.leave()
+
+    async def aclose(self) -> None:
+        """Ends it; twice does nothing."""
+        self._leave()
+        self._ready, self._coming, self._chunks = iter(()), None, iter(())
+
+    def __del__(self) -> None:
+        self._leave()
 
 
-async def _pumped(steps: Pump[T]) -> AsyncIterator[T]:
+async def _pumped(steps: Pump[T], owner: object) -> AsyncIterator[T]:
     loop = asyncio.get_running_loop()
     go_on: Callable[[], Any] = partial(next, steps)
     resume = go_on
     while True:
-        ended, step = await _stepped(resume)
+        ended, step = await _stepped(resume, owner)
         if ended:
             return
         resume = go_on
@@ -154,33 +171,37 @@ async def _pumped(steps: Pump[T]) -> AsyncIterator[T]:
             step.notify(loop, rung)
             await rung
         else:
-            resume = await _answered(steps, step)
+            resume = await _answered(steps, step, owner)
 
 
 def _as_pump(body: Callable[..., Pump[Any]]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        return _pumped(body(*args, **kwargs))
+        return _pumped(body(*args, **kwargs), args[0])
 
     return call
 
 
 def _as_verb(body: Callable[..., Op[Any]]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        return await drive(body(*args, **kwargs))
+        return await drive(body(*args, **kwargs), args[0])
 
     return call
 
 
 def _as_read(body: Callable[..., Any]) -> Callable[..., Any]:
+    waits = hasattr(body, WAITS)
+
     async def call(*args: Any, **kwargs: Any) -> Any:
-        return await _readers.run(partial(body, *args, **kwargs))
+        # A function of the module has no owner.
+        lane = lanes.of(args[0] if args else None, waits=waits)
+        return await run(lane, partial(body, *args, **kwargs))
 
     return call
 
 
-def _as_stream(body: Callable[..., Feed[Any]]) -> Callable[..., Any]:
+def _as_stream(body: Callable[..., Feed[Any]], *, endless: bool = False) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        return _items(body(*args, **kwargs), _readers.executor())
+        return _Items(body(*args, **kwargs), args[0], endless=endless)
 
     return call
 
@@ -199,7 +220,7 @@ _FORMS: Final[dict[Kind, Callable[[Callable[..., Any]], Callable[..., Any]]]] = 
     "read": _as_read,
     "looks": _as_verb,
     "stream": _as_stream,
-    "feed": _as_stream,
+    "feed": partial(_as_stream, endless=True),
     "pump": _as_pump,
 }
 
@@ -276,7 +297,7 @@ class Opening:
 
     async def _opened(self) -> Any:
         if self._store is None:
-            self._store = await _readers.run(self._open)
+            self._store = await run(lanes.of(None, waits=True), self._open)
         return self._store
 
 

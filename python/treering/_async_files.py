@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-from treering._async import in_reader
 from treering._core import ContentCore
 from treering._family import ASYNC
+from treering._lanes import in_reader
 from treering.errors import Invalid
 from treering.messages import FileInfo
 from treering.stores.reading import PIECE, place, range_of
@@ -39,7 +39,7 @@ class FileReader:
         pieces = []
         while length > 0:
             at, count = self._at, min(length, PIECE)
-            piece = await in_reader(partial(content.read, at, count))
+            piece = await in_reader(None, partial(content.read, at, count))
             self._at += len(piece)
             length -= len(piece)
             pieces.append(piece)
@@ -48,7 +48,7 @@ class FileReader:
     async def range(self, offset: int, length: int) -> bytes:
         """Returns bytes `offset` to `offset + length` (exclusive), as far as there are: as `FileReader.range`."""
         content = self._open()
-        return await in_reader(lambda: range_of(content, offset, length))
+        return await in_reader(None, lambda: range_of(content, offset, length))
 
     async def chunks(self, size: int = PIECE) -> AsyncIterator[bytes]:
         """Yields the rest of the file, `size` bytes at a time."""

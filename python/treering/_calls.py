@@ -57,6 +57,7 @@ Pump: TypeAlias = Generator[Queued | Sequence[T] | Watch, Any, None]
 
 Kind: TypeAlias = Literal["verb", "read", "looks", "stream", "feed", "pump", "blocking"]
 MARK: Final = "__treering_call__"
+WAITS: Final = "__treering_waits__"
 
 
 def verb(body: Callable[P, Op[T]]) -> Callable[P, T]:
@@ -87,14 +88,21 @@ def looks(body: Callable[P, Op[T]]) -> Callable[P, T]:
 
 
 def writes(body: Callable[P, T]) -> Callable[P, T]:
-    """Returns the same function, refused to who decides: for a read that changes something after all."""
+    """Returns the same function, refused to who decides: for a read that changes something, and so may wait."""
 
     @wraps(body)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         expect_none(body.__qualname__)
         return body(*args, **kwargs)
 
-    return call
+    return waits(call)
+
+
+def waits(body: Callable[P, T]) -> Callable[P, T]:
+    """Returns the same function; a loop has it wait in other threads than those that reads have: what may take minutes,
+    or wait for another process."""
+    setattr(body, WAITS, True)
+    return body
 
 
 def stream(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
@@ -105,7 +113,40 @@ def stream(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
 
 def feed(body: Callable[P, Feed[T]]) -> Callable[P, Iterator[T]]:
     """Returns the blocking form of a feed: an iterator that waits for the next item."""
-    return _marked(_flat(body), "feed", body)
+
+    @wraps(body)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return _Fed(body(*args, **kwargs))
+
+    return _marked(call, "feed", body)
+
+
+class _Fed(Iterator[T]):
+    """The items of a feed. No generator: that would be over after Ctrl-C, and say so with an end that is none."""
+
+    __slots__ = ("_chunks", "_ready", "_watch")
+
+    def __init__(self, chunks: Feed[T]) -> None:
+        self._chunks: Feed[T] = chunks
+        self._ready: Iterator[T] = iter(())
+        self._watch: Watch | None = None
+
+    def __next__(self) -> T:
+        while True:
+            for item in self._ready:
+                return item
+            if self._watch is not None:
+                self._watch.wait()
+                self._watch = None
+            chunk = next(self._chunks)
+            if isinstance(chunk, Watch):
+                self._watch = chunk
+            else:
+                self._ready = iter(chunk)
+
+    def close(self) -> None:
+        """Ends it."""
+        self._ready, self._watch, self._chunks = iter(()), None, iter(())
 
 
 def pump(body: Callable[P, Pump[T]]) -> Callable[P, Iterator[T]]:
@@ -135,20 +176,13 @@ def _pumped(steps: Pump[T]) -> Iterator[T]:
         return
 
 
-def _flat(body: Callable[P, Feed[T]]) -> Callable[P, Iterator[T]]:
+def _flat(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
     @wraps(body)
     def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return _each(body(*args, **kwargs))
+        for chunk in body(*args, **kwargs):
+            yield from chunk
 
     return call
-
-
-def _each(chunks: Feed[T]) -> Iterator[T]:
-    for chunk in chunks:
-        if isinstance(chunk, Watch):
-            chunk.wait()
-        else:
-            yield from chunk
 
 
 def blocking(body: Callable[P, T]) -> Callable[P, T]:

@@ -57,6 +57,7 @@ __all__ = [
     "UploadedCore",
     "VectorCore",
     "VerbCore",
+    "Waiting",
     "Watch",
     "Work",
     "actor_kinds",
@@ -422,6 +423,14 @@ def diff_scopes(
     builtins.list[tuple[str, builtins.list[str], tuple[int, int, int | None] | None]],
     int,
 ]: ...
+
+@final
+class Waiting:
+    """Whether the task of an event loop still waits for what a thread does for it."""
+
+    def __init__(self) -> None: ...
+    def run(self, function: Callable[[], _T], /) -> _T: ...
+    def leave(self) -> None: ...
 
 @final
 class Watch:

@@ -41,22 +41,33 @@ class _Buckets:
     any: ClassVar[bool] = False
 
 
-def may_wait_for_buckets() -> bool:
-    """Whether what queues a commit may have to wait for the network first."""
+def any_bucket() -> bool:
+    """Whether a call of some store may have to wait for the network: without one nobody asks which."""
     return _Buckets.any
 
 
 class Session:
     """A core with its way back: `location` is None for a store in memory."""
 
-    __slots__ = ("__weakref__", "_finalizer", "core", "durability", "location", "name", "place", "settings")
+    __slots__ = (
+        "__weakref__",
+        "_finalizer",
+        "core",
+        "durability",
+        "has_bucket",
+        "location",
+        "name",
+        "place",
+        "settings",
+    )
 
     def __init__(self, core: Core, location: Location | None, durability: Durability, settings: Settings) -> None:
         self.core = core
         self.settings = settings
         self.location = location
         self.durability = durability
-        if core.blobs is not None:
+        self.has_bucket = core.blobs is not None
+        if self.has_bucket:
             _Buckets.any = True
         # Asked once: repr must work after close.
         self.name = location.path if location is not None else "memory"
@@ -176,6 +187,21 @@ def open_session(location: Location, *, create: bool, mend: bool = False) -> Ses
 def memory_session(settings: Settings) -> Session:
     """Opens a new store in memory."""
     return Session(Core.memory(), None, "durable", settings)
+
+
+def session_of(owner: object) -> Session | None:
+    """Returns the opening that an object of the API is of, None where it does not say."""
+    match owner:
+        case Session():
+            return owner.origin
+        case Home():
+            return owner.session.origin
+        case None | str():
+            return None
+    for name in ("_session", "_home", "_scope", "_commit"):
+        if (found := session_of(getattr(owner, name, None))) is not None:
+            return found
+    return None
 
 
 def _close(core: Core, pid: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from treering._calls import read
+from treering._calls import read, waits
 from treering._core import LeaseCore, ThreadCore
 from treering._family import SYNC, Family
 
@@ -38,11 +38,13 @@ class Lease:
         return self._core.token if self._core is not None else None
 
     @read
+    @waits
     def __enter__(self) -> Lease:
         self._core = self._open().lease(self._owner or "")
         return self
 
     @read
+    @waits
     def __exit__(self, *_: object) -> None:
         core, self._core = self._core, None
         if core is not None:

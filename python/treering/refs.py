@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
-from treering._calls import Chunks, read, stream
+from treering._calls import Chunks, read, stream, waits
 from treering._core import Cid, all_refs, discard_refs, quarantine, quarantined, restore_refs
 from treering._family import SYNC, Family
 from treering._session import Location, Session, open_session
@@ -115,6 +115,7 @@ class Refs:
         return tuple(_quarantined(entry) for scope in core.scopes() for entry in quarantined(core, scope))
 
     @read
+    @waits
     def restore(self, entry: str, *, whole: bool = False) -> tuple[str, ...]:
         """Returns the names of the refs of an entry, which are back where they stood, in one durable commit.
 
@@ -132,6 +133,7 @@ class Refs:
         return tuple(restore_refs(self._session.core, entry, whole))
 
     @read
+    @waits
     def discard(self, entry: str) -> None:
         """Returns nothing; the entry is gone, and what only it kept goes with the next collection.
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from treering._calls import Chunks, Op, read, stream, verb, writes
+from treering._calls import Chunks, Op, read, stream, verb, waits, writes
 from treering._core import Cid, discard_fork, fork_scope
 from treering._family import SYNC, Family
 from treering._session import Address, Durability, Home, home
@@ -435,6 +435,7 @@ class Scope(ScopeStores):
         return diff_of(self._home.stores, other._home.stores)
 
     @read
+    @waits
     def verify(self) -> ScopeVerifyReport:
         """Returns what of this scope was checked, and what is wrong; true if nothing is.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, writes
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, waits, writes
 from treering._core import Cid
 from treering._core import repair as repair_rows
 from treering._deciding import expect_none
@@ -306,6 +306,7 @@ class Store:
         return self._family.Refs(self._session)
 
     @read
+    @waits
     def verify(self, since: str | None = None, *, repair: bool = False) -> VerifyReport:
         """Returns what was checked and what is wrong; reads everything, changes nothing unless told to repair.
 
@@ -493,6 +494,7 @@ class Store:
         return self._session.closed
 
     @read
+    @waits
     def close(self) -> None:
         """Returns nothing; what was queued is written, everything later raises `Closed`."""
         self._session.close()
@@ -501,6 +503,7 @@ class Store:
         return self
 
     @read
+    @waits
     def __exit__(self, *_: object) -> None:
         self._session.close()
 

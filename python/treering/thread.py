@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, Required, TypeAlias, TypedDict, cast
 
 from treering import html
-from treering._calls import Chunks, Op, read, stream, verb
+from treering._calls import Chunks, Op, read, stream, verb, waits
 from treering._core import Cid, StepCore, ThreadCore, common_ancestor, diff, is_ancestor
 from treering._family import SYNC, Family
 from treering._session import Address, Home
@@ -255,6 +255,7 @@ class Thread:
         return Context(start, prompt, summary, tuple(map(self._step, steps)))
 
     @read
+    @waits
     def export(self, file: str | os.PathLike[str] | Writable, *, progress: Watcher | None = None) -> Exported:
         """Returns what was written to a CAR file: this thread and all that it reaches; see `Scope.export`.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, writes
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, waits, writes
 from treering._deciding import expect_none
 from treering._family import SYNC, Family
 from treering._session import Address, Home
@@ -181,6 +181,7 @@ class OwnActor(Generic[State, Command, Event]):
         return self._at().home.stores.version_at(self.kind, self.parts, moment_ms(moment))
 
     @read
+    @waits
     def verify(self) -> int:
         """Returns how many events there are, after each was checked against its CID, its place and its jump, read as
         this class has it and folded, and the snapshot compared with what that makes. O(events).

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, writes
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, waits, writes
 from treering._core import Pending, StatesCore, StoresCore, VerbCore, Watch
 from treering._family import SYNC, Family
 from treering._session import Address, Home
@@ -254,6 +254,7 @@ class ActorView(ScopeStore):
         return self._core.version_at(self._kind, (), moment_ms(moment))
 
     @read
+    @waits
     def verify(self) -> int:
         """Returns how many events there are, after each was checked against its CID, its place and its jump, and the
         snapshot against what the events make. O(events).

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream, verb
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, waits
 from treering._core import OwnCore, StoresCore, actor_kinds, files_list, list_actors
 from treering._family import SYNC, Family
 from treering._session import Home
@@ -148,6 +148,7 @@ class ActorHandle:
         return self._home.stores.version_at(self.kind, self.parts, moment_ms(moment))
 
     @read
+    @waits
     def verify(self) -> int:
         """Returns how many events there are, after each was checked against its CID, its place and its jump, and the
         snapshot against what the events make. O(events).

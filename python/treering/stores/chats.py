@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, writes
+from treering._calls import Chunks, Feed, Op, feed, read, stream, verb, waits, writes
 from treering._family import SYNC
 from treering.journal import moment_ms
 from treering.messages import Conversation, Message
@@ -209,6 +209,7 @@ class ChatsStore(ScopeStore):
         return self._core.version_at(_KIND, (conversation_id,), moment_ms(moment))
 
     @read
+    @waits
     def verify(self, conversation_id: str) -> int:
         """Returns how many events a conversation has, after all were checked. O(events).
 

@@ -28,12 +28,12 @@ pub fn interruptible<T: Send + 'static>(
     let (sender, mut receiver) = sync_channel(1);
     let left = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&left);
+    let asked = Arc::clone(&left);
+    let gave_up = caller::or_here(Arc::new(move || asked.load(Relaxed)));
     let started = std::thread::Builder::new()
         .name("treering-call".into())
         .spawn(move || {
             // A caller that was interrupted wants no answer.
-            let asked = Arc::clone(&flag);
-            let gave_up = Arc::new(move || asked.load(Relaxed));
             drop(sender.send(caller::unless(gave_up, || work(&flag))));
         });
     started.map_err(PyErr::from)?;

@@ -55,12 +55,12 @@ pub fn heard_asking<T: Send>(
 ) -> PyResult<T> {
     let left = Arc::new(AtomicBool::new(false));
     let gone = Arc::clone(&left);
+    let gave_up = caller::or_here(Arc::new(move || gone.load(Relaxed)));
     let (sender, mut receiver) = sync_channel(1);
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("treering-call".into())
             .spawn_scoped(scope, move || {
-                let gave_up = Arc::new(move || gone.load(Relaxed));
                 let questions: SyncSender<Said<T>> = sender.clone();
                 let ask = move |question| questions.send(Said::Question(question)).is_ok();
                 let answer = caller::unless(gave_up, || work(&Asked(&ask)));

@@ -49,6 +49,7 @@ mod threads;
 mod values;
 mod verb;
 mod views;
+mod waiting;
 mod watch;
 mod work;
 
@@ -116,6 +117,8 @@ mod _core {
     use crate::threads::ThreadsCore;
     #[pymodule_export]
     use crate::verb::VerbCore;
+    #[pymodule_export]
+    use crate::waiting::PyWaiting;
     #[pymodule_export]
     use crate::watch::PyWatch;
     #[pymodule_export]

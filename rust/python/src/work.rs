@@ -46,12 +46,12 @@ impl PyWork {
         let progress = Arc::<Progress>::default();
         let (send, answer) = channel();
         let shared = Arc::clone(&progress);
+        let watched = Arc::clone(&progress);
+        // Nobody listens any more: then nobody wants it.
+        let gave_up = caller::or_here(Arc::new(move || watched.is_cancelled()));
         std::thread::Builder::new()
             .name("treering-work".to_owned())
             .spawn(move || {
-                // Nobody listens any more: then nobody wants it.
-                let watched = Arc::clone(&shared);
-                let gave_up = Arc::new(move || watched.is_cancelled());
                 let _ = send.send(caller::unless(gave_up, || work(&shared)));
             })
             .map_err(|error| CoreError::Python(error.into()))?;

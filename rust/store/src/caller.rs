@@ -33,14 +33,17 @@ pub fn unless<T>(gave_up: GaveUp, work: impl FnOnce() -> T) -> T {
             GAVE_UP.set(self.0.take());
         }
     }
-    let outer = GAVE_UP.take();
-    let either: GaveUp = match outer.clone() {
+    let either = or_here(gave_up);
+    let _before = Before(GAVE_UP.replace(Some(either)));
+    work()
+}
+
+/// The same, or whoever waits for this thread has given up: for a thread that works for this one.
+pub fn or_here(gave_up: GaveUp) -> GaveUp {
+    match GAVE_UP.with_borrow(Clone::clone) {
         Some(outer) => Arc::new(move || outer() || gave_up()),
         None => gave_up,
-    };
-    let _before = Before(outer);
-    GAVE_UP.set(Some(either));
-    work()
+    }
 }
 
 /// Errors: `Cancelled` if nobody waits for what this thread does.
@@ -79,6 +82,11 @@ mod tests {
             std::thread::scope(|scope| {
                 let other = scope.spawn(|| still_waits().is_ok());
                 assert!(other.join().unwrap());
+                let told = or_here(Arc::new(|| false));
+                let other = scope.spawn(move || unless(told, still_waits).is_err());
+                flag.store(true, SeqCst);
+                assert!(other.join().unwrap());
+                flag.store(false, SeqCst);
             });
         });
         assert!(still_waits().is_ok());
