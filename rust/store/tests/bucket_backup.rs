@@ -200,8 +200,8 @@ fn what_can_not_be_removed_is_told_of_and_goes_later() {
     };
     let store = EmbeddedStore::open(home.path().join("store"), &at_once).unwrap();
     send(&store, "0", &bytes(1, 300_000)).unwrap();
-    let copying = fs::File::open(home.path().join("store/blobs.lock")).unwrap();
-    copying.lock_shared().unwrap();
+    let other = fs::File::create(home.path().join("store/erase.lock")).unwrap();
+    other.lock().unwrap();
     let begun = store.erase("main", &EraseOptions::default());
     assert!(
         matches!(begun, Err(StoreError::EraseUnfinished { .. })),

@@ -160,8 +160,8 @@ fn what_a_backup_has_of_a_scope_that_is_being_erased_is_in_no_file() {
     let store = EmbeddedStore::open(root.join("store"), &options).unwrap();
     write(&store, "alice", "MARK", 0);
     write(&store, "bob", "stay", 0);
-    let copying = File::open(root.join("store/blobs.lock")).unwrap();
-    copying.lock_shared().unwrap();
+    let other = File::create(root.join("store/erase.lock")).unwrap();
+    other.lock().unwrap();
     let begun = store.erase("alice", &EraseOptions::default());
     assert!(
         matches!(begun, Err(StoreError::EraseUnfinished { .. })),

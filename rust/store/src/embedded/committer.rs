@@ -196,7 +196,7 @@ impl Committer {
                 tally.block_bytes_written.fetch_add(done.added.1, Relaxed);
                 for answer in answers {
                     if let Some(lease) = answer.granted() {
-                        orphaned_leases::granted(&inside, self.shared.database, &lease.name);
+                        orphaned_leases::granted(&inside, &self.shared, &lease.name);
                     }
                     if let Some(lease) = answer.give() {
                         self.take_back(&inside, lease);
@@ -209,7 +209,7 @@ impl Committer {
             Err(error) => {
                 for answer in answers {
                     if let Some(lease) = answer.granted() {
-                        orphaned_leases::note(&inside, self.shared.database, lease.clone());
+                        orphaned_leases::note(&inside, &self.shared, lease.clone());
                     }
                     drop(answer.failed(&error).give());
                 }
@@ -219,7 +219,7 @@ impl Committer {
 
     /// A lease that was granted just when who asked for it went.
     fn take_back(&self, inside: &Inside, lease: Lease) {
-        orphaned_leases::note(inside, self.shared.database, lease.clone());
+        orphaned_leases::note(inside, &self.shared, lease.clone());
         let release = Work::Release {
             lease,
             alone: false,
@@ -438,7 +438,7 @@ impl Committer {
             owner,
             &self.identity,
             now_ms,
-            |state| orphaned_leases::holder_is_alive(inside, self.shared.database, &name, state),
+            |state| orphaned_leases::holder_is_alive(inside, &self.shared, &name, state),
         )?;
         ledger.write_lease(&name, &state)?;
         Ok(Lease {

@@ -332,7 +332,7 @@ impl Store for EmbeddedStore {
             released => released,
         };
         if released.is_err() {
-            orphaned_leases::note(&fork::enter(), self.core.shared.database, lease.clone());
+            orphaned_leases::note(&fork::enter(), &self.core.shared, lease.clone());
         }
         released
     }
@@ -345,9 +345,9 @@ impl Store for EmbeddedStore {
                 stored => stored,
             })
         })?;
-        let database = self.usable()?.shared.database;
+        let shared = &self.usable()?.shared;
         let holder = |state: &LeaseState| {
-            orphaned_leases::holder_is_alive(&fork::enter(), database, name, state)
+            orphaned_leases::holder_is_alive(&fork::enter(), shared, name, state)
         };
         Ok(stored.map(|state| state.observed(self.now_ms(), holder)))
     }

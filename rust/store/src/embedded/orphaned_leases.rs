@@ -5,44 +5,62 @@
 //! same lease ends the note.
 //! Must never: be touched outside (see [`fork::enter`]), so that it is free at a fork.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::core::Shared;
 use super::directory::Identity as Database;
 use super::fork::Inside;
 use crate::lease::{Identity, Lease, LeaseState};
 use crate::name::RefName;
 use crate::process::{Liveness, is_alive};
 
-static ORPHANED: Mutex<Vec<(Database, Lease)>> = Mutex::new(Vec::new());
+/// Its path, too: a copy may have the place on disk that the original had.
+struct Orphaned {
+    root: PathBuf,
+    database: Database,
+    lease: Lease,
+}
 
-fn orphaned(_: &Inside) -> MutexGuard<'static, Vec<(Database, Lease)>> {
+impl Orphaned {
+    fn is_of(&self, store: &Shared, name: &RefName) -> bool {
+        self.database == store.database && self.root == store.root && self.lease.name == *name
+    }
+}
+
+static ORPHANED: Mutex<Vec<Orphaned>> = Mutex::new(Vec::new());
+
+fn orphaned(_: &Inside) -> MutexGuard<'static, Vec<Orphaned>> {
     ORPHANED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Nobody here holds it, whatever is stored.
-pub(super) fn note(inside: &Inside, database: Database, lease: Lease) {
-    orphaned(inside).push((database, lease));
+pub(super) fn note(inside: &Inside, store: &Shared, lease: Lease) {
+    orphaned(inside).push(Orphaned {
+        root: store.root.clone(),
+        database: store.database,
+        lease,
+    });
 }
 
 /// It is granted and known to its holder.
-pub(super) fn granted(inside: &Inside, database: Database, name: &RefName) {
-    orphaned(inside).retain(|(store, lease)| *store != database || lease.name != *name);
+pub(super) fn granted(inside: &Inside, store: &Shared, name: &RefName) {
+    orphaned(inside).retain(|orphaned| !orphaned.is_of(store, name));
 }
 
 /// Whether the holder of the lease of `name` as it is stored is there, and knows that it has it.
 pub(super) fn holder_is_alive(
     inside: &Inside,
-    database: Database,
+    store: &Shared,
     name: &RefName,
     stored: &LeaseState,
 ) -> Liveness {
     let alive = is_alive(&stored.identity);
-    let is_noted = |(store, lease): &(Database, Lease)| {
-        *store == database && lease.name == *name && lease.token == stored.token
-    };
+    let is_it =
+        |orphaned: &Orphaned| orphaned.is_of(store, name) && orphaned.lease.token == stored.token;
     if alive == Liveness::Alive
         && stored.identity == Identity::current()
-        && orphaned(inside).iter().any(is_noted)
+        && orphaned(inside).iter().any(is_it)
     {
         Liveness::Dead
     } else {
