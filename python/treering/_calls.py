@@ -179,10 +179,14 @@ def _pumped(steps: Pump[T]) -> Iterator[T]:
 def _flat(body: Callable[P, Chunks[T]]) -> Callable[P, Iterator[T]]:
     @wraps(body)
     def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        for chunk in body(*args, **kwargs):
-            yield from chunk
+        return _each(body(*args, **kwargs))
 
     return call
+
+
+def _each(chunks: Chunks[T]) -> Iterator[T]:
+    for chunk in chunks:
+        yield from chunk
 
 
 def blocking(body: Callable[P, T]) -> Callable[P, T]:

@@ -174,7 +174,7 @@ pub enum StoreError {
     },
     /// Refs of two stores that had to be the same, or absent in one.
     #[error(
-        "refs that mean something else in the target: {count}, {} among them; nothing was written: give their scopes other names there",
+        "refs that mean something else in the target: {count}, {} among them; nothing was written: give their scopes other names there, or erase a scope that is to follow another and bring it whole",
         names.join(", ")
     )]
     RefsTaken {
