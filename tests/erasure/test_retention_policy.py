@@ -319,28 +319,11 @@ def test_one_that_is_replaced_cuts_off_nothing_more(
     assert done.dropped == 10 - info.events
 
 
-def test_an_erase_meanwhile_takes_the_policy(store: treering.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    alice = store.scope("alice")
-    facts(alice, 5)
-    alice.retention.set(keep=1)
-    begin, times = trimming._begin, 0
-
-    def beaten(*arguments: Any) -> int:
-        nonlocal times
-        times += 1
-        if times == 1:
-            alice.erase()
-            facts(alice, 5)
-        return begin(*arguments)
-
-    monkeypatch.setattr(trimming, "_begin", beaten)
-    assert alice.trim().dropped == 0
-    assert kept(alice) == [1, 2, 3, 4, 5]
-
-
-def test_a_policy_of_another_life_with_the_same_version_is_another(
-    store: treering.Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("anew", [None, 1_000])
+def test_an_erase_meanwhile_takes_the_policy(
+    store: treering.Store, monkeypatch: pytest.MonkeyPatch, anew: int | None
 ) -> None:
+    """Also where the next life has one, whose versions begin anew."""
     alice = store.scope("alice")
     facts(alice, 5)
     alice.retention.set(keep=1)
@@ -352,13 +335,14 @@ def test_a_policy_of_another_life_with_the_same_version_is_another(
         if times == 1:
             alice.erase()
             facts(alice, 5)
-            alice.retention.set(keep=1_000)
-            assert alice.retention.get().version == 1
+            if anew is not None:
+                alice.retention.set(keep=anew)
+                assert alice.retention.get().version == 1
         return begin(*arguments)
 
     monkeypatch.setattr(trimming, "_begin", beaten)
     done = alice.trim()
-    assert (done.dropped, done.policy) == (0, RetentionPolicy(keep=1_000))
+    assert (done.dropped, done.policy) == (0, RetentionPolicy(keep=anew))
     assert kept(alice) == [1, 2, 3, 4, 5]
 
 
