@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from treering._family import SYNC, Family
@@ -18,7 +19,7 @@ from treering.stores.sources import ScriptsStore, WorkflowsStore
 from treering.stores.user_config import LlmPreferencesStore, UserConfigStore
 
 
-class ScopeStores:
+class ScopeStores(ABC):
     """What has the stores of a scope."""
 
     __slots__ = ()
@@ -26,8 +27,9 @@ class ScopeStores:
     _family: ClassVar[Family] = SYNC
 
     @property
+    @abstractmethod
     def _whose(self) -> ScopeResolver:
-        raise NotImplementedError
+        """Says which scope it is, at each call."""
 
     @property
     def user_config(self) -> UserConfigStore:

@@ -29,7 +29,7 @@ use crate::journal::{JournalEntry, JournalRow};
 use crate::lease::{self, Identity, Lease, LeaseState};
 use crate::ledger;
 use crate::listening::{Listeners, Listening, Wake};
-use crate::name::{RefName, check_kind, check_scope, listing_prefix};
+use crate::name::{RefName, check_kind, check_scope, listing_from, listing_prefix};
 use crate::process::is_alive;
 use crate::quarantine::{self, Quarantined};
 use crate::repair::RepairReport;
@@ -198,11 +198,8 @@ impl Store for MemoryStore {
             return Ok(Vec::new());
         }
         let prefix = listing_prefix(scope, kind);
-        let first = match after {
-            Some(name) if name.encoded() >= prefix.as_str() => Bound::Excluded(name.encoded()),
-            _ => Bound::Included(prefix.as_str()),
-        };
-        let refs = inner.state.refs.range::<str, _>((first, Bound::Unbounded));
+        let from = listing_from(&prefix, after);
+        let refs = inner.state.refs.range::<str, _>((from, Bound::Unbounded));
         Ok(refs
             .take_while(|(name, _)| name.encoded().starts_with(&prefix))
             .filter(|(name, _)| !hidden || is_marker(name))

@@ -8,6 +8,7 @@ use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::Bound;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -162,6 +163,15 @@ pub fn listing_prefix(scope: &str, kind: &str) -> String {
     text.push_str(kind);
     text.push('/');
     text
+}
+
+/// Where a listing of what starts with `prefix` begins that goes on after `after`: a place outside of it stands before or
+/// behind all of it.
+pub(crate) fn listing_from<'a>(prefix: &'a str, after: Option<&'a RefName>) -> Bound<&'a str> {
+    match after {
+        Some(after) if after.encoded() >= prefix => Bound::Excluded(after.encoded()),
+        _ => Bound::Included(prefix),
+    }
 }
 
 /// Refuses a blank scope or one that no ref can have: over [`NAME_BYTES_MAX`] bytes of escaped text.

@@ -19,7 +19,7 @@ use crate::gc::{Collection, GcOptions};
 use crate::journal::JournalEntry;
 use crate::lease::{Lease, LeaseState};
 use crate::listening::{Listening, Wake};
-use crate::name::{RefName, check_kind, check_scope, listing_prefix};
+use crate::name::{RefName, check_kind, check_scope, listing_from, listing_prefix};
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
 use crate::retention::{ExpireBefore, ExpireReport, JournalExtent, SealReport};
@@ -148,11 +148,8 @@ impl<S: ReadOnly> Store for S {
         check_kind(kind)?;
         expect_open(self)?;
         let prefix = listing_prefix(scope, kind);
-        let first = match after {
-            Some(name) if name.encoded() >= prefix.as_str() => Bound::Excluded(name.encoded()),
-            _ => Bound::Included(prefix.as_str()),
-        };
-        let names = self.shown().refs.range::<str, _>((first, Bound::Unbounded));
+        let from = listing_from(&prefix, after);
+        let names = self.shown().refs.range::<str, _>((from, Bound::Unbounded));
         Ok(names
             .take_while(|(name, _)| name.encoded().starts_with(&prefix))
             .take(limit)

@@ -27,7 +27,7 @@ use crate::journal::{JournalCommand, JournalEntry};
 use crate::lease::{Lease, LeaseState};
 use crate::ledger::Ledger;
 use crate::listening::{Listening, Wake};
-use crate::name::{RefName, check_kind, check_scope, listing_prefix};
+use crate::name::{RefName, check_kind, check_scope, listing_from, listing_prefix};
 use crate::progress::Progress;
 use crate::quarantine::Quarantined;
 use crate::repair::RepairReport;
@@ -122,14 +122,10 @@ impl Store for EmbeddedStore {
         check_scope(scope)?;
         check_kind(kind)?;
         let prefix = listing_prefix(scope, kind);
-        // A place outside the listing stands before or behind all of it.
-        let (from, exclusive) = match after {
-            Some(after) if after.encoded() >= prefix.as_str() => (after.encoded(), true),
-            _ => (prefix.as_str(), false),
-        };
+        let from = listing_from(&prefix, after);
         let rows = if kind == FORKING {
             self.in_one_read(|session| {
-                let mut rows = session.ref_rows(&prefix, None, from, exclusive, limit)?;
+                let mut rows = session.ref_rows(&prefix, None, from, limit)?;
                 let seen = session.seen(scope)?;
                 rows.retain(|(name, _)| match seen {
                     Seen::All => true,
@@ -140,9 +136,7 @@ impl Store for EmbeddedStore {
             })?
         } else {
             let marker = listing_prefix(scope, FORKING);
-            self.reading(|session| {
-                session.ref_rows(&prefix, Some(&marker), from, exclusive, limit)
-            })?
+            self.reading(|session| session.ref_rows(&prefix, Some(&marker), from, limit))?
         };
         let named = rows
             .into_iter()

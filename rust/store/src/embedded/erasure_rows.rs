@@ -3,6 +3,8 @@
 //! In `manifest`: `erased/` and a ULID for each erasure that was begun, `erasing/` and the same ULID while it is not
 //! finished: the scope's name, which nothing else says in the end. As long as that scope has refs, a mark among them hides them all.
 
+use std::ops::Bound;
+
 use rusqlite::{OptionalExtension, params};
 use treering_block::Cid;
 use ulid::Ulid;
@@ -214,10 +216,13 @@ impl Session<'_> {
     /// How many refs the scope has. Errors: `Corrupt` for the first that is broken.
     pub(super) fn count_refs_of(self, scope: &str) -> Result<u64> {
         let (first, end) = names_of(scope);
-        let mut from = first;
+        let mut last = None;
         let mut count = 0;
         loop {
-            let page = self.ref_rows("", None, &from, count > 0, 1024)?;
+            let from = last
+                .as_deref()
+                .map_or(Bound::Included(first.as_str()), Bound::Excluded);
+            let page = self.ref_rows("", None, from, 1024)?;
             if page.is_empty() {
                 return Ok(count);
             }
@@ -228,7 +233,7 @@ impl Session<'_> {
                 value?;
                 RefName::parse(&name)?;
                 count += 1;
-                from = name;
+                last = Some(name);
             }
         }
     }
@@ -249,7 +254,7 @@ impl Session<'_> {
     /// What the first ref of a scope points at; None for a scope without refs. O(1). Errors: `Corrupt` for a broken one.
     pub(super) fn first_target_of(self, scope: &str) -> Result<Option<Cid>> {
         let (first, end) = names_of(scope);
-        let page = self.ref_rows("", None, &first, false, 1)?;
+        let page = self.ref_rows("", None, Bound::Included(&first), 1)?;
         let own = page.into_iter().find(|(name, _)| *name < end);
         own.map(|(_, value)| Ok(value?.target)).transpose()
     }

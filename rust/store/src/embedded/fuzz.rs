@@ -5,7 +5,7 @@
 //! a row claims, and a row that reads is the row that the store would write for it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
 use rusqlite::types::Value;
@@ -405,7 +405,7 @@ fn read(session: Session<'_>, layout: &Layout, row: &[Value]) -> Result<(), Stor
         }
         "ref" => {
             let (_, value) = session
-                .ref_rows("", None, "", false, 10)?
+                .ref_rows("", None, Bound::Unbounded, 10)?
                 .pop()
                 .ok_or_else(missing)?;
             assert_eq!(session.each_ref(&mut |_, _| Ok(())).is_ok(), value.is_ok());

@@ -1,5 +1,7 @@
 //! The table `ref`: where each ref stands.
 
+use std::ops::Bound;
+
 use rusqlite::{OptionalExtension, Row, params};
 use treering_block::Cid;
 
@@ -213,16 +215,20 @@ impl Session<'_> {
             .map_err(|error| self.unwritten(error))
     }
 
-    /// Rows whose name is ≥ `from` (> if `exclusive`) and starts with `prefix`, in name order: each name
+    /// Rows from `from` on whose name starts with `prefix`, in name order: each name
     /// as stored, each value on its own. None while there is a ref of the name `hidden_by`.
     pub(super) fn ref_rows(
         self,
         prefix: &str,
         hidden_by: Option<&str>,
-        from: &str,
-        exclusive: bool,
+        from: Bound<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Result<RefValue>)>> {
+        let (from, exclusive) = match from {
+            Bound::Included(from) => (from, false),
+            Bound::Excluded(from) => (from, true),
+            Bound::Unbounded => ("", false),
+        };
         let mut statement = self.prepared(
             "SELECT name, version, target, position, chk, record FROM ref
              WHERE name >= ?1 AND (?2 = 0 OR name > ?1)
