@@ -349,7 +349,8 @@ impl Store for MemoryStore {
     }
 
     fn vacuum(&self) -> Result<Vacuumed> {
-        drop(self.open()?);
+        let mut inner = self.open()?;
+        inner.state.drop_unused_leases(self.clock.now_ms());
         Ok(Vacuumed::default())
     }
 

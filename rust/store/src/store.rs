@@ -230,7 +230,8 @@ pub trait Store: Send + Sync {
     }
     /// Gives all free pages back to the system, empties the log, and finishes what erases have left. What was deleted and
     /// collected before is in no file of the store then, if the report says that it is complete. The write lock is held
-    /// for small pieces. In memory nothing happens.
+    /// for small pieces. Leases that nobody has, of refs that are gone, are taken away: their tokens are never granted
+    /// again. In memory nothing else happens.
     ///
     /// Errors: those of a commit; what could not be done because of others is in the report.
     fn vacuum(&self) -> Result<Vacuumed>;

@@ -21,18 +21,28 @@ impl Thread {
     /// `LeaseHeld` (of the store) while somebody alive has it, another handle of this process too;
     /// `NotFound` when the thread was removed.
     pub fn lease(&self, owner: &str) -> Result<LeaseGuard> {
-        if self.store().read_ref(self.name())?.is_none() {
-            return Err(ThreadError::NotFound {
-                id: self.id().to_owned(),
-            });
-        }
+        self.expect_there()?;
         let lease = self.store().lease_acquire(self.name(), owner)?;
+        // Removed before it was granted: there is nothing to work on.
+        if let Err(error) = self.expect_there() {
+            self.store().lease_release(&lease)?;
+            return Err(error);
+        }
         self.set_lease(Some(lease.token), Some(owner.to_owned()));
         Ok(LeaseGuard {
             thread: self.clone(),
             token: lease.token,
             lease: Some(lease),
         })
+    }
+
+    fn expect_there(&self) -> Result<()> {
+        match self.store().read_ref(self.name())? {
+            Some(_) => Ok(()),
+            None => Err(ThreadError::NotFound {
+                id: self.id().to_owned(),
+            }),
+        }
     }
 
     /// The lease as it stands now; `held` says whether somebody alive has it.

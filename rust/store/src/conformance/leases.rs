@@ -17,6 +17,7 @@ cases!("leases":
     a_lost_lease_can_not_commit,
     a_commit_under_a_lease_moves_its_end,
     leases_are_no_history,
+    a_vacuum_takes_away_what_nobody_needs,
 );
 
 fn token(lease: &Lease) -> LeaseToken {
@@ -189,5 +190,63 @@ fn leases_are_no_history(backend: &dyn Backend) {
     store.lease_release(&lease).unwrap();
     assert_eq!(store.head().unwrap().position, 0);
     assert!(store.scopes().unwrap().is_empty(), "a lease makes no ref");
+    assert_sound(&*store);
+}
+
+fn a_vacuum_takes_away_what_nobody_needs(backend: &dyn Backend) {
+    let store = fresh(backend);
+    let block = raw("x");
+    let live = set(&name("live"), Expect::Absent, block.cid);
+    let mut commit = moving(live);
+    commit.blocks = vec![block];
+    done(&*store, commit);
+    let take = |of: &str| store.lease_acquire(&name(of), "").unwrap();
+    let state = |of: &str| store.lease_state(&name(of)).unwrap();
+    store.lease_release(&take("live")).unwrap();
+    let held = take("held");
+    let mut old = take("gone");
+    for _ in 0..3 {
+        store.lease_release(&old).unwrap();
+        old = take("gone");
+    }
+    store.lease_release(&old).unwrap();
+    // More than are looked at together, on both sides of those that stay.
+    for number in 0..600 {
+        store
+            .lease_release(&take(&format!("{number} gone")))
+            .unwrap();
+        store.lease_release(&take(&format!("z{number}"))).unwrap();
+    }
+    store.vacuum().unwrap();
+    assert!(state("live").is_some_and(|state| !state.held));
+    assert!(state("held").is_some_and(|state| state.held && state.token == held.token));
+    assert_eq!(state("gone"), None);
+    for number in 0..600 {
+        assert_eq!(state(&format!("{number} gone")), None);
+        assert_eq!(state(&format!("z{number}")), None);
+    }
+    // Whoever had one finds it lost, before and after it is granted again.
+    let under = |lease: &Lease| Commit {
+        leases: vec![token(lease)],
+        ..put([])
+    };
+    let lost = || {
+        let error = refusal(&*store, under(&old));
+        assert!(matches!(error, StoreError::LeaseLost { .. }), "{error}");
+    };
+    lost();
+    let next = take("gone");
+    assert!(next.token > old.token, "{} was given before", next.token);
+    lost();
+    done(&*store, under(&next));
+    // A ref that goes takes its lease along with the next vacuum.
+    let version = store.read_ref(&name("live")).unwrap().unwrap().version;
+    done(
+        &*store,
+        moving(remove(&name("live"), Expect::Version(version))),
+    );
+    assert!(state("live").is_some());
+    store.vacuum().unwrap();
+    assert_eq!(state("live"), None);
     assert_sound(&*store);
 }

@@ -346,6 +346,17 @@ impl Session<'_> {
         Ok(count)
     }
 
+    /// Takes one away; neither its token nor an earlier one is granted again.
+    pub(super) fn delete_lease_row(self, name: &RefName, token: u64) -> Result<()> {
+        if token > self.lease_floor()? {
+            self.write_lease_floor(token)?;
+        }
+        self.kept("DELETE FROM lease WHERE name = ?1")?
+            .execute([name.encoded()])
+            .map(drop)
+            .map_err(|error| self.unwritten(error))
+    }
+
     pub(super) fn count_leases_of(self, scope: &str) -> Result<u64> {
         let (first, end) = names_of(scope);
         self.prepared("SELECT count(*) FROM lease WHERE name >= ?1 AND name < ?2")?

@@ -71,6 +71,7 @@ mod tally;
 mod transaction;
 mod turn;
 mod unread;
+mod unused_leases;
 mod vfs;
 mod writer;
 

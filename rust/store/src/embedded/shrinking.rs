@@ -2,7 +2,7 @@
 //!
 //! SQLite keeps the pages of deleted rows for later ones. After a collection the pages at the file's end are
 //! moved into those holes, a few milliseconds at a time, and the file is cut at the next checkpoint. A vacuum does so
-//! until no page is free, and sees to it that the log is empty.
+//! until no page is free, takes away the leases that nobody has any more first, and sees to it that the log is empty.
 //! Must never: hold the write lock for longer than a small transaction.
 
 use std::path::Path;
@@ -75,6 +75,7 @@ impl EmbeddedStore {
         let shared = &self.writable()?.shared;
         self.finish_erasing(self.lock_wait)?;
         let before = self.file_bytes();
+        self.remove_unused_leases()?;
         // What others free meanwhile is theirs to give back: it ends.
         let mut pages = self.reading(free_pages)?;
         while pages > 0 {

@@ -83,13 +83,7 @@ impl State {
         self.refs.retain(|name, _| name.scope() != scope);
         self.receipts.retain(|(_, of), _| of != scope);
         self.holds.retain(|(_, of), _| of != scope);
-        self.leases.retain(|name, state| {
-            let stays = name.scope() != scope;
-            if !stays {
-                self.lease_floor = self.lease_floor.max(state.token);
-            }
-            stays
-        });
+        self.retain_leases(|name, _| name.scope() != scope);
         for at in rows {
             if let Some(row) = self.journal.get_mut(at) {
                 *row = row.clone().erased();

@@ -16,6 +16,7 @@ use crate::journal::{JournalCommand, JournalRow};
 use crate::lease::LeaseState;
 use crate::ledger::{Ledger, Tip};
 use crate::name::{RefName, listing_prefix};
+use crate::process::is_alive;
 use crate::scope::forking::FORKING;
 use crate::scope::lineage::{Receipt, Wanted};
 use crate::stats::StoreStats;
@@ -50,7 +51,7 @@ pub(super) struct State {
     /// (held ordinal, scope) → end.
     pub(super) holds: BTreeMap<(u64, String), i64>,
     pub(super) leases: HashMap<RefName, LeaseState>,
-    /// The greatest token of those that went with a scope.
+    /// The greatest token of those that are gone.
     pub(super) lease_floor: u64,
     /// Notes of scopes that are gone.
     pub(super) erasures: Vec<Erasure>,
@@ -61,6 +62,30 @@ pub(super) struct State {
 impl State {
     pub(super) fn block(&self, cid: &Cid) -> Option<&Stored> {
         self.blocks.get(self.ordinals.get(cid)?)
+    }
+
+    /// A token of what goes is never granted again.
+    pub(super) fn retain_leases(&mut self, mut stays: impl FnMut(&RefName, &LeaseState) -> bool) {
+        let floor = &mut self.lease_floor;
+        self.leases.retain(|name, state| {
+            let stays = stays(name, state);
+            if !stays {
+                *floor = state.token.max(*floor);
+            }
+            stays
+        });
+    }
+
+    /// Takes away what nobody has, of refs that are gone.
+    pub(super) fn drop_unused_leases(&mut self, now_ms: i64) {
+        let refs = std::mem::take(&mut self.refs);
+        self.retain_leases(|name, state| {
+            let state = state
+                .clone()
+                .observed(now_ms, |state| is_alive(&state.identity));
+            state.held || refs.contains_key(name)
+        });
+        self.refs = refs;
     }
 
     /// Blocks that are there.

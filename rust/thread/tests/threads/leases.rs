@@ -1,8 +1,9 @@
 //! Leases: one worker at a time, and none that lost it goes on.
 
-use treering_store::{Store, StoreError};
-use treering_thread::{Filter, Status, ThreadError};
+use treering_store::{Change, Commit, Durability, Expect, RefMove, RefName, Store, StoreError};
+use treering_thread::{Filter, Status, ThreadError, Threads};
 
+use crate::staged::Staged;
 use crate::{begun, fresh, timeless};
 
 #[test]
@@ -146,4 +147,27 @@ fn force_removes_a_running_thread_and_others_may_cancel_it() {
         Err(ThreadError::NotFound { .. })
     ));
     lease.release().unwrap();
+}
+
+#[test]
+fn a_thread_that_goes_just_before_its_lease_is_granted_leaves_none() {
+    let store = Staged::new();
+    let threads = Threads::new(store.clone(), "main", Durability::Durable).unwrap();
+    let thread = begun(&threads);
+    let name = RefName::new("main", "thread", [thread.id()]).unwrap();
+    let value = store.read_ref(&name).unwrap().unwrap();
+    *store.removed_first.lock().unwrap() = Some(Commit {
+        scope: "main".into(),
+        moves: vec![RefMove {
+            name: name.clone(),
+            expect: Expect::Version(value.version),
+            change: Change::Delete,
+        }],
+        ..Commit::default()
+    });
+    let refused = thread.lease("worker-1");
+    assert!(matches!(refused, Err(ThreadError::NotFound { .. })));
+    assert!(!store.lease_state(&name).unwrap().unwrap().held);
+    store.vacuum().unwrap();
+    assert_eq!(store.lease_state(&name).unwrap(), None);
 }

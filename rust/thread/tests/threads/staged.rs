@@ -19,6 +19,8 @@ pub struct Staged {
     held: Mutex<Option<VecDeque<(Commit, Ticket)>>>,
     pub damaged: Mutex<BTreeMap<Cid, Damage>>,
     pub broken_refs: Mutex<Vec<RefName>>,
+    /// Removed just before the next lease is granted.
+    pub removed_first: Mutex<Option<Commit>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -216,6 +218,9 @@ impl Store for Staged {
         self.inner.listen(wake)
     }
     fn lease_acquire(&self, name: &RefName, owner: &str) -> Result<Lease> {
+        if let Some(removal) = self.removed_first.lock().unwrap().take() {
+            self.inner.submit(removal).wait()?;
+        }
         self.inner.lease_acquire(name, owner)
     }
     fn lease_release(&self, lease: &Lease) -> Result<()> {
