@@ -344,7 +344,8 @@ class OwnCommandCore:
         shown: OwnLoadedCore | OwnCommandCore,
         schema: int,
         events: Sequence[tuple[str, Mapping[str, Any]]] | None,
-        snapshot: _Folded | None,
+        folded: _Folded | None,
+        due: bool,
     ) -> None: ...
     def verb(self) -> VerbCore: ...
     @property

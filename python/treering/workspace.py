@@ -81,9 +81,10 @@ class LocalWorkspace:
             found = os.open(self._file(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            os.close(found)
+            raise OSError(errno.EINVAL, "it is no regular file", name)
         with os.fdopen(found, "rb") as file:
-            if not stat.S_ISREG(os.fstat(found).st_mode):
-                raise OSError(errno.EINVAL, "it is no regular file", name)
             return read_some(file, _BYTES_MAX)
 
     def create(self, name: str, data: bytes) -> bool:

@@ -154,3 +154,53 @@ def test_chance_is_seeded_when_it_is_asked_for() -> None:
     with pytest.raises(AttributeError):
         made[0].clock  # type: ignore[attr-defined]  # noqa: B018
     assert not hasattr(given_at_once, "clock")
+
+
+@dataclass(frozen=True)
+class Kept:
+    whole: tuple[str, ...] = ()
+    last: float = 0.0
+
+
+class Keeper(treering.Actor[Kept, Do, Done]):
+    """Keeps all that it is told; an `x` for each byte."""
+
+    kind = "keeper"
+
+    def decide(self, state: Kept, command: Do, context: treering.ActorContext) -> Done:
+        return Done(command.what)
+
+    def evolve(self, state: Kept, event: Done) -> Kept:
+        if event.what == "forget":
+            return Kept()
+        if event.what == "nan":
+            return replace(state, last=float("nan"))
+        return replace(state, whole=(*state.whole, event.what))
+
+
+@pytest.mark.parametrize("development", [True, False])
+def test_a_state_that_can_not_be_stored_is_refused_with_the_command_that_would_lead_to_it(development: bool) -> None:
+    with treering.memory(settings=treering.Settings(development=development)) as store:
+        scope = store.scope("alice")
+        keeper = scope.own(Keeper, "1")
+        for _ in range(5):
+            keeper.send(Do("x" * 200_000))
+        with pytest.raises(LimitExceeded):
+            keeper.send(Do("x" * 200_000))
+        with pytest.raises(LimitExceeded), scope.commit() as commit:
+            commit.own(Keeper, "1").send(Do("x" * 200_000))
+        with pytest.raises(treering.TreeringError):
+            keeper.send(Do("nan"))
+        assert keeper.get().version == 5
+        # As full as it can be: a snapshot of it is taken whenever one is due.
+        for size in (40_000, 4_000, 400, 40, 1):
+            with pytest.raises(LimitExceeded):
+                for _ in range(100):
+                    keeper.send(Do("y" * size))
+        full = keeper.get()
+        assert full.version > 16
+        assert keeper.rebuild() == full.version
+        assert keeper.trim(keep=2).changed
+        assert keeper.get().state == full.state
+        keeper.send(Do("forget"))
+        assert keeper.get().state == Kept()

@@ -79,7 +79,7 @@ def decide(
         raise
     except Exception as error:
         decision.error = error
-        core.decide(known.shown, rules.schema, None, None)
+        core.decide(known.shown, rules.schema, None, None, False)
         return decision
     state = known.state
     for number, (_, _, event) in enumerate(stored, known.version + 1):
@@ -87,10 +87,10 @@ def decide(
             purity.evolved(rules, state, event)
         state = folder.evolved(state, event, number)
     version = known.version + len(stored)
-    # Whether it can be stored is said now, and not with the sixteenth event.
     folded = folder.folded_for_store(state)
     due = bool(stored) and snapshots and version - known.snapshot >= SNAPSHOT_EVENTS and folder.may_store(known)
-    core.decide(known.shown, rules.schema, [event[:2] for event in stored], folded if due else None)
+    # Whether the state can be stored is said now, and not with the sixteenth event.
+    core.decide(known.shown, rules.schema, [event[:2] for event in stored], folded if stored else None, due)
     if stored:
         decision.changes = True
         is_borrowed = known.is_borrowed or any(rules.events[type(event)][1].has_collections for _, _, event in stored)
@@ -203,7 +203,7 @@ def undecided(core: OwnCommandCore, rules: Rules) -> None:
     """Makes a repeated command ready that goes behind the first one: it is answered from its receipt or, where that was
     not written, overtaken."""
     # It says that it follows itself, which is never so.
-    core.decide(core, rules.schema, None, None)
+    core.decide(core, rules.schema, None, None, False)
 
 
 def _answered(folder: Folder, answer: Any, sent: Sent | None) -> Op[Receipt[Any]]:

@@ -99,6 +99,23 @@ impl OwnState {
     }
 }
 
+/// Whether a state can be stored, whenever a snapshot of it is due. O(state).
+///
+/// # Errors
+/// `LimitExceeded`, for one that no block holds.
+pub fn expect_storable(fold: u64, typed: Typed) -> Result<()> {
+    let anywhere = Cid::of_node(&[]);
+    let node = SnapshotNode {
+        version: u64::MAX,
+        entry: anywhere.to_bytes().to_vec(),
+        fold,
+        earlier: Some(anywhere),
+        typed,
+    };
+    node.encode()?;
+    Ok(())
+}
+
 impl Event for OwnEvent {
     fn encode(&self) -> (String, Vec<u8>) {
         (self.0.type_name.clone(), self.0.message.clone())

@@ -320,15 +320,16 @@ impl OwnCommandCore {
     }
 
     /// Says what was decided, or decided anew where that was overtaken: on what was loaded, or on what another command will leave. `events`: None for a
-    /// rejection. `snapshot`: the state after them, where it is to be stored.
-    #[pyo3(signature = (shown, schema, events, snapshot))]
+    /// rejection. `folded`: the state after them, which can be stored, and is where it is `due`.
+    #[pyo3(signature = (shown, schema, events, folded, due))]
     fn decide(
         &self,
         py: Python<'_>,
         shown: &Bound<'_, PyAny>,
         schema: Count,
         events: Option<Vec<EventArg<'_>>>,
-        snapshot: Option<FoldedArg<'_>>,
+        folded: Option<FoldedArg<'_>>,
+        due: bool,
     ) -> Result<()> {
         let shown = match shown.cast::<Self>() {
             Ok(before) => Shown::After(Arc::clone(&before.get().left)),
@@ -345,9 +346,15 @@ impl OwnCommandCore {
                     .iter()
                     .map(|(name, fields)| typed(name, schema.0, fields, &mut carried))
                     .collect::<Result<Vec<_>>>()?;
-                let snapshot = snapshot
-                    .map(|folded| folded_of(&folded, &mut carried))
-                    .transpose()?;
+                let snapshot = match folded {
+                    Some(folded) if due => Some(folded_of(&folded, &mut carried)?),
+                    Some(folded) => {
+                        let (fold, typed) = folded_of(&folded, &mut Carried::default())?;
+                        own::expect_storable(fold, typed)?;
+                        None
+                    }
+                    None => None,
+                };
                 let store: Arc<dyn Store> = Arc::clone(self.stores.reader().store());
                 let (blocks, landing) = py.detach(|| carried.blocks(&store))?;
                 *self.landing.lock().unwrap_or_else(PoisonError::into_inner) = Some(landing);
