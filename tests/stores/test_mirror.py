@@ -494,11 +494,12 @@ def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(alice: Scope, tmp_pa
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="only Linux lists what is open")
 def test_a_folder_in_the_place_of_a_file_is_told_by_its_name_and_left_closed(tmp_path: Path) -> None:
     (tmp_path / "roles.json").mkdir()
-    opened = len(os.listdir("/proc/self/fd"))
+    open_now = Path("/proc/self/fd")
+    before = len(list(open_now.iterdir()))
     for _ in range(50):
         with pytest.raises(OSError, match=r"roles\.json"):
             LocalWorkspace(tmp_path).read("roles.json")
-    assert len(os.listdir("/proc/self/fd")) < opened + 50
+    assert len(list(open_now.iterdir())) < before + 50
 
 
 def test_of_a_large_file_no_more_is_read_than_anybody_takes(tmp_path: Path) -> None:

@@ -319,11 +319,19 @@ fn of_store(error: StoreError) -> Raised {
             .number("oldest_at_ms", u64::try_from(oldest_ms).unwrap_or(0)),
         StoreError::CollectedSince { scope, .. } => raised("HistoryTrimmed").text("scope", scope),
         StoreError::BeingErased { scope } => raised("Conflict").text("scope", scope),
-        StoreError::EraseUnfinished {
-            waited_ms, holder, ..
-        } => raised("LockTimeout")
-            .number("waited_ms", waited_ms)
-            .text("holder", holder),
+        // Of the same class as what is in the way, with another message.
+        StoreError::EraseUnfinished { cause, .. } => match *cause {
+            StoreError::LockTimeout { waited_ms, holder } => raised("LockTimeout")
+                .number("waited_ms", waited_ms)
+                .text("holder", holder),
+            StoreError::DiskFull => raised("DiskFull"),
+            StoreError::Io {
+                action,
+                path,
+                source,
+            } => io_failure(&message, action, path, &source),
+            _ => raised("Unavailable"),
+        },
         StoreError::Cancelled => raised("Unavailable"),
         StoreError::ForkedProcess => raised("ForkedProcess"),
         StoreError::Io {

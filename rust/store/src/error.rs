@@ -237,15 +237,15 @@ pub enum StoreError {
     },
     /// A scope is gone for every reader, and what its commits said could not be stripped yet.
     #[error(
-        "scope {scope:?} is erased and gone, but what it said still stands in files: waited {waited_ms} ms for a lock, held by {holder}; do not erase it again: vacuum, the next erase of any scope, or opening the store finishes it"
+        "scope {scope:?} is erased and gone, but what it said still stands in files: {why}; do not erase it again: vacuum, the next erase of any scope, or opening the store finishes it"
     )]
     EraseUnfinished {
         /// The scope.
         scope: String,
-        /// How long they were waited for, in milliseconds.
-        waited_ms: u64,
-        /// Who keeps files in place, or is at another erase.
-        holder: String,
+        /// What is in the way.
+        why: String,
+        /// What it said, which is of what is left to be done, and not of the erase.
+        cause: Box<StoreError>,
     },
     /// The caller did not want it any more.
     #[error("cancelled before it was done")]

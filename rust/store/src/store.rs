@@ -219,8 +219,8 @@ pub trait Store: Send + Sync {
     /// commit or link that can't be read, or a sealed file without its row: nothing was changed then, or it was damaged after
     /// the erase began, which the next one ends when it is mended. Those of a commit. `BeingErased` where another one of the scope
     /// began at the same moment. `LockTimeout` while a backup copies files, another erase or a seal is at work,
-    /// and what another erase has left is to be finished first: nothing was written; `EraseUnfinished` where it
-    /// is this one: the scope is gone, and the next erase of any scope, vacuum, or opening finishes it.
+    /// and what another erase has left is to be finished first, `DiskFull` and `Io`: nothing was written; `EraseUnfinished` where
+    /// that happens to this one: the scope is gone, and the next erase of any scope, vacuum, or opening finishes it.
     fn erase(&self, scope: &str, options: &EraseOptions) -> Result<Erased>;
     /// The notes of all erasures, the oldest first. O(notes).
     fn erasures(&self) -> Result<Erasures>;

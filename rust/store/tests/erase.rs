@@ -823,3 +823,59 @@ fn a_scope_is_verified_a_piece_at_a_time() {
     let longest = *layer.longest.lock().unwrap();
     assert!((1..=2 << 20).contains(&longest), "{longest}");
 }
+
+/// A disk that has no room for what is not the database's, or can't write it, while told so.
+struct NoFiles(Mutex<Option<std::io::ErrorKind>>);
+
+impl DiskLayer for NoFiles {
+    fn before(&self, op: &FileOp<'_>) -> Verdict {
+        match (op, *self.0.lock().unwrap()) {
+            (FileOp::Write { path, .. } | FileOp::Open { path, create: true }, Some(kind))
+                if path
+                    .parent()
+                    .is_some_and(|folder| folder.ends_with("journal")) =>
+            {
+                Verdict::Fail(kind.into())
+            }
+            _ => Verdict::Do,
+        }
+    }
+
+    fn after(&self, _: &FileOp<'_>, _: bool) {}
+}
+
+#[test]
+fn a_disk_that_fails_behind_the_beginning_says_that_the_scope_is_gone() {
+    for kind in [
+        std::io::ErrorKind::StorageFull,
+        std::io::ErrorKind::PermissionDenied,
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let layer = Arc::new(NoFiles(Mutex::new(None)));
+        let options = OpenOptions {
+            disk: Disk::behind(Arc::clone(&layer) as _),
+            ..quiet()
+        };
+        let store = EmbeddedStore::open(home.path(), &options).unwrap();
+        live(&store, 0..60);
+        store.seal_journal(30).unwrap();
+        *layer.0.lock().unwrap() = Some(kind);
+        for _ in 0..2 {
+            let error = store.erase(SCOPE, &EraseOptions::default()).unwrap_err();
+            assert!(
+                matches!(&error, StoreError::EraseUnfinished { scope, .. } if scope == SCOPE),
+                "{error}"
+            );
+            let said = error.to_string();
+            assert!(said.contains("erased and gone"), "{said}");
+            assert!(said.contains("do not erase it again"), "{said}");
+            assert!(!said.contains("nothing"), "{said}");
+            assert_eq!(store.scopes().unwrap(), ["bob"]);
+            assert_eq!(store.erasures().unwrap().notes.len(), 1);
+        }
+        *layer.0.lock().unwrap() = None;
+        store.vacuum().unwrap();
+        assert_eq!(find(home.path(), "MARKpart"), Vec::<String>::new());
+        sound(&store);
+    }
+}

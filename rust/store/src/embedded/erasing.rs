@@ -60,13 +60,20 @@ impl EmbeddedStore {
         }
         self.writable()?;
         let rows = options.rows_at_a_time;
-        let unfinished = |error| match error {
-            StoreError::LockTimeout { waited_ms, holder } => StoreError::EraseUnfinished {
+        let unfinished = |error| {
+            let why = match &error {
+                StoreError::LockTimeout { waited_ms, holder } => {
+                    format!("waited {waited_ms} ms for a lock, held by {holder}")
+                }
+                StoreError::DiskFull => "the disk is full".to_owned(),
+                StoreError::Io { .. } => error.to_string(),
+                _ => return error,
+            };
+            StoreError::EraseUnfinished {
                 scope: scope.to_owned(),
-                waited_ms,
-                holder,
-            },
-            error => error,
+                why,
+                cause: Box::new(error),
+            }
         };
         // What was left is finished first: it may be this very command.
         let left = self.finish_erasing(self.lock_wait);
