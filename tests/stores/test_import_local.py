@@ -154,7 +154,7 @@ def test_from_the_workspace(alice: Scope, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_workspace_that_can_not_be_read(alice: Scope, tmp_path: Path) -> None:
     (tmp_path / "connectors.json").mkdir()
-    with pytest.raises(Unavailable, match=r"connectors\.json in <LocalWorkspace .* can't be read: .*it is no regular file"):
+    with pytest.raises(Unavailable, match=r"connectors\.json in <LocalWorkspace .* can't be read: .*no regular file"):
         alice.with_workspace(LocalWorkspace(tmp_path)).connectors.import_local()
 
 
