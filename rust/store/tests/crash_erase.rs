@@ -330,6 +330,7 @@ fn live_with_failure(pictures: &[String], n: u64, wrong: Wrong, lasting: bool) -
                     | StoreError::Io { .. }
                     | StoreError::CommitUnknown { .. }
                     | StoreError::Poisoned { .. }
+                    | StoreError::EraseUnfinished { .. }
             );
             assert!(fits, "{when}");
             recorder.heal();

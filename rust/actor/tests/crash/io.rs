@@ -40,6 +40,7 @@ pub fn store_error(error: &ActorError, when: &str) -> StoreError {
                     | StoreError::Io { .. }
                     | StoreError::CommitUnknown { .. }
                     | StoreError::Poisoned { .. }
+                    | StoreError::EraseUnfinished { .. }
             ) =>
         {
             error.clone()
