@@ -3,18 +3,35 @@
 //! Promises: each in O(log n) reads by the jumps, whose step numbers are a function of the step's own
 //! (Myers 1983), so two chains jump alike; a node that is not what its place asks for is named.
 
+use std::sync::Arc;
+
 use treering_block::{Cid, Node, StartNode, jump_step};
-use treering_store::Store;
+use treering_store::{Store, StoreError};
 
 use crate::error::{Result, ThreadError};
 use crate::step::Step;
+
+/// Where nodes are read.
+pub trait Nodes {
+    /// A node's bytes, checked.
+    ///
+    /// # Errors
+    /// Those of reading a block.
+    fn bytes(&self, cid: &Cid) -> Result<Arc<[u8]>, StoreError>;
+}
+
+impl<S: Store + ?Sized> Nodes for S {
+    fn bytes(&self, cid: &Cid) -> Result<Arc<[u8]>, StoreError> {
+        self.get(cid)
+    }
+}
 
 /// Reads a node of any kind.
 ///
 /// # Errors
 /// `Store` when it is missing, corrupt or no node of ours.
-pub fn read_node(store: &dyn Store, cid: &Cid) -> Result<Node> {
-    let bytes = store.get(cid)?;
+pub fn read_node<N: Nodes + ?Sized>(store: &N, cid: &Cid) -> Result<Node> {
+    let bytes = store.bytes(cid)?;
     Ok(Node::decode(cid, &bytes)?)
 }
 
@@ -37,7 +54,7 @@ pub fn read_start(store: &dyn Store, cid: &Cid) -> Result<StartNode> {
 ///
 /// # Errors
 /// As for [`read_node`]; `Corrupt` when it is another node.
-pub fn read_step(store: &dyn Store, cid: &Cid) -> Result<Step> {
+pub fn read_step<N: Nodes + ?Sized>(store: &N, cid: &Cid) -> Result<Step> {
     match read_node(store, cid)? {
         Node::State(node) => Ok(Step::new(*cid, node)),
         other => Err(ThreadError::corrupt(
@@ -49,7 +66,12 @@ pub fn read_step(store: &dyn Store, cid: &Cid) -> Result<Step> {
 }
 
 /// Reads the step that `link` of `from` leads to, which must be number `number` of the same thread.
-fn follow(store: &dyn Store, from: &Step, link: Option<Cid>, number: u64) -> Result<Step> {
+fn follow<N: Nodes + ?Sized>(
+    store: &N,
+    from: &Step,
+    link: Option<Cid>,
+    number: u64,
+) -> Result<Step> {
     let Some(cid) = link else {
         return Err(ThreadError::corrupt(
             "state node",
@@ -73,14 +95,14 @@ fn follow(store: &dyn Store, from: &Step, link: Option<Cid>, number: u64) -> Res
 ///
 /// # Errors
 /// As for [`read_step`]; `Corrupt` when the chain makes no sense there.
-pub fn parent(store: &dyn Store, step: &Step) -> Result<Option<Step>> {
+pub fn parent<N: Nodes + ?Sized>(store: &N, step: &Step) -> Result<Option<Step>> {
     match step.node.parent {
         None => Ok(None),
         parent => follow(store, step, parent, step.number.saturating_sub(1)).map(Some),
     }
 }
 
-fn jump(store: &dyn Store, step: &Step) -> Result<Option<Step>> {
+fn jump<N: Nodes + ?Sized>(store: &N, step: &Step) -> Result<Option<Step>> {
     match step.node.jump {
         None => Ok(None),
         jump => follow(store, step, jump, jump_step(step.number)).map(Some),
@@ -91,7 +113,7 @@ fn jump(store: &dyn Store, step: &Step) -> Result<Option<Step>> {
 ///
 /// # Errors
 /// As for [`parent`].
-pub fn find(store: &dyn Store, from: Step, number: u64) -> Result<Option<Step>> {
+pub fn find<N: Nodes + ?Sized>(store: &N, from: Step, number: u64) -> Result<Option<Step>> {
     if number == 0 || number > from.number {
         return Ok(None);
     }

@@ -22,7 +22,7 @@ use crate::receipt::{self, Receipt};
 use crate::record::Record;
 use crate::start::{birth, digest_labels, refused};
 use crate::step::Step;
-use crate::still_there::StillThere;
+use crate::still_there::{Seen, StillThere};
 use crate::thread::Thread;
 use crate::threads::Threads;
 use crate::verbs::Planned;
@@ -239,8 +239,12 @@ impl Thread {
             return Ok(Pending::done(threads.replayed(&receipt)));
         }
         let start = self.start_cid().map_err(|error| self.or_gone(error))?;
-        let (version, head, record) =
-            self.seen(|head| (head.version, head.target, head.record.clone()));
+        let (head, record) = self.seen(|head| (head.target, head.record.clone()));
+        let seen = Seen {
+            name: self.name().clone(),
+            head,
+            steps: record.steps,
+        };
         let label = self.label();
         let source = Source {
             store: self.store(),
@@ -266,7 +270,7 @@ impl Thread {
             moves: birth(self.scope(), &id, &head, start)?,
             command: command.map(|command| command.with_receipt(receipt)),
             decide: Some(Arc::new(StillThere {
-                threads: vec![(self.name().clone(), version)],
+                threads: vec![seen],
                 then: None,
             })),
             durability: self.durability(),

@@ -17,7 +17,7 @@ use crate::ident::THREAD_KEY;
 use crate::pending::{Outcome, Pending};
 use crate::receipt::{self, Receipt};
 use crate::start::{birth, refused};
-use crate::still_there::StillThere;
+use crate::still_there::{Seen, StillThere};
 use crate::thread::Thread;
 use crate::threads::id_of;
 use crate::tip::{Slot, Verdict, open};
@@ -108,8 +108,8 @@ pub(super) fn submit(
     }))
 }
 
-/// The refs of threads that are forked and not changed, with the versions that were seen.
-fn only_forked(batch: &Batch) -> Vec<(RefName, u64)> {
+/// The threads that are forked and not changed, as they were seen.
+fn only_forked(batch: &Batch) -> Vec<Seen> {
     let new = batch.lines.iter().filter(|line| line.thread.is_none());
     let forked: BTreeSet<&str> = new
         .filter_map(|line| Some(line.base.record.forked_from.as_ref()?.0.as_str()))
@@ -117,7 +117,13 @@ fn only_forked(batch: &Batch) -> Vec<(RefName, u64)> {
     let there = batch.lines.iter().filter(|line| !line.is_changed());
     there
         .filter(|line| forked.contains(line.id.as_str()))
-        .filter_map(|line| Some((line.thread.as_ref()?.name().clone(), line.base.version)))
+        .filter_map(|line| {
+            Some(Seen {
+                name: line.thread.as_ref()?.name().clone(),
+                head: line.base.target,
+                steps: line.base.record.steps,
+            })
+        })
         .collect()
 }
 

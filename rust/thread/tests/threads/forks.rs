@@ -316,7 +316,25 @@ fn a_later_life_of_a_thread_is_not_forked_as_an_earlier_one_was_seen() {
             "{answer:?}"
         );
     }
-    for answer in forks_of(&threads, &threads.get(thread.id()).unwrap()) {
+    let later = threads.get(thread.id()).unwrap();
+    for answer in forks_of(&threads, &later) {
+        answer.unwrap();
+    }
+    // However far the later one goes: as many steps, as many versions, and more.
+    for number in 0..20 {
+        let text = format!("of the later life, {number}");
+        let step = later.append(timeless("coder", &text)).unwrap();
+        step.wait().unwrap();
+        for answer in forks_of(&threads, &thread) {
+            assert!(
+                matches!(answer, Err(ThreadError::NotFound { .. })),
+                "{number}: {answer:?}"
+            );
+        }
+    }
+    // One that saw no more than what came back forks it.
+    let start = threads.get(thread.id()).unwrap();
+    for answer in forks_of(&threads, &start) {
         answer.unwrap();
     }
 }
