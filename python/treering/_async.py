@@ -96,7 +96,7 @@ class _Items(AsyncIterator[T]):
     """The items of a stream or a feed. No generator: that would be over after a cancelled await, and say so with an end
     that is none. What was under way then is what the next one gets."""
 
-    __slots__ = ("_chunks", "_coming", "_endless", "_owner", "_ready", "_waiting")
+    __slots__ = ("_asked", "_chunks", "_coming", "_endless", "_owner", "_ready", "_waiting")
 
     def __init__(self, chunks: Feed[T], owner: object, *, endless: bool) -> None:
         self._chunks = chunks
@@ -106,8 +106,18 @@ class _Items(AsyncIterator[T]):
         # A chunk, or None for more than there is to see.
         self._coming: asyncio.Future[Any] | None = None
         self._waiting: Waiting | None = None
+        self._asked = False
 
     async def __anext__(self) -> T:
+        if self._asked:
+            raise RuntimeError("somebody waits for the next item already; one task at a time asks an iterator")
+        self._asked = True
+        try:
+            return await self._next()
+        finally:
+            self._asked = False
+
+    async def _next(self) -> T:
         while True:
             for item in self._ready:
                 return item
@@ -130,15 +140,24 @@ class _Items(AsyncIterator[T]):
             coming, self._waiting = start(lanes.of(self._owner), fetch)
             self._coming = coming
         try:
-            return await asyncio.shield(coming)
+            chunk = await asyncio.shield(coming)
         except asyncio.CancelledError:
+            # What came in this very moment was given to nobody: the next one gets it.
+            if coming.cancelled():
+                self._given(coming)
             # A feed is asked again: by whoever looks at a clock between two events.
             if not self._endless:
                 self._leave()
             raise
-        finally:
-            if coming.done() and self._coming is coming:
-                self._coming = None
+        except BaseException:
+            self._given(coming)
+            raise
+        self._given(coming)
+        return chunk
+
+    def _given(self, coming: asyncio.Future[Any]) -> None:
+        if self._coming is coming:
+            self._coming = None
 
     def _leave(self) -> None:
         if self._waiting is not None:

@@ -6,7 +6,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,68 @@ async def test_what_was_on_its_way_when_an_await_was_cancelled_comes_next(endles
     assert [item async for item in items] == [1, 2, 3]
     with pytest.raises(StopAsyncIteration):
         await anext(items)
+
+
+@pytest.mark.parametrize("endless", [False, True])
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_came_in_the_moment_of_a_cancellation_comes_next(endless: bool, fails: bool) -> None:
+    items: _Items[int] = _Items(iter([[3]]), None, endless=endless)
+    coming = asyncio.get_running_loop().create_future()
+    items._coming = coming
+    first = asyncio.ensure_future(anext(items))
+    await asyncio.sleep(0)
+
+    def both() -> None:
+        if fails:
+            coming.set_exception(treering.Unavailable("away"))
+        else:
+            coming.set_result([1, 2])
+        # Once the shield has heard of it, and before the task goes on.
+        asyncio.get_running_loop().call_soon(first.cancel)
+
+    asyncio.get_running_loop().call_soon(both)
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    if fails:
+        with pytest.raises(treering.Unavailable, match="away"):
+            await anext(items)
+        assert [item async for item in items] == [3]
+    else:
+        assert [item async for item in items] == [1, 2, 3]
+
+
+async def test_a_feed_that_is_given_up_again_and_again_misses_nothing(tmp_path: Path) -> None:
+    async with aio.open(tmp_path / "state", durability="relaxed") as store:
+        memory = store.scope("alice").memory
+        feed = memory.watch(after=0)
+        writer = asyncio.ensure_future(_remember(memory, 200))
+        got: list[int] = []
+        while got[-1:] != [200]:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.002):
+                    got.append((await anext(feed)).version)
+        await writer
+        assert got == list(range(1, 201))
+
+
+async def _remember(memory: Any, count: int) -> None:
+    for number in range(count):
+        await memory.add("context", str(number))
+        if number % 5 == 0:
+            # The loop has other work.
+            time.sleep(number % 7 / 1000)  # noqa: ASYNC251
+
+
+async def test_one_task_at_a_time_asks_a_feed(tmp_path: Path) -> None:
+    async with aio.open(tmp_path / "state") as store:
+        memory = store.scope("alice").memory
+        feed = memory.watch(after=0)
+        first = asyncio.ensure_future(anext(feed))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="already"):
+            await anext(feed)
+        await memory.add("context", "one")
+        assert (await first).version == 1
 
 
 async def test_each_object_says_which_opening_it_is_of(tmp_path: Path) -> None:
