@@ -351,6 +351,20 @@ impl LeaseCore {
     }
 }
 
+impl Drop for LeaseCore {
+    /// What nobody gave back is, and that may wait for another process: nobody else in this one does.
+    fn drop(&mut self) {
+        let guard = self
+            .guard
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if guard.is_some() {
+            Python::try_attach(|py| py.detach(|| drop(guard)));
+        }
+    }
+}
+
 /// A walk under way.
 enum Walk {
     Forth(Steps),
