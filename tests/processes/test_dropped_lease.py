@@ -33,6 +33,7 @@ def test_other_threads_run_while_a_dropped_lease_waits_for_the_lock(tmp_path: Pa
             del lease
             other.join()
         # Had it kept the other thread from running, it would have waited in vain, and others would find it held.
-        look = f"import treering; print(treering.open({os.fspath(path)!r}, read_only=True).threads.get({thread.id!r}).status)"
+        opened = f"treering.open({os.fspath(path)!r}, read_only=True)"
+        look = f"import treering; print({opened}.threads.get({thread.id!r}).status)"
         seen = subprocess.run([sys.executable, "-c", look], capture_output=True, check=True, text=True)
         assert seen.stdout == "idle\n"
