@@ -20,7 +20,8 @@ pub struct Vacuumed {
     pub files_left: u64,
     /// Blocks that were collected, and whose rows are not deleted yet: a collection was stopped. The next one does.
     pub dead_blocks: u64,
-    /// Erases that can't end: something that may be the scope's can't be read. `verify` says what, and a repair comes first.
+    /// Erases that can't end: something that may be the scope's can't be read (`verify` says what, and a repair comes first), a
+    /// file can't be written anew, or somebody copies files.
     pub unfinished_erases: u64,
 }
 

@@ -873,6 +873,12 @@ fn a_disk_that_fails_behind_the_beginning_says_that_the_scope_is_gone() {
             assert_eq!(store.scopes().unwrap(), ["bob"]);
             assert_eq!(store.erasures().unwrap().notes.len(), 1);
         }
+        // It is in nobody's way.
+        act(&store, "eve", "eve", 1);
+        store.erase("eve", &EraseOptions::default()).unwrap();
+        let vacuumed = store.vacuum().unwrap();
+        assert_eq!(vacuumed.unfinished_erases, 1);
+        assert!(!vacuumed.is_complete());
         *layer.0.lock().unwrap() = None;
         store.vacuum().unwrap();
         assert_eq!(find(home.path(), "MARKpart"), Vec::<String>::new());

@@ -84,7 +84,7 @@ impl EmbeddedStore {
             left => left?,
         };
         if let Some(stuck) = left.into_iter().find(|stuck| stuck.scope == scope) {
-            return Err(stuck.error);
+            return Err(unfinished(stuck.error));
         }
         let digest = self.reading(|session| session.digest_of(scope))?;
         let command = options
@@ -97,7 +97,7 @@ impl EmbeddedStore {
         let left = self.finish_in_pieces(self.lock_wait, rows);
         let mut left = left.map_err(unfinished)?.into_iter();
         if let Some(stuck) = left.find(|stuck| stuck.id == id) {
-            return Err(stuck.error);
+            return Err(unfinished(stuck.error));
         }
         let note = self.reading(|session| session.erasure(id))?;
         let note = note.ok_or_else(|| StoreError::CommitUnknown {

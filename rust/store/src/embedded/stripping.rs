@@ -2,7 +2,8 @@
 //!
 //! One at a time, of all processes: who is at it holds `erase.lock`. The lock of who removes files is taken for a moment, when
 //! a sealed file that was written anew is removed; uploads, backups and collections go on in between.
-//! Promises: one that can't end, since what may be the scope's can't be read, keeps no other from ending, and is tried again by the next.
+//! Promises: one that can't end, since what may be the scope's can't be read or written, or somebody copies files, keeps no other from ending, and is
+//! tried again by the next.
 //! Must never: wait for the writer while it keeps others from the files.
 
 use std::path::Path;
@@ -30,13 +31,32 @@ const RETRY: Duration = Duration::from_millis(5);
 pub(super) struct Stuck {
     pub(super) id: Ulid,
     pub(super) scope: String,
-    /// What can't be read.
+    /// What is in the way: what can't be read or written, who copies files.
     pub(super) error: StoreError,
+}
+
+impl Stuck {
+    /// Errors: those of the store as a whole, which no other erase would escape.
+    fn by(erasing: &Erasing, error: StoreError) -> Result<Self> {
+        match error {
+            StoreError::Corrupt { .. }
+            | StoreError::DiskFull
+            | StoreError::Io { .. }
+            | StoreError::LockTimeout { .. } => {}
+            error => return Err(error),
+        }
+        tracing::warn!(%error, "an erased scope can't be stripped yet; if it is damage, verify --repair comes first");
+        Ok(Self {
+            id: erasing.id,
+            scope: erasing.scope.clone(),
+            error,
+        })
+    }
 }
 
 impl EmbeddedStore {
     /// Takes away what erases have begun on, this handle's or others'. Those that can't be ended are given back. Errors: `LockTimeout`
-    /// while somebody else is at it, or copies files that are to go; those of a commit. What is left then is not seen by anybody, and the next one goes on.
+    /// while somebody else is at it, or writes; those of a commit. What is left then is not seen by anybody, and the next one goes on.
     pub(super) fn finish_erasing(&self, wait: Duration) -> Result<Vec<Stuck>> {
         self.finish_in_pieces(wait, ERASE_ROWS_MAX)
     }
@@ -48,17 +68,24 @@ impl EmbeddedStore {
             return Ok(stuck);
         }
         let _alone = self.alone_with_erases(wait)?;
+        // What needs nobody's leave first, of all.
+        let mut left = Vec::new();
         for erasing in self.reading(|session| session.erasing())? {
-            match self.finish_one(&erasing, wait, rows) {
-                Err(error @ StoreError::Corrupt { .. }) => {
-                    tracing::warn!(%error, "an erased scope can't be stripped; verify --repair comes first");
-                    stuck.push(Stuck {
-                        id: erasing.id,
-                        scope: erasing.scope,
-                        error,
-                    });
-                }
-                ended => ended?,
+            match self.finish_rows(&erasing, rows) {
+                Ok(()) => left.push(erasing),
+                Err(error @ StoreError::LockTimeout { .. }) => return Err(error),
+                Err(error) => stuck.push(Stuck::by(&erasing, error)?),
+            }
+        }
+        let mut wait = wait;
+        for erasing in left {
+            let ended = self.finish_files(&erasing, wait);
+            if matches!(ended, Err(StoreError::LockTimeout { .. })) {
+                // Who copies files keeps those of the others, too.
+                wait = Duration::ZERO;
+            }
+            if let Err(error) = ended {
+                stuck.push(Stuck::by(&erasing, error)?);
             }
         }
         Ok(stuck)
@@ -106,10 +133,13 @@ impl EmbeddedStore {
         }
     }
 
-    fn finish_one(&self, erasing: &Erasing, wait: Duration, rows: usize) -> Result<()> {
-        let id = erasing.id;
+    fn finish_rows(&self, erasing: &Erasing, rows: usize) -> Result<()> {
         self.take_refs(erasing, rows)?;
-        self.strip_rows(erasing, rows)?;
+        self.strip_rows(erasing, rows)
+    }
+
+    fn finish_files(&self, erasing: &Erasing, wait: Duration) -> Result<()> {
+        let id = erasing.id;
         for file in self.reading(|session| session.sealed_files())? {
             self.strip_sealed(erasing, &file?, wait)?;
         }

@@ -63,7 +63,11 @@ impl EmbeddedStore {
             return Ok(0);
         };
         // An erase that was under way when the backup was made: what it takes away is collected, too.
-        self.finish_erasing(self.lock_wait)?;
+        let stuck = self.finish_erasing(self.lock_wait)?;
+        let is_damage = |error: &StoreError| matches!(error, StoreError::Corrupt { .. });
+        if let Some(stuck) = stuck.into_iter().find(|stuck| !is_damage(&stuck.error)) {
+            return Err(stuck.error);
+        }
         self.gc(&GcOptions::default())?;
         // Of a block whose row went before the power failed.
         shared.remove_stray_files_from_before(moment_ms, &|| self.ask_writer(settling))?;
