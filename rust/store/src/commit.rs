@@ -209,13 +209,24 @@ impl Commit {
             && moves.all(|step| step.change == Change::Delete)
     }
 
+    /// Whether it says itself what is to be there: what it decides is checked once that is known, and receipts that it brings
+    /// along are of commands of before.
+    fn writes(&self) -> bool {
+        let mut moves = self.moves.iter();
+        !self.blocks.is_empty()
+            || !self.uploads.is_empty()
+            || !self.holds.is_empty()
+            || self.command.is_some()
+            || moves.any(|step| step.change != Change::Delete)
+    }
+
     /// Checks what can be checked without a store: limits, and that all names are of the commit's scope.
     /// O(blocks + moves).
     ///
     /// Errors: `LimitExceeded`, of the scope's name unless it only deletes; `Invalid` for a blank scope, a name of another scope, an empty command id
     /// or a ref that is moved twice.
     pub fn check(&self) -> Result<()> {
-        if self.is_deletion() {
+        if self.is_deletion() || !self.writes() {
             check_scope(&self.scope)?;
         } else {
             check_written_scope(&self.scope)?;
@@ -346,6 +357,46 @@ pub struct Committed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_of_before_whose_name_is_too_long_is_left_and_not_written() {
+        let scope = "s".repeat(950);
+        let name = RefName::new(&scope, "thread", ["x"]).unwrap();
+        let step = |change| RefMove {
+            name: name.clone(),
+            expect: Expect::Absent,
+            change,
+        };
+        let of = |commit: Commit| {
+            let scope = scope.clone();
+            Commit { scope, ..commit }.check()
+        };
+        // What a fork of it says in it: which commit its name was said with.
+        of(Commit::default()).unwrap();
+        of(Commit {
+            moves: vec![step(Change::Delete)],
+            ..Commit::default()
+        })
+        .unwrap();
+        let block = Block::raw(b"x".to_vec());
+        let set = Change::Set {
+            target: block.cid,
+            record: Vec::new().into(),
+        };
+        for written in [
+            Commit {
+                moves: vec![step(set)],
+                ..Commit::default()
+            },
+            Commit {
+                blocks: vec![block],
+                ..Commit::default()
+            },
+        ] {
+            let refused = of(written);
+            assert!(matches!(refused, Err(StoreError::LimitExceeded { .. })));
+        }
+    }
 
     #[test]
     fn receipt_keys_tell_addresses_and_ids_apart() {

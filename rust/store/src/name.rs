@@ -19,7 +19,7 @@ pub const NAME_BYTES_MAX: usize = 1024;
 
 /// At most this many of them for a scope that is written to: whatever a scope has once, fits into the rest, and so do a
 /// thread's id and the names that a store needs itself. So no verb finds out later that the scope's name has no room for it.
-/// Longer ones, which there were once, can be read and erased.
+/// Longer ones, which there were once, can be read, forked from and erased.
 pub const SCOPE_BYTES_MAX: usize = 896;
 
 /// What the kind of a ref ends with that only says again what the ref of the kind before it leads to, so that it is read
