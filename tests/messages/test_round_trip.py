@@ -24,7 +24,9 @@ SECRETS = st.builds(
 )
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 SOME_TEXT = TEXTS.filter(bool)
-VALUES = st.dictionaries(SOME_TEXT.filter(lambda name: not is_secret_name(name)), SOME_TEXT | SECRETS, max_size=3)
+VALUES = st.dictionaries(
+    SOME_TEXT.filter(lambda name: not is_secret_name(name)), SOME_TEXT | SECRETS, max_size=3
+).filter(lambda values: not any(one != other and one.startswith(other) for one in values for other in values))
 """Without the empty text: see below."""
 NUMBERS = {
     FieldDescriptor.TYPE_INT32: st.integers(-(2**31), 2**31 - 1),
@@ -125,6 +127,21 @@ def test_both_write_the_same_bytes(name: str, data: st.DataObject) -> None:
     ours = _core.encode_message(message)
     assert ours == (f"treering.v1.{name}", theirs, links)
     assert _core.decode_message(f"treering.v1.{name}", theirs, links) == (message, True)
+
+
+def test_of_two_keys_of_which_one_begins_the_other_the_shorter_comes_first() -> None:
+    """As bytes are compared; the `protobuf` package writes the longer one first. Each reads what the other wrote."""
+    message = messages.CliConnector(environment={"ab": "y", "a": "x", "abc": "z"})
+    theirs = by_protobuf(message, []).SerializeToString(deterministic=True)
+    answer = _core.encode_message(message)
+    assert answer is not None
+    ours = answer[1]
+    places = [ours.index(key) for key in (b"\x01a", b"\x02ab", b"\x03abc")]
+    assert places == sorted(places)
+    assert sorted(theirs) == sorted(ours)
+    assert _core.decode_message("treering.v1.CliConnector", theirs)[0] == message
+    assert _core.decode_message("treering.v1.CliConnector", ours) == (message, True)
+    assert descriptors.message_class("CliConnector").FromString(ours) == by_protobuf(message, [])
 
 
 def test_an_empty_key_or_value_of_a_map_is_left_out_as_any_default() -> None:

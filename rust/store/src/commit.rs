@@ -381,7 +381,7 @@ mod tests {
         let block = Block::raw(b"x".to_vec());
         let set = Change::Set {
             target: block.cid,
-            record: Vec::new().into(),
+            record: Vec::new(),
         };
         for written in [
             Commit {
