@@ -335,9 +335,7 @@ impl Session<'_> {
             newest = token.cast_unsigned().max(newest);
             count += 1;
         }
-        if newest > self.lease_floor()? {
-            self.write_lease_floor(newest)?;
-        }
+        self.raise_lease_floor(newest)?;
         let deleted = self
             .kept("DELETE FROM lease WHERE name >= ?1 AND name <= CAST(?2 AS TEXT)")?
             .execute(params![first, last])
@@ -348,13 +346,18 @@ impl Session<'_> {
 
     /// Takes one away; neither its token nor an earlier one is granted again.
     pub(super) fn delete_lease_row(self, name: &RefName, token: u64) -> Result<()> {
-        if token > self.lease_floor()? {
-            self.write_lease_floor(token)?;
-        }
+        self.raise_lease_floor(token)?;
         self.kept("DELETE FROM lease WHERE name = ?1")?
             .execute([name.encoded()])
             .map(drop)
             .map_err(|error| self.unwritten(error))
+    }
+
+    fn raise_lease_floor(self, token: u64) -> Result<()> {
+        if token > self.lease_floor()? {
+            self.write_lease_floor(token)?;
+        }
+        Ok(())
     }
 
     pub(super) fn count_leases_of(self, scope: &str) -> Result<u64> {
