@@ -96,8 +96,8 @@ class Vacuumed:
     dead_blocks: int
     """Collected blocks whose rows are there yet, because a collection was stopped: collect again."""
     unfinished_erases: int
-    """Erases that can't end: something that may be the scope's can't be read (`verify(repair=True)` first), a file can't
-    be written anew, or somebody copies files."""
+    """Erases that can't end: something that may be the scope's can't be read (`verify(repair=True)` first), a file
+    can't be written anew, or somebody copies files."""
     complete: bool
     """Nothing that was deleted before is left in the store's files."""
 
