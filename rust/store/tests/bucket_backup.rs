@@ -187,10 +187,8 @@ fn what_is_left_out_never_goes_to_the_bucket() {
     }
 }
 
-/// A scope that is being erased when the backup is made is taken away once there is a store; the bucket removes nothing for
-/// a while.
 #[test]
-fn what_can_not_be_removed_is_told_of_and_goes_later() {
+fn what_was_being_erased_when_the_backup_was_made_never_goes_to_the_bucket() {
     let home = directory();
     let path = home.path().join("restored");
     let to = home.path().join("backup");
@@ -209,19 +207,45 @@ fn what_can_not_be_removed_is_told_of_and_goes_later() {
     );
     backup(&store, &to).unwrap();
     let notes = store.erasures().unwrap();
-    let bucket = SimulatedBucket::new(URL);
-    let options = options(&bucket);
+    // The backup's own notes say so, too.
+    for notes in [None, Some(&notes)] {
+        let _ = fs::remove_dir_all(&path);
+        let bucket = SimulatedBucket::new(URL);
+        let report =
+            restore_erased(&to, &path, &options(&bucket), notes, &Progress::default()).unwrap();
+        assert_eq!((report.erased_scopes, report.objects_left), (1, 0));
+        let hex = blake3::hash(&bytes(1, 300_000)).to_hex().to_string();
+        assert!(!bucket.asked().iter().any(|asked| asked.name.contains(&hex)));
+        assert!(!path.join("treering-restore").exists());
+        let restored = open(&path, &bucket);
+        assert!(restored.scopes().unwrap().is_empty());
+        assert_holds(&restored, &[]);
+        assert_eq!(restored.vacuum().unwrap().unfinished_erases, 0);
+    }
+}
+
+/// As a restore leaves it that dies in the middle of its clearing; the bucket removes nothing for a while.
+#[test]
+fn what_can_not_be_removed_goes_with_a_later_opening() {
+    let home = directory();
+    let path = home.path().join("restored");
     let marker = path.join("treering-restore");
-    // Of the erased block; what claims the place is not removed either.
+    let bucket = SimulatedBucket::new(URL);
+    let options = OpenOptions {
+        create: true,
+        ..options(&bucket)
+    };
+    let store = EmbeddedStore::open(&path, &options).unwrap();
+    send(&store, "0", &bytes(1, 300_000)).unwrap();
+    bucket.fail(Request::Remove, Mishap::Refused);
+    store.erase("main", &EraseOptions::default()).unwrap();
+    drop(store);
+    fs::write(&marker, "left out, of before 1\n").unwrap();
     let blocks = |bucket: &Arc<SimulatedBucket>| {
         let found = bucket.contents().objects.into_values();
         found.filter(|bytes| bytes.len() == 300_000).count()
     };
-    bucket.fail(Request::Remove, Mishap::Refused);
-    let report = restore_erased(&to, &path, &options, Some(&notes), &Progress::default()).unwrap();
-    assert_eq!((report.erased_scopes, report.objects_left), (0, 1));
     assert_eq!(blocks(&bucket), 1);
-    // Who opens it next tries again.
     drop(EmbeddedStore::open(&path, &options).unwrap());
     assert!(marker.exists());
     bucket.fail(Request::List, Mishap::Refused);

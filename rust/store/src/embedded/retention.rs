@@ -91,7 +91,7 @@ impl EmbeddedStore {
         let mut report = ExpireReport::default();
         // Where somebody copies them they stay until the next collection.
         let alone = core.shared.may_remove_files();
-        for file in &expired {
+        for file in &expired.files {
             if alone.is_some() {
                 remove_sealed(core, file);
             }
@@ -100,6 +100,7 @@ impl EmbeddedStore {
             report.bytes += file.bytes;
         }
         drop(alone);
+        report.commits += expired.rows;
         self.remove_stray_sealed_files()?;
         Ok(report)
     }
@@ -188,11 +189,19 @@ fn replace_rows(
     Ok(true)
 }
 
-/// Under the write lock: the files that are given up, whose rows are gone then.
+/// What an expiry gives up, whose rows are gone then.
+#[derive(Default)]
+pub(super) struct Expired {
+    pub(super) files: Vec<SealedFile>,
+    /// Commits of the table.
+    rows: u64,
+}
+
+/// Under the write lock. Rows of files that are broken are given up with the first sound one behind them.
 pub(super) fn expire_rows(
     transaction: &mut Transaction<'_>,
     before: &ExpireBefore,
-) -> Result<Vec<SealedFile>> {
+) -> Result<Expired> {
     let session = transaction.session();
     let mut start = session.journal_start()?;
     if let ExpireBefore::Cursor(cursor) = before {
@@ -205,14 +214,15 @@ pub(super) fn expire_rows(
             return Err(StoreError::CursorLost(cursor.to_string()));
         }
     }
-    let mut expired = Vec::new();
-    for file in session.sealed_files()? {
-        let file = file?;
-        let old = match before {
-            ExpireBefore::Time(at_ms) => file.last_at_ms < *at_ms,
-            ExpireBefore::Cursor(cursor) => file.last <= cursor.position,
-        };
-        if !old {
+    let is_old = |last: u64, at_ms: i64| match before {
+        ExpireBefore::Time(before_ms) => at_ms < *before_ms,
+        ExpireBefore::Cursor(cursor) => last <= cursor.position,
+    };
+    let mut expired = Expired::default();
+    let mut is_first_of_table = true;
+    for file in session.sealed_files()?.into_iter().flatten() {
+        if !is_old(file.last, file.last_at_ms) {
+            is_first_of_table = false;
             break;
         }
         // Commits that are gone are given up with those behind them.
@@ -224,14 +234,34 @@ pub(super) fn expire_rows(
             head: file.head_after(),
             at_ms: file.last_at_ms,
         };
-        expired.push(file);
+        expired.files.push(file);
     }
-    if !expired.is_empty() {
+    // What a gap before the table had can be given up with the commit behind it alone: that says where the chain goes on.
+    let mut oldest = match session.unsealed_rows(start.head.position, 2) {
+        Err(StoreError::Corrupt { .. }) => Vec::new(),
+        rows => rows?,
+    }
+    .into_iter();
+    if is_first_of_table
+        && let (Some(row), Some(_)) = (oldest.next(), oldest.next())
+        && row.position > start.head.position.saturating_add(1)
+        && is_old(row.position, row.at_ms)
+    {
+        expired.rows = 1;
+        start = Tip {
+            head: row.head(),
+            at_ms: row.at_ms,
+        };
+    }
+    if !expired.files.is_empty() || expired.rows > 0 {
+        let last = start.head.position;
         transaction.writing(|session| {
             session.write_journal_start(&start)?;
-            expired
-                .iter()
-                .try_for_each(|file| session.delete_sealed_file(file))
+            session.delete_sealed_files(Some(last.saturating_add(1)))?;
+            if expired.rows > 0 {
+                session.delete_journal_rows(last, last)?;
+            }
+            Ok(())
         })?;
     }
     Ok(expired)

@@ -316,7 +316,7 @@ mod tests {
             store.seal_journal(2).unwrap();
             let before = ExpireBefore::Time(i64::MAX);
             let expired = store.in_freeing_transaction(Durability::Durable, move |transaction| {
-                expire_rows(transaction, &before)
+                expire_rows(transaction, &before).map(|expired| expired.files)
             });
             assert_eq!(expired.unwrap().len(), 1);
             assert_eq!(sealed_names(home.path()).len(), 1);

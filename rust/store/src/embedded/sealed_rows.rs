@@ -94,15 +94,37 @@ impl Session<'_> {
         self.write_manifest(&key(file.first), &file.to_record())
     }
 
-    pub(super) fn delete_sealed_file(self, file: &SealedFile) -> Result<()> {
-        self.prepared("DELETE FROM manifest WHERE key = ?1")?
-            .execute([key(file.first)])
+    /// The rows of all files that begin before this commit, of all for None; broken ones among them, too.
+    pub(super) fn delete_sealed_files(self, before: Option<u64>) -> Result<()> {
+        let end = before.map_or_else(|| KEY_FILES_END.to_owned(), key);
+        self.prepared("DELETE FROM manifest WHERE key >= ?1 AND key < ?2")?
+            .execute([KEY_FILE, &end])
             .map(drop)
             .map_err(|error| self.unwritten(error))
     }
 
+    /// Rows that describe no file; their keys, for who reports them. The commits of each have to be in another place.
+    pub(super) fn delete_broken_sealed_rows(self) -> Result<Vec<String>> {
+        let mut deleted = Vec::new();
+        for (key, file) in self.sealed_file_rows()? {
+            if file.is_err() {
+                self.prepared("DELETE FROM manifest WHERE key = ?1")?
+                    .execute([&key])
+                    .map_err(|error| self.unwritten(error))?;
+                deleted.push(key);
+            }
+        }
+        Ok(deleted)
+    }
+
     /// Every sealed file, the oldest first; a broken row in its place.
     pub(super) fn sealed_files(self) -> Result<Vec<Result<SealedFile>>> {
+        let rows = self.sealed_file_rows()?.into_iter();
+        Ok(rows.map(|(_, file)| file).collect())
+    }
+
+    /// The same, each with the key that its row has.
+    fn sealed_file_rows(self) -> Result<Vec<(String, Result<SealedFile>)>> {
         let mut statement = self.prepared(
             "SELECT key, value, chk FROM manifest WHERE key >= ?1 AND key < ?2 ORDER BY key",
         )?;
@@ -111,11 +133,11 @@ impl Session<'_> {
             .map_err(|error| self.unread(error))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
-            let row = row
+            let (key, value, chk) = row
                 .get(0)
-                .and_then(|key| Ok((key, row.get(1)?, row.get(2)?)))
+                .and_then(|key: String| Ok((key, row.get(1)?, row.get(2)?)))
                 .map_err(|error| self.unread(error))?;
-            found.push(file_of(row));
+            found.push((key.clone(), file_of((key, value, chk))));
         }
         Ok(found)
     }

@@ -365,10 +365,10 @@ fn first_copy(
     Ok(FirstCopy { report, is_clear })
 }
 
-/// Takes out what these notes mean, and keeps them. How many scopes went.
+/// Takes out what these notes mean, and keeps them; and what was being erased when the backup was made. How many scopes went.
 fn without(copy: Session<'_>, target: &Target, erased: &[Erasure]) -> Result<u64> {
     let new = erasures::not_in(erased.to_vec(), copy)?;
-    if new.is_empty() {
+    if new.is_empty() && copy.erasing()?.is_empty() {
         return Ok(0);
     }
     copy.run("BEGIN IMMEDIATE", "write")?;

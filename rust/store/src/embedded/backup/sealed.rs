@@ -60,9 +60,7 @@ pub(super) fn copy(
 /// a commit that stands in a file, or was expired.
 pub(super) fn name(moment: &Moment<'_>, copy: Session<'_>) -> Result<()> {
     let named = moment.session.sealed_files()?;
-    for file in copy.sealed_files()? {
-        copy.delete_sealed_file(&file?)?;
-    }
+    copy.delete_sealed_files(None)?;
     let start = moment.session.journal_start()?;
     let mut last = start.head.position;
     for file in named {

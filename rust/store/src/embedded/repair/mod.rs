@@ -84,7 +84,7 @@ impl EmbeddedStore {
     /// One round: what was mended, nothing if nothing could be proved; None if others came in between and
     /// everything is to be looked at anew.
     fn mend_once(&self, report: &VerifyReport) -> Result<Option<Vec<Repair>>> {
-        let taken = self.take_back_sealed()?;
+        let taken = self.mend_sealed()?;
         if !taken.is_empty() {
             return Ok(Some(taken));
         }

@@ -25,9 +25,40 @@ struct Found {
 }
 
 impl EmbeddedStore {
-    /// Takes back what closes gaps. Nothing if there is no gap, or nothing proves what is there. Errors: those of reads, writes and a
-    /// commit.
-    pub(super) fn take_back_sealed(&self) -> Result<Vec<Repair>> {
+    /// Takes back what closes gaps, nothing if nothing proves what is there; and takes away rows that are broken, once no commit is
+    /// missing. Errors: those of reads, writes and a commit.
+    pub(super) fn mend_sealed(&self) -> Result<Vec<Repair>> {
+        let mut made = self.take_back_sealed()?;
+        made.extend(self.delete_broken_rows()?);
+        Ok(made)
+    }
+
+    fn delete_broken_rows(&self) -> Result<Vec<Repair>> {
+        let files = self.reading(|session| session.sealed_files())?;
+        if files.iter().all(Result::is_ok) {
+            return Ok(Vec::new());
+        }
+        let deleted = self.in_transaction(Durability::Durable, move |transaction| {
+            // Damage elsewhere may hide a gap.
+            if !matches!(transaction.session().sealed_gaps(), Ok(gaps) if gaps.is_empty()) {
+                return Ok(Vec::new());
+            }
+            let mut keys = Vec::new();
+            transaction.writing(|session| {
+                keys = session.delete_broken_sealed_rows()?;
+                Ok(())
+            })?;
+            Ok(keys)
+        })?;
+        let repairs = deleted.into_iter().map(|which| Repair {
+            check: Check::Manifest,
+            which,
+            detail: "the row was taken away: it described no file, and every commit is in another one's, or in the table".into(),
+        });
+        Ok(repairs.collect())
+    }
+
+    fn take_back_sealed(&self) -> Result<Vec<Repair>> {
         let mut made = Vec::new();
         let mut unnamed = self.writable()?.shared.unnamed_sealed_files()?;
         if unnamed.is_empty() {
