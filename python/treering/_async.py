@@ -141,8 +141,8 @@ class _Items(AsyncIterator[T]):
             self._coming = coming
         try:
             chunk = await asyncio.shield(coming)
-        except asyncio.CancelledError:
-            # What came in this very moment was given to nobody: the next one gets it.
+        except (asyncio.CancelledError, GeneratorExit):
+            # What came in this very moment, or is still to come, was given to nobody: the next one gets it.
             if coming.cancelled():
                 self._given(coming)
             # A feed is asked again: by whoever looks at a clock between two events.

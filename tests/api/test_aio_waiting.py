@@ -157,6 +157,23 @@ async def test_what_came_in_the_moment_of_a_cancellation_comes_next(endless: boo
         assert [item async for item in items] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("endless", [False, True])
+async def test_an_await_that_is_closed_by_hand_leaves_what_is_coming_to_the_next(endless: bool) -> None:
+    may_go_on = threading.Event()
+
+    def chunks() -> Iterator[list[int]]:
+        may_go_on.wait(30)
+        yield [1, 2]
+        yield [3]
+
+    items = _Items(chunks(), object(), endless=endless)
+    first: Any = items.__anext__()
+    first.send(None)
+    first.close()
+    may_go_on.set()
+    assert [item async for item in items] == [1, 2, 3]
+
+
 async def test_a_feed_that_is_given_up_again_and_again_misses_nothing(tmp_path: Path) -> None:
     async with aio.open(tmp_path / "state", durability="relaxed") as store:
         memory = store.scope("alice").memory

@@ -226,7 +226,9 @@ fn half(home: &Path, scope: &str) -> PathBuf {
     assert!(
         matches!(
             error,
-            StoreError::Io { .. } | StoreError::CommitUnknown { .. }
+            StoreError::Io { .. }
+                | StoreError::CommitUnknown { .. }
+                | StoreError::EraseUnfinished { .. }
         ),
         "{error}"
     );

@@ -19,9 +19,12 @@ use super::remains::{Page, Place};
 use super::sealed_gaps::place;
 use super::session::Session;
 use super::staging::is_in_use;
+use super::stripping::Patience;
 use crate::commit::Durability;
 use crate::erasure::held::held;
-use crate::erasure::{self, EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command};
+use crate::erasure::{
+    self, ERASE_ROWS_MAX, EraseOptions, Erased, ErasedFigures, Erasure, digest_of_command,
+};
 use crate::error::{Result, StoreError};
 use crate::store::Store;
 
@@ -67,6 +70,9 @@ impl EmbeddedStore {
                 }
                 StoreError::DiskFull => "the disk is full".to_owned(),
                 StoreError::Io { .. } => error.to_string(),
+                StoreError::Poisoned { why } | StoreError::CommitUnknown { why } => {
+                    format!("the store takes no commit until it is opened anew: {why}")
+                }
                 _ => return error,
             };
             StoreError::EraseUnfinished {
@@ -76,7 +82,8 @@ impl EmbeddedStore {
             }
         };
         // What was left is finished first: it may be this very command.
-        let left = self.finish_erasing(self.lock_wait);
+        let wait = Patience::of(self.lock_wait);
+        let left = self.finish_in_pieces(wait, ERASE_ROWS_MAX);
         let left = match left {
             Err(error) if self.reading(|session| session.is_erasing(scope))? => {
                 return Err(unfinished(error));
@@ -94,7 +101,7 @@ impl EmbeddedStore {
         let begun = self.begin(scope, digest, command)?;
         let id = begun.id;
         // One that somebody else is at says what it did when it is finished.
-        let left = self.finish_in_pieces(self.lock_wait, rows);
+        let left = self.finish_in_pieces(wait, rows);
         let mut left = left.map_err(unfinished)?.into_iter();
         if let Some(stuck) = left.find(|stuck| stuck.id == id) {
             return Err(unfinished(stuck.error));

@@ -54,20 +54,36 @@ impl Stuck {
     }
 }
 
+/// How long all of one call waits for locks.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    began: Instant,
+    limit: Duration,
+}
+
+impl Patience {
+    pub(super) fn of(limit: Duration) -> Self {
+        Self {
+            began: Instant::now(),
+            limit,
+        }
+    }
+}
+
 impl EmbeddedStore {
     /// Takes away what erases have begun on, this handle's or others'. Those that can't be ended are given back. Errors: `LockTimeout`
     /// while somebody else is at it, or writes; those of a commit. What is left then is not seen by anybody, and the next one goes on.
     pub(super) fn finish_erasing(&self, wait: Duration) -> Result<Vec<Stuck>> {
-        self.finish_in_pieces(wait, ERASE_ROWS_MAX)
+        self.finish_in_pieces(Patience::of(wait), ERASE_ROWS_MAX)
     }
 
     /// The same; `rows`: so many at most are taken away by a transaction.
-    pub(super) fn finish_in_pieces(&self, wait: Duration, rows: usize) -> Result<Vec<Stuck>> {
+    pub(super) fn finish_in_pieces(&self, wait: Patience, rows: usize) -> Result<Vec<Stuck>> {
         let mut stuck = Vec::new();
         if self.reading(|session| session.erasing())?.is_empty() {
             return Ok(stuck);
         }
-        let _alone = self.alone_with_erases(wait)?;
+        let _alone = self.alone_with_others(wait)?;
         // What needs nobody's leave first, of all.
         let mut left = Vec::new();
         for erasing in self.reading(|session| session.erasing())? {
@@ -77,14 +93,8 @@ impl EmbeddedStore {
                 Err(error) => stuck.push(Stuck::by(&erasing, error)?),
             }
         }
-        let mut wait = wait;
         for erasing in left {
-            let ended = self.finish_files(&erasing, wait);
-            if matches!(ended, Err(StoreError::LockTimeout { .. })) {
-                // Who copies files keeps those of the others, too.
-                wait = Duration::ZERO;
-            }
-            if let Err(error) = ended {
+            if let Err(error) = self.finish_files(&erasing, wait) {
                 stuck.push(Stuck::by(&erasing, error)?);
             }
         }
@@ -103,29 +113,32 @@ impl EmbeddedStore {
 
     /// Nobody else finishes an erase, or seals. Errors: `LockTimeout`, `Io`.
     pub(super) fn alone_with_erases(&self, wait: Duration) -> Result<LongFilesLock> {
+        self.alone_with_others(Patience::of(wait))
+    }
+
+    fn alone_with_others(&self, wait: Patience) -> Result<LongFilesLock> {
         let path = self.writable()?.shared.root.join(ERASE_LOCK);
         let alone = self.alone_with(&path, wait, "another erase, or who seals the journal")?;
         Ok(alone.for_long())
     }
 
     /// Nobody copies files, or removes them. Errors: `LockTimeout`, `Io`.
-    fn alone_with_files(&self, wait: Duration) -> Result<FilesLock> {
+    fn alone_with_files(&self, wait: Patience) -> Result<FilesLock> {
         let path = self.writable()?.shared.root.join(FILES_LOCK);
         let holder = "a backup that copies the store's files, or who removes some";
         self.alone_with(&path, wait, holder)
     }
 
-    fn alone_with(&self, path: &Path, wait: Duration, holder: &str) -> Result<FilesLock> {
+    fn alone_with(&self, path: &Path, wait: Patience, holder: &str) -> Result<FilesLock> {
         let disk = &self.writable()?.shared.disk;
-        let started = Instant::now();
         loop {
             let alone = may_remove_files(path, disk);
             if let Some(alone) = alone.map_err(|error| io_error("lock", path, error))? {
                 return Ok(alone);
             }
-            if started.elapsed() >= wait {
+            if wait.began.elapsed() >= wait.limit {
                 return Err(StoreError::LockTimeout {
-                    waited_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                    waited_ms: u64::try_from(wait.limit.as_millis()).unwrap_or(u64::MAX),
                     holder: holder.into(),
                 });
             }
@@ -138,12 +151,21 @@ impl EmbeddedStore {
         self.strip_rows(erasing, rows)
     }
 
-    fn finish_files(&self, erasing: &Erasing, wait: Duration) -> Result<()> {
+    fn finish_files(&self, erasing: &Erasing, wait: Patience) -> Result<()> {
         let id = erasing.id;
+        let mut replaced = Vec::new();
         let files = self.reading(|session| session.sealed_files())?;
         // A broken row is as one that is gone: a repair that takes its file back strips it.
         for file in files.into_iter().flatten() {
-            self.strip_sealed(erasing, &file, wait)?;
+            if self.strip_sealed(erasing, &file)? {
+                replaced.push(file);
+            }
+        }
+        if !replaced.is_empty() {
+            let _alone = self.alone_with_files(wait)?;
+            for file in &replaced {
+                remove_sealed(self.writable()?, file);
+            }
         }
         self.remove_replaced(wait)?;
         self.in_freeing_transaction(Durability::Durable, move |transaction| {
@@ -191,9 +213,8 @@ impl EmbeddedStore {
         Ok(())
     }
 
-    /// Writes a sealed file anew without what the scope's commits said, and removes the old one. Nothing happens if they said
-    /// nothing.
-    fn strip_sealed(&self, erasing: &Erasing, file: &SealedFile, wait: Duration) -> Result<()> {
+    /// Writes a sealed file anew without what the scope's commits said. False: they said nothing, or somebody gave it up.
+    fn strip_sealed(&self, erasing: &Erasing, file: &SealedFile) -> Result<bool> {
         let (id, scope) = (erasing.id, erasing.scope.as_str());
         let core = self.writable()?;
         let rows = match self.reading(|session| session.sealed_commits(file)) {
@@ -204,16 +225,16 @@ impl EmbeddedStore {
                     .as_ref()
                     != Some(file) =>
             {
-                return Ok(());
+                return Ok(false);
             }
             rows => rows?,
         };
         let (rows, count) = without_scope(rows, scope)?;
         if count == 0 {
-            return Ok(());
+            return Ok(false);
         }
         let Some((new, bytes)) = SealedFile::seal(&file.head_before(), &rows)? else {
-            return Ok(());
+            return Ok(false);
         };
         let held = self.hold_sealed(&new)?;
         held.write(&bytes)?;
@@ -223,27 +244,17 @@ impl EmbeddedStore {
         });
         drop(held);
         match replaced {
-            Ok(true) => {
-                let _alone = self.alone_with_files(wait)?;
-                remove_sealed(core, file);
-            }
-            // Expired meanwhile.
-            Ok(false) => remove_sealed(core, &new),
-            Err(StoreError::CommitUnknown { why }) => {
-                return Err(StoreError::CommitUnknown { why });
-            }
-            Err(error) => {
-                remove_sealed(core, &new);
-                return Err(error);
-            }
+            Ok(true) | Err(StoreError::CommitUnknown { .. }) => {}
+            // Expired meanwhile, or nothing was written.
+            Ok(false) | Err(_) => remove_sealed(core, &new),
         }
-        Ok(())
+        replaced
     }
 
     /// Removes sealed files that no row names: in whose place there is another one, or none any more, or that somebody left
     /// who was killed. One that is being sealed now is of somebody who finds that he came second. One that may be of a row
     /// that is missing stays, and a vacuum counts it: a repair that takes it back strips it.
-    fn remove_replaced(&self, wait: Duration) -> Result<()> {
+    fn remove_replaced(&self, wait: Patience) -> Result<()> {
         let shared = &self.writable()?.shared;
         let unnamed = shared.unnamed_sealed_files()?;
         if !unnamed.is_empty() {
@@ -299,6 +310,56 @@ mod tests {
         }
 
         fn after(&self, _: &FileOp<'_>, _: bool) {}
+    }
+
+    #[test]
+    fn who_copies_files_is_waited_for_once_and_each_file_is_stripped_before() {
+        let home = tempfile::tempdir().unwrap();
+        let options = OpenOptions {
+            lock_wait: Duration::from_millis(70),
+            automatic_gc: false,
+            ..OpenOptions::default()
+        };
+        let store = EmbeddedStore::open(home.path(), &options).unwrap();
+        for scope in ["alice", "bob", "eve"] {
+            act(&store, scope, 1);
+            act(&store, scope, 2);
+            act(&store, "kept", 3);
+        }
+        for keep in [6, 3, 1] {
+            store.seal_journal(keep).unwrap();
+        }
+        let copies = File::open(home.path().join(FILES_LOCK)).unwrap();
+        copies.lock_shared().unwrap();
+        for scope in ["alice", "bob", "eve"] {
+            let unfinished = store.erase(scope, &EraseOptions::default());
+            let Err(StoreError::EraseUnfinished { why, .. }) = &unfinished else {
+                panic!("{unfinished:?}");
+            };
+            assert!(why.contains("waited 70 ms"), "{why}");
+        }
+        let sealed = store.extent().unwrap().sealed;
+        assert_eq!(sealed.len(), 3);
+        for file in &sealed {
+            for row in store
+                .reading(|session| session.sealed_commits(file))
+                .unwrap()
+            {
+                let entry = row.entry().unwrap();
+                assert!(entry.blank || entry.scope == "kept", "{entry:?}");
+            }
+        }
+        copies.unlock().unwrap();
+        store.vacuum().unwrap();
+        assert!(
+            store
+                .reading(|session| session.erasing())
+                .unwrap()
+                .is_empty()
+        );
+        let folder = std::fs::read_dir(home.path().join("journal")).unwrap();
+        assert_eq!(folder.count(), 3);
+        assert_eq!(store.verify(None).unwrap().findings, []);
     }
 
     #[test]

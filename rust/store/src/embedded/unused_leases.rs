@@ -8,12 +8,20 @@ use super::fork;
 use super::orphaned_leases;
 use super::session::Session;
 use crate::commit::Durability;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::lease::LeaseState;
 use crate::name::RefName;
 
 /// Rows that are looked at together, and at most taken away in one transaction.
 const PAGE: usize = 256;
+
+/// A ref that is broken is there: that is for `verify` to tell.
+fn is_gone(session: Session<'_>, name: &RefName) -> Result<bool> {
+    match session.read_ref_row(name) {
+        Err(StoreError::Corrupt { .. }) => Ok(false),
+        row => Ok(row?.is_none()),
+    }
+}
 
 impl EmbeddedStore {
     /// O(leases), read aside from the transactions that take them away.
@@ -25,7 +33,7 @@ impl EmbeddedStore {
                 let alive = |state: &LeaseState| {
                     orphaned_leases::holder_is_alive(&fork::enter(), shared, name, state)
                 };
-                Ok(!stored.observed(now_ms, alive).held && session.read_ref_row(name)?.is_none())
+                Ok(!stored.observed(now_ms, alive).held && is_gone(session, name)?)
             };
         let mut after = String::new();
         loop {
@@ -55,7 +63,7 @@ impl EmbeddedStore {
                     for (name, stored) in &unused {
                         // As it was judged: whoever took it since, or made the ref, has it.
                         if session.lease_row(name)?.as_ref() == Some(stored)
-                            && session.read_ref_row(name)?.is_none()
+                            && is_gone(session, name)?
                         {
                             session.delete_lease_row(name, stored.token)?;
                         }
@@ -64,5 +72,35 @@ impl EmbeddedStore {
                 })
             })?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::OpenOptions;
+    use crate::embedded::retention::tests::act;
+    use crate::store::Store;
+
+    #[test]
+    fn a_broken_ref_keeps_its_lease_and_keeps_no_vacuum_from_its_work() {
+        let home = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(home.path(), &OpenOptions::default()).unwrap();
+        act(&store, "main", 1);
+        let names = ["x", "gone"].map(|of| RefName::new("main", "thread", [of]).unwrap());
+        for name in &names {
+            let lease = store.lease_acquire(name, "").unwrap();
+            store.lease_release(&lease).unwrap();
+        }
+        let conn = rusqlite::Connection::open(home.path().join("store.db")).unwrap();
+        assert_eq!(
+            conn.execute("UPDATE ref SET version = version + 7", [])
+                .unwrap(),
+            1
+        );
+        store.read_ref(&names[0]).unwrap_err();
+        store.vacuum().unwrap();
+        let left = names.map(|name| store.lease_state(&name).unwrap().is_some());
+        assert_eq!(left, [true, false]);
     }
 }

@@ -7,11 +7,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use ulid::Ulid;
+
 use super::target::Target;
 use crate::embedded::remains::{Page, Place, without_scope};
 use crate::embedded::sealed_files::write_sealed;
 use crate::embedded::session::Session;
-use crate::erasure::Erasure;
+use crate::erasure::{ErasedFigures, Erasure};
 use crate::error::Result;
 use crate::journal::JournalRow;
 use crate::name::RefName;
@@ -36,7 +38,8 @@ pub(super) fn not_in(notes: Vec<Erasure>, copy: Session<'_>) -> Result<Vec<Erasu
 /// made; how many it had. In a transaction of the copy. Its own notes are not written here.
 pub(super) fn apply(copy: Session<'_>, target: &Target, notes: &[Erasure]) -> Result<u64> {
     let mut meant: HashSet<[u8; 32]> = notes.iter().map(|note| note.scope).collect();
-    for erasing in copy.erasing()? {
+    let under_way = copy.erasing()?;
+    for erasing in &under_way {
         meant.insert(copy.digest_of(&erasing.scope)?);
     }
     if meant.is_empty() {
@@ -45,7 +48,10 @@ pub(super) fn apply(copy: Session<'_>, target: &Target, notes: &[Erasure]) -> Re
     let mut stripped = 0;
     for scope in scopes_of(copy)? {
         if meant.contains(&copy.digest_of(&scope)?) {
-            strip(copy, target, &scope)?;
+            let went = strip(copy, target, &scope)?;
+            for erasing in under_way.iter().filter(|erasing| erasing.scope == scope) {
+                count(copy, erasing.id, &went)?;
+            }
             stripped += 1;
         }
     }
@@ -95,8 +101,22 @@ fn scopes_of(copy: Session<'_>) -> Result<BTreeSet<String>> {
     }
 }
 
-fn strip(copy: Session<'_>, target: &Target, scope: &str) -> Result<()> {
-    take_refs(copy, scope)?;
+/// What an erase that was under way did not take away itself is in its note all the same.
+fn count(copy: Session<'_>, id: Ulid, went: &ErasedFigures) -> Result<()> {
+    let Some(mut note) = copy.erasure(id)? else {
+        return Ok(());
+    };
+    note.figures.refs += went.refs;
+    note.figures.leases += went.leases;
+    note.figures.receipts += went.receipts;
+    note.figures.holds += went.holds;
+    note.figures.commits += went.commits;
+    copy.write_erasure(&note)
+}
+
+/// What went; blocks are not counted.
+fn strip(copy: Session<'_>, target: &Target, scope: &str) -> Result<ErasedFigures> {
+    let mut went = take_refs(copy, scope)?;
     let mut place = Place::FIRST;
     while !matches!(place, Place::End) {
         let (page, next) = copy.remains(scope, place, u64::MAX)?;
@@ -104,51 +124,60 @@ fn strip(copy: Session<'_>, target: &Target, scope: &str) -> Result<()> {
         match page {
             Page::Receipts(keys) => {
                 for key in keys {
-                    copy.delete_receipt_row(&key, scope)?;
+                    went.receipts += copy.delete_receipt_row(&key, scope)?;
                 }
             }
             Page::Holds(ordinals) => {
                 for ordinal in ordinals {
-                    copy.delete_hold(ordinal, scope)?;
+                    went.holds += u64::from(copy.delete_hold(ordinal, scope)?);
                 }
             }
             Page::Commits(positions) => {
                 for position in positions {
-                    copy.strip_body(position, scope)?;
+                    went.commits += copy.strip_body(position, scope)?.0;
                 }
             }
         }
     }
     for file in copy.sealed_files()? {
-        strip_sealed(copy, target, &file?, scope)?;
+        went.commits += strip_sealed(copy, target, &file?, scope)?;
     }
-    Ok(())
+    Ok(went)
 }
 
 /// Refs, the mark that hid them, and leases.
-fn take_refs(copy: Session<'_>, scope: &str) -> Result<()> {
+fn take_refs(copy: Session<'_>, scope: &str) -> Result<ErasedFigures> {
+    let mut went = ErasedFigures::default();
     let mut gone = copy.unhide(scope)?;
     loop {
         let (refs, sum) = copy.delete_some_refs(scope, PAGE)?;
         gone = gone.wrapping_add(sum);
-        if refs == 0 && copy.delete_some_leases(scope, PAGE)? == 0 {
+        let leases = if refs == 0 {
+            copy.delete_some_leases(scope, PAGE)?
+        } else {
+            0
+        };
+        if refs == 0 && leases == 0 {
             break;
         }
+        went.refs += refs as u64;
+        went.leases += leases as u64;
     }
     let mut totals = copy.totals()?;
     totals.refs_sum = totals.refs_sum.map(|all| all.wrapping_sub(gone));
-    copy.write_totals(totals)
+    copy.write_totals(totals)?;
+    Ok(went)
 }
 
 /// The new file is on disk before the row that names it is committed; the old one goes with those that no row names.
-fn strip_sealed(copy: Session<'_>, target: &Target, file: &SealedFile, scope: &str) -> Result<()> {
+fn strip_sealed(copy: Session<'_>, target: &Target, file: &SealedFile, scope: &str) -> Result<u64> {
     let (rows, count) = without_scope(copy.sealed_commits(file)?, scope)?;
     if count == 0 {
-        return Ok(());
+        return Ok(0);
     }
     if let Some((new, bytes)) = SealedFile::seal(&file.head_before(), &rows)? {
         drop(write_sealed(target.root(), target.disk(), &new, &bytes)?);
         copy.write_sealed_file(&new)?;
     }
-    Ok(())
+    Ok(count)
 }
