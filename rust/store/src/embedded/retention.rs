@@ -219,10 +219,10 @@ pub(super) fn expire_rows(
         ExpireBefore::Cursor(cursor) => last <= cursor.position,
     };
     let mut expired = Expired::default();
-    let mut is_first_of_table = true;
+    let mut gives_up_all_files = true;
     for file in session.sealed_files()?.into_iter().flatten() {
         if !is_old(file.last, file.last_at_ms) {
-            is_first_of_table = false;
+            gives_up_all_files = false;
             break;
         }
         // Commits that are gone are given up with those behind them.
@@ -242,7 +242,7 @@ pub(super) fn expire_rows(
         rows => rows?,
     }
     .into_iter();
-    if is_first_of_table
+    if gives_up_all_files
         && let (Some(row), Some(_)) = (oldest.next(), oldest.next())
         && row.position > start.head.position.saturating_add(1)
         && is_old(row.position, row.at_ms)
