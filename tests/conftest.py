@@ -4,6 +4,7 @@ their test, and running the core's own tests."""
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,12 @@ pytest_plugins = ["pytester"]
 settings.register_profile("treering", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("treering-ci", parent=settings.get_profile("treering"), derandomize=True, print_blob=True)
 settings.load_profile("treering-ci" if os.environ.get("CI") else "treering")
+
+# What a shell starts in the background hears no interrupt, and those who wait for one in a test would wait for good.
+for name in ("SIGINT", "SIGQUIT"):
+    number = getattr(signal, name, None)
+    if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
